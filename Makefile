@@ -1,0 +1,28 @@
+# make demo   paint the sample manifest into out/
+# make test   run the test suite
+# Both create .venv first if it is not there (two minutes and 5.6 GB, most of it torch).
+
+PYTHON ?= python3
+STAMP := .venv/.installed
+
+.PHONY: demo test lint clean
+
+demo: $(STAMP)
+	.venv/bin/impasto run data/manifest.csv --outbox out
+
+test: $(STAMP)
+	.venv/bin/python -m pytest
+
+lint: $(STAMP)
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet torch torchvision
+	.venv/bin/python -m pip install --quiet --editable '.[dev]'
+	touch $(STAMP)
+
+clean:
+	rm -rf .venv out .mypy_cache .pytest_cache .ruff_cache

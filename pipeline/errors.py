@@ -1,0 +1,106 @@
+"""Every error a user can meet, with its class and its exit code.
+
+An error message says which file or setting and what is wrong; `remedy` says what to do about it.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar, Literal
+
+ErrorClass = Literal["input", "environment", "internal"]
+"""Who can mend it: the input's owner, the machine's keeper, or we."""
+
+
+class ExitCode(IntEnum):
+    """Exit status of the command; any other value is to be read as a failure."""
+
+    OK = 0
+    INTERNAL = 1
+    USAGE = 2
+    PARTIAL = 3
+    ENVIRONMENT = 4
+    LOCKED = 11
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class ImpastoError(Exception):
+    """Base of all errors that are explained to the user instead of shown as a traceback."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
+    error_class: ClassVar[ErrorClass] = "internal"
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}".strip()
+
+
+class UsageError(ImpastoError):
+    """A setting, an option or a manifest is wrong; nothing has been rendered."""
+
+    exit_code = ExitCode.USAGE
+    error_class = "input"
+
+
+class ManifestError(UsageError):
+    """One or more rows of a manifest are wrong; `problems` names each with its line."""
+
+    def __init__(self, manifest: str, problems: list[str]) -> None:
+        super().__init__(
+            f"{manifest}: {len(problems)} problem{'s' * (len(problems) != 1)}, nothing was rendered.\n"
+            + "\n".join(f"  {problem}" for problem in problems)
+        )
+        self.problems = problems
+
+
+class ImageError(ImpastoError):
+    """A content or style image cannot be used; the other pairs go on."""
+
+    exit_code = ExitCode.PARTIAL
+    error_class = "input"
+
+
+class MachineError(ImpastoError):
+    """The machine cannot do the work: weights, disk or device. Trying another pair would not help."""
+
+    exit_code = ExitCode.ENVIRONMENT
+    error_class = "environment"
+
+
+class WeightsError(MachineError):
+    """The network's weights cannot be had, or are not what they should be."""
+
+
+class DeviceError(MachineError):
+    """The requested device does not exist or has failed."""
+
+
+class StorageError(MachineError):
+    """The outbox cannot be written: disk full, read-only, no permission."""
+
+
+class OutOfMemoryError(ImpastoError):
+    """One pair does not fit into memory; smaller ones may."""
+
+    exit_code = ExitCode.PARTIAL
+    error_class = "environment"
+
+
+class LockedError(ImpastoError):
+    """Another run works on the same outbox."""
+
+    exit_code = ExitCode.LOCKED
+    error_class = "environment"
+
+
+class Interrupted(ImpastoError):  # noqa: N818 - a request, not an error
+    """Ctrl-C or SIGTERM arrived; the pair on the device was given up and nothing of it was published."""
+
+    def __init__(self, exit_code: ExitCode) -> None:
+        super().__init__("Interrupted.", "Run the same command again to continue.")
+        self.code = exit_code

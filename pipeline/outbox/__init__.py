@@ -1,0 +1,1 @@
+"""Results on disk: published atomically, described by metadata, remembered by key."""

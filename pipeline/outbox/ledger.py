@@ -1,0 +1,134 @@
+"""What is done, by key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from pipeline.outbox.metadata import Failure, Metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pipeline.outbox.publish import Outbox
+    from pipeline.pair import Pair
+    from pipeline.settings import PairSettings
+
+Record = TypeVar("Record", bound=BaseModel)
+
+_NOT_IN_PIXELS: Final[Mapping[str, Any]] = {"image": {"max_pixels"}, "preset": True}
+"""Settings that cannot change a result: a limit, and a name for values that are in the key themselves."""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """All that determines a result; two results of equal keys are equal."""
+
+    content_sha256: str
+    style_sha256: str
+    settings: dict[str, Any]
+    weights_sha256: str
+    engine_version: str
+
+    @property
+    def key(self) -> str:
+        """SHA-256 over the parts, as canonical JSON."""
+        return hashlib.sha256(json.dumps(vars(self), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def settings_in_key(settings: PairSettings) -> dict[str, Any]:
+    """The settings that change pixels, as JSON values."""
+    return settings.model_dump(mode="json", exclude=dict(_NOT_IN_PIXELS))
+
+
+def settings_in_metadata(settings: PairSettings) -> dict[str, Any]:
+    """All per-pair settings, as JSON values."""
+    return settings.model_dump(mode="json", exclude={"preset"})
+
+
+class Status(StrEnum):
+    """What the outbox has of a pair."""
+
+    NEW = "new"
+    DONE = "done"
+    CHANGED = "changed"
+    DAMAGED = "damaged"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the outbox has of a pair, why it is not simply done, and how often it was tried in vain."""
+
+    status: Status
+    reason: str
+    failed_attempts: int = 0
+
+
+def look_up(outbox: Outbox, pair: Pair, fingerprint: Fingerprint | None) -> Entry:
+    """Compare a pair with what the outbox has under its name; nothing is taken as done that was not read and hashed.
+
+    Args:
+        outbox: where to look; it need not exist.
+        pair: the pair.
+        fingerprint: of the pair as it is now; None if its inputs cannot be read.
+    """
+    result = _look_up_result(outbox, pair, fingerprint)
+    failure = _read_record(outbox.failure_path(pair.name), Failure)
+    if failure is None or result.status is Status.DONE:
+        return result
+    if failure.error_class == "input" and failure.key == (fingerprint.key if fingerprint else None):
+        return Entry(Status.FAILED, f"failed before: {failure.reason}", failure.attempt)
+    return Entry(Status.CHANGED, "failed before, now tried again", failure.attempt)
+
+
+def _look_up_result(outbox: Outbox, pair: Pair, fingerprint: Fingerprint | None) -> Entry:
+    if not outbox.metadata_path(pair.file_name).exists():
+        return Entry(Status.NEW, "not rendered yet")
+    metadata = _read_record(outbox.metadata_path(pair.file_name), Metadata)
+    if metadata is None:
+        return Entry(Status.DAMAGED, "its metadata cannot be read")
+    if fingerprint is None or metadata.key != fingerprint.key:
+        return Entry(Status.CHANGED, _what_changed(metadata, fingerprint))
+    try:
+        found = hashlib.sha256(outbox.picture_path(pair.file_name).read_bytes()).hexdigest()
+    except OSError:
+        return Entry(Status.DAMAGED, "the picture is missing")
+    if found != metadata.output.sha256:
+        return Entry(Status.DAMAGED, "the picture was altered or truncated")
+    return Entry(Status.DONE, "done already, nothing changed")
+
+
+def _what_changed(metadata: Metadata, now: Fingerprint | None) -> str:
+    if now is None:
+        return "an input cannot be read any more"
+    was = metadata.settings
+    settings = [
+        f"{section}.{key}"
+        for section, values in now.settings.items()
+        for key, value in values.items()
+        if was.get(section, {}).get(key) != value
+    ]
+    parts = {
+        "content": metadata.pair.content.sha256 != now.content_sha256,
+        "style": metadata.pair.style.sha256 != now.style_sha256,
+        **dict.fromkeys(settings, True),
+        "weights": metadata.weights.sha256 != now.weights_sha256,
+        "engine": metadata.engine_version != now.engine_version,
+    }
+    return "changed: " + (
+        ", ".join(name for name, changed in parts.items() if changed) or "settings of another version"
+    )
+
+
+def _read_record(path: Path, model: type[Record]) -> Record | None:
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None

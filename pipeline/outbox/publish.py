@@ -1,0 +1,192 @@
+"""The outbox: results appear whole or not at all, and stay after a power cut.
+
+Order of a publication: the old metadata goes, the picture is renamed into place, then the new metadata, and an older
+failure record goes. Each step is synced before the next. So metadata beside a picture's name means that the
+picture is complete, and a crash in between leaves at most a picture without metadata, which the next run renders again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from pipeline.errors import LockedError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic import BaseModel
+
+FAILED_FOLDER = "failed"
+STATE_FOLDER = ".impasto"
+RESERVED = frozenset({FAILED_FOLDER, STATE_FOLDER})
+LONGEST_NAME_BYTES = 255
+
+
+def check_name(name: str) -> str | None:
+    """Why a result cannot have this name (`/` between folders), or None."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
+        return "leaves the outbox"
+    if not path.name or any(ord(character) < 32 for character in name):  # noqa: PLR2004 - control characters
+        return "is empty or has control characters"
+    if path.parts[0].casefold() in RESERVED:
+        return f"begins with {path.parts[0]}, which the outbox keeps for itself"
+    if any(len(os.fsencode(part)) > LONGEST_NAME_BYTES - len(".json") for part in path.parts):
+        return f"is longer than {LONGEST_NAME_BYTES} bytes with its .json"
+    return None
+
+
+class Outbox:
+    """A folder of results. Files are named relative to it, with `/` and extension."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._temporary = root / STATE_FOLDER / "tmp"
+
+    def picture_path(self, file_name: str) -> Path:
+        """Where a result is."""
+        return self.root / file_name
+
+    def metadata_path(self, file_name: str) -> Path:
+        """Where a result's metadata is."""
+        return self.root / f"{file_name}.json"
+
+    def failure_path(self, name: str) -> Path:
+        """Where a failure's record is, by the pair's name without extension."""
+        return self.root / FAILED_FOLDER / f"{name}.json"
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the outbox alone, made if need be and freed of what a killed run left half written.
+
+        Raises:
+            LockedError: another run holds it.
+            StorageError: it cannot be made or written.
+        """
+        with _storage_errors(self.root):
+            self._temporary.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.root / STATE_FOLDER / "lock", timeout=0)
+            try:
+                lock.acquire()
+            except Timeout as error:
+                raise LockedError(
+                    f"{self.root}: another run works on this outbox.", "Wait for it, or use another outbox."
+                ) from error
+        try:
+            self._empty_temporary()
+            yield
+        finally:
+            self._empty_temporary()
+            lock.release()
+
+    def _empty_temporary(self) -> None:
+        with _storage_errors(self.root):
+            for leftover in self._temporary.iterdir():
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+
+    def publish_picture(self, file_name: str, data: bytes) -> str:
+        """Put a picture into place, durably, and give its SHA-256; it counts only once its metadata is there, too.
+
+        Raises:
+            StorageError: the outbox cannot be written; what was there before may have lost its metadata.
+        """
+        with _storage_errors(self.root):
+            self._check_inside(file_name)
+            metadata = self.metadata_path(file_name)
+            if metadata.exists():
+                metadata.unlink()
+                _sync_folder(metadata.parent)
+            self._write(self.picture_path(file_name), data)
+        return hashlib.sha256(data).hexdigest()
+
+    def publish_metadata(self, name: str, file_name: str, record: BaseModel) -> None:
+        """Commit a result: after this it is done, and an earlier failure is forgotten.
+
+        Raises:
+            StorageError: the outbox cannot be written.
+        """
+        with _storage_errors(self.root):
+            self._write(self.metadata_path(file_name), _json(record))
+        self.forget_failure(name)
+
+    def forget_failure(self, name: str) -> None:
+        """Remove the failure record of a pair that is done, if there is one.
+
+        Raises:
+            StorageError: the outbox cannot be written.
+        """
+        with _storage_errors(self.root):
+            failure = self.failure_path(name)
+            if failure.exists():
+                failure.unlink()
+                _sync_folder(failure.parent)
+                self._drop_empty_folders(failure.parent)
+
+    def publish_failure(self, name: str, record: BaseModel) -> None:
+        """Record that a pair failed.
+
+        Raises:
+            StorageError: the outbox cannot be written.
+        """
+        with _storage_errors(self.root):
+            self._check_inside(f"{FAILED_FOLDER}/{name}")
+            self._write(self.failure_path(name), _json(record))
+
+    def _drop_empty_folders(self, folder: Path) -> None:
+        while folder != self.root and not any(folder.iterdir()):
+            folder.rmdir()
+            folder = folder.parent
+
+    def _check_inside(self, file_name: str) -> None:
+        """A folder in the outbox may be a link that leads out of it."""
+        if not self.picture_path(file_name).parent.resolve().is_relative_to(self.root.resolve()):
+            raise StorageError(
+                f"{file_name}: a link in the outbox leads out of it.", "Remove the link or use another name."
+            )
+
+    def _write(self, target: Path, data: bytes) -> None:
+        missing = [folder for folder in (target.parent, *target.parent.parents) if not folder.exists()]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for folder in missing:
+            _sync_folder(folder.parent)
+        # The name is short and unlike any other's, so a result's own name may have all the length there is.
+        temporary = self._temporary / f"{hashlib.sha256(os.fsencode(target)).hexdigest()[:32]}.tmp"
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+        _sync_folder(target.parent)
+
+
+def _json(record: BaseModel) -> bytes:
+    return (record.model_dump_json(indent=2) + "\n").encode()
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # folders cannot be opened there
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _storage_errors(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or root
+        raise StorageError(
+            f"{where}: cannot be written: {error.strerror}.",
+            "Free space or mend permissions; then run the same command again to continue.",
+        ) from error

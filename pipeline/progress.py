@@ -1,0 +1,155 @@
+"""What a person sees on stderr while it runs: rich on a terminal, elsewhere a line of tqdm's every 30 seconds."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline.pair import Pair
+    from pipeline.transfer.stylizer import Evaluation
+
+LINE_SECONDS = 30.0
+
+
+class Display(Protocol):
+    """How a run shows itself."""
+
+    def start(self, pairs: int) -> None:
+        """So many pairs will be rendered."""
+
+    def pair_started(self, pair: Pair) -> None:
+        """The device begins with this pair."""
+
+    def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
+        """One evaluation of the pair on the device is over."""
+
+    def pair_finished(self, name: str, failure: str | None) -> None:
+        """A pair is published, or has failed for this reason."""
+
+    def stop(self) -> None:
+        """Leave the terminal as it was."""
+
+
+def make_display(mode: Literal["auto", "always", "never"]) -> Display:
+    """`auto`: rich if stderr is a terminal that can move its cursor, else lines."""
+    if mode == "never":
+        return NoDisplay()
+    console = Console(stderr=True)
+    capable = sys.stderr.isatty() and not console.is_dumb_terminal
+    return RichDisplay(console) if capable else LineDisplay()
+
+
+class NoDisplay:
+    """Shows nothing but failures."""
+
+    def start(self, pairs: int) -> None:
+        """Nothing."""
+
+    def pair_started(self, pair: Pair) -> None:
+        """Nothing."""
+
+    def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
+        """Nothing."""
+
+    def pair_finished(self, name: str, failure: str | None) -> None:
+        """A line for a failure."""
+        if failure:
+            print(f"failed: {name}: {failure}", file=sys.stderr, flush=True)  # noqa: T201
+
+    def stop(self) -> None:
+        """Nothing."""
+
+
+class LineDisplay(NoDisplay):
+    """A plain line when a pair ends and every 30 seconds, for logs and pipes."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._total = self._finished = 0
+        self._begin = self._last = clock()
+
+    def start(self, pairs: int) -> None:
+        """Time runs from here."""
+        self._total, self._begin, self._last = pairs, self._clock(), self._clock()
+
+    def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
+        """A line, if the last one was long ago."""
+        if self._clock() - self._last >= LINE_SECONDS:
+            wanted = pair.settings.optimiser.evaluations
+            self._line(
+                f"{pair.name} {evaluation.number}/{wanted} objective {evaluation.total:.4g}",
+                self._finished + evaluation.number / wanted,
+            )
+
+    def pair_finished(self, name: str, failure: str | None) -> None:
+        """A line."""
+        super().pair_finished(name, failure)
+        self._finished += 1
+        self._line(f"{name} {'failed' if failure else 'done'}", self._finished)
+
+    def _line(self, text: str, pairs: float) -> None:
+        self._last = self._clock()
+        meter = tqdm.format_meter(
+            round(pairs, 2), self._total, self._last - self._begin, ncols=0, unit="pair", postfix=text
+        )
+        print(meter, file=sys.stderr, flush=True)  # noqa: T201
+
+
+class RichDisplay:
+    """An overall bar, and a bar for the pair on the device with its objective and time left."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            transient=True,
+        )
+        self._all = self._progress.add_task("all pairs", total=None, note="")
+        self._pair = self._progress.add_task("", total=None, note="", visible=False)
+        self._finished = 0
+
+    def start(self, pairs: int) -> None:
+        """Show the overall bar."""
+        self._progress.update(self._all, total=pairs)
+        self._progress.start()
+
+    def pair_started(self, pair: Pair) -> None:
+        """Begin the pair's bar anew."""
+        self._progress.reset(
+            self._pair, total=pair.settings.optimiser.evaluations, description=pair.name, note="", visible=True
+        )
+
+    def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
+        """Advance both bars."""
+        share = evaluation.number / pair.settings.optimiser.evaluations
+        self._progress.update(self._pair, completed=evaluation.number, note=f"objective {evaluation.total:.4g}")
+        self._progress.update(self._all, completed=round(self._finished + share, 2))
+
+    def pair_finished(self, name: str, failure: str | None) -> None:
+        """A line that stays above the bars."""
+        self._finished += 1
+        self._progress.update(self._all, completed=self._finished)
+        self._console.print(
+            f"failed: {name}: {failure}" if failure else f"done: {name}",
+            markup=False,
+            style="red" if failure else None,
+        )
+
+    def stop(self) -> None:
+        """Remove the bars."""
+        self._progress.stop()

@@ -1,0 +1,393 @@
+"""config.toml as validated models, and how the sources of a setting are merged.
+
+A setting's name is `section.key`. Sources, weakest first: the default, the config file, the environment
+(`IMPASTO_SECTION__KEY`), the manifest's row, the command line. A source may name a `preset`: it stands for the
+preset's values, just below the values which the same source sets itself.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+Values = dict[str, Any]
+"""Raw settings: `{section: {key: value}}`, and `preset`."""
+
+LAYER_PATTERN = r"^(conv|relu)([12]_[12]|[34]_[1-4]|5_1)$"
+ENVIRONMENT_PREFIX = "IMPASTO_"
+
+
+def _check_size(value: object) -> int | str:
+    if isinstance(value, str) and value.strip().isdecimal():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 16 <= value <= 16384:  # noqa: PLR2004
+        return value
+    if isinstance(value, str) and (value == "native" or re.fullmatch(r"\d*\.?\d+MP", value)):
+        return value
+    msg = 'should be the longest side in px (16 to 16384), "native", or megapixels like "12MP"'
+    raise ValueError(msg)
+
+
+class Section(BaseModel):
+    """A section of config.toml: unknown keys are errors, and nothing changes after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ImageSettings(Section):
+    """Sizes of pictures."""
+
+    size: Annotated[int | str, BeforeValidator(_check_size)] = Field(
+        512, description='working size: longest side in px, "native", or megapixels like "12MP"'
+    )
+    max_pixels: int = Field(100_000_000, ge=256, description="larger input files are refused before they are decoded")
+
+
+class ColourSettings(Section):
+    """Whose colours the pastiche has."""
+
+    mode: Literal["style-yuv", "swap-luma", "none"] = Field(
+        "style-yuv",
+        description="style-yuv: the style gets the content's U and V first; swap-luma: the result gets them last",
+    )
+
+
+class StyleSettings(Section):
+    """How the painting is laid over the photograph."""
+
+    fit: Literal["stretch", "cover", "whole"] = Field(
+        "stretch", description="stretch to the content's size; cover it, cropped; whole: same short side, not cropped"
+    )
+
+
+class ObjectiveSettings(Section):
+    """What is minimised; see `pipeline.transfer.objective`."""
+
+    content_layers: tuple[Annotated[str, Field(pattern=LAYER_PATTERN)], ...] = Field(
+        ("conv4_2",), description="where the photograph is compared; conv: before the rectifier, relu: after it"
+    )
+    style_layers: tuple[Annotated[str, Field(pattern=LAYER_PATTERN)], ...] = Field(
+        ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"), description="where the painting is compared"
+    )
+    style_layer_weights: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] = Field(
+        (), description="one weight per style layer; empty: all 1"
+    )
+    content_weight: float = Field(1.0, ge=0, allow_inf_nan=False, description="of the photograph's structure")
+    style_weight: float = Field(1000.0, ge=0, allow_inf_nan=False, description="of the painting's texture")
+    tv_weight: float = Field(1000.0, ge=0, allow_inf_nan=False, description="of total variation: more is smoother")
+
+    @model_validator(mode="after")
+    def _one_weight_per_layer(self) -> ObjectiveSettings:
+        if self.style_layer_weights and len(self.style_layer_weights) != len(self.style_layers):
+            msg = (
+                f"style_layer_weights has {len(self.style_layer_weights)} values, "
+                f"but there are {len(self.style_layers)} style_layers"
+            )
+            raise ValueError(msg)
+        if not self.style_layers and not self.content_layers:
+            msg = "content_layers and style_layers are both empty, so there is nothing to minimise"
+            raise ValueError(msg)
+        return self
+
+
+class OptimiserSettings(Section):
+    """L-BFGS."""
+
+    evaluations: int = Field(100, ge=1, le=100_000, description="loss-and-gradient evaluations per pair")
+    history: int = Field(20, ge=1, le=1000, description="steps that L-BFGS remembers")
+
+
+class OutputSettings(Section):
+    """The result's file."""
+
+    format: Literal["png", "jpeg", "webp"] = Field("png", description="png, jpeg or webp (lossless)")
+    jpeg_quality: int = Field(95, ge=1, le=100, description="for jpeg only; colour is never subsampled")
+
+    @property
+    def extension(self) -> str:
+        """The file name's ending for this format, without the dot."""
+        return {"png": "png", "jpeg": "jpg", "webp": "webp"}[self.format]
+
+
+class NetworkSettings(Section):
+    """VGG19's weights."""
+
+    weights: str = Field(
+        "packaged", description='"packaged", "torchvision" (downloaded once), or a .pth or .safetensors file'
+    )
+    preprocessing: Literal["auto", "caffe", "torchvision"] = Field(
+        "auto", description="what a weights file was trained on; auto tells by its names"
+    )
+
+
+class RunSettings(Section):
+    """The run as a whole."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = Field(
+        "auto", description="auto, cpu, cuda or cuda:N"
+    )
+    roots: tuple[str, ...] = Field((), description="if set, a manifest may only name files below these folders")
+
+
+class PairSettings(Section):
+    """All that a pair may have of its own; a manifest's column is named `section.key`."""
+
+    preset: str = Field("colour-preserving", description="see `impasto run --help`")
+    image: ImageSettings = ImageSettings()
+    colour: ColourSettings = ColourSettings()
+    style: StyleSettings = StyleSettings()
+    objective: ObjectiveSettings = ObjectiveSettings()
+    optimiser: OptimiserSettings = OptimiserSettings()
+    output: OutputSettings = OutputSettings()
+
+    @model_validator(mode="after")
+    def _fit_suits_mode(self) -> PairSettings:
+        if self.colour.mode == "style-yuv" and self.style.fit == "whole":
+            msg = 'style.fit = "whole" does not go with colour.mode = "style-yuv", which needs both of one size'
+            raise ValueError(msg)
+        return self
+
+
+class Settings(PairSettings):
+    """Everything in config.toml."""
+
+    network: NetworkSettings = NetworkSettings()
+    run: RunSettings = RunSettings()
+
+
+_DEFAULT_OBJECTIVE = ObjectiveSettings().model_dump()
+_RELU_OBJECTIVE = _DEFAULT_OBJECTIVE | {
+    "content_layers": ("relu4_2",),
+    "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
+}
+
+PRESETS: dict[str, Values] = {
+    # nazianafis/Neural-Style-Transfer: the style gets the content's U and V before the network sees it.
+    "colour-preserving": {
+        "colour": {"mode": "style-yuv"},
+        "style": {"fit": "stretch"},
+        "objective": _DEFAULT_OBJECTIVE,
+    },
+    # leongatys/PytorchNeuralStyleTransfer: rectified taps, 1e3/C² and 1, no total variation, colours of the painting.
+    "gatys2016": {
+        "colour": {"mode": "none"},
+        "style": {"fit": "whole"},
+        "objective": _RELU_OBJECTIVE | {"tv_weight": 0.0},
+    },
+    # pavelgonchar/color-independent-style-transfer: the result's luma, the photograph's chroma.
+    "luminance": {
+        "colour": {"mode": "swap-luma"},
+        "style": {"fit": "whole"},
+        "objective": _RELU_OBJECTIVE,
+    },
+    # pytorch.org's tutorial: its first five convolutions, content at the fourth. Its style weight of 1e6 is for inputs
+    # divided by ImageNet's standard deviation (57.1 of 255); the style term grows with the square of the content
+    # term's scale, so on inputs of 0–255 the same balance is 1e6 / 57.1² = 306.
+    "pytorch-tutorial": {
+        "colour": {"mode": "none"},
+        "style": {"fit": "stretch"},
+        "objective": _DEFAULT_OBJECTIVE
+        | {
+            "content_layers": ("conv2_2",),
+            "style_layers": ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1"),
+            "style_weight": 306.0,
+            "tv_weight": 0.0,
+        },
+    },
+}
+"""A preset sets the objective and the handling of colour; sizes and the number of evaluations stay the user's."""
+
+RUN_WIDE = frozenset({"image.max_pixels"})
+"""Keys of per-pair sections that nevertheless hold for the whole run."""
+
+
+def _sections(model: type[BaseModel]) -> dict[str, type[Section]]:
+    fields = {name: field.annotation for name, field in model.model_fields.items()}
+    return {name: kind for name, kind in fields.items() if isinstance(kind, type) and issubclass(kind, Section)}
+
+
+SECTIONS = _sections(Settings)
+ALL_KEYS = tuple(f"{section}.{key}" for section, kind in SECTIONS.items() for key in kind.model_fields)
+PAIR_KEYS = tuple(
+    f"{section}.{key}"
+    for section, kind in _sections(PairSettings).items()
+    for key in kind.model_fields
+    if f"{section}.{key}" not in RUN_WIDE
+)
+
+
+def did_you_mean(word: str, known: tuple[str, ...]) -> str:
+    """`' Did you mean x?'`, or nothing if no known word is near."""
+    near = difflib.get_close_matches(word, known, n=1)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def parse_value(text: str) -> Any:
+    """A value as TOML reads it (`0.5`, `true`, `["relu1_1"]`), or the text itself where it is no TOML."""
+    if "\n" not in text:
+        try:
+            return tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            pass
+    return text
+
+
+def from_assignments(assignments: Mapping[str, Any]) -> Values:
+    """`{"image.size": 384}` → `{"image": {"size": 384}}`; `preset` stands alone."""
+    values: Values = {}
+    for name, value in assignments.items():
+        section, dot, key = name.partition(".")
+        if dot:
+            values.setdefault(section, {})[key] = value
+        else:
+            values[name] = value
+    return values
+
+
+def from_set_options(options: list[str]) -> Values:
+    """The values of `--set section.key=value`.
+
+    Raises:
+        UsageError: an option is not of this form, or names no setting.
+    """
+    assignments = {}
+    for option in options:
+        name, equals, text = option.partition("=")
+        if not equals or name not in ALL_KEYS:
+            raise UsageError(f"--set {option}: expected section.key=value.{did_you_mean(name, ALL_KEYS)}")
+        assignments[name] = parse_value(text)
+    return from_assignments(assignments)
+
+
+def from_file(path: Path) -> Values:
+    """The values of a config file.
+
+    Raises:
+        UsageError: the file cannot be read or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: is not TOML: {error}.") from error
+
+
+class _EnvironmentBase(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__", extra="ignore")
+    preset: str | None = None
+
+
+_section_fields: dict[str, Any] = {section: (dict[str, Any], {}) for section in SECTIONS}
+_Environment = create_model("_Environment", __base__=_EnvironmentBase, **_section_fields)
+
+
+def from_environment() -> Values:
+    """The values of `IMPASTO_SECTION__KEY` and `IMPASTO_PRESET`.
+
+    Raises:
+        UsageError: a variable with our prefix names no section of ours.
+    """
+    for variable in os.environ:
+        section, nested, _ = variable.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
+        if variable.startswith(ENVIRONMENT_PREFIX) and nested and section not in SECTIONS:
+            raise UsageError(f"{variable}: there is no section [{section}].{did_you_mean(section, tuple(SECTIONS))}")
+    raw = _Environment().model_dump(exclude_defaults=True)
+    return {
+        section: {k: parse_value(v) if isinstance(v, str) else v for k, v in value.items()}
+        if isinstance(value, dict)
+        else value
+        for section, value in raw.items()
+    }
+
+
+def preset_values(name: object) -> Values:
+    """What a preset sets.
+
+    Raises:
+        UsageError: there is no such preset.
+    """
+    if not isinstance(name, str) or name not in PRESETS:
+        raise UsageError(
+            f"preset {name!r} does not exist.{did_you_mean(str(name), tuple(PRESETS))} There are: {', '.join(PRESETS)}."
+        )
+    return PRESETS[name]
+
+
+def _merge(below: Values, above: Values) -> Values:
+    merged = dict(below)
+    for name, value in above.items():
+        old = merged.get(name)
+        merged[name] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def merge(*sources: Values) -> Values:
+    """Sources, weakest first, into one; each source's preset is spread out just below its own values."""
+    merged: Values = {}
+    for source in sources:
+        if "preset" in source:
+            merged = _merge(merged, preset_values(source["preset"]))
+        merged = _merge(merged, source)
+    return merged
+
+
+def explain(error: ValidationError) -> list[str]:
+    """Each finding of pydantic as one line: `section.key: what is wrong (got …)`."""
+    lines = []
+    for finding in error.errors():
+        name = ".".join(str(part) for part in finding["loc"][:2])
+        if finding["type"] == "extra_forbidden":
+            lines.append(f"{name}: there is no such setting.{did_you_mean(name, (*ALL_KEYS, *SECTIONS))}")
+            continue
+        message = finding["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        got = finding["input"]
+        lines.append(f"{name}: {message} (got {got!r})" if name and not isinstance(got, dict | BaseModel) else message)
+    return lines
+
+
+def validate(values: Values, source: str = "settings") -> Settings:
+    """Merged values as settings.
+
+    Raises:
+        UsageError: names every value that is wrong.
+    """
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise UsageError("\n".join(f"{source}: {line}" for line in explain(error))) from error
+
+
+def load(config: Path | None, flags: Values) -> tuple[Values, Settings]:
+    """What holds for all pairs: the values below the manifest's rows, and the settings of a row that sets nothing.
+
+    Raises:
+        UsageError: a source is unreadable, or a value is unknown or out of range.
+    """
+    file_values = from_file(config) if config else {}
+    validate(merge(file_values), str(config))
+    below = merge(file_values, from_environment())
+    return below, validate(merge(below, flags))
+
+
+def for_pair(below: Values, row: Values, flags: Values) -> PairSettings:
+    """The settings of one row.
+
+    Raises:
+        UsageError: the row names an unknown preset.
+        ValidationError: a value is out of range.
+    """
+    settings = Settings.model_validate(merge(below, row, flags))
+    return PairSettings.model_construct(**{name: getattr(settings, name) for name in PairSettings.model_fields})

@@ -1,0 +1,258 @@
+"""The one shared stage: it owns the device, and every pair goes through it.
+
+A thread loads the next pair while the calling thread has the device; at most one pair waits, so that a slow device
+does not fill memory.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+
+from pipeline.errors import ImpastoError, Interrupted, MachineError, OutOfMemoryError
+from pipeline.images.colour import with_chroma_of
+from pipeline.images.write import encode
+from pipeline.outbox.ledger import Fingerprint, settings_in_key, settings_in_metadata
+from pipeline.outbox.metadata import (
+    Failure,
+    Metadata,
+    ObjectiveRecord,
+    ObjectiveTerms,
+    OutputFile,
+    PairPaths,
+    Seconds,
+    Weights,
+)
+from pipeline.stage.device import describe, peak_memory_bytes, reset_peak_memory
+from pipeline.stage.load import LoadedPair, load
+from pipeline.transfer.objective import ObjectiveSpec
+from pipeline.transfer.stylizer import ENGINE_VERSION, Evaluation, Stylisation, stylise
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator
+
+    from pipeline.images.read import Pixels
+    from pipeline.outbox.publish import Outbox
+    from pipeline.pair import Pair
+    from pipeline.transfer.vgg import Vgg19
+    from pipeline.transfer.weights import WeightsSource
+
+logger = logging.getLogger(__name__)
+
+VERSIONS = {name: version(name) for name in ("impasto", "torch", "opencv-python", "numpy", "pillow")}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A pair to be rendered, and what is known of it."""
+
+    pair: Pair
+    attempt: int
+    key: str | None
+    """Its key when it was planned; None if an input could not be read then."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a pair: its metadata, or the record of its failure."""
+
+    pair: Pair
+    record: Metadata | Failure
+
+
+class Listener(Protocol):
+    """Who wants to know what happens on the device; what it raises ends the run."""
+
+    def pair_started(self, pair: Pair) -> None:
+        """The device begins with this pair."""
+
+    def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
+        """One evaluation of the pair on the device is over."""
+
+
+@dataclass(frozen=True)
+class _Loading:
+    """A loaded pair with the moments that its metadata needs."""
+
+    loaded: LoadedPair
+    started: datetime
+    seconds: float
+    ready: float
+
+
+class Stage:
+    """Renders pairs one after the other on one device and publishes them."""
+
+    def __init__(  # noqa: PLR0913 - what it owns
+        self,
+        *,
+        network: Vgg19,
+        weights: WeightsSource,
+        device: torch.device,
+        outbox: Outbox,
+        max_pixels: int,
+        listener: Listener,
+    ) -> None:
+        self._network, self._weights, self._device = network.to(device), weights, device
+        self._outbox, self._max_pixels, self._listener = outbox, max_pixels, listener
+
+    def process(self, tasks: Iterable[Task]) -> Generator[Outcome]:
+        """Render the tasks in order; a failed pair is recorded and the others go on.
+
+        Raises:
+            MachineError: the machine cannot go on; what was finished is published, the rest is untouched.
+            Interrupted: the listener asked to stop; likewise.
+        """
+        with ThreadPoolExecutor(1, "load") as loader:
+            try:
+                for task, loading in self._load_ahead(loader, tasks):
+                    yield self._process(task, loading)
+            finally:
+                loader.shutdown(cancel_futures=True)
+
+    def _load_ahead(self, loader: ThreadPoolExecutor, tasks: Iterable[Task]) -> Iterator[tuple[Task, Future[_Loading]]]:
+        """Each task with its loading; the next one is loaded while the device works on this one, but no further."""
+        ahead: deque[tuple[Task, Future[_Loading]]] = deque()
+        for task in tasks:
+            ahead.append((task, loader.submit(self._load, task.pair)))
+            if len(ahead) > 1:
+                yield ahead.popleft()
+        yield from ahead
+
+    def _load(self, pair: Pair) -> _Loading:
+        started, begin = datetime.now(UTC), time.perf_counter()
+        loaded = load(pair, self._max_pixels)
+        ready = time.perf_counter()
+        return _Loading(loaded, started, ready - begin, ready)
+
+    def _process(self, task: Task, loading: Future[_Loading]) -> Outcome:
+        try:
+            loaded = loading.result()
+            metadata = self._render(task, loaded)
+        except (MachineError, Interrupted):
+            raise
+        except ImpastoError as error:
+            return self._fail(task, error)
+        except Exception as error:  # one pair never stops the others: it is logged and recorded
+            if is_out_of_memory(error):
+                return self._fail(
+                    task,
+                    OutOfMemoryError(
+                        f"{task.pair.content.name}: does not fit into memory at image.size = "
+                        f"{task.pair.settings.image.size}.",
+                        "Lower image.size.",
+                    ),
+                )
+            logger.exception("%s failed", task.pair.name)
+            return self._fail(
+                task,
+                ImpastoError(f"{type(error).__name__}: {error}", "This is a defect of impasto; please report it."),
+            )
+        return Outcome(task.pair, metadata)
+
+    def _render(self, task: Task, loading: _Loading) -> Metadata:
+        pair, loaded = task.pair, loading.loaded
+        begin = time.perf_counter()
+        self._listener.pair_started(pair)
+        reset_peak_memory(self._device)
+        result = self._stylise(pair, loaded)
+        stylised = time.perf_counter()
+        pixels: Pixels = result.image[0].permute(1, 2, 0).cpu().numpy()
+        if pair.settings.colour.mode == "swap-luma":
+            pixels = with_chroma_of(pixels, loaded.content)
+        output = pair.settings.output
+        data = encode(pixels, image_format=output.format, jpeg_quality=output.jpeg_quality)
+        sha256 = self._outbox.publish_picture(pair.file_name, data)
+        saved = time.perf_counter()
+        height, width = pixels.shape[:2]
+        inputs = loaded.inputs
+        metadata = Metadata(
+            key=Fingerprint(
+                inputs.content.sha256,
+                inputs.style.sha256,
+                settings_in_key(pair.settings),
+                self._weights.sha256,
+                ENGINE_VERSION,
+            ).key,
+            pair=inputs,
+            preset=pair.settings.preset,
+            settings=settings_in_metadata(pair.settings),
+            weights=Weights(name=self._weights.name, sha256=self._weights.sha256),
+            engine_version=ENGINE_VERSION,
+            device=describe(self._device),
+            working_size=(width, height),
+            evaluations=result.evaluations,
+            objective=ObjectiveRecord(
+                first=_terms(result.first), last=_terms(result.last), best=_terms(result.best), trace=list(result.trace)
+            ),
+            seconds=Seconds(
+                load=loading.seconds,
+                queue=max(0.0, begin - loading.ready),
+                stylise=stylised - begin,
+                save=saved - stylised,
+            ),
+            peak_memory_bytes=peak_memory_bytes(self._device),
+            attempt=task.attempt,
+            warnings=[*loaded.warnings, *result.warnings],
+            output=OutputFile(path=pair.file_name, sha256=sha256, width=width, height=height),
+            started=loading.started.isoformat(timespec="milliseconds"),
+            finished=_now(),
+            versions=VERSIONS,
+        )
+        self._outbox.publish_metadata(pair.name, pair.file_name, metadata)
+        return metadata
+
+    def _stylise(self, pair: Pair, loaded: LoadedPair) -> Stylisation:
+        settings = pair.settings
+        spec = ObjectiveSpec(**dict(settings.objective))
+        return stylise(
+            self._network,
+            self._tensor(loaded.content),
+            self._tensor(loaded.style),
+            spec,
+            evaluations=settings.optimiser.evaluations,
+            history=settings.optimiser.history,
+            on_evaluation=lambda evaluation: self._listener.evaluated(pair, evaluation),
+        )
+
+    def _tensor(self, pixels: Pixels) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None].to(self._device)
+
+    def _fail(self, task: Task, error: ImpastoError) -> Outcome:
+        pair = task.pair
+        failure = Failure(
+            key=task.key,
+            pair=PairPaths(content=pair.content_label, style=pair.style_label),
+            preset=pair.settings.preset,
+            settings=settings_in_metadata(pair.settings),
+            error_class=error.error_class,
+            reason=error.message,
+            remedy=error.remedy,
+            attempt=task.attempt,
+            failed=_now(),
+            versions=VERSIONS,
+        )
+        self._outbox.publish_failure(pair.name, failure)
+        return Outcome(pair, failure)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a pair was too large for the device or, where torch gives the error no type, for the CPU."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+def _terms(evaluation: Evaluation) -> ObjectiveTerms:
+    return ObjectiveTerms(total=evaluation.total, content=evaluation.content, style=evaluation.style, tv=evaluation.tv)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,1 @@
+"""The mathematics of neural style transfer: tensors in, tensors out."""

