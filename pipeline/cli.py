@@ -107,7 +107,7 @@ def run_command(  # noqa: PLR0913 - one parameter per option
         box = Outbox(outbox)
         if dry_run:
             weights = find_weights(settings.network.weights, settings.network.preprocessing)
-            _show_plan(plan(pairs, box, weights, redo=redo, limit=limit), as_json=json_)
+            _show_plan(list(plan(pairs, box, weights, redo=redo, limit=limit)), as_json=json_)
             return
         report = _Report(as_json=json_)
         summary = run(
@@ -269,7 +269,7 @@ def _show_plan(planned: Sequence[PlannedPair], *, as_json: bool) -> None:
 @contextlib.contextmanager
 def _errors_to_exit_codes(*, as_json: bool, verbose: bool) -> Iterator[None]:
     logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s"
+        level=logging.INFO if verbose else logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s"
     )
     try:
         yield

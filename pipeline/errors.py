@@ -91,6 +91,13 @@ class OutOfMemoryError(ImpastoError):
     error_class = "environment"
 
 
+class OccupiedError(ImpastoError):
+    """A result would overwrite a file that is none; the other pairs go on."""
+
+    exit_code = ExitCode.PARTIAL
+    error_class = "input"
+
+
 class LockedError(ImpastoError):
     """Another run works on the same outbox."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import time
 from collections import Counter
@@ -20,7 +21,7 @@ from pipeline.transfer.stylizer import ENGINE_VERSION, Evaluation
 from pipeline.transfer.weights import find_weights, load_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from types import FrameType
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from pipeline.progress import Display
     from pipeline.settings import Settings
     from pipeline.transfer.weights import WeightsSource
+
+logger = logging.getLogger(__name__)
 
 Redo = Literal["failed", "all"]
 
@@ -76,8 +79,8 @@ def plan(
     *,
     redo: Redo | None = None,
     limit: int | None = None,
-) -> list[PlannedPair]:
-    """Decide for every pair whether it is rendered; reads inputs and outbox, writes nothing.
+) -> Iterator[PlannedPair]:
+    """Decide for every pair, in order, whether it is rendered; reads inputs and outbox, writes nothing.
 
     Args:
         pairs: of the manifest.
@@ -87,7 +90,7 @@ def plan(
         limit: render at most so many, in the manifest's order.
     """
     hashes: dict[Path, str | None] = {}
-    planned, rendered = [], 0
+    rendered = 0
     for pair in pairs:
         fingerprint = _fingerprint(pair, weights, hashes)
         entry = look_up(outbox, pair, fingerprint)
@@ -96,8 +99,7 @@ def plan(
             action, reason = Action.WAIT, f"beyond --limit {limit}"
         rendered += action is Action.RENDER
         key = fingerprint.key if fingerprint else None
-        planned.append(PlannedPair(pair, action, reason, entry.failed_attempts + 1, key))
-    return planned
+        yield PlannedPair(pair, action, reason, entry.failed_attempts + 1, key)
 
 
 def _decide(entry: Entry, redo: Redo | None) -> tuple[Action, str]:
@@ -202,15 +204,17 @@ def run(  # noqa: PLR0913 - what a run consists of
     device = find_device(settings.run.device)
     counts: Counter[str] = Counter()
     with Stop() as stop, outbox.locked():
-        planned = plan(pairs, outbox, weights, redo=redo, limit=limit)
-        tasks = [Task(item.pair, item.attempt, item.key) for item in planned if item.action is Action.RENDER]
-        for item in planned:
+        tasks = []
+        for item in plan(pairs, outbox, weights, redo=redo, limit=limit):
+            stop.check()
+            if item.action is Action.RENDER:
+                tasks.append(Task(item.pair, item.attempt, item.key))
+                continue
             if item.action is Action.SKIP:
                 outbox.forget_failure(item.pair.name)
-            if item.action is not Action.RENDER:
-                counts[item.action] += 1
-                on_planned(item)
-        stop.check()
+            counts[item.action] += 1
+            on_planned(item)
+        logger.info("%d of %d pairs to render on %s with weights %s", len(tasks), len(pairs), device, weights.name)
         if tasks:
             network, listener = load_weights(weights), _Watched(display, stop)
             stage = Stage(

@@ -260,6 +260,9 @@ class _Expander:
             files, complaint = [], f"{what} {text!r} does not exist"
         if not files:
             self.problems.add(line, complaint)
+        results = [p.name for p in files if complaint and p.with_name(f"{p.name}.json").exists()]
+        if results:
+            self.problems.add(line, f"{what} {text!r} takes in results of an earlier run: {', '.join(results[:3])}")
         roots = self.confines.roots
         outside = [p for p in files if roots and not _inside(p, roots)]
         for stranger in outside:

@@ -1,8 +1,10 @@
 """The outbox: results appear whole or not at all, and stay after a power cut.
 
-Order of a publication: the old metadata goes, the picture is renamed into place, then the new metadata, and an older
-failure record goes. Each step is synced before the next. So metadata beside a picture's name means that the
-picture is complete, and a crash in between leaves at most a picture without metadata, which the next run renders again.
+Order of a publication: the name is marked as ours, the old metadata goes, the picture is renamed into place, then the
+new metadata; the mark and an older failure record go. Each step is synced before the next. So metadata beside a
+picture's name means that the picture is complete, and a crash in between leaves at most a picture without metadata,
+which the next run renders again. A file that is neither marked nor has metadata is somebody else's, and is never
+overwritten.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from pipeline.errors import LockedError, StorageError
+from pipeline.errors import LockedError, OccupiedError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +51,7 @@ class Outbox:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._temporary = root / STATE_FOLDER / "tmp"
+        self._pending = root / STATE_FOLDER / "pending"
 
     def picture_path(self, file_name: str) -> Path:
         """Where a result is."""
@@ -72,6 +75,7 @@ class Outbox:
         """
         with _storage_errors(self.root):
             self._temporary.mkdir(parents=True, exist_ok=True)
+            self._pending.mkdir(exist_ok=True)
             lock = FileLock(self.root / STATE_FOLDER / "lock", timeout=0)
             try:
                 lock.acquire()
@@ -91,14 +95,35 @@ class Outbox:
             for leftover in self._temporary.iterdir():
                 shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
+    def check_free(self, file_name: str) -> None:
+        """See that a result can have this name.
+
+        Raises:
+            OccupiedError: there is a file of this name that is no result of ours.
+            StorageError: a link in the outbox leads out of it.
+        """
+        picture = self.picture_path(file_name)
+        if not picture.parent.resolve().is_relative_to(self.root.resolve()):
+            raise StorageError(
+                f"{file_name}: a link in the outbox leads out of it.", "Remove the link or use another name."
+            )
+        if os.path.lexists(picture) and not self.metadata_path(file_name).exists() and not self._mark(picture).exists():
+            raise OccupiedError(
+                f"{file_name}: a file of this name is there already and is no result of impasto.",
+                "Move it away, or give the pair another output.",
+            )
+
     def publish_picture(self, file_name: str, data: bytes) -> str:
         """Put a picture into place, durably, and give its SHA-256; it counts only once its metadata is there, too.
 
         Raises:
+            OccupiedError: there is a file of this name that is no result of ours.
             StorageError: the outbox cannot be written; what was there before may have lost its metadata.
         """
+        self.check_free(file_name)
         with _storage_errors(self.root):
-            self._check_inside(file_name)
+            self._mark(self.picture_path(file_name)).touch()
+            _sync_folder(self._pending)
             metadata = self.metadata_path(file_name)
             if metadata.exists():
                 metadata.unlink()
@@ -114,6 +139,7 @@ class Outbox:
         """
         with _storage_errors(self.root):
             self._write(self.metadata_path(file_name), _json(record))
+            self._mark(self.picture_path(file_name)).unlink(missing_ok=True)
         self.forget_failure(name)
 
     def forget_failure(self, name: str) -> None:
@@ -136,7 +162,6 @@ class Outbox:
             StorageError: the outbox cannot be written.
         """
         with _storage_errors(self.root):
-            self._check_inside(f"{FAILED_FOLDER}/{name}")
             self._write(self.failure_path(name), _json(record))
 
     def _drop_empty_folders(self, folder: Path) -> None:
@@ -144,26 +169,26 @@ class Outbox:
             folder.rmdir()
             folder = folder.parent
 
-    def _check_inside(self, file_name: str) -> None:
-        """A folder in the outbox may be a link that leads out of it."""
-        if not self.picture_path(file_name).parent.resolve().is_relative_to(self.root.resolve()):
-            raise StorageError(
-                f"{file_name}: a link in the outbox leads out of it.", "Remove the link or use another name."
-            )
+    def _mark(self, picture: Path) -> Path:
+        return self._pending / _short(picture.relative_to(self.root))
 
     def _write(self, target: Path, data: bytes) -> None:
         missing = [folder for folder in (target.parent, *target.parent.parents) if not folder.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)
         for folder in missing:
             _sync_folder(folder.parent)
-        # The name is short and unlike any other's, so a result's own name may have all the length there is.
-        temporary = self._temporary / f"{hashlib.sha256(os.fsencode(target)).hexdigest()[:32]}.tmp"
+        # Of one length for all, so that a result's own name may have all the length there is.
+        temporary = self._temporary / _short(target)
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)
         _sync_folder(target.parent)
+
+
+def _short(path: Path) -> str:
+    return hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
 
 
 def _json(record: BaseModel) -> bytes:

@@ -137,6 +137,7 @@ class Stage:
     def _process(self, task: Task, loading: Future[_Loading]) -> Outcome:
         try:
             loaded = loading.result()
+            self._outbox.check_free(task.pair.file_name)  # before the device's time is spent
             metadata = self._render(task, loaded)
         except (MachineError, Interrupted):
             raise

@@ -110,7 +110,7 @@ class _Descent:
     def __init__(self, objective: Objective, start: Tensor, on_evaluation: Callable[[Evaluation], None]) -> None:
         self._objective, self._on_evaluation = objective, on_evaluation
         self.seen: list[Evaluation] = []
-        self.best_image = start.clone()
+        self.best_image = start.clone(memory_format=torch.contiguous_format)  # torch.optim.LBFGS flattens it
         self._best_total = math.inf
 
     def descend(self, evaluations: int, history: int, step: float) -> None:

