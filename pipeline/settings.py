@@ -86,7 +86,7 @@ class ObjectiveSettings(Section):
     )
     content_weight: float = Field(1.0, ge=0, allow_inf_nan=False, description="of the photograph's structure")
     style_weight: float = Field(1000.0, ge=0, allow_inf_nan=False, description="of the painting's texture")
-    tv_weight: float = Field(1000.0, ge=0, allow_inf_nan=False, description="of total variation: more is smoother")
+    tv_weight: float = Field(10_000.0, ge=0, allow_inf_nan=False, description="of total variation: more is smoother")
 
     @model_validator(mode="after")
     def _one_weight_per_layer(self) -> ObjectiveSettings:

@@ -65,7 +65,7 @@ class Weighted:
     style_layer_weights: tuple[float, ...] = field(default=())
     content_weight: float = 1.0
     style_weight: float = 1000.0
-    tv_weight: float = 1000.0
+    tv_weight: float = 10_000.0
 
 
 def objective(image: Tensor, content: Tensor, style: Tensor, w: Weighted) -> dict[str, Tensor]:

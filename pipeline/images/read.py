@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from pipeline.errors import ImageError
 
@@ -134,10 +134,12 @@ def _decode_opened(image: Image.Image, source: SourceFile, max_pixels: int) -> P
         )
     image.load()
     lost = []
-    if image.mode.startswith(("I;16", "I", "F")):
+    if image.mode in ("I", "F"):
+        raise ImageError(f"{name}: has 32 bits per channel.", "Convert it to 8 or 16 bits.")
+    if _is_deep(image, source.data):
         lost.append(f"{name}: more than 8 bits per channel were reduced to 8")
-        pixels = np.asarray(image, dtype=np.float32) / (257.0 if image.mode != "F" else 1.0)
-        image = Image.fromarray(np.clip(np.round(pixels), 0, 255).astype(np.uint8), "L")
+    if image.mode.startswith("I;16"):  # Pillow would clip it to 255; colour images it reduces by itself
+        image = Image.fromarray(np.round(np.asarray(image, dtype=np.float32) / 257).astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         lost.append(f"{name}: transparency was laid over white")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
@@ -145,3 +147,12 @@ def _decode_opened(image: Image.Image, source: SourceFile, max_pixels: int) -> P
         lost.append(f"{name}: its colour profile was not applied; the colours were taken as sRGB")
     upright = ImageOps.exif_transpose(image).convert("RGB")
     return Picture(np.asarray(upright, dtype=np.float32), kind, tuple(lost))
+
+
+def _is_deep(image: Image.Image, data: bytes) -> bool:
+    """More than 8 bits per channel, which Pillow's mode does not tell for colour images."""
+    if isinstance(image, PngImagePlugin.PngImageFile):
+        return data[24] > 8  # noqa: PLR2004 - IHDR's bit depth
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (8,))) > 8  # noqa: PLR2004
+    return False
