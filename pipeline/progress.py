@@ -109,7 +109,7 @@ class RichDisplay:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),  # a file may be named [draft]
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -147,6 +147,7 @@ class RichDisplay:
         self._console.print(
             f"failed: {name}: {failure}" if failure else f"done: {name}",
             markup=False,
+            highlight=False,
             style="red" if failure else None,
         )
 

@@ -58,9 +58,7 @@ def clock() -> Clock:
     return Clock()
 
 
-def test_lines_come_every_30_seconds_and_at_the_end_of_a_pair(
-    clock: Clock, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_lines_come_every_30_seconds_and_at_the_end_of_a_pair(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     display = LineDisplay(clock)
     clock.now += 500  # loading the weights is nobody's pair
     display.start(2)
@@ -125,7 +123,7 @@ def rich_output(*, failure: str | None = None, name: str = "night/kitten") -> st
 @pytest.mark.parametrize("failure", [None, "no image"])
 def test_a_terminal_shows_both_bars_and_the_objective(failure: str | None) -> None:
     shown = rich_output(failure=failure)
-    for words in ("all pairs", "night/kitten", "7/100", "0.07/2", "objective 1234"):
+    for words in ("all pairs", "night/kitten", "7/100", "0/2", "objective 1234"):
         assert words in shown
     assert ("failed: night/kitten: no image" if failure else "done: night/kitten") in shown
 

@@ -154,5 +154,5 @@ def _is_deep(image: Image.Image, data: bytes) -> bool:
     if isinstance(image, PngImagePlugin.PngImageFile):
         return data[24] > 8  # noqa: PLR2004 - IHDR's bit depth
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        return max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (8,))) > 8  # noqa: PLR2004
+        return bool(max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (8,))) > 8)  # noqa: PLR2004
     return False

@@ -11,7 +11,7 @@ SHA256_PATTERN = r"^[0-9a-f]{64}$"
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_serialization_defaults_required=True)
 
 
 class InputFile(_Part):
@@ -128,7 +128,9 @@ class Failure(_Part):
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of both records."""
-    parts = [model.model_json_schema(ref_template="#/$defs/{model}") for model in (Metadata, Failure)]
+    parts = [
+        model.model_json_schema(mode="serialization", ref_template="#/$defs/{model}") for model in (Metadata, Failure)
+    ]
     definitions = {name: definition for part in parts for name, definition in part.pop("$defs", {}).items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

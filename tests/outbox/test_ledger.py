@@ -1,0 +1,287 @@
+"""What counts as done: the key, and what the outbox says of a pair."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.outbox.ledger import Fingerprint, Status, look_up, settings_in_key, settings_in_metadata
+from pipeline.outbox.metadata import Failure, Metadata
+from pipeline.outbox.publish import Outbox
+from pipeline.pair import Pair
+from pipeline.settings import PAIR_KEYS, PairSettings, for_pair, from_assignments
+
+PICTURE = b"a picture, as far as the ledger can tell"
+OTHER = {
+    "image.size": 384,
+    "colour.mode": "none",
+    "style.fit": "cover",
+    "objective.content_layers": ["conv3_2"],
+    "objective.style_layers": ["conv1_1"],
+    "objective.style_layer_weights": [1, 2, 3, 4, 5],
+    "objective.content_weight": 1.5,
+    "objective.style_weight": 999.0,
+    "objective.tv_weight": 0.0,
+    "optimiser.evaluations": 101,
+    "optimiser.history": 21,
+    "output.format": "webp",
+    "output.jpeg_quality": 94,
+}
+"""For every setting of a pair a valid value that is not its default."""
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def fingerprint(settings: PairSettings | None = None) -> Fingerprint:
+    parts = settings_in_key(settings or PairSettings())
+    return Fingerprint(digest("content"), digest("style"), parts, digest("weights"), "1")
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Outbox:
+    return Outbox(tmp_path / "out")
+
+
+@pytest.fixture
+def pair() -> Pair:
+    return Pair(Path("/a.png"), Path("/b.png"), "a.png", "b.png", "a", PairSettings())
+
+
+def publish(outbox: Outbox, pair: Pair, now: Fingerprint) -> None:
+    file = {"path": "a.png", "width": 4, "height": 3, "format": "png"}
+    terms = {"total": 1, "content": 1, "style": 0, "tv": 0}
+    with outbox.locked():
+        sha256 = outbox.publish_picture(pair.file_name, PICTURE)
+        record = {
+            "key": now.key,
+            "pair": {"content": file | {"sha256": now.content_sha256}, "style": file | {"sha256": now.style_sha256}},
+            "preset": pair.settings.preset,
+            "settings": settings_in_metadata(pair.settings),
+            "weights": {"name": "packaged", "sha256": now.weights_sha256},
+            "engine_version": now.engine_version,
+            "device": "cpu",
+            "working_size": (4, 3),
+            "evaluations": 1,
+            "objective": {"first": terms, "last": terms, "best": terms, "trace": []},
+            "seconds": {"load": 0, "queue": 0, "stylise": 0, "save": 0},
+            "peak_memory_bytes": None,
+            "attempt": 1,
+            "warnings": [],
+            "output": {"path": pair.file_name, "sha256": sha256, "width": 4, "height": 3},
+            "started": "",
+            "finished": "",
+            "versions": {},
+        }
+        outbox.publish_metadata(pair.name, pair.file_name, Metadata.model_validate(record))
+
+
+def fail(outbox: Outbox, pair: Pair, key: str | None, error_class: str = "input", attempt: int = 3) -> None:
+    record: dict[str, Any] = {
+        "key": key,
+        "pair": {"content": "a.png", "style": "b.png"},
+        "preset": pair.settings.preset,
+        "settings": settings_in_metadata(pair.settings),
+        "error_class": error_class,
+        "reason": "a.png is torn.",
+        "remedy": "",
+        "attempt": attempt,
+        "failed": "",
+        "versions": {},
+    }
+    with outbox.locked():
+        outbox.publish_failure(pair.name, Failure.model_validate(record))
+
+
+def test_the_key_is_the_digest_of_the_parts_as_canonical_json() -> None:
+    parts = {
+        "weights_sha256": "3" * 64,
+        "settings": {"image": {"size": 512}, "colour": {"mode": "none"}},
+        "style_sha256": "2" * 64,
+        "engine_version": "1",
+        "content_sha256": "1" * 64,
+    }
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    assert Fingerprint(**parts).key == digest(text)  # type: ignore[arg-type]
+    assert digest(text) == "1c99ad78c580beea743b4cc832b6be52e72089d79a1b3365bb40834306c00680"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"content_sha256": digest("other")},
+        {"style_sha256": digest("other")},
+        {"settings": {}},
+        {"weights_sha256": digest("other")},
+        {"engine_version": "2"},
+    ],
+)
+def test_every_part_changes_the_key(change: dict[str, Any]) -> None:
+    assert dataclasses.replace(fingerprint(), **change).key != fingerprint().key
+
+
+def test_content_and_style_are_not_interchangeable() -> None:
+    now = fingerprint()
+    swapped = dataclasses.replace(now, content_sha256=now.style_sha256, style_sha256=now.content_sha256)
+    assert swapped.key != now.key
+
+
+def test_there_is_another_value_for_every_setting_of_a_pair() -> None:
+    assert set(OTHER) == set(PAIR_KEYS)
+
+
+@pytest.mark.parametrize("name", PAIR_KEYS)
+def test_every_setting_of_a_pair_changes_the_key(name: str) -> None:
+    layers = {"objective.content_layers": []} if name == "objective.style_layers" else {}
+    changed = for_pair({}, from_assignments({name: OTHER[name], **layers}), {})
+    assert fingerprint(changed).key != fingerprint(for_pair({}, from_assignments(layers), {})).key
+
+
+@pytest.mark.parametrize("values", [{"image": {"max_pixels": 256}}, {"preset": "colour-preserving"}])
+def test_a_limit_and_a_presets_name_do_not_change_the_key(values: dict[str, Any]) -> None:
+    assert fingerprint(for_pair({}, values, {})).key == fingerprint().key
+
+
+def test_a_preset_has_the_key_of_its_values() -> None:
+    by_name = for_pair({}, {"preset": "gatys2016"}, {})
+    by_value = for_pair({}, by_name.model_dump(exclude={"preset"}), {})
+    assert (by_name.preset, by_value.preset) == ("gatys2016", "colour-preserving")
+    assert fingerprint(by_name).key == fingerprint(by_value).key != fingerprint().key
+
+
+def test_a_number_has_one_key_however_it_is_written() -> None:
+    whole = for_pair({}, {"objective": {"style_weight": 1000}, "image": {"size": "512"}}, {})
+    assert fingerprint(whole).key == fingerprint().key
+
+
+def test_what_was_never_rendered_is_new_even_without_an_outbox(outbox: Outbox, pair: Pair) -> None:
+    assert look_up(outbox, pair, fingerprint()).status is Status.NEW
+    assert look_up(outbox, pair, None).status is Status.NEW
+    assert not outbox.root.exists()
+
+
+def test_a_picture_without_metadata_is_new(outbox: Outbox, pair: Pair) -> None:
+    with outbox.locked():
+        outbox.publish_picture(pair.file_name, PICTURE)
+    assert look_up(outbox, pair, fingerprint()).status is Status.NEW
+
+
+def test_what_was_rendered_and_has_not_changed_is_done(outbox: Outbox, pair: Pair) -> None:
+    publish(outbox, pair, fingerprint())
+    entry = look_up(outbox, pair, fingerprint())
+    assert (entry.status, entry.failed_attempts) == (Status.DONE, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"content_sha256": digest("other")}, "changed: content"),
+        ({"style_sha256": digest("other")}, "changed: style"),
+        ({"weights_sha256": digest("other")}, "changed: weights"),
+        ({"engine_version": "2"}, "changed: engine"),
+        ({"content_sha256": digest("other"), "engine_version": "2"}, "changed: content, engine"),
+    ],
+)
+def test_a_changed_part_is_named(outbox: Outbox, pair: Pair, change: dict[str, str], reason: str) -> None:
+    publish(outbox, pair, fingerprint())
+    entry = look_up(outbox, pair, dataclasses.replace(fingerprint(), **change))  # type: ignore[arg-type]
+    assert (entry.status, entry.reason) == (Status.CHANGED, reason)
+
+
+@pytest.mark.parametrize("name", [name for name in PAIR_KEYS if name != "output.format"])
+def test_a_changed_setting_is_named(outbox: Outbox, pair: Pair, name: str) -> None:
+    publish(outbox, pair, fingerprint())
+    with_weights = {"objective.style_layer_weights": []} if name == "objective.style_layers" else {}
+    changed = for_pair({}, from_assignments({name: OTHER[name], **with_weights}), {})
+    entry = look_up(outbox, dataclasses.replace(pair, settings=changed), fingerprint(changed))
+    assert (entry.status, entry.reason) == (Status.CHANGED, f"changed: {name}")
+
+
+def test_a_result_whose_input_cannot_be_read_any_more_is_not_done(outbox: Outbox, pair: Pair) -> None:
+    publish(outbox, pair, fingerprint())
+    entry = look_up(outbox, pair, None)
+    assert (entry.status, entry.reason) == (Status.CHANGED, "an input cannot be read any more")
+
+
+@pytest.mark.parametrize(
+    ("picture", "reason"),
+    [
+        (None, "the picture is missing"),
+        (PICTURE[:-1], "the picture was altered or truncated"),
+        (b"", "the picture was altered or truncated"),
+        (bytes([PICTURE[0] ^ 1]) + PICTURE[1:], "the picture was altered or truncated"),
+        (PICTURE[:-1] + bytes([PICTURE[-1] ^ 128]), "the picture was altered or truncated"),
+    ],
+    ids=["missing", "one byte short", "empty", "first bit", "last bit"],
+)
+def test_a_damaged_picture_is_not_done(outbox: Outbox, pair: Pair, picture: bytes | None, reason: str) -> None:
+    publish(outbox, pair, fingerprint())
+    path = outbox.picture_path(pair.file_name)
+    path.unlink() if picture is None else path.write_bytes(picture)
+    entry = look_up(outbox, pair, fingerprint())
+    assert (entry.status, entry.reason) == (Status.DAMAGED, reason)
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[1", b"\xff\xfe", b"null"])
+def test_metadata_that_cannot_be_read_is_damage(outbox: Outbox, pair: Pair, data: bytes) -> None:
+    publish(outbox, pair, fingerprint())
+    outbox.metadata_path(pair.file_name).write_bytes(data)
+    entry = look_up(outbox, pair, fingerprint())
+    assert (entry.status, entry.reason) == (Status.DAMAGED, "its metadata cannot be read")
+
+
+@pytest.mark.parametrize("readable", [True, False], ids=["readable inputs", "unreadable input"])
+def test_a_bad_input_that_has_not_changed_is_not_tried_again(outbox: Outbox, pair: Pair, *, readable: bool) -> None:
+    now = fingerprint() if readable else None
+    fail(outbox, pair, now.key if now else None)
+    entry = look_up(outbox, pair, now)
+    assert (entry.status, entry.failed_attempts) == (Status.FAILED, 3)
+    assert entry.reason == "failed before: a.png is torn."
+
+
+@pytest.mark.parametrize(
+    ("key", "error_class", "now"),
+    [
+        (digest("another key"), "input", fingerprint()),
+        (None, "input", fingerprint()),
+        (fingerprint().key, "input", None),
+        (fingerprint().key, "environment", fingerprint()),
+        (fingerprint().key, "internal", fingerprint()),
+        (None, "environment", None),
+    ],
+    ids=["changed", "readable now", "unreadable now", "environment", "internal", "environment, unreadable"],
+)
+def test_a_failure_that_may_have_been_mended_is_tried_again(
+    outbox: Outbox, pair: Pair, key: str | None, error_class: str, now: Fingerprint | None
+) -> None:
+    fail(outbox, pair, key, error_class)
+    entry = look_up(outbox, pair, now)
+    assert (entry.status, entry.failed_attempts) == (Status.CHANGED, 3)
+    assert entry.reason == "failed before, now tried again"
+
+
+def test_a_stale_failure_beside_a_result_is_ignored(outbox: Outbox, pair: Pair) -> None:
+    publish(outbox, pair, fingerprint())
+    fail(outbox, pair, fingerprint().key)
+    entry = look_up(outbox, pair, fingerprint())
+    assert (entry.status, entry.failed_attempts) == (Status.DONE, 0)
+
+
+def test_a_failure_record_that_cannot_be_read_is_ignored(outbox: Outbox, pair: Pair) -> None:
+    fail(outbox, pair, fingerprint().key)
+    outbox.failure_path(pair.name).write_bytes(b"{")
+    assert look_up(outbox, pair, fingerprint()).status is Status.NEW
+
+
+def test_looking_up_writes_nothing(outbox: Outbox, pair: Pair) -> None:
+    publish(outbox, pair, fingerprint())
+    fail(outbox, pair, fingerprint().key)
+    before = {path: path.stat().st_mtime_ns for path in outbox.root.rglob("*")}
+    look_up(outbox, pair, None)
+    assert {path: path.stat().st_mtime_ns for path in outbox.root.rglob("*")} == before

