@@ -95,7 +95,7 @@ class OccupiedError(ImpastoError):
     """A result would overwrite a file that is none; the other pairs go on."""
 
     exit_code = ExitCode.PARTIAL
-    error_class = "input"
+    error_class = "environment"
 
 
 class LockedError(ImpastoError):

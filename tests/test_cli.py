@@ -246,6 +246,17 @@ def test_a_file_that_is_no_result_is_never_overwritten(manifest: Path) -> None:
     record = json.loads((precious.parent / "failed/a.json").read_text())
     assert "no result of impasto" in record["reason"]
     assert (precious.parent / "b__swirl.png.json").exists()
+    precious.rename(precious.with_name("moved.png"))
+    manifest.write_text("content,style,output\ncontent/moved.png,styles,a\n")
+    assert impasto("run", manifest, "--outbox", precious.parent, *QUICK).exit_code == 0
+
+
+def test_a_raised_limit_tries_a_refused_picture_again(manifest: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("[image]\nmax_pixels = 1000\n")
+    assert run(manifest, "--config", config).exit_code == 3
+    assert set(actions(run(manifest, "--config", config, "--json")).values()) == {"still failed"}
+    assert run(manifest).exit_code == 0
 
 
 def test_a_second_run_on_the_same_outbox_is_exit_11(manifest: Path) -> None:

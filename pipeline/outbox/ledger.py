@@ -83,7 +83,8 @@ def look_up(outbox: Outbox, pair: Pair, fingerprint: Fingerprint | None) -> Entr
     failure = _read_record(outbox.failure_path(pair.name), Failure)
     if failure is None or result.status is Status.DONE:
         return result
-    if failure.error_class == "input" and failure.key == (fingerprint.key if fingerprint else None):
+    same_input = failure.key == (fingerprint.key if fingerprint else None)
+    if failure.error_class == "input" and same_input and failure.settings == settings_in_metadata(pair.settings):
         return Entry(Status.FAILED, f"failed before: {failure.reason}", failure.attempt)
     return Entry(Status.CHANGED, "failed before, now tried again", failure.attempt)
 

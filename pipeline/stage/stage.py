@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
-from pipeline.errors import ImpastoError, Interrupted, MachineError, OutOfMemoryError
+from pipeline.errors import DeviceError, ImpastoError, Interrupted, MachineError, OutOfMemoryError
 from pipeline.images.colour import with_chroma_of
 from pipeline.images.write import encode
 from pipeline.outbox.ledger import Fingerprint, settings_in_key, settings_in_metadata
@@ -153,6 +153,11 @@ class Stage:
                         "Lower image.size.",
                     ),
                 )
+            if "CUDA error" in str(error):  # nothing works on the device any more until the process ends
+                raise DeviceError(
+                    f"{describe(self._device)} failed at {task.pair.name}: {error}.",
+                    "Check the device; then run the same command again to continue.",
+                ) from error
             logger.exception("%s failed", task.pair.name)
             return self._fail(
                 task,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.errors import MachineError, StorageError
+from pipeline.errors import DeviceError, MachineError, StorageError
 from pipeline.outbox.metadata import Failure, Metadata
 from pipeline.outbox.publish import Outbox
 from pipeline.pair import Pair
@@ -190,6 +190,21 @@ def test_an_unwritable_outbox_ends_the_run_and_is_no_failure_of_the_pair(
     monkeypatch.setattr(Outbox, "publish_picture", full)
     with pytest.raises(MachineError):
         process(make_stage(), outbox, make_pair("a"), make_pair("b"))
+    assert not outbox.failure_path("a").exists()
+
+
+def test_a_broken_device_ends_the_run_and_is_no_failure_of_the_pair(
+    make_stage: Callable[[], Stage],
+    outbox: Outbox,
+    make_pair: Callable[..., Pair],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object, **__: object) -> Stylisation:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(stage_module, "stylise", fail)
+    with pytest.raises(DeviceError, match="illegal memory access"):
+        process(make_stage(), outbox, make_pair("a"))
     assert not outbox.failure_path("a").exists()
 
 
