@@ -170,7 +170,7 @@ def _settings(
     config: Path | None, preset: str | None, set_: list[str] | None, device: str | None
 ) -> tuple[Values, Values, Settings]:
     """The values below a manifest's rows, those of the command line, and the settings that both give."""
-    from pipeline.settings import from_set_options, load  # noqa: PLC0415
+    from pipeline.sources import from_set_options, load  # noqa: PLC0415
 
     flags = from_set_options(set_ or [])
     if preset is not None:
@@ -185,7 +185,7 @@ def _single_pair(content: Path, style: Path, out: Path, below: Values, flags: Va
     from pipeline.intake.manifest import OUTPUT_FORMATS  # noqa: PLC0415
     from pipeline.outbox.publish import check_name  # noqa: PLC0415
     from pipeline.pair import Pair  # noqa: PLC0415
-    from pipeline.settings import for_pair  # noqa: PLC0415
+    from pipeline.sources import for_pair  # noqa: PLC0415
 
     for path in (content, style):
         if not path.is_file():

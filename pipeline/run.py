@@ -216,25 +216,31 @@ def run(  # noqa: PLR0913 - what a run consists of
             on_planned(item)
         logger.info("%d of %d pairs to render on %s with weights %s", len(tasks), len(pairs), device, weights.name)
         if tasks:
-            network, listener = load_weights(weights), _Watched(display, stop)
             stage = Stage(
-                network=network,
+                network=load_weights(weights),
                 weights=weights,
                 device=device,
                 outbox=outbox,
                 max_pixels=settings.image.max_pixels,
-                listener=listener,
+                listener=_Watched(display, stop),
             )
-            display.start(len(tasks))
-            with contextlib.closing(stage.process(tasks)) as outcomes, contextlib.ExitStack() as stack:
-                stack.callback(display.stop)
-                for outcome in outcomes:
-                    counts[outcome.record.status] += 1
-                    failure = outcome.record.reason if isinstance(outcome.record, Failure) else None
-                    display.pair_finished(outcome.pair.name, failure)
-                    on_outcome(outcome)
-                    if failure and fail_fast:
-                        break
+            for outcome in _render(stage, tasks, display, fail_fast=fail_fast):
+                counts[outcome.record.status] += 1
+                on_outcome(outcome)
     failed = counts["failed"] + counts[Action.STILL_FAILED]
     waiting = len(pairs) - counts["done"] - counts[Action.SKIP] - failed
     return Summary(counts["done"], counts[Action.SKIP], failed, waiting, time.monotonic() - begin)
+
+
+def _render(stage: Stage, tasks: list[Task], display: Display, *, fail_fast: bool) -> Iterator[Outcome]:
+    display.start(len(tasks))
+    try:
+        with contextlib.closing(stage.process(tasks)) as outcomes:
+            for outcome in outcomes:
+                failure = outcome.record.reason if isinstance(outcome.record, Failure) else None
+                display.pair_finished(outcome.pair.name, failure)
+                yield outcome
+                if failure and fail_fast:
+                    return
+    finally:
+        display.stop()

@@ -1,32 +1,22 @@
-"""config.toml as validated models, and how the sources of a setting are merged.
+"""config.toml as validated models, and the presets. Where values come from is told in `sources`.
 
-A setting's name is `section.key`. Sources, weakest first: the default, the config file, the environment
-(`IMPASTO_SECTION__KEY`), the manifest's row, the command line. A source may name a `preset`: it stands for the
-preset's values, just below the values which the same source sets itself.
+A setting's name is `section.key`.
 """
 
 from __future__ import annotations
 
 import difflib
-import os
 import re
-import tomllib
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
 
 Values = dict[str, Any]
 """Raw settings: `{section: {key: value}}`, and `preset`."""
 
 LAYER_PATTERN = r"^(conv|relu)([12]_[12]|[34]_[1-4]|5_1)$"
-ENVIRONMENT_PREFIX = "IMPASTO_"
 
 
 def _check_size(value: object) -> int | str:
@@ -234,116 +224,6 @@ def did_you_mean(word: str, known: tuple[str, ...]) -> str:
     return f" Did you mean {near[0]}?" if near else ""
 
 
-def parse_value(text: str) -> Any:
-    """A value as TOML reads it (`0.5`, `true`, `["relu1_1"]`), or the text itself where it is no TOML."""
-    if "\n" not in text:
-        try:
-            return tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            pass
-    return text
-
-
-def from_assignments(assignments: Mapping[str, Any]) -> Values:
-    """`{"image.size": 384}` → `{"image": {"size": 384}}`; `preset` stands alone."""
-    values: Values = {}
-    for name, value in assignments.items():
-        section, dot, key = name.partition(".")
-        if dot:
-            values.setdefault(section, {})[key] = value
-        else:
-            values[name] = value
-    return values
-
-
-def from_set_options(options: list[str]) -> Values:
-    """The values of `--set section.key=value`.
-
-    Raises:
-        UsageError: an option is not of this form, or names no setting.
-    """
-    assignments = {}
-    for option in options:
-        name, equals, text = option.partition("=")
-        if not equals or name not in ALL_KEYS:
-            raise UsageError(f"--set {option}: expected section.key=value.{did_you_mean(name, ALL_KEYS)}")
-        assignments[name] = parse_value(text)
-    return from_assignments(assignments)
-
-
-def from_file(path: Path) -> Values:
-    """The values of a config file.
-
-    Raises:
-        UsageError: the file cannot be read or is not TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: is not TOML: {error}.") from error
-
-
-class _EnvironmentBase(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__", extra="ignore")
-    preset: str | None = None
-
-
-_section_fields: dict[str, Any] = {section: (dict[str, Any], {}) for section in SECTIONS}
-_Environment = create_model("_Environment", __base__=_EnvironmentBase, **_section_fields)
-
-
-def from_environment() -> Values:
-    """The values of `IMPASTO_SECTION__KEY` and `IMPASTO_PRESET`.
-
-    Raises:
-        UsageError: a variable with our prefix names no section of ours.
-    """
-    for variable in os.environ:
-        section, nested, _ = variable.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
-        if variable.startswith(ENVIRONMENT_PREFIX) and nested and section not in SECTIONS:
-            raise UsageError(f"{variable}: there is no section [{section}].{did_you_mean(section, tuple(SECTIONS))}")
-    raw = _Environment().model_dump(exclude_defaults=True)
-    return {
-        section: {k: parse_value(v) if isinstance(v, str) else v for k, v in value.items()}
-        if isinstance(value, dict)
-        else value
-        for section, value in raw.items()
-    }
-
-
-def preset_values(name: object) -> Values:
-    """What a preset sets.
-
-    Raises:
-        UsageError: there is no such preset.
-    """
-    if not isinstance(name, str) or name not in PRESETS:
-        raise UsageError(
-            f"preset {name!r} does not exist.{did_you_mean(str(name), tuple(PRESETS))} There are: {', '.join(PRESETS)}."
-        )
-    return PRESETS[name]
-
-
-def _merge(below: Values, above: Values) -> Values:
-    merged = dict(below)
-    for name, value in above.items():
-        old = merged.get(name)
-        merged[name] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
-
-
-def merge(*sources: Values) -> Values:
-    """Sources, weakest first, into one; each source's preset is spread out just below its own values."""
-    merged: Values = {}
-    for source in sources:
-        if "preset" in source:
-            merged = _merge(merged, preset_values(source["preset"]))
-        merged = _merge(merged, source)
-    return merged
-
-
 def explain(error: ValidationError) -> list[str]:
     """Each finding of pydantic as one line: `section.key: what is wrong (got …)`."""
     lines = []
@@ -368,26 +248,3 @@ def validate(values: Values, source: str = "settings") -> Settings:
         return Settings.model_validate(values)
     except ValidationError as error:
         raise UsageError("\n".join(f"{source}: {line}" for line in explain(error))) from error
-
-
-def load(config: Path | None, flags: Values) -> tuple[Values, Settings]:
-    """What holds for all pairs: the values below the manifest's rows, and the settings of a row that sets nothing.
-
-    Raises:
-        UsageError: a source is unreadable, or a value is unknown or out of range.
-    """
-    file_values = from_file(config) if config else {}
-    validate(merge(file_values), str(config))
-    below = merge(file_values, from_environment())
-    return below, validate(merge(below, flags))
-
-
-def for_pair(below: Values, row: Values, flags: Values) -> PairSettings:
-    """The settings of one row.
-
-    Raises:
-        UsageError: the row names an unknown preset.
-        ValidationError: a value is out of range.
-    """
-    settings = Settings.model_validate(merge(below, row, flags))
-    return PairSettings.model_construct(**{name: getattr(settings, name) for name in PairSettings.model_fields})

@@ -108,7 +108,7 @@ def f():
     [
         ("transfer", ("errors", "transfer")),
         ("images", ("errors", "images")),
-        ("intake", ("errors", "settings", "pair", "intake")),
+        ("intake", ("errors", "settings", "sources", "pair", "intake")),
     ],
 )
 def test_a_package_imports_only_what_it_may(package: str, allowed: tuple[str, ...]) -> None:

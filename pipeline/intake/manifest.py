@@ -7,6 +7,7 @@ import glob
 import io
 import json
 import os
+import re
 import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,15 +17,8 @@ from pydantic import ValidationError
 
 from pipeline.errors import ManifestError, UsageError
 from pipeline.pair import Pair
-from pipeline.settings import (
-    PAIR_KEYS,
-    Values,
-    did_you_mean,
-    explain,
-    for_pair,
-    from_assignments,
-    parse_value,
-)
+from pipeline.settings import PAIR_KEYS, Values, did_you_mean, explain
+from pipeline.sources import for_pair, from_assignments, parse_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -288,8 +282,8 @@ def _label(path: Path, folder: Path) -> str:
 
 
 def _text(name: str) -> str:
-    """A file name as any JSON can carry it: bytes that are not UTF-8 become U+FFFD."""
-    return os.fsencode(name).decode("utf-8", "replace")
+    """A file name as any JSON can carry it: what is not Unicode (bytes, lone surrogates) becomes U+FFFD."""
+    return re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", name)
 
 
 def _check_distinct(pairs: list[tuple[int, Pair]], problems: _Problems) -> None:

@@ -83,17 +83,16 @@ class Outbox:
                 raise LockedError(
                     f"{self.root}: another run works on this outbox.", "Wait for it, or use another outbox."
                 ) from error
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.callback(lock.release)  # also when clearing away fails
             self._empty_temporary()
+            stack.callback(self._empty_temporary)
             yield
-        finally:
-            self._empty_temporary()
-            lock.release()
 
     def _empty_temporary(self) -> None:
         with _storage_errors(self.root):
             for leftover in self._temporary.iterdir():
-                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+                shutil.rmtree(leftover) if leftover.is_dir() and not leftover.is_symlink() else leftover.unlink()
 
     def check_free(self, file_name: str) -> None:
         """See that a result can have this name.
@@ -103,10 +102,7 @@ class Outbox:
             StorageError: a link in the outbox leads out of it.
         """
         picture = self.picture_path(file_name)
-        if not picture.parent.resolve().is_relative_to(self.root.resolve()):
-            raise StorageError(
-                f"{file_name}: a link in the outbox leads out of it.", "Remove the link or use another name."
-            )
+        self._check_inside(picture)
         if os.path.lexists(picture) and not self.metadata_path(file_name).exists() and not self._mark(picture).exists():
             raise OccupiedError(
                 f"{file_name}: a file of this name is there already and is no result of impasto.",
@@ -121,7 +117,7 @@ class Outbox:
             StorageError: the outbox cannot be written; what was there before may have lost its metadata.
         """
         self.check_free(file_name)
-        with _storage_errors(self.root):
+        with _storage_errors(self.picture_path(file_name)):
             self._mark(self.picture_path(file_name)).touch()
             _sync_folder(self._pending)
             metadata = self.metadata_path(file_name)
@@ -137,7 +133,7 @@ class Outbox:
         Raises:
             StorageError: the outbox cannot be written.
         """
-        with _storage_errors(self.root):
+        with _storage_errors(self.metadata_path(file_name)):
             self._write(self.metadata_path(file_name), _json(record))
             self._mark(self.picture_path(file_name)).unlink(missing_ok=True)
         self.forget_failure(name)
@@ -148,8 +144,8 @@ class Outbox:
         Raises:
             StorageError: the outbox cannot be written.
         """
-        with _storage_errors(self.root):
-            failure = self.failure_path(name)
+        failure = self.failure_path(name)
+        with _storage_errors(failure):
             if failure.exists():
                 failure.unlink()
                 _sync_folder(failure.parent)
@@ -161,7 +157,7 @@ class Outbox:
         Raises:
             StorageError: the outbox cannot be written.
         """
-        with _storage_errors(self.root):
+        with _storage_errors(self.failure_path(name)):
             self._write(self.failure_path(name), _json(record))
 
     def _drop_empty_folders(self, folder: Path) -> None:
@@ -169,10 +165,17 @@ class Outbox:
             folder.rmdir()
             folder = folder.parent
 
+    def _check_inside(self, target: Path) -> None:
+        if not target.parent.resolve().is_relative_to(self.root.resolve()):
+            raise StorageError(
+                f"{target}: a link in the outbox leads out of it.", "Remove the link or use another name."
+            )
+
     def _mark(self, picture: Path) -> Path:
         return self._pending / _short(picture.relative_to(self.root))
 
     def _write(self, target: Path, data: bytes) -> None:
+        self._check_inside(target)
         missing = [folder for folder in (target.parent, *target.parent.parents) if not folder.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)
         for folder in missing:
@@ -206,12 +209,12 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _storage_errors(root: Path) -> Iterator[None]:
+def _storage_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = error.filename or root
+        at = f" ({error.filename})" if error.filename and str(error.filename) != str(target) else ""
         raise StorageError(
-            f"{where}: cannot be written: {error.strerror}.",
+            f"{target}: cannot be written: {error.strerror}{at}.",
             "Free space or mend permissions; then run the same command again to continue.",
         ) from error

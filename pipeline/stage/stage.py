@@ -177,45 +177,52 @@ class Stage:
             pixels = with_chroma_of(pixels, loaded.content)
         output = pair.settings.output
         data = encode(pixels, image_format=output.format, jpeg_quality=output.jpeg_quality)
-        sha256 = self._outbox.publish_picture(pair.file_name, data)
-        saved = time.perf_counter()
         height, width = pixels.shape[:2]
-        inputs = loaded.inputs
-        metadata = Metadata(
-            key=Fingerprint(
-                inputs.content.sha256,
-                inputs.style.sha256,
-                settings_in_key(pair.settings),
-                self._weights.sha256,
-                ENGINE_VERSION,
-            ).key,
+        written = OutputFile(
+            path=pair.file_name,
+            sha256=self._outbox.publish_picture(pair.file_name, data),
+            width=width,
+            height=height,
+        )
+        seconds = Seconds(
+            load=loading.seconds,
+            queue=max(0.0, begin - loading.ready),
+            stylise=stylised - begin,
+            save=time.perf_counter() - stylised,
+        )
+        metadata = self._describe(task, loading, result, written, seconds)
+        self._outbox.publish_metadata(pair.name, pair.file_name, metadata)
+        return metadata
+
+    def _describe(
+        self, task: Task, loading: _Loading, result: Stylisation, written: OutputFile, seconds: Seconds
+    ) -> Metadata:
+        settings, inputs = task.pair.settings, loading.loaded.inputs
+        fingerprint = Fingerprint(
+            inputs.content.sha256, inputs.style.sha256, settings_in_key(settings), self._weights.sha256, ENGINE_VERSION
+        )
+        return Metadata(
+            key=fingerprint.key,
             pair=inputs,
-            preset=pair.settings.preset,
-            settings=settings_in_metadata(pair.settings),
+            preset=settings.preset,
+            settings=settings_in_metadata(settings),
             weights=Weights(name=self._weights.name, sha256=self._weights.sha256),
             engine_version=ENGINE_VERSION,
             device=describe(self._device),
-            working_size=(width, height),
+            working_size=(written.width, written.height),
             evaluations=result.evaluations,
             objective=ObjectiveRecord(
                 first=_terms(result.first), last=_terms(result.last), best=_terms(result.best), trace=list(result.trace)
             ),
-            seconds=Seconds(
-                load=loading.seconds,
-                queue=max(0.0, begin - loading.ready),
-                stylise=stylised - begin,
-                save=saved - stylised,
-            ),
+            seconds=seconds,
             peak_memory_bytes=peak_memory_bytes(self._device),
             attempt=task.attempt,
-            warnings=[*loaded.warnings, *result.warnings],
-            output=OutputFile(path=pair.file_name, sha256=sha256, width=width, height=height),
+            warnings=[*loading.loaded.warnings, *result.warnings],
+            output=written,
             started=loading.started.isoformat(timespec="milliseconds"),
             finished=_now(),
             versions=VERSIONS,
         )
-        self._outbox.publish_metadata(pair.name, pair.file_name, metadata)
-        return metadata
 
     def _stylise(self, pair: Pair, loaded: LoadedPair) -> Stylisation:
         settings = pair.settings

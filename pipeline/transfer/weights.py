@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import pickle
+import struct
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import URLError
@@ -33,6 +35,12 @@ _PREPROCESSING = {
 
 _TORCHVISION_INDEX = dict(zip(CONVOLUTIONS, (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28), strict=True))
 """Where torchvision's `features` has each convolution."""
+
+_UNREADABLE = (
+    SafetensorError, pickle.UnpicklingError, struct.error, OSError, EOFError,
+    RuntimeError, ValueError, TypeError, AttributeError, IndexError,
+)  # fmt: skip
+"""What safetensors and torch raise for files that are damaged, or hold something else than tensors by name."""
 
 StateDict = dict[str, "Tensor"]
 
@@ -99,7 +107,7 @@ def load_weights(source: WeightsSource) -> Vgg19:
         else:
             state = torch.load(source.path, map_location="cpu", weights_only=True)
         return _network(_decode_packaged(state) if source.name == "packaged" else state, source.preprocessing)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError) as error:
+    except _UNREADABLE as error:
         first_line = str(error).partition("\n")[0]
         raise WeightsError(
             f"{source.path}: cannot be read as weights: {first_line}",
@@ -125,7 +133,7 @@ def _download(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(TORCHVISION_URL, str(path), TORCHVISION_SHA256_PREFIX, progress=False)
-    except (URLError, OSError, RuntimeError) as error:
+    except (URLError, HTTPException, OSError, RuntimeError) as error:
         raise WeightsError(
             f"{TORCHVISION_URL} cannot be downloaded: {error}.",
             f"Connect to the network, put the file at {path} yourself, or use network.weights = packaged",

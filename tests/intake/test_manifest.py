@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,8 +15,6 @@ from pipeline.intake.manifest import Confines, read_manifest
 from pipeline.outbox.publish import check_name
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pipeline.pair import Pair
 
 NAMES = ("a.jpg", "b.png", "sub/c.jpg", "häuschen, groß.jpg", "x[1].jpg", "style.jpg", "other/style2.webp", "notes.txt")
@@ -71,6 +71,14 @@ def test_json_lines(folder: Path) -> None:
     first, *rest = read(folder, json.dumps(rows[0]) + "\r\n\n", "m.jsonl")
     assert not rest
     assert first.settings.objective.style_layers == ("relu1_1",)
+
+
+def test_a_name_that_is_not_unicode_is_made_so(folder: Path) -> None:
+    row = '{"content": "a.jpg", "style": "style.jpg", "output": "odd\\ud800"}'
+    assert names(read(folder, row, "m.jsonl")) == ["odd\ufffd.png"]
+    assert "does not exist" in problems(folder, '{"content": "\\ud800", "style": "style.jpg"}', "m.jsonl")[0]
+    Path(os.fsdecode(os.fsencode(folder) + b"/sub/\xff.jpg")).touch()
+    assert names(read(folder, "content,style\nsub,style.jpg\n"))[-1] == "\ufffd__style.png"
 
 
 def test_a_row_stands_for_every_content_times_every_style(folder: Path) -> None:

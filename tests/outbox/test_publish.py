@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,75 @@ def test_a_failing_disk_is_explained_and_nothing_half_is_left(
     assert files(outbox) == {"a.png", "a.png.json", name, f"{name}.json"}
 
 
+@pytest.mark.parametrize(
+    "interrupt", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()], ids=["full", "crash"]
+)
+def test_wherever_it_stops_the_picture_is_whole_and_metadata_describes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupt: BaseException
+) -> None:
+    for step in range(100):
+        outbox = Outbox(tmp_path / str(step))
+        with outbox.locked():
+            outbox.publish_picture("kitten.png", b"old")
+            outbox.publish_metadata("kitten", "kitten.png", Record(text="old"))
+            outbox.publish_failure("kitten", Record())
+            stopped = stop_at(monkeypatch, step, interrupt, outbox)
+        picture, metadata = outbox.picture_path("kitten.png").read_bytes(), outbox.metadata_path("kitten.png")
+        assert picture in (b"old", b"new")
+        if metadata.exists():
+            assert Record.model_validate_json(metadata.read_bytes()).text == picture.decode()
+        assert list((outbox.root / ".impasto/tmp").iterdir()) == []
+        with Outbox(outbox.root).locked():
+            publish(outbox, "kitten.png", b"again")
+        if not stopped:
+            break
+    assert 12 <= step < 99, "every step of a publication was reached"
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, interrupt: BaseException, outbox: Outbox) -> bool:
+    """Publish `new` over `old`, and raise at this call to the disk; False if there are not so many."""
+    calls = itertools.count()
+
+    def counted(function: Any) -> Any:
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            if next(calls) == step:
+                raise interrupt
+            return function(*arguments, **keywords)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in CALLS:
+            owner, _, function = name.partition(".")
+            module: Any = {"Path": Path, "os": os}[owner]
+            patch.setattr(module, function, counted(getattr(module, function)))
+        try:
+            outbox.publish_picture("kitten.png", b"new")
+            outbox.publish_metadata("kitten", "kitten.png", Record(text="new"))
+        except KeyboardInterrupt:
+            return True
+        except StorageError as error:
+            names_the_file = "kitten" in error.message  # though the system's error does not
+        else:
+            return False
+    assert names_the_file
+    return True
+
+
+def test_the_outbox_is_free_again_when_even_clearing_away_fails(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error", str(self))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "iterdir", fail)
+        with pytest.raises(StorageError) as kept, outbox.locked():  # what is kept here keeps the lock's object alive
+            pass
+    with Outbox(outbox.root).locked():
+        assert "Input/output" in kept.value.message
+
+
 def test_a_picture_without_metadata_is_ours_only_if_marked(outbox: Outbox) -> None:
     with outbox.locked():
         outbox.publish_picture("crashed.png", b"1")
@@ -171,4 +241,7 @@ def test_a_link_out_of_the_outbox_is_refused(outbox: Outbox, tmp_path: Path) -> 
         (outbox.root / "link").symlink_to(outside)
         with pytest.raises(StorageError, match="leads out"):
             outbox.publish_picture("link/a.png", b"1")
+        (outbox.root / "failed").symlink_to(outside)
+        with pytest.raises(StorageError, match="leads out"):
+            outbox.publish_failure("a", Record())
     assert list(outside.iterdir()) == []

@@ -121,6 +121,7 @@ def of_other_shape() -> StateDict:
         (of_other_shape, "conv3_2 has shape"),
         (lambda: {"a": Malicious()}, "cannot be read as weights"),
         (lambda: [1, 2], "cannot be read as weights"),
+        (lambda: {"conv1_1.weight": 3}, "cannot be read as weights"),
     ],
 )
 def test_what_is_no_vgg19_is_refused(tmp_path: Path, content: Any, words: str) -> None:
@@ -133,11 +134,22 @@ def test_what_is_no_vgg19_is_refused(tmp_path: Path, content: Any, words: str) -
 
 
 @pytest.mark.parametrize("name", ["x.pth", "x.safetensors"])
-@pytest.mark.parametrize("data", [b"", b"garbage", b"PK\x03\x04" + b"\0" * 50])
+@pytest.mark.parametrize("data", [b"", b"garbage", b"PK\x03\x04" + b"\0" * 50, b"K", b"r"])
 def test_garbage_is_refused(tmp_path: Path, name: str, data: bytes) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(WeightsError, match="cannot be read as weights"):
         load_weights(find_weights(str(tmp_path / name)))
+
+
+@pytest.mark.parametrize("name", ["x.pth", "x.safetensors"])
+def test_a_truncated_file_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    save(path, {"conv1_1.weight": torch.zeros(64, 3, 3, 3)})
+    whole = path.read_bytes()
+    for length in (len(whole) - 1, len(whole) // 2, 9):
+        path.write_bytes(whole[:length])
+        with pytest.raises(WeightsError, match="cannot be read as weights"):
+            load_weights(find_weights(str(path)))
 
 
 @pytest.mark.parametrize(("name", "words"), [("packged", "neither packaged"), ("/none/x.pth", "cannot be read")])
