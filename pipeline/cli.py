@@ -151,7 +151,7 @@ def pair_command(  # noqa: PLR0913 - one parameter per option
         pair = _single_pair(content, style, out, below, flags)
         report = _Report(as_json=json_)
         summary = run([pair], Outbox(out.parent), settings, _display(progress), redo="all", on_outcome=report.outcome)
-        report.summary(summary, out)
+        report.summary(summary, out.parent)
         raise typer.Exit(summary.exit_code)
 
 
@@ -260,10 +260,10 @@ def _show_plan(planned: Sequence[PlannedPair], *, as_json: bool) -> None:
     for item in planned:
         cells = (item.pair.content_label, item.pair.style_label, item.pair.file_name, item.action.value, item.reason)
         table.add_row(*(Text(cell, overflow="fold") for cell in cells))
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 200)  # a file has no edge to fold at
     console.print(table)
     counts = {action: sum(item.action is action for item in planned) for action in {item.action for item in planned}}
-    console.print(", ".join(f"{n} {action.value}" for action, n in sorted(counts.items())) + "; nothing was written")
+    console.print(", ".join(f"{action.value}: {n}" for action, n in sorted(counts.items())) + "; nothing was written")
 
 
 @contextlib.contextmanager

@@ -237,7 +237,8 @@ def _render(stage: Stage, tasks: list[Task], display: Display, *, fail_fast: boo
     try:
         with contextlib.closing(stage.process(tasks)) as outcomes:
             for outcome in outcomes:
-                failure = outcome.record.reason if isinstance(outcome.record, Failure) else None
+                record = outcome.record
+                failure = f"{record.reason} {record.remedy}" if isinstance(record, Failure) else None
                 display.pair_finished(outcome.pair.name, failure)
                 yield outcome
                 if failure and fail_fast:

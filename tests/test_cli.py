@@ -169,7 +169,8 @@ def test_fail_fast_stops_at_the_first_failure(manifest: Path) -> None:
 def test_dry_run_tells_all_and_writes_nothing(manifest: Path) -> None:
     result = run(manifest, "--dry-run")
     assert result.exit_code == 0
-    assert "3 render" in result.stdout
+    assert "render: 3; nothing was written" in result.stdout
+    assert "│ content/a.png │ styles/swirl.png │ a__swirl.png │ render │ not rendered yet │" in result.stdout
     assert not (manifest.parent / "out").exists()
     run(manifest, "--limit", "1")
     before = files(manifest.parent / "out")
@@ -283,6 +284,13 @@ def test_the_pair_command_renders_now_and_again(manifest: Path) -> None:
         assert "1 rendered" in result.stdout
     assert (manifest.parent / "x.jpg").read_bytes().startswith(b"\xff\xd8\xff")
     jsonschema.validate(json.loads((manifest.parent / "x.jpg.json").read_text()), json_schema())
+
+
+def test_the_pair_command_tells_what_failed_and_where(manifest: Path) -> None:
+    result = impasto("pair", manifest.parent / "content/a.png", manifest, "-o", manifest.parent / "x.png")
+    assert result.exit_code == 3
+    assert "failed: x: manifest.csv: its content is not an image that can be read. Convert it" in result.stderr
+    assert f"Reasons and remedies are in {manifest.parent / 'failed'}." in result.stderr
 
 
 def test_the_pair_command_explains_a_bad_name(manifest: Path) -> None:
