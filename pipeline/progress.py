@@ -83,10 +83,10 @@ class LineDisplay(NoDisplay):
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
         """A line, if the last one was long ago."""
         if self._clock() - self._last >= LINE_SECONDS:
-            wanted = pair.settings.optimiser.evaluations
+            wanted = sum(pair.settings.pyramid.planned)
             self._line(
                 f"{pair.name} {evaluation.number}/{wanted} objective {evaluation.total:.4g}",
-                self._finished + evaluation.number / wanted,
+                self._finished + evaluation.share,
             )
 
     def pair_finished(self, name: str, failure: str | None) -> None:
@@ -131,14 +131,13 @@ class RichDisplay:
     def pair_started(self, pair: Pair) -> None:
         """Begin the pair's bar anew."""
         self._progress.reset(
-            self._pair, total=pair.settings.optimiser.evaluations, description=pair.name, note="", visible=True
+            self._pair, total=sum(pair.settings.pyramid.planned), description=pair.name, note="", visible=True
         )
 
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
         """Advance both bars."""
-        share = evaluation.number / pair.settings.optimiser.evaluations
         self._progress.update(self._pair, completed=evaluation.number, note=f"objective {evaluation.total:.4g}")
-        self._progress.update(self._all, completed=round(self._finished + share, 2))
+        self._progress.update(self._all, completed=round(self._finished + evaluation.share, 2))
 
     def pair_finished(self, name: str, failure: str | None) -> None:
         """A line that stays above the bars."""

@@ -15,7 +15,7 @@ from pipeline.errors import ExitCode, ImageError, Interrupted
 from pipeline.images.read import read_file
 from pipeline.outbox.ledger import Entry, Fingerprint, Status, look_up, settings_in_key
 from pipeline.outbox.metadata import Failure
-from pipeline.stage.device import find_device
+from pipeline.stage.device import find_device, find_precision
 from pipeline.stage.stage import Outcome, Stage, Task
 from pipeline.transfer.stylizer import ENGINE_VERSION, Evaluation
 from pipeline.transfer.weights import find_weights, load_weights
@@ -220,6 +220,7 @@ def run(  # noqa: PLR0913 - what a run consists of
                 network=load_weights(weights),
                 weights=weights,
                 device=device,
+                precision=find_precision(settings.network.precision, device),
                 outbox=outbox,
                 max_pixels=settings.image.max_pixels,
                 listener=_Watched(display, stop),

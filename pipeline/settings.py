@@ -77,6 +77,10 @@ class ObjectiveSettings(Section):
     content_weight: float = Field(1.0, ge=0, allow_inf_nan=False, description="of the photograph's structure")
     style_weight: float = Field(1000.0, ge=0, allow_inf_nan=False, description="of the painting's texture")
     tv_weight: float = Field(10_000.0, ge=0, allow_inf_nan=False, description="of total variation: more is smoother")
+    pooling: Literal["max", "average"] = Field("max", description="of the network: max, or average times two")
+    padding: Literal["zero", "replicate"] = Field(
+        "zero", description="of the picture's border: zero as the network was trained, or replicate"
+    )
 
     @model_validator(mode="after")
     def _one_weight_per_layer(self) -> ObjectiveSettings:
@@ -92,11 +96,45 @@ class ObjectiveSettings(Section):
         return self
 
 
+Quality = Literal["draft", "standard", "print"]
+
+EVALUATIONS: dict[Quality, tuple[int, ...]] = {
+    "draft": (15, 25, 40, 40, 40),
+    "standard": (40, 60, 80, 80, 80),
+    "print": (100, 150, 200, 200, 200),
+}
+"""Of the finest scale and each coarser one."""
+
+
+def _listed(value: object) -> object:
+    return (value,) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class PyramidSettings(Section):
+    """Coarse to fine."""
+
+    quality: Quality = Field("standard", description="draft, standard or print: how many evaluations are spent")
+    scales: int = Field(3, ge=1, le=5, description="sizes to work at, each half of the next; more: larger strokes")
+    evaluations: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=100_000)], ...], BeforeValidator(_listed), Field(max_length=8)
+    ] = Field((), description="at each scale, coarse to fine, in place of quality and scales; a number: one scale")
+
+    @property
+    def planned(self) -> tuple[int, ...]:
+        """Evaluations at each scale, coarse to fine."""
+        return self.evaluations or EVALUATIONS[self.quality][: self.scales][::-1]
+
+
 class OptimiserSettings(Section):
     """L-BFGS."""
 
-    evaluations: int = Field(100, ge=1, le=100_000, description="loss-and-gradient evaluations per pair")
     history: int = Field(20, ge=1, le=1000, description="steps that L-BFGS remembers")
+    alpha: float = Field(
+        0.4, ge=0, le=1, description="how much large shapes go before small ones: spectrum times f^(-2 alpha); 0: not"
+    )
+    plateau: float = Field(
+        0.0, ge=0, lt=1, description="a scale ends when its last ten evaluations gain less than this share; 0: never"
+    )
 
 
 class OutputSettings(Section):
@@ -120,6 +158,9 @@ class NetworkSettings(Section):
     preprocessing: Literal["auto", "caffe", "torchvision"] = Field(
         "auto", description="what a weights file was trained on; auto tells by its names"
     )
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="of the convolutions; auto: the fastest that the device has natively"
+    )
 
 
 class RunSettings(Section):
@@ -139,6 +180,7 @@ class PairSettings(Section):
     colour: ColourSettings = ColourSettings()
     style: StyleSettings = StyleSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
+    pyramid: PyramidSettings = PyramidSettings()
     optimiser: OptimiserSettings = OptimiserSettings()
     output: OutputSettings = OutputSettings()
 

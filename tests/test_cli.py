@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DATA = Path(__file__).parents[1] / "data"
-QUICK = ["--set", "image.size=40", "--set", "optimiser.evaluations=2"]
+QUICK = ["--set", "image.size=40", "--set", "pyramid.evaluations=2"]
 
 
 def impasto(*arguments: object) -> Result:
@@ -204,7 +204,7 @@ def test_a_bad_manifest_is_exit_2_and_nothing_is_rendered(manifest: Path, text: 
     ("arguments", "words"),
     [
         (["--set", "image.siez=3"], "Did you mean image.size?"),
-        (["--set", "optimiser.evaluations=0"], "optimiser.evaluations: should be greater than or equal to 1 (got 0)"),
+        (["--set", "pyramid.evaluations=0"], "pyramid.evaluations: should be greater than or equal to 1 (got 0)"),
         (["--preset", "gatys"], "Did you mean gatys2016?"),
         (["--config", "nowhere.toml"], "nowhere.toml: cannot be read"),
         (["--device", "tpu"], "run.device"),
@@ -306,7 +306,7 @@ def test_schema_is_json_on_stdout() -> None:
 @pytest.mark.timeout(240)
 def test_default_keeps_the_contents_colours_twice_as_well_as_gatys2016(tmp_path: Path) -> None:
     def chroma_difference(preset: str) -> float:
-        size = ["--set", "image.size=80", "--set", "optimiser.evaluations=60"]
+        size = ["--set", "image.size=80", "--set", "pyramid.evaluations=60"]
         assert (
             impasto("run", DATA / "manifest.csv", "--outbox", tmp_path / preset, "--preset", preset, *size).exit_code
             == 0
@@ -329,7 +329,7 @@ def test_a_signal_leaves_no_half_file_and_the_next_run_continues(
     manifest: Path, number: signal.Signals, code: int
 ) -> None:
     out = manifest.parent / "out"
-    manifest.write_text("content,style,optimiser.evaluations\ncontent/a.png,styles,2\ncontent/b.png,styles,100000\n")
+    manifest.write_text("content,style,pyramid.evaluations\ncontent/a.png,styles,2\ncontent/b.png,styles,100000\n")
     command = [sys.executable, "-m", "pipeline", "run", str(manifest), "--outbox", str(out), "--json", *QUICK[:2]]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -61,7 +61,7 @@ def test_killed_at_ten_random_moments_all_pairs_are_there_exactly_once(
 
 
 def arguments(manifest: Path, outbox: Path) -> list[str]:
-    settings = ["--set", "image.size=40", "--set", "optimiser.evaluations=6", "--progress", "never"]
+    settings = ["--set", "image.size=40", "--set", "pyramid.evaluations=6", "--progress", "never"]
     return ["run", str(manifest), "--outbox", str(outbox), *settings]
 
 

@@ -37,7 +37,7 @@ class Terminal(io.StringIO):
 
 
 def pair(name: str = "night/kitten") -> Pair:
-    settings = PairSettings.model_validate({"optimiser": {"evaluations": EVALUATIONS}})
+    settings = PairSettings.model_validate({"pyramid": {"evaluations": EVALUATIONS}})
     return Pair(Path("/kitten.png"), Path("/swirl.png"), "kitten.png", "swirl.png", name, settings)
 
 

@@ -55,11 +55,12 @@ class ObjectiveTerms(_Part):
 
 
 class ObjectiveRecord(_Part):
-    """How the optimisation went."""
+    """How the optimisation went at one scale; objectives of different scales cannot be compared."""
 
-    first: ObjectiveTerms = Field(description="at the content itself")
+    size: tuple[int, int] = Field(description="width and height in px")
+    first: ObjectiveTerms = Field(description="at the start of the scale; of the coarsest this is the content itself")
     last: ObjectiveTerms
-    best: ObjectiveTerms = Field(description="of the published image, before it was clipped and encoded")
+    best: ObjectiveTerms = Field(description="of the finest: of the published image, before it was clipped and encoded")
     trace: list[tuple[int, float]] = Field(description="[evaluation, total] of every finite evaluation")
 
 
@@ -93,10 +94,11 @@ class Metadata(_Part):
     weights: Weights
     engine_version: str
     device: str
-    precision: Literal["float32"] = "float32"
+    precision: Literal["float32", "bfloat16", "float16"] = Field(description="of the convolutions")
     working_size: tuple[int, int] = Field(description="width and height in px")
     evaluations: int = Field(ge=1, description="made, not asked for")
-    objective: ObjectiveRecord
+    objective: ObjectiveRecord = Field(description="of the finest scale")
+    coarser: list[ObjectiveRecord] = Field(description="of the scales before it, coarse to fine")
     seconds: Seconds
     peak_memory_bytes: int | None = Field(ge=0, description="of the CUDA device; on a CPU of the process so far")
     attempt: int = Field(ge=1)

@@ -27,6 +27,21 @@ def find_device(name: str) -> torch.device:
     return device
 
 
+def find_precision(name: str, device: torch.device) -> torch.dtype:
+    """The type of convolutions for `network.precision`: `auto` takes the fastest that the device has natively.
+
+    Half precision that is emulated is slower than float32, so `auto` never takes that.
+    """
+    if name != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+    if device.type == "cuda":
+        major, _ = torch.cuda.get_device_capability(device)
+        return torch.bfloat16 if major >= 8 else torch.float16 if major == 7 else torch.float32  # noqa: PLR2004
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    native = any(capabilities.get(flag) for flag in ("avx512_bf16", "amx_bf16"))
+    return torch.bfloat16 if native else torch.float32
+
+
 def describe(device: torch.device) -> str:
     """`cpu`, or `cuda:0 (name of the card)`."""
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)

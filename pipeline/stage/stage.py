@@ -34,8 +34,10 @@ from pipeline.outbox.metadata import (
 )
 from pipeline.stage.device import describe, peak_memory_bytes, reset_peak_memory
 from pipeline.stage.load import LoadedPair, load
-from pipeline.transfer.objective import ObjectiveSpec
-from pipeline.transfer.stylizer import ENGINE_VERSION, Evaluation, Stylisation, stylise
+from pipeline.transfer.objective import ObjectiveSpec, Painting
+from pipeline.transfer.pyramid import schedule
+from pipeline.transfer.stylizer import ENGINE_VERSION, Evaluation, Optimisation, ScaleResult, Stylisation, stylise
+from pipeline.transfer.vgg import Chain
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from pipeline.images.read import Pixels
     from pipeline.outbox.publish import Outbox
     from pipeline.pair import Pair
-    from pipeline.transfer.vgg import Vgg19
+    from pipeline.transfer.vgg import Padding, Pooling, Vgg19
     from pipeline.transfer.weights import WeightsSource
 
 logger = logging.getLogger(__name__)
@@ -98,11 +100,13 @@ class Stage:
         network: Vgg19,
         weights: WeightsSource,
         device: torch.device,
+        precision: torch.dtype,
         outbox: Outbox,
         max_pixels: int,
         listener: Listener,
     ) -> None:
-        self._network, self._weights, self._device = network.to(device), weights, device
+        self._network, self._weights, self._device, self._precision = network, weights, device, precision
+        self._chains: dict[tuple[Pooling, Padding], Chain] = {}
         self._outbox, self._max_pixels, self._listener = outbox, max_pixels, listener
 
     def process(self, tasks: Iterable[Task]) -> Generator[Outcome]:
@@ -209,11 +213,11 @@ class Stage:
             weights=Weights(name=self._weights.name, sha256=self._weights.sha256),
             engine_version=ENGINE_VERSION,
             device=describe(self._device),
+            precision=str(self._precision).removeprefix("torch."),  # type: ignore[arg-type]  # one of the three
             working_size=(written.width, written.height),
             evaluations=result.evaluations,
-            objective=ObjectiveRecord(
-                first=_terms(result.first), last=_terms(result.last), best=_terms(result.best), trace=list(result.trace)
-            ),
+            objective=_record(result.scales[-1]),
+            coarser=[_record(scale) for scale in result.scales[:-1]],
             seconds=seconds,
             peak_memory_bytes=peak_memory_bytes(self._device),
             attempt=task.attempt,
@@ -226,16 +230,23 @@ class Stage:
 
     def _stylise(self, pair: Pair, loaded: LoadedPair) -> Stylisation:
         settings = pair.settings
-        spec = ObjectiveSpec(**dict(settings.objective))
-        return stylise(
-            self._network,
-            self._tensor(loaded.content),
-            self._tensor(loaded.style),
-            spec,
-            evaluations=settings.optimiser.evaluations,
-            history=settings.optimiser.history,
-            on_evaluation=lambda evaluation: self._listener.evaluated(pair, evaluation),
+        content, style = self._tensor(loaded.content), self._tensor(loaded.style)
+        height, width = content.shape[2:]
+        (result,) = stylise(
+            self._chain(settings.objective.pooling, settings.objective.padding),
+            [(content, [Painting(style)])],
+            ObjectiveSpec(**settings.objective.model_dump(exclude={"pooling", "padding"})),
+            Optimisation(schedule(width, height, settings.pyramid.planned), **dict(settings.optimiser)),
+            on_evaluation=lambda evaluations: self._listener.evaluated(pair, evaluations[0]),
         )
+        return result
+
+    def _chain(self, pooling: Pooling, padding: Padding) -> Chain:
+        if (pooling, padding) not in self._chains:
+            self._chains[pooling, padding] = Chain(
+                self._network, self._device, self._precision, pooling=pooling, padding=padding
+            )
+        return self._chains[pooling, padding]
 
     def _tensor(self, pixels: Pixels) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None].to(self._device)
@@ -261,6 +272,16 @@ class Stage:
 def is_out_of_memory(error: Exception) -> bool:
     """Whether a pair was too large for the device or, where torch gives the error no type, for the CPU."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+def _record(result: ScaleResult) -> ObjectiveRecord:
+    return ObjectiveRecord(
+        size=(result.scale.width, result.scale.height),
+        first=_terms(result.first),
+        last=_terms(result.last),
+        best=_terms(result.best),
+        trace=list(result.trace),
+    )
 
 
 def _terms(evaluation: Evaluation) -> ObjectiveTerms:

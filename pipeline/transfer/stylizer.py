@@ -1,154 +1,167 @@
-"""One pair of tensors to one pastiche: L-BFGS on the image, started from the content."""
+"""Pairs of tensors to pastiches: a pyramid of minimisations, started from the content."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
-from pipeline.transfer.objective import Objective, ObjectiveSpec, Terms
+from pipeline.transfer.capture import capture
+from pipeline.transfer.lbfgs import Minimum, minimise
+from pipeline.transfer.objective import Objective, ObjectiveSpec, Painting, Targets
+from pipeline.transfer.pyramid import Scale, refine, resample, work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
-    from pipeline.transfer.vgg import Vgg19
+    from pipeline.transfer.vgg import Chain
 
-ENGINE_VERSION = "1"
+ENGINE_VERSION = "2"
 """Raised whenever the same inputs and settings give other pixels; part of every key."""
+
+_SMALLEST_PAINTING = 16
+"""In px: what the network's deepest layer needs."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The objective at one evaluation, and its weighted terms."""
+    """The objective at one evaluation, and its weighted terms; not a number where it was not finite."""
 
     number: int
-    """From 1; the first is at the content itself."""
+    """From 1, over all scales; the first of a scale is at its start."""
     total: float
     content: float
     style: float
     tv: float
+    share: float = 0.0
+    """Of the pair's work that is done then, by pixels."""
 
 
 @dataclass(frozen=True)
-class Stylisation:
-    """What the optimisation came to."""
+class ScaleResult:
+    """What the minimisation at one scale came to."""
 
-    image: Tensor
-    """(1, 3, H, W) float32, sRGB, not clipped: the best finite iterate."""
+    scale: Scale
     first: Evaluation
     last: Evaluation
     best: Evaluation
     trace: tuple[tuple[int, float], ...]
     """(evaluation, total) of every finite evaluation."""
+
+
+@dataclass(frozen=True)
+class Stylisation:
+    """What the pyramid came to."""
+
+    image: Tensor
+    """(1, 3, H, W) float32, sRGB, not clipped: the best finite iterate of the finest scale."""
+    scales: tuple[ScaleResult, ...]
+    """Coarse to fine."""
     evaluations: int
     """How many were made."""
     warnings: tuple[str, ...]
 
 
-class _NotFiniteError(Exception):
-    """The objective became NaN or infinite."""
+@dataclass(frozen=True)
+class Optimisation:
+    """How the objective is minimised."""
+
+    scales: tuple[Scale, ...]
+    """Coarse to fine; the last one has the content's size."""
+    history: int = 20
+    alpha: float = 0.4
+    plateau: float = 0.0
 
 
-def stylise(  # noqa: PLR0913 - the mathematics has this many givens
-    network: Vgg19,
-    content: Tensor,
-    style: Tensor,
+@torch.no_grad()
+def stylise(
+    chain: Chain,
+    pairs: Sequence[tuple[Tensor, Sequence[Painting]]],
     spec: ObjectiveSpec,
+    optimisation: Optimisation,
     *,
-    evaluations: int,
-    history: int,
-    on_evaluation: Callable[[Evaluation], None] = lambda _: None,
-) -> Stylisation:
-    """Minimise the objective over the image, from a clone of the content, without clipping (Gatys et al. 2016).
+    on_evaluation: Callable[[Sequence[Evaluation]], None] = lambda _: None,
+) -> list[Stylisation]:
+    """Minimise the objective over a batch of images, each from its content (Gatys et al. 2016), without clipping.
 
     Args:
-        network: on the device that shall do the work.
-        content: (1, 3, H, W) float32, sRGB 0–255.
-        style: (1, 3, H', W') float32, sRGB 0–255.
+        chain: the network, on the device that shall do the work.
+        pairs: contents (1, 3, H, W) float32, sRGB 0–255, all of one size, each with its paintings.
         spec: the objective.
-        evaluations: of the objective and its gradient, at most; fewer only if the gradient vanishes.
-        history: steps that L-BFGS remembers.
-        on_evaluation: called after each; what it raises ends the optimisation.
+        optimisation: scales and optimiser.
+        on_evaluation: called after each evaluation with that of every pair; what it raises ends the optimisation.
 
     Raises:
-        FloatingPointError: the objective is not finite at the content itself.
+        FloatingPointError: the objective is not finite at the start of a scale.
     """
-    descent = _Descent(Objective(network, content, style, spec), content, on_evaluation)
-    step, warnings = 1.0, []
-    while len(descent.seen) < evaluations:
-        try:
-            descent.descend(evaluations - len(descent.seen), history, step)
-            break  # the gradient vanished, or nothing is left to spend
-        except _NotFiniteError:
-            number = descent.seen[-1].number
-            if number == 1:
-                msg = "the objective is not finite at the content itself"
-                raise FloatingPointError(msg) from None
-            step /= 2
-            warnings.append(
-                f"the objective was not finite at evaluation {number}; went on from the best image with steps × {step}"
-            )
-    finite = [e for e in descent.seen if math.isfinite(e.total)]
-    return Stylisation(
-        image=descent.best_image,
-        first=finite[0],
-        last=finite[-1],
-        best=min(finite, key=lambda e: e.total),
-        trace=tuple((e.number, e.total) for e in finite),
-        evaluations=len(descent.seen),
-        warnings=tuple(warnings),
+    contents = torch.cat([content for content, _ in pairs])
+    width = contents.shape[3]
+    image, made = contents, 0
+    results: list[list[ScaleResult]] = [[] for _ in pairs]
+    warnings: list[list[str]] = [[] for _ in pairs]
+    for index, scale in enumerate(optimisation.scales):
+        content = resample(contents, scale.width, scale.height)
+        image = refine(image, content) if made else content
+        shrink = scale.width / width
+        targets = [
+            Objective.targets(chain, spec, content[i : i + 1], [_shrunk(p, shrink) for p in paintings])
+            for i, (_, paintings) in enumerate(pairs)
+        ]
+        evaluate, trouble = capture(Objective(chain, spec, Targets.stack(targets)), image)
+        minima = minimise(
+            evaluate,
+            image,
+            evaluations=scale.evaluations,
+            history=optimisation.history,
+            alpha=optimisation.alpha,
+            plateau=optimisation.plateau,
+            on_evaluation=_numbered(made, work(optimisation.scales, index), on_evaluation),
+        )
+        image = torch.cat([minimum.image for minimum in minima])
+        for i, minimum in enumerate(minima):
+            results[i].append(_result(scale, minimum, made))
+            warnings[i] += trouble + _restarts(scale, minimum, made)
+        made += len(minima[0].values)
+    return [Stylisation(image[i : i + 1], tuple(results[i]), made, tuple(warnings[i])) for i in range(len(pairs))]
+
+
+def _shrunk(painting: Painting, factor: float) -> Painting:
+    height, width = (max(_SMALLEST_PAINTING, round(side * factor)) for side in painting.image.shape[2:])
+    return Painting(resample(painting.image, width, height), painting.weight)
+
+
+def _numbered(
+    made: int, shares: tuple[float, float], on_evaluation: Callable[[Sequence[Evaluation]], None]
+) -> Callable[[Sequence[tuple[float, ...] | None]], None]:
+    before, each = shares
+    numbers = itertools.count(1)
+
+    def forward(values: Sequence[tuple[float, ...] | None]) -> None:
+        number = next(numbers)
+        share = before + number * each
+        on_evaluation([Evaluation(made + number, *(v or (math.nan,) * 4), share) for v in values])  # type: ignore[misc]
+
+    return forward
+
+
+def _result(scale: Scale, minimum: Minimum, made: int) -> ScaleResult:
+    seen = [Evaluation(made + i, *values) for i, values in enumerate(minimum.values, 1) if values is not None]
+    if not seen or minimum.values[0] is None:
+        msg = f"the objective is not finite at the start of the scale of {scale.width}×{scale.height} px"
+        raise FloatingPointError(msg)
+    return ScaleResult(
+        scale, seen[0], seen[-1], min(seen, key=lambda e: e.total), tuple((e.number, e.total) for e in seen)
     )
 
 
-class _Descent:
-    """L-BFGS that keeps the best image it has seen."""
-
-    def __init__(self, objective: Objective, start: Tensor, on_evaluation: Callable[[Evaluation], None]) -> None:
-        self._objective, self._on_evaluation = objective, on_evaluation
-        self.seen: list[Evaluation] = []
-        self.best_image = start.clone(memory_format=torch.contiguous_format)  # torch.optim.LBFGS flattens it
-        self._best_total = math.inf
-
-    def descend(self, evaluations: int, history: int, step: float) -> None:
-        """Go down from the best image.
-
-        Tolerances of zero and no line search: every call of the closure is one evaluation and one step. pastiche and
-        neural-style-pt run it so, too; with a line search L-BFGS may stop after a handful of steps.
-
-        Raises:
-            _NotFiniteError: the objective became NaN or infinite.
-        """
-        image = self.best_image.clone().requires_grad_()
-        optimiser = torch.optim.LBFGS(
-            [image],
-            lr=step,
-            max_iter=evaluations,
-            max_eval=evaluations,
-            tolerance_grad=0.0,
-            tolerance_change=0.0,
-            history_size=history,
-        )
-
-        def closure() -> Tensor:
-            optimiser.zero_grad()
-            terms = self._objective(image)
-            self._remember(image, terms)
-            terms.total.backward()  # type: ignore[no-untyped-call]
-            return terms.total
-
-        optimiser.step(closure)  # type: ignore[no-untyped-call]
-
-    def _remember(self, image: Tensor, terms: Terms) -> None:
-        parts = (terms.total, terms.content, terms.style, terms.tv)
-        evaluation = Evaluation(len(self.seen) + 1, *(part.item() for part in parts))
-        self.seen.append(evaluation)
-        if not math.isfinite(evaluation.total):
-            raise _NotFiniteError
-        if evaluation.total < self._best_total:
-            self._best_total = evaluation.total
-            self.best_image.copy_(image.detach())
-        self._on_evaluation(evaluation)
+def _restarts(scale: Scale, minimum: Minimum, made: int) -> list[str]:
+    return [
+        f"the objective {reason} at evaluation {made + number} ({scale.width}×{scale.height} px); "
+        f"went on from the best image with steps × {0.5**count:g}"
+        for count, (number, reason) in enumerate(minimum.restarts, 1)
+    ]

@@ -1,16 +1,21 @@
-"""VGG19 up to conv5_1 (Simonyan & Zisserman 2014, arXiv:1409.1556) as a feature extractor."""
+"""VGG19 up to conv5_1 (Simonyan & Zisserman 2014, arXiv:1409.1556): features, and their gradient by the image.
+
+The network is a chain, so its gradient by the input is written by hand: the way forth keeps one tensor per convolution,
+the way back masks by the rectifier and convolves with the flipped, transposed kernels. Autograd would keep twice as
+much and could neither free it on the way nor leave out the gradients by the weights.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody knows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Collection, Mapping
 
-    import torch
     from torch import Tensor
 
 CONVOLUTIONS = (
@@ -20,10 +25,16 @@ CONVOLUTIONS = (
     "conv4_1", "conv4_2", "conv4_3", "conv4_4",
     "conv5_1",
 )  # fmt: skip
-"""In the order of the chain; a max pooling stands before each `convN_1` but the first."""
+"""In the order of the chain; a pooling stands before each `convN_1` but the first."""
 
 CHANNELS = {"1": 64, "2": 128, "3": 256, "4": 512, "5": 512}
 """Output channels of the convolutions, by block."""
+
+Pooling = Literal["max", "average"]
+Padding = Literal["zero", "replicate"]
+
+_AVERAGE_COMPENSATION = 2.0
+"""An average of rectified values is about half their maximum; crowsonkb's style-transfer-pytorch doubles it, too."""
 
 
 def channels_of(layer: str) -> int:
@@ -31,49 +42,174 @@ def channels_of(layer: str) -> int:
     return CHANNELS[layer[4]]
 
 
+def convolution_of(layer: str) -> str:
+    """`conv4_2` of `conv4_2` or `relu4_2`."""
+    return "conv" + layer[4:]
+
+
+def follows_pooling(convolution: str) -> bool:
+    """Whether the image is halved before this convolution."""
+    return convolution.endswith("_1") and convolution != CONVOLUTIONS[0]
+
+
 @dataclass(frozen=True)
 class Vgg19:
-    """The thirteen convolutions and the preprocessing that they were trained with.
-
-    A layer is named `conv4_2` before and `relu4_2` after its rectifier.
-    """
+    """The weights of thirteen convolutions and the preprocessing that they were trained with."""
 
     kernels: dict[str, tuple[Tensor, Tensor]]
     """By convolution: (C_out, C_in, 3, 3) and (C_out,) float32, for RGB input."""
     mean: tuple[float, float, float]
-    """Subtracted from RGB 0–255."""
+    """Subtracted from RGB 0-255."""
     std: tuple[float, float, float]
     """Divides what is left."""
 
-    def to(self, device: torch.device, dtype: torch.dtype | None = None) -> Vgg19:
-        """The same network elsewhere, or in another precision."""
-        kernels = {name: (w.to(device, dtype), b.to(device, dtype)) for name, (w, b) in self.kernels.items()}
+    def rescaled(self, factors: Mapping[str, float]) -> Vgg19:
+        """The same network with every activation multiplied by its convolution's factor.
+
+        Rectifiers and poolings commute with positive factors, so each kernel takes the ratio to the one before it.
+        """
+        kernels, before = {}, 1.0
+        for name in CONVOLUTIONS:
+            kernel, bias = self.kernels[name]
+            kernels[name] = kernel * (factors[name] / before), bias * factors[name]
+            before = factors[name]
         return Vgg19(kernels, self.mean, self.std)
 
-    def features(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """Activations of the named layers; the chain ends at the deepest of them.
+
+@dataclass(frozen=True)
+class Activations:
+    """What the way back needs of the way forth; each tensor is given up as the way back passes it."""
+
+    kept: list[Tensor]
+    """By convolution, (B, C, H/2ⁿ, W/2ⁿ): before the rectifier where that is tapped, else after it."""
+    layers: frozenset[str]
+
+    def __getitem__(self, layer: str) -> Tensor:
+        """Features of a tapped layer, times its `Chain.scales`."""
+        x = self.kept[CONVOLUTIONS.index(convolution_of(layer))]
+        return x.clamp(min=0) if layer.startswith("relu") and convolution_of(layer) in self.layers else x
+
+
+class Chain:
+    """The network made ready for one device, precision, pooling and padding."""
+
+    def __init__(
+        self,
+        network: Vgg19,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        *,
+        pooling: Pooling = "max",
+        padding: Padding = "zero",
+    ) -> None:
+        """Prepare the kernels.
 
         Args:
-            image: (B, 3, H, W), sRGB 0–255, H and W at least 16.
-            layers: names such as `conv4_2` or `relu4_2`.
+            network: the weights.
+            device: cpu or cuda.
+            dtype: of convolutions and features: float32, bfloat16 or float16.
+            pooling: `max`, or `average` times two.
+            padding: of the image before the first convolution; later ones are always padded with zeros.
+        """
+        self.device, self.dtype, self._pooling, self._padding = device, dtype, pooling, padding
+        self.scales = half_scales() if dtype is torch.float16 else dict.fromkeys(CONVOLUTIONS, 1.0)
+        self._mean = torch.tensor(network.mean, device=device).view(1, 3, 1, 1)
+        self._forth: list[tuple[Tensor, Tensor]] = []
+        self._back: list[Tensor] = []
+        for name, (kernel, bias) in network.rescaled(self.scales).kernels.items():
+            full = kernel.to(device)
+            if name == CONVOLUTIONS[0]:
+                full = full / torch.tensor(network.std, device=device).view(1, 3, 1, 1)
+            if pooling == "average" and follows_pooling(name):
+                full = full * _AVERAGE_COMPENSATION
+            self._forth.append((self._ready(full), bias.to(device, dtype)))
+            self._back.append(self._ready(full.flip(2, 3).transpose(0, 1)))
+
+    def _ready(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.dtype).contiguous(memory_format=torch.channels_last)
+
+    def forward(self, image: Tensor, layers: Collection[str]) -> Activations:
+        """Go forth to the deepest of the layers.
+
+        Args:
+            image: (B, 3, H, W) float32, sRGB 0-255, H and W at least 16.
+            layers: to be tapped: `conv4_2` is before the rectifier, `relu4_2` after it.
+        """
+        wanted = frozenset(layers)
+        depth = max(CONVOLUTIONS.index(convolution_of(layer)) for layer in wanted)
+        kept: list[Tensor] = []
+        h = self._ready(image - self._mean)
+        for name, (kernel, bias) in zip(CONVOLUTIONS[: depth + 1], self._forth, strict=False):
+            if follows_pooling(name):
+                h = F.max_pool2d(h, 2) if self._pooling == "max" else F.avg_pool2d(h, 2)
+            if name == CONVOLUTIONS[0] and self._padding == "replicate":
+                h = F.conv2d(self._ready(F.pad(h, (1, 1, 1, 1), mode="replicate")), kernel, bias)
+            else:
+                h = F.conv2d(h, kernel, bias, padding=1)
+            if name in wanted:
+                kept.append(h)
+                h = h.relu()
+            else:
+                h = h.relu_()
+                kept.append(h)
+        return Activations(kept, wanted)
+
+    def backward(self, activations: Activations, inject: Callable[[str, Tensor, Tensor | None], Tensor]) -> Tensor:
+        """Go back to the image, and give up the activations on the way.
+
+        Args:
+            activations: of `forward`; empty afterwards.
+            inject: called at each tapped layer with its name, its features and the gradient from above (None at the
+                deepest, else it may be changed in place); returns the sum of that and the layer's own gradient.
 
         Returns:
-            By layer: (B, C, H/2ⁿ, W/2ⁿ), n poolings above, rounded down.
+            (B, 3, H, W) float32, contiguous: the gradient by the image.
         """
-        wanted = set(layers)
-        found: dict[str, Tensor] = {}
-        h = (image - image.new_tensor(self.mean).view(1, 3, 1, 1)) / image.new_tensor(self.std).view(1, 3, 1, 1)
-        for name in CONVOLUTIONS:
-            if len(found) == len(wanted):
-                break
-            if name.endswith("_1") and name != "conv1_1":
-                h = F.max_pool2d(h, 2)
-            kernel, bias = self.kernels[name]
-            h = F.conv2d(h, kernel, bias, padding=1)
-            if name in wanted:
-                found[name] = h
-            h = F.relu(h)  # not in place: it would overwrite the tap before it
+        gradient: Tensor | None = None
+        kept, layers = activations.kept, activations.layers
+        for index in reversed(range(len(kept))):
+            name = CONVOLUTIONS[index]
             rectified = name.replace("conv", "relu")
-            if rectified in wanted:
-                found[rectified] = h
-        return found
+            if rectified in layers:
+                gradient = inject(rectified, activations[rectified], gradient)
+            x = kept.pop()
+            if gradient is not None:
+                gradient = torch.ops.aten.threshold_backward.grad_input(gradient, x, 0, grad_input=gradient)
+            if name in layers:
+                gradient = inject(name, x, gradient)
+            del x
+            assert gradient is not None, "the deepest convolution is tapped"
+            gradient = self._through(index, gradient)
+            if follows_pooling(name):
+                gradient = self._unpool(gradient, kept[-1])
+        assert gradient is not None
+        return gradient.float().contiguous()
+
+    def _through(self, index: int, gradient: Tensor) -> Tensor:
+        if index or self._padding == "zero":
+            return F.conv2d(gradient, self._back[index], padding=1)
+        full = F.conv2d(gradient, self._back[index], padding=2).float()
+        full[:, :, 1] += full[:, :, 0]  # a replicated pixel's gradient belongs to the pixel at the border
+        full[:, :, -2] += full[:, :, -1]
+        full[:, :, :, 1] += full[:, :, :, 0]
+        full[:, :, :, -2] += full[:, :, :, -1]
+        return full[:, :, 1:-1, 1:-1]
+
+    def _unpool(self, gradient: Tensor, x: Tensor) -> Tensor:
+        """Through the pooling of x; the maxima are found once more, since their int64 indices would take more memory."""
+        two, nil, one = [2, 2], [0, 0], [1, 1]
+        if self._pooling == "average":
+            return torch.ops.aten.avg_pool2d_backward(gradient, x, two, two, nil, False, True, None)  # type: ignore[no-any-return]  # noqa: FBT003
+        _, indices = F.max_pool2d(x, 2, return_indices=True)
+        return torch.ops.aten.max_pool2d_with_indices_backward(  # type: ignore[no-any-return]
+            gradient, x, two, two, nil, one, False, indices  # noqa: FBT003
+        )
+
+
+MEAN_ACTIVATIONS = dict.fromkeys(CONVOLUTIONS, 1.0)
+"""Of the packaged weights' rectified convolutions on `weights.calibration_image`; other weights are brought to them."""
+
+
+def half_scales() -> dict[str, float]:
+    """Powers of two that bring features to a mean of about one: float16 ends at 65504."""
+    return {name: 2.0 ** -round(torch.tensor(mean).log2().item()) for name, mean in MEAN_ACTIVATIONS.items()}

@@ -28,7 +28,7 @@ OTHER = {
     "objective.content_weight": 1.5,
     "objective.style_weight": 999.0,
     "objective.tv_weight": 0.0,
-    "optimiser.evaluations": 101,
+    "pyramid.evaluations": 101,
     "optimiser.history": 21,
     "output.format": "webp",
     "output.jpeg_quality": 94,

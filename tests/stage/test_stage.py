@@ -70,7 +70,7 @@ def make_stage(outbox: Outbox, network: Vgg19) -> Callable[[], Stage]:
 def make_pair(make_image: Callable[..., Path]) -> Callable[..., Pair]:
     def make(name: str = "a", **sections: Any) -> Pair:
         content, style = make_image(f"{name}.png", seed=1), make_image(f"{name}-style.png", width=50, seed=2)
-        settings = PairSettings(**{"image": {"size": 40}, "optimiser": {"evaluations": 2}} | sections)
+        settings = PairSettings(**{"image": {"size": 40}, "pyramid": {"evaluations": 2}} | sections)
         return Pair(content, style, content.name, style.name, name, settings)
 
     return make

@@ -1,50 +1,109 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
 from pipeline.settings import PRESETS, ObjectiveSettings
-from pipeline.transfer.objective import Objective, ObjectiveSpec, gram, total_variation
-from pipeline.transfer.vgg import Vgg19, channels_of
+from pipeline.transfer.objective import Objective, ObjectiveSpec, Painting, Targets, gram, total_variation
+from pipeline.transfer.vgg import Chain, Vgg19, channels_of
 from tests import oracle
 from tests.conftest import photo
+
+CPU = torch.device("cpu")
+TERMS = ("total", "content", "style", "tv")
 
 
 def tensor(seed: int, width: int = 40, height: int = 32) -> torch.Tensor:
     return torch.from_numpy(photo(width, height, seed)).permute(2, 0, 1)[None].float()
 
 
-def spec_of(preset: str, **changes: object) -> ObjectiveSpec:
-    return ObjectiveSpec(**(dict(ObjectiveSettings(**PRESETS[preset]["objective"])) | changes))
+def noise(seed: int, width: int = 40, height: int = 32) -> torch.Tensor:
+    return 255 * torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+def spec_of(preset: str, **changes: Any) -> ObjectiveSpec:
+    settings = ObjectiveSettings(**PRESETS[preset]["objective"])
+    return ObjectiveSpec(**settings.model_dump(exclude={"pooling", "padding"}) | changes)
+
+
+def objective(chain: Chain, spec: ObjectiveSpec, *pairs: tuple[torch.Tensor, torch.Tensor]) -> Objective:
+    targets = [Objective.targets(chain, spec, content, [Painting(style)]) for content, style in pairs]
+    return Objective(chain, spec, Targets.stack(targets))
+
+
+def truth_of(image: torch.Tensor, content: torch.Tensor, style: torch.Tensor, spec: ObjectiveSpec) -> Any:
+    at = image.double().requires_grad_()
+    terms = oracle.objective(at, content, style, oracle.Weighted(**vars(spec)))
+    terms["total"].backward()
+    return [terms[name].item() for name in TERMS], at.grad
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize(("width", "height"), [(40, 32), (33, 47)])
-def test_equals_an_independent_float64_computation(network: Vgg19, preset: str, width: int, height: int) -> None:
-    content, style, image = tensor(0, width, height), tensor(1), tensor(2, width, height)
+@pytest.mark.parametrize("image_of", [tensor, noise])
+def test_equals_an_independent_float64_computation(
+    network: Vgg19, preset: str, width: int, height: int, image_of: Any
+) -> None:
+    content, style, image = tensor(0, width, height), tensor(1), image_of(2, width, height)
     spec = spec_of(preset)
-    ours = Objective(network, content, style, spec)(image)
-    truth = oracle.objective(image, content, style, oracle.Weighted(**vars(spec)))
-    for term in ("total", "content", "style", "tv"):
-        assert getattr(ours, term).item() == pytest.approx(truth[term].item(), rel=1e-4), term
+    terms, gradient = objective(Chain(network, CPU), spec, (content, style))(image)
+    values, truth = truth_of(image, content, style, spec)
+    assert terms[0].tolist() == pytest.approx(values, rel=1e-5)
+    assert (gradient - truth).norm() <= 1e-5 * truth.norm()
 
 
-def test_gradient_equals_an_independent_float64_computation(network: Vgg19) -> None:
+def test_layers_may_have_weights(network: Vgg19) -> None:
     content, style, image = tensor(0), tensor(1), tensor(2)
     spec = spec_of("colour-preserving", style_layer_weights=(1.0, 0.5, 2.0, 1.0, 3.0))
-    ours = image.clone().requires_grad_()
-    Objective(network, content, style, spec)(ours).total.backward()
-    truth = image.double().requires_grad_()
-    oracle.objective(truth, content, style, oracle.Weighted(**vars(spec)))["total"].backward()
-    assert (ours.grad - truth.grad).norm() <= 1e-4 * truth.grad.norm()
+    terms, gradient = objective(Chain(network, CPU), spec, (content, style))(image)
+    values, truth = truth_of(image, content, style, spec)
+    assert terms[0].tolist() == pytest.approx(values, rel=1e-5)
+    assert (gradient - truth).norm() <= 1e-5 * truth.norm()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("preset", ["colour-preserving", "gatys2016"])
+@pytest.mark.parametrize("style_weight", [1.0, 1e3, 1e6])
+def test_half_precision_is_near_float64(
+    network: Vgg19, dtype: torch.dtype, preset: str, style_weight: float
+) -> None:
+    content, style, image = tensor(0, 61, 45), tensor(1), tensor(2, 61, 45)
+    spec = spec_of(preset, style_weight=style_weight)
+    terms, gradient = objective(Chain(network, CPU, dtype), spec, (content, style))(image)
+    values, truth = truth_of(image, content, style, spec)
+    assert terms[0].tolist() == pytest.approx(values, rel=0.03)
+    assert (gradient - truth).norm() <= 0.08 * truth.norm()
+
+
+def test_a_pair_in_a_batch_is_as_alone(network: Vgg19) -> None:
+    chain, spec = Chain(network, CPU), spec_of("colour-preserving")
+    pairs = [(tensor(i), tensor(i + 10)) for i in range(3)]
+    image = torch.cat([tensor(i + 20) for i in range(3)])
+    terms, gradient = objective(chain, spec, *pairs)(image)
+    for i, pair in enumerate(pairs):
+        alone, gradient_alone = objective(chain, spec, pair)(image[i : i + 1])
+        assert terms[i].tolist() == pytest.approx(alone[0].tolist(), rel=1e-5)
+        assert (gradient[i] - gradient_alone[0]).norm() <= 1e-5 * gradient_alone.norm()
+
+
+def test_paintings_are_blended_by_their_weights(network: Vgg19) -> None:
+    chain, spec, content = Chain(network, CPU), spec_of("gatys2016"), tensor(0)
+    one, two = tensor(1), tensor(2, 50, 30)
+    blend = Objective.targets(chain, spec, content, [Painting(one, 3.0), Painting(two, 1.0)]).grams
+    each = [Objective.targets(chain, spec, content, [Painting(style)]).grams for style in (one, two)]
+    for layer in spec.style_layers:
+        expected = 0.75 * each[0][layer] + 0.25 * each[1][layer]
+        assert (blend[layer] - expected).norm() <= 1e-5 * expected.norm()
 
 
 def test_content_term_vanishes_at_the_content_and_style_term_at_the_style(network: Vgg19) -> None:
     content, style = tensor(0), tensor(1)
-    objective = Objective(network, content, style, spec_of("gatys2016"))
-    assert objective(content).content.item() == 0
-    assert objective(style).style.item() == 0
-    assert objective(content).style.item() > 0
+    evaluate = objective(Chain(network, CPU), spec_of("gatys2016"), (content, style))
+    assert evaluate(content)[0][0, 1] == 0
+    assert evaluate(style)[0][0, 2] == 0
+    assert evaluate(content)[0][0, 2] > 0
 
 
 def test_gatys_preset_is_that_of_the_published_notebook() -> None:
@@ -55,16 +114,20 @@ def test_gatys_preset_is_that_of_the_published_notebook() -> None:
         1e3 / n**2 for n in (64, 128, 256, 512, 512)
     ]
     assert (spec.content_weight, spec.tv_weight, spec.style_layer_weights) == (1, 0, ())
+    settings = ObjectiveSettings(**PRESETS["gatys2016"]["objective"])
+    assert (settings.pooling, settings.padding) == ("max", "zero")
 
 
-def test_gram_is_per_image_of_a_batch_and_normalised_by_pixels() -> None:
-    features = torch.rand(2, 5, 3, 4)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gram_is_per_image_of_a_batch_and_normalised_by_pixels(dtype: torch.dtype) -> None:
+    features = torch.rand(2, 5, 3, 4).to(dtype).contiguous(memory_format=torch.channels_last)
     grams = gram(features)
-    assert grams.shape == (2, 5, 5)
-    assert grams[1, 2, 3].item() == pytest.approx((features[1, 2] * features[1, 3]).mean().item())
+    assert (grams.shape, grams.dtype) == ((2, 5, 5), torch.float32)
+    assert grams[1, 2, 3].item() == pytest.approx((features[1, 2].float() * features[1, 3].float()).mean().item())
 
 
 def test_total_variation_is_about_the_mean_absolute_difference() -> None:
     steps = torch.arange(20.0).mul(50).expand(1, 3, 20, 20)
-    assert total_variation(steps).item() == pytest.approx(50, rel=0.03)
-    assert total_variation(torch.full((1, 3, 8, 8), 77.0)).item() == 0
+    assert total_variation(steps)[0].item() == pytest.approx(50, rel=0.03)
+    value, gradient = total_variation(torch.full((1, 3, 8, 8), 77.0))
+    assert (value.item(), gradient.abs().max().item()) == (0, 0)

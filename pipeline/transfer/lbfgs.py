@@ -1,0 +1,280 @@
+"""L-BFGS for batches of images, with a spectral initial inverse Hessian and one evaluation per iteration.
+
+The inverse Hessian is kept in compact form (Byrd, Nocedal & Schnabel 1994, theorem 2.2): with the last m steps S and
+gradient differences Y as columns, R the upper triangle of SᵀY, D its diagonal and H₀ = γP,
+
+    H = γP + S·R⁻ᵀ(D + γYᵀPY)R⁻¹·Sᵀ − S·R⁻ᵀ·γ(PY)ᵀ − γPY·R⁻¹·Sᵀ
+
+so that an iteration takes a few matrix–vector products with S and PY, and all else is m × m.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    Evaluate = Callable[[Tensor], tuple[Tensor, Tensor]]
+    """(B, 3, H, W) → (B, T) values, the first the one to be minimised, and its gradient (B, 3, H, W)."""
+
+FIRST_STEP_LEVELS = 2.5
+"""The largest change of a pixel by the first step, when nothing is known of the curvature yet."""
+EXPLOSION = 4.0
+"""A value so many times the best one is an explosion: a step that L-BFGS may not recover from."""
+PLATEAU_LENGTH = 10
+"""Evaluations over which too little must have been gained for a stop."""
+SMALLEST_CURVATURE = 1e-8
+"""Cosine between step and gradient difference; below it the pair says nothing about curvature but noise."""
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """What the minimisation of one image came to."""
+
+    image: Tensor
+    """(1, 3, H, W) float32: the best finite iterate."""
+    values: tuple[tuple[float, ...] | None, ...]
+    """Of every evaluation, in order; None where something was not finite."""
+    restarts: tuple[tuple[int, str], ...]
+    """(evaluation from 1, why) of every return to the best iterate."""
+
+
+class SpectralPreconditioner:
+    """P: multiplies the 2-D spectrum by f^(−2α), so that large shapes move before single pixels do.
+
+    Natural images and the objective's curvature fall with frequency; α = 0 is the identity, that is plain L-BFGS.
+    Images are continued with zeros to a length that is quick to transform, which keeps P symmetric and positive.
+    """
+
+    def __init__(self, height: int, width: int, alpha: float, device: torch.device) -> None:
+        self._size, self._padded = (height, width), (fast_length(height), fast_length(width))
+        tall, wide = self._padded
+        rows, columns = torch.fft.fftfreq(tall, device=device), torch.fft.rfftfreq(wide, device=device)
+        frequency = (rows[:, None] ** 2 + columns**2).sqrt().clamp(min=1 / max(tall, wide))
+        amplitude = frequency**-alpha
+        self._multiplier = (amplitude / amplitude.mean()) ** 2
+
+    def __call__(self, gradient: Tensor) -> Tensor:
+        """P·g of (B, 3, H, W), contiguous."""
+        spectrum = torch.fft.rfft2(gradient, s=self._padded)
+        return torch.fft.irfft2(spectrum.mul_(self._multiplier), s=self._padded)[
+            ..., : self._size[0], : self._size[1]
+        ].contiguous()
+
+
+def fast_length(length: int) -> int:
+    """The next even number without prime factors above five: Fourier transforms of other lengths are slow."""
+    candidate = length + length % 2
+    while True:
+        rest = candidate
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return candidate
+        candidate += 2
+
+
+@dataclass
+class _Image:
+    """What is known of one image of the batch, on the host."""
+
+    history: int
+    steps: NDArray[np.float64] = field(init=False)
+    """SᵀY."""
+    curvatures: NDArray[np.float64] = field(init=False)
+    """YᵀPY."""
+    slots: list[int] = field(default_factory=list)
+    """Of the ring that hold a pair of this image, oldest first."""
+    values: list[tuple[float, ...] | None] = field(default_factory=list)
+    bests: list[float] = field(default_factory=lambda: [math.inf])
+    """The least value before the first evaluation and after each."""
+    restarts: list[tuple[int, str]] = field(default_factory=list)
+    step: float = 1.0
+    """Halved by every restart."""
+    state: Literal["resting", "moving", "returning"] = "resting"
+    """At the start or the best iterate, without a step to learn from; on its way; or about to go back to the best."""
+    done: bool = False
+
+    def __post_init__(self) -> None:
+        self.steps, self.curvatures = np.zeros((self.history,) * 2), np.zeros((self.history,) * 2)
+
+    def observe(self, values: tuple[float, ...], plateau: float) -> bool:
+        """Take the values of an evaluation; whether its image is the best yet."""
+        if self.done:
+            self.values.append(self.values[-1])
+            return False
+        finite, best = all(map(math.isfinite, values)), self.bests[-1]
+        self.values.append(values if finite else None)
+        self.bests.append(min(best, values[0]) if finite else best)
+        if not finite:
+            self._restart("was not finite")
+        elif values[0] > EXPLOSION * best:
+            self._restart(f"rose to {values[0] / best:.3g} times the best")
+        flat = len(self.bests) > PLATEAU_LENGTH + 1 and self.bests[-1] > (1 - plateau) * self.bests[-1 - PLATEAU_LENGTH]
+        self.done = flat or math.isinf(self.bests[-1])
+        return self.bests[-1] < best
+
+    def _restart(self, reason: str) -> None:
+        self.restarts.append((len(self.values), reason))
+        self.slots, self.state, self.step = [], "returning", self.step / 2
+
+    def learn(self, slot: int, step_y: NDArray[np.float64], zy: NDArray[np.float64], norms: float) -> bool:
+        """Add the pair in a slot of the ring, if its curvature is positive; whether it was added.
+
+        Args:
+            slot: of the ring.
+            step_y: (m,) s_i·y of every slot.
+            zy: (m,) (P·y_i)·y of every slot.
+            norms: ‖s‖·‖y‖.
+        """
+        if slot in self.slots:
+            self.slots.remove(slot)  # it has been overwritten
+        if not step_y[slot] > SMALLEST_CURVATURE * norms or not zy[slot] > 0:
+            return False
+        self.slots.append(slot)
+        self.steps[:, slot] = step_y
+        self.curvatures[:, slot] = self.curvatures[slot] = zy
+        return True
+
+    def coefficients(
+        self, step_g: NDArray[np.float64], zg: NDArray[np.float64]
+    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+        """γ, a and b of H·g = γ·Pg + S·a + PY·b, from Sᵀg and (PY)ᵀg."""
+        a, b = np.zeros(self.history), np.zeros(self.history)
+        at = np.ix_(self.slots, self.slots)
+        triangle, diagonal = np.triu(self.steps[at]), np.diag(np.diag(self.steps[at]))
+        newest = self.slots[-1]
+        gamma = self.steps[newest, newest] / self.curvatures[newest, newest]
+        u = np.linalg.solve(triangle, step_g[self.slots])
+        a[self.slots] = np.linalg.solve(
+            triangle.T, (diagonal + gamma * self.curvatures[at]) @ u - gamma * zg[self.slots]
+        )
+        b[self.slots] = -gamma * u
+        return float(gamma), a, b
+
+
+def minimise(  # noqa: PLR0913 - the mathematics has this many givens
+    evaluate: Evaluate,
+    start: Tensor,
+    *,
+    evaluations: int,
+    history: int = 20,
+    alpha: float = 0.4,
+    plateau: float = 0.0,
+    on_evaluation: Callable[[Sequence[tuple[float, ...] | None]], None] = lambda _: None,
+) -> list[Minimum]:
+    """Minimise each image of a batch for itself, without clipping.
+
+    Args:
+        evaluate: the function and its gradient.
+        start: (B, 3, H, W) float32.
+        evaluations: of the batch, at most.
+        history: steps that are remembered, m; takes 8·m bytes per value of the batch.
+        alpha: of the `SpectralPreconditioner`.
+        plateau: an image is done when its last ten evaluations improved it by less than this share; 0: never.
+        on_evaluation: called after each with the values of every image (None where not finite); may raise.
+
+    Returns:
+        One minimum per image. An image without any finite value keeps its start.
+    """
+    return _Batch(evaluate, start, history, alpha, plateau).run(evaluations, on_evaluation)
+
+
+class _Batch:
+    """The state of a minimisation: large tensors on the device, small matrices on the host."""
+
+    def __init__(self, evaluate: Evaluate, start: Tensor, history: int, alpha: float, plateau: float) -> None:
+        self._evaluate, self._history, self._plateau = evaluate, history, plateau
+        self._precondition = SpectralPreconditioner(*start.shape[2:], alpha, start.device)
+        self._x = start.clone(memory_format=torch.contiguous_format)
+        self._best = self._x.clone()
+        self._images = [_Image(history) for _ in start]
+        size = len(start), history, start[0].numel()
+        self._s, self._z = (start.new_zeros(size) for _ in range(2))
+        self._step = torch.zeros_like(self._s[:, 0])
+        self._before: tuple[Tensor, Tensor] | None = None
+        """Gradient and preconditioned gradient of the last evaluation."""
+
+    def run(
+        self, evaluations: int, on_evaluation: Callable[[Sequence[tuple[float, ...] | None]], None]
+    ) -> list[Minimum]:
+        """Evaluate, learn, move; as often as asked for."""
+        for number in range(evaluations):
+            values, gradient = self._evaluate(self._x)
+            preconditioned = self._precondition(gradient)
+            slot = number % self._history
+            facts = self._measure(values, gradient, preconditioned, slot)
+            self._look(facts, values.shape[1])
+            on_evaluation([image.values[-1] for image in self._images])
+            if number == evaluations - 1 or all(image.done for image in self._images):
+                break
+            self._move(slot, facts[:, values.shape[1] :], preconditioned)
+            self._before = gradient, preconditioned
+        return [
+            Minimum(best[None], tuple(image.values), tuple(image.restarts))
+            for image, best in zip(self._images, self._best, strict=True)
+        ]
+
+    def _measure(self, values: Tensor, gradient: Tensor, preconditioned: Tensor, slot: int) -> NDArray[np.float64]:
+        """All that the host needs, in one transfer.
+
+        Returns:
+            (B, T + 2 + 4m): the values, ‖g‖², ‖s‖·‖y‖, and Sᵀy, Sᵀg, (PY)ᵀy, (PY)ᵀg.
+        """
+        g = gradient.flatten(1)
+        y = torch.zeros_like(g)
+        if self._before is not None:
+            y = g - self._before[0].flatten(1)
+            self._z[:, slot] = (preconditioned - self._before[1]).flatten(1)
+            self._s[:, slot] = self._step
+        both = torch.stack((y, g), dim=2)
+        products = [(matrix @ both).mT.flatten(1) for matrix in (self._s, self._z)]
+        norms = g.square().sum(1), self._s[:, slot].norm(dim=1) * y.norm(dim=1)
+        return torch.cat((values, torch.stack(norms, dim=1), *products), dim=1).double().cpu().numpy()
+
+    def _look(self, facts: NDArray[np.float64], terms: int) -> None:
+        for index, (image, row) in enumerate(zip(self._images, facts, strict=True)):
+            values = tuple(row[:terms].tolist())
+            if image.observe(values if math.isfinite(row[terms]) else (math.nan,) * terms, self._plateau):
+                self._best[index].copy_(self._x[index])
+            if row[terms] == 0:
+                image.done = True  # the gradient has vanished
+
+    def _move(self, slot: int, facts: NDArray[np.float64], preconditioned: Tensor) -> None:
+        """Go to the next iterate: x − H·g, the best one where a restart is due, nowhere where all is done."""
+        m, coefficients = self._history, []
+        for index, (image, row) in enumerate(zip(self._images, facts, strict=True)):
+            sy, sg, zy, zg = row[2:].reshape(4, m)
+            if image.state == "moving":
+                image.learn(slot, sy, zy, row[1])
+            else:
+                self._s[index].zero_()  # of no use any more, and perhaps not finite
+                self._z[index].zero_()
+            if image.slots:
+                gamma, a, b = image.coefficients(sg, zg)
+            else:
+                gamma, a, b = math.nan, np.zeros(m), np.zeros(m)  # nothing is known: a first step
+            coefficients.append([gamma, image.step, *a, *b])
+        on_device = torch.tensor(np.array(coefficients), dtype=torch.float32, device=self._x.device)
+        gamma, step = on_device[:, 0, None], on_device[:, 1, None]
+        flat = preconditioned.flatten(1)
+        gamma = torch.where(gamma.isnan(), FIRST_STEP_LEVELS / flat.abs().amax(1, keepdim=True), gamma)
+        direction = gamma * flat
+        for matrix, weights in ((self._s, on_device[:, 2 : 2 + m]), (self._z, on_device[:, 2 + m :])):
+            direction += (weights[:, None] @ matrix)[:, 0]
+        self._step = -step * direction
+        self._x = self._x + self._step.view_as(self._x)
+        for index, image in enumerate(self._images):
+            if image.done or image.state == "returning":
+                self._x[index], self._step[index] = self._best[index], 0
+            image.state = "resting" if image.state == "returning" else "moving"

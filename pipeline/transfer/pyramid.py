@@ -1,0 +1,70 @@
+"""Coarse to fine: large strokes are laid at small sizes, where they are cheap, and refined at larger ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch.nn.functional as F  # noqa: N812 - the name everybody knows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+SHORTEST_SIDE = 32
+"""In px: a coarser scale would show the network's deepest layer less than two by two."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One size of the pyramid."""
+
+    width: int
+    height: int
+    evaluations: int
+
+
+def schedule(width: int, height: int, evaluations: Sequence[int]) -> tuple[Scale, ...]:
+    """The scales of an image, coarse to fine; each has half the sides of the next.
+
+    Args:
+        width: of the finest, in px.
+        height: of the finest, in px.
+        evaluations: coarse to fine; the coarsest are left out where they would be smaller than `SHORTEST_SIDE`.
+    """
+    scales = []
+    for halvings, count in enumerate(reversed(evaluations)):
+        size = round(width / 2**halvings), round(height / 2**halvings)
+        if halvings and min(size) < SHORTEST_SIDE:
+            break
+        scales.append(Scale(*size, count))
+    return tuple(reversed(scales))
+
+
+def work(scales: Sequence[Scale], index: int) -> tuple[float, float]:
+    """Shares of the whole work, by pixels: done before a scale, and done by each of its evaluations."""
+    pixels = [scale.width * scale.height for scale in scales]
+    costs = [size * scale.evaluations for size, scale in zip(pixels, scales, strict=True)]
+    return sum(costs[:index]) / sum(costs), pixels[index] / sum(costs)
+
+
+def resample(image: Tensor, width: int, height: int) -> Tensor:
+    """(B, 3, H, W) to the given size: bicubic, antialiased when shrinking."""
+    if image.shape[2:] == (height, width):
+        return image
+    return F.interpolate(image, (height, width), mode="bicubic", antialias=True)
+
+
+def refine(image: Tensor, content: Tensor) -> Tensor:
+    """A coarse result as the start of a finer scale: x₀ = up(x) + (c − up(down(c))).
+
+    Upsampling alone would lose the photograph's detail of the new scale, such as eyes and whiskers.
+
+    Args:
+        image: (B, 3, h, w), the coarse result.
+        content: (B, 3, H, W), the photograph at the new scale.
+    """
+    height, width = content.shape[2:]
+    coarse = resample(content, image.shape[3], image.shape[2])
+    return resample(image, width, height) + (content - resample(coarse, width, height))

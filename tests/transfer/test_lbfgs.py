@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import math
+import random
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.transfer.lbfgs import SpectralPreconditioner, fast_length, minimise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Evaluate = "Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]"
+SHAPE = (3, 6, 10)
+
+
+def start(count: int = 1, seed: int = 0) -> torch.Tensor:
+    return 255 * torch.rand(count, *SHAPE, generator=torch.Generator().manual_seed(seed))
+
+
+def valley(seed: int = 0) -> Evaluate:
+    """A quadratic with eigenvalues from 0.01 to 10, whose minimum is 0 at 100."""
+    size = math.prod(SHAPE)
+    basis, _ = torch.linalg.qr(torch.randn(size, size, generator=torch.Generator().manual_seed(seed)))
+    matrix = (basis * torch.logspace(-2, 1, size)) @ basis.mT
+
+    def evaluate(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        away = (x - 100).flatten(1)
+        pull = away @ matrix
+        return (away * pull).sum(1, keepdim=True) / 2, pull.view_as(x)
+
+    return evaluate
+
+
+class Faulty:
+    """A valley that lies about some evaluations."""
+
+    def __init__(self, faults: dict[int, str]) -> None:
+        self.faults, self.count, self.inner = faults, 0, valley()
+
+    def __call__(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        self.count += 1
+        value, gradient = self.inner(x)
+        fault = self.faults.get(self.count)
+        if fault == "nan":
+            value = value * math.nan
+        elif fault == "gradient":
+            gradient = gradient * math.inf
+        elif fault == "explosion":
+            value, gradient = value * 1e9, gradient * -1e9
+        return value, gradient
+
+
+def test_minimises_a_badly_conditioned_quadratic() -> None:
+    (minimum,) = minimise(valley(), start(), evaluations=120, alpha=0.0)
+    totals = [values[0] for values in minimum.values]
+    assert len(totals) == 120, "one evaluation per iteration"
+    assert min(totals) < 1e-6 * totals[0]
+    assert (minimum.image - 100).abs().max() < 1
+    assert minimum.restarts == ()
+
+
+def two_loop_steps(evaluate: Evaluate, x: torch.Tensor, evaluations: int, history: int, alpha: float) -> list[float]:
+    """L-BFGS as in Nocedal & Wright, algorithm 7.4, in float64, with the same first step and no line search."""
+    precondition = SpectralPreconditioner(*x.shape[2:], alpha, x.device)
+    pairs: list[tuple[torch.Tensor, torch.Tensor]] = []
+    totals = []
+    value, g = evaluate(x)
+    for _ in range(evaluations):
+        totals.append(value.item())
+        q, stack = g.clone(), []
+        for s, y in reversed(pairs):
+            a = (s * q).sum() / (s * y).sum()
+            stack.append(a)
+            q -= a * y
+        q = precondition(q)
+        if pairs:
+            s, y = pairs[-1]
+            q *= (s * y).sum() / (y * precondition(y)).sum()
+        else:
+            q *= 2.5 / q.abs().max()
+        for (s, y), a in zip(pairs, reversed(stack), strict=True):
+            q += s * (a - (y * q).sum() / (s * y).sum())
+        x = x - q
+        value, g_next = evaluate(x)
+        pairs = [*pairs, (-q, g_next - g)][-history:]
+        g = g_next
+    return totals
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.4])
+@pytest.mark.parametrize("history", [1, 3, 20])
+def test_compact_form_equals_the_two_loop_recursion(alpha: float, history: int) -> None:
+    (minimum,) = minimise(valley(), start(), evaluations=12, history=history, alpha=alpha)
+    expected = two_loop_steps(valley(), start(), 12, history, alpha)
+    assert [values[0] for values in minimum.values] == pytest.approx(expected, rel=2e-3)
+
+
+def test_images_of_a_batch_are_independent() -> None:
+    together = minimise(valley(), start(4), evaluations=25)
+    for index, minimum in enumerate(together):
+        (alone,) = minimise(valley(), start(4)[index : index + 1], evaluations=25)
+        assert minimum.values[-1] == pytest.approx(alone.values[-1], rel=1e-3)
+        assert (minimum.image - alone.image).abs().max() < 0.05
+
+
+def test_keeps_the_best_iterate() -> None:
+    seen = []
+    evaluate = valley()
+
+    def watch(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        value, gradient = evaluate(x)
+        seen.append((value.item(), x.clone()))
+        return value, gradient
+
+    (minimum,) = minimise(watch, start(), evaluations=9, history=1)
+    assert torch.equal(minimum.image, min(seen, key=lambda pair: pair[0])[1])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_returns_to_the_best_iterate_from_faults(seed: int) -> None:
+    rng = random.Random(seed)
+    faults = {n: rng.choice(["nan", "gradient", "explosion"]) for n in rng.sample(range(2, 30), 5)}
+    (minimum,) = minimise(Faulty(faults), start(), evaluations=40, history=6)
+    assert minimum.image.isfinite().all()
+    honest = [values[0] for values in minimum.values if values is not None]
+    assert valley()(minimum.image)[0].item() == pytest.approx(min(honest), rel=1e-5)
+    assert {number for number, _ in minimum.restarts} >= set(faults)
+    assert all((minimum.values[n - 1] is None) == (kind != "explosion") for n, kind in faults.items())
+    assert valley()(minimum.image)[0] < 0.5 * honest[0], "it goes on after the faults"
+
+
+def test_a_fault_of_one_image_leaves_the_others_alone() -> None:
+    inner = valley()
+    calls = 0
+
+    def evaluate(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        nonlocal calls
+        calls += 1
+        value, gradient = inner(x)
+        if calls == 5:
+            value[0], gradient[0] = math.nan, math.nan
+        return value, gradient
+
+    sick, healthy = minimise(evaluate, start(2), evaluations=20)
+    _, alone = minimise(valley(), start(2), evaluations=20)
+    assert [number for number, _ in sick.restarts] == [5]
+    assert healthy.restarts == ()
+    assert healthy.values == pytest.approx(alone.values)
+
+
+def test_without_any_finite_value_the_start_is_kept_and_no_time_is_spent() -> None:
+    (minimum,) = minimise(lambda x: (x.sum((1, 2, 3))[:, None] * math.nan, x), start(), evaluations=50)
+    assert minimum.values == (None,)
+    assert torch.equal(minimum.image, start())
+
+
+def test_plateau_ends_an_image_and_not_its_neighbour() -> None:
+    at_minimum, on_slope = torch.full((1, *SHAPE), 100.001), start()
+    both = torch.cat((at_minimum, on_slope))
+    assert len(minimise(valley(), both, evaluations=60)[0].values) == 60, "never, unless asked for"
+    resting, moving = minimise(valley(), both, evaluations=60, plateau=0.5)
+    (alone,) = minimise(valley(), at_minimum, evaluations=60, plateau=0.5)
+    assert len(alone.values) < 60
+    assert moving.values[-1][0] < 0.01 * moving.values[0][0]
+    assert len(resting.values) == len(moving.values)
+
+
+def test_a_vanished_gradient_ends_it() -> None:
+    (minimum,) = minimise(valley(), torch.full((1, *SHAPE), 100.0), evaluations=60)
+    assert len(minimum.values) == 1
+
+
+def test_callback_sees_every_evaluation_and_may_stop() -> None:
+    seen: list[object] = []
+
+    def stop(values: object) -> None:
+        seen.append(values)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        minimise(valley(), start(2), evaluations=20, on_evaluation=stop)
+    assert [len(values) for values in seen] == [2, 2, 2]
+
+
+def test_preconditioner_is_symmetric_positive_and_prefers_large_shapes() -> None:
+    precondition = SpectralPreconditioner(7, 11, 0.4, torch.device("cpu"))
+    one, two = torch.rand(1, 3, 7, 11), torch.rand(1, 3, 7, 11)
+    assert (precondition(one) * two).sum().item() == pytest.approx((one * precondition(two)).sum().item(), rel=1e-4)
+    basis = torch.eye(77).view(77, 1, 7, 11)
+    matrix = precondition(basis).view(77, 77).double().numpy()
+    assert np.linalg.eigvalsh((matrix + matrix.T) / 2).min() > 0
+    flat, checks = torch.ones(1, 1, 7, 11), (-1.0) ** torch.arange(77).view(1, 1, 7, 11)
+    gain = [(p * precondition(p)).sum() / (p * p).sum() for p in (flat, checks)]
+    assert gain[0] > 2 * gain[1]
+    plain = SpectralPreconditioner(7, 11, 0.0, torch.device("cpu"))
+    assert torch.allclose(plain(one), one, atol=1e-5)
+
+
+def test_fast_lengths() -> None:
+    assert [fast_length(n) for n in (1, 7, 16, 511, 683)] == [2, 8, 16, 512, 720]
+    assert all(a <= b for a, b in pairwise(fast_length(n) for n in range(1, 300)))
