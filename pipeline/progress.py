@@ -136,6 +136,7 @@ class RichDisplay:
 
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
         """Advance both bars."""
+        del pair  # its bar was begun with it
         self._progress.update(self._pair, completed=evaluation.number, note=f"objective {evaluation.total:.4g}")
         self._progress.update(self._all, completed=round(self._finished + evaluation.share, 2))
 

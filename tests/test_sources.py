@@ -28,12 +28,12 @@ def test_stronger_sources_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_preset_stands_just_below_the_values_beside_it(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
-    config.write_text('preset = "gatys2016"\n[objective]\ntv_weight = 5\n[optimiser]\nevaluations = 7\n')
+    config.write_text('preset = "gatys2016"\n[objective]\ntv_weight = 5\n[optimiser]\nhistory = 7\n')
     below, of_run = load(config, {})
     assert (of_run.colour.mode, of_run.objective.tv_weight, of_run.preset) == ("none", 5, "gatys2016")
     again = for_pair(below, {"preset": "colour-preserving"}, {})
     assert again.objective == Settings().objective, "the row's preset resets what the file set"
-    assert again.optimiser.evaluations == 7, "a preset does not touch what it does not name"
+    assert again.optimiser.history == 7, "a preset does not touch what it does not name"
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -55,7 +55,7 @@ def test_environment_takes_lists_and_presets(monkeypatch: pytest.MonkeyPatch) ->
     [
         ("IMPASTO_IMAG__SIZE", "Did you mean image?"),
         ("IMPASTO_IMAGE__SIZ", "Did you mean image.size?"),
-        ("IMPASTO_OPTIMISER__EVALUATIONS", "should be a valid integer"),
+        ("IMPASTO_OPTIMISER__HISTORY", "should be a valid integer"),
         ("IMPASTO_PRESET", "preset 'x' does not exist"),
     ],
 )

@@ -213,7 +213,7 @@ class Stage:
             weights=Weights(name=self._weights.name, sha256=self._weights.sha256),
             engine_version=ENGINE_VERSION,
             device=describe(self._device),
-            precision=str(self._precision).removeprefix("torch."),  # type: ignore[arg-type]  # one of the three
+            precision=str(self._precision).removeprefix("torch."),
             working_size=(written.width, written.height),
             evaluations=result.evaluations,
             objective=_record(result.scales[-1]),

@@ -1,4 +1,4 @@
-"""One captured CUDA graph in place of some hundred kernel launches an evaluation, which small images mostly wait for."""
+"""One captured CUDA graph in place of a hundred kernel launches an evaluation, which small images mostly wait for."""
 
 from __future__ import annotations
 

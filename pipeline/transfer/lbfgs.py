@@ -66,9 +66,8 @@ class SpectralPreconditioner:
     def __call__(self, gradient: Tensor) -> Tensor:
         """P·g of (B, 3, H, W), contiguous."""
         spectrum = torch.fft.rfft2(gradient, s=self._padded)
-        return torch.fft.irfft2(spectrum.mul_(self._multiplier), s=self._padded)[
-            ..., : self._size[0], : self._size[1]
-        ].contiguous()
+        padded: Tensor = torch.fft.irfft2(spectrum.mul_(self._multiplier), s=self._padded)
+        return padded[..., : self._size[0], : self._size[1]].contiguous()
 
 
 def fast_length(length: int) -> int:
@@ -195,7 +194,7 @@ class _Batch:
 
     def __init__(self, evaluate: Evaluate, start: Tensor, history: int, alpha: float, plateau: float) -> None:
         self._evaluate, self._history, self._plateau = evaluate, history, plateau
-        self._precondition = SpectralPreconditioner(*start.shape[2:], alpha, start.device)
+        self._precondition = SpectralPreconditioner(start.shape[2], start.shape[3], alpha, start.device)
         self._x = start.clone(memory_format=torch.contiguous_format)
         self._best = self._x.clone()
         self._images = [_Image(history) for _ in start]
@@ -237,10 +236,12 @@ class _Batch:
             y = g - self._before[0].flatten(1)
             self._z[:, slot] = (preconditioned - self._before[1]).flatten(1)
             self._s[:, slot] = self._step
-        both = torch.stack((y, g), dim=2)
-        products = [(matrix @ both).mT.flatten(1) for matrix in (self._s, self._z)]
-        norms = g.square().sum(1), self._s[:, slot].norm(dim=1) * y.norm(dim=1)
-        return torch.cat((values, torch.stack(norms, dim=1), *products), dim=1).double().cpu().numpy()
+        rows = []
+        for i, row in enumerate(values):  # not as one batch, whose sums may be rounded otherwise than an image's alone
+            both = torch.stack((y[i], g[i]), dim=1)
+            norms = torch.stack((g[i].norm() ** 2, self._step[i].norm() * y[i].norm()))
+            rows.append(torch.cat((row, norms, (self._s[i] @ both).mT.flatten(), (self._z[i] @ both).mT.flatten())))
+        return torch.stack(rows).double().cpu().numpy()
 
     def _look(self, facts: NDArray[np.float64], terms: int) -> None:
         for index, (image, row) in enumerate(zip(self._images, facts, strict=True)):
@@ -266,13 +267,13 @@ class _Batch:
                 gamma, a, b = math.nan, np.zeros(m), np.zeros(m)  # nothing is known: a first step
             coefficients.append([gamma, image.step, *a, *b])
         on_device = torch.tensor(np.array(coefficients), dtype=torch.float32, device=self._x.device)
-        gamma, step = on_device[:, 0, None], on_device[:, 1, None]
         flat = preconditioned.flatten(1)
-        gamma = torch.where(gamma.isnan(), FIRST_STEP_LEVELS / flat.abs().amax(1, keepdim=True), gamma)
-        direction = gamma * flat
-        for matrix, weights in ((self._s, on_device[:, 2 : 2 + m]), (self._z, on_device[:, 2 + m :])):
-            direction += (weights[:, None] @ matrix)[:, 0]
-        self._step = -step * direction
+        first_step = FIRST_STEP_LEVELS / flat.abs().amax(1, keepdim=True)
+        gammas = on_device[:, 0, None]
+        direction = torch.where(gammas.isnan(), first_step, gammas) * flat
+        for i, row in enumerate(on_device):
+            direction[i] += row[2 : 2 + m] @ self._s[i] + row[2 + m :] @ self._z[i]
+        self._step = -on_device[:, 1, None] * direction
         self._x = self._x + self._step.view_as(self._x)
         for index, image in enumerate(self._images):
             if image.done or image.state == "returning":

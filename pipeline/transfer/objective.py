@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
@@ -63,6 +63,21 @@ class Targets:
     grams: dict[str, Tensor]
     """By layer (B, C, C) float32."""
 
+    @property
+    def images(self) -> int:
+        """B."""
+        return len(next(iter((*self.content.values(), *self.grams.values()))))
+
+    def split(self) -> list[Targets]:
+        """Of each image for itself."""
+        return [
+            Targets(
+                {layer: target[i : i + 1] for layer, target in self.content.items()},
+                {layer: target[i : i + 1] for layer, target in self.grams.items()},
+            )
+            for i in range(self.images)
+        ]
+
     @staticmethod
     def stack(each: Sequence[Targets]) -> Targets:
         """Of a batch, from those of its images."""
@@ -86,7 +101,7 @@ def gram(features: Tensor) -> Tensor:
     if rows.dtype is torch.float32:
         return rows.mT @ rows / rows.shape[1]
     total = features.new_zeros((len(rows), rows.shape[2], rows.shape[2]), dtype=torch.float32)
-    for part in rows.split(_ROWS_AT_ONCE, dim=1):
+    for part in torch.split(rows, _ROWS_AT_ONCE, dim=1):
         wide = part.float()
         total.baddbmm_(wide.mT, wide)
     return total / rows.shape[1]
@@ -128,11 +143,23 @@ class Objective:
 
     def __init__(self, chain: Chain, spec: ObjectiveSpec, targets: Targets) -> None:
         self._chain, self._spec, self._targets = chain, spec, targets
+        self._single = [Objective(chain, spec, one) for one in targets.split()] if self._one_by_one else []
+
+    @property
+    def _one_by_one(self) -> bool:
+        """Two cores are as busy with one image as with four, and one at a time takes a fourth of the memory.
+
+        It is also rounded as if it were alone, to the last bit; convolutions of a batch may not be.
+        """
+        return self._chain.device.type == "cpu" and self._targets.images > 1
 
     @staticmethod
     def targets(chain: Chain, spec: ObjectiveSpec, content: Tensor, paintings: Sequence[Painting]) -> Targets:
         """Of one image (1, 3, H, W) and the paintings that it shall look like."""
-        at_content = chain.forward(content, spec.content_layers) if spec.content_layers else {}
+        kept = {}
+        if spec.content_layers:
+            at_content = chain.forward(content, spec.content_layers)
+            kept = {layer: at_content[layer].clone() for layer in spec.content_layers}
         grams = dict.fromkeys(spec.style_layers, torch.zeros((), device=content.device))
         if spec.style_layers:
             total = sum(painting.weight for painting in paintings)
@@ -141,7 +168,7 @@ class Objective:
                 for layer in grams:
                     scale = chain.scales[convolution_of(layer)]
                     grams[layer] = grams[layer] + gram(features[layer]) * (painting.weight / total / scale**2)
-        return Targets({layer: at_content[layer].clone() for layer in spec.content_layers}, grams)
+        return Targets(kept, grams)
 
     def __call__(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Evaluate a batch; nothing waits for the device.
@@ -153,6 +180,9 @@ class Objective:
             Terms (B, 4) float32: total, content, style, tv, weighted, so that the first is the sum of the others; and
             the gradient of the total (B, 3, H, W) float32. A pair's row does not depend on the others in the batch.
         """
+        if self._single:
+            each = [one(image[i : i + 1]) for i, one in enumerate(self._single)]
+            return torch.cat([terms for terms, _ in each]), torch.cat([gradient for _, gradient in each])
         spec, scales = self._spec, self._chain.scales
         activations = self._chain.forward(image, spec.layers)
         content = style = image.new_zeros(len(image))
@@ -175,7 +205,7 @@ class Objective:
         return torch.stack((content + style + tv, content, style, tv), dim=1), gradient
 
     def _gradient(self, activations: Activations, mixers: dict[str, Tensor], amplifier: Tensor | None) -> Tensor:
-        """Content: 2 · content_weight · (F − P) / (C·H·W). Style: 4 · style_weight · w_l/C_l² · F·(G − A) / (C²·H·W)."""
+        """Content: 2 content_weight · (F − P) / (C·H·W). Style: 4 style_weight · w_l/C_l² · F·(G − A) / (C²·H·W)."""
 
         def inject(layer: str, features: Tensor, gradient: Tensor | None) -> Tensor:
             if layer in mixers:
@@ -194,8 +224,7 @@ class Objective:
                 else:
                     difference = (difference.float() * (amplifier[..., None] * factor)).to(features.dtype)
                 gradient = difference if gradient is None else gradient.add_(difference)
-            assert gradient is not None
-            return gradient
+            return cast("Tensor", gradient)  # it was called for one of the two
 
         gradient = self._chain.backward(activations, inject)
         return gradient if amplifier is None else gradient.div_(amplifier[..., None])

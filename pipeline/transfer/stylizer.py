@@ -138,19 +138,24 @@ def _shrunk(painting: Painting, factor: float) -> Painting:
 def _numbered(
     made: int, shares: tuple[float, float], on_evaluation: Callable[[Sequence[Evaluation]], None]
 ) -> Callable[[Sequence[tuple[float, ...] | None]], None]:
-    before, each = shares
+    before, one = shares
     numbers = itertools.count(1)
 
     def forward(values: Sequence[tuple[float, ...] | None]) -> None:
         number = next(numbers)
-        share = before + number * each
-        on_evaluation([Evaluation(made + number, *(v or (math.nan,) * 4), share) for v in values])  # type: ignore[misc]
+        share = before + number * one
+        on_evaluation([_evaluation(made + number, each or (math.nan,) * 4, share) for each in values])
 
     return forward
 
 
+def _evaluation(number: int, terms: tuple[float, ...], share: float = 0.0) -> Evaluation:
+    total, content, style, tv = terms
+    return Evaluation(number, total, content, style, tv, share)
+
+
 def _result(scale: Scale, minimum: Minimum, made: int) -> ScaleResult:
-    seen = [Evaluation(made + i, *values) for i, values in enumerate(minimum.values, 1) if values is not None]
+    seen = [_evaluation(made + i, values) for i, values in enumerate(minimum.values, 1) if values is not None]
     if not seen or minimum.values[0] is None:
         msg = f"the objective is not finite at the start of the scale of {scale.width}×{scale.height} px"
         raise FloatingPointError(msg)

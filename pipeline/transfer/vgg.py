@@ -8,7 +8,7 @@ much and could neither free it on the way nor leave out the gradients by the wei
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody knows
@@ -178,12 +178,10 @@ class Chain:
             if name in layers:
                 gradient = inject(name, x, gradient)
             del x
-            assert gradient is not None, "the deepest convolution is tapped"
-            gradient = self._through(index, gradient)
+            gradient = self._through(index, cast("Tensor", gradient))  # the deepest convolution is tapped
             if follows_pooling(name):
                 gradient = self._unpool(gradient, kept[-1])
-        assert gradient is not None
-        return gradient.float().contiguous()
+        return cast("Tensor", gradient).float().contiguous()
 
     def _through(self, index: int, gradient: Tensor) -> Tensor:
         if index or self._padding == "zero":
@@ -196,13 +194,15 @@ class Chain:
         return full[:, :, 1:-1, 1:-1]
 
     def _unpool(self, gradient: Tensor, x: Tensor) -> Tensor:
-        """Through the pooling of x; the maxima are found once more, since their int64 indices would take more memory."""
-        two, nil, one = [2, 2], [0, 0], [1, 1]
+        """Through the pooling of x; the maxima are found once more: to keep their int64 indices takes more memory."""
+        size, stride, padding, dilation, no, yes = [2, 2], [2, 2], [0, 0], [1, 1], False, True
         if self._pooling == "average":
-            return torch.ops.aten.avg_pool2d_backward(gradient, x, two, two, nil, False, True, None)  # type: ignore[no-any-return]  # noqa: FBT003
-        _, indices = F.max_pool2d(x, 2, return_indices=True)
-        return torch.ops.aten.max_pool2d_with_indices_backward(  # type: ignore[no-any-return]
-            gradient, x, two, two, nil, one, False, indices  # noqa: FBT003
+            average = torch.ops.aten.avg_pool2d_backward(gradient, x, size, stride, padding, no, yes, None)
+            return cast("Tensor", average)
+        _, at = F.max_pool2d(x, 2, return_indices=True)
+        return cast(
+            "Tensor",
+            torch.ops.aten.max_pool2d_with_indices_backward(gradient, x, size, stride, padding, dilation, no, at),
         )
 
 

@@ -15,7 +15,8 @@ from pipeline.settings import PairSettings
 from pipeline.stage import stage as stage_module
 from pipeline.stage.load import load
 from pipeline.stage.stage import Stage, Task, is_out_of_memory
-from pipeline.transfer.stylizer import Evaluation, Stylisation
+from pipeline.transfer.pyramid import Scale
+from pipeline.transfer.stylizer import Evaluation, ScaleResult, Stylisation
 from pipeline.transfer.weights import find_weights
 from tests import oracle
 from tests.conftest import pixels
@@ -40,10 +41,12 @@ class Recorder:
         """Nothing."""
 
 
-def echo(_network: object, content: torch.Tensor, style: torch.Tensor, *_: object, **__: object) -> Stylisation:
+RESULT = (ScaleResult(Scale(40, 32, 1), WHEN, WHEN, WHEN, ((1, 4.0),)),)
+
+
+def echo(_chain: object, pairs: Any, *_: object, **__: object) -> list[Stylisation]:
     """A stylizer that gives back the style."""
-    del content
-    return Stylisation(style, WHEN, WHEN, WHEN, ((1, 4.0),), 1, ())
+    return [Stylisation(paintings[0].image, RESULT, 1, ()) for _, paintings in pairs]
 
 
 @pytest.fixture
@@ -58,6 +61,7 @@ def make_stage(outbox: Outbox, network: Vgg19) -> Callable[[], Stage]:
             network=network,
             weights=find_weights("packaged"),
             device=torch.device("cpu"),
+            precision=torch.float32,
             outbox=outbox,
             max_pixels=10**6,
             listener=Recorder(),
@@ -120,7 +124,7 @@ def test_swap_luma_gives_the_result_the_contents_chroma(
     monkeypatch.setattr(
         stage_module,
         "stylise",
-        lambda _n, content, *_, **__: Stylisation(torch.full_like(content, grey), WHEN, WHEN, WHEN, (), 1, ()),
+        lambda _n, pairs, *_, **__: [Stylisation(torch.full_like(pairs[0][0], grey), RESULT, 1, ())],
     )
     pair = make_pair(colour={"mode": "swap-luma"})
     process(make_stage(), outbox, pair)
@@ -223,7 +227,7 @@ def test_the_next_pair_is_loaded_while_the_device_works_but_no_further(
             next_is_loaded.set()
         return result
 
-    def wait_for_next(*arguments: object, **__: object) -> Stylisation:
+    def wait_for_next(*arguments: object, **__: object) -> list[Stylisation]:
         assert next_is_loaded.wait(10)
         loaded_while_busy.append(list(loaded))
         return echo(*arguments)  # type: ignore[arg-type]

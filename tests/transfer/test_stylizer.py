@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from pipeline.settings import ObjectiveSettings
 from pipeline.transfer import stylizer
 from pipeline.transfer.objective import ObjectiveSpec, Painting
 from pipeline.transfer.pyramid import Scale, schedule
@@ -14,13 +15,13 @@ from pipeline.transfer.vgg import Chain, Vgg19
 from tests import oracle
 from tests.conftest import photo
 
-SPEC = ObjectiveSpec(**vars(oracle.Weighted()))
+SPEC = ObjectiveSpec(**dict(ObjectiveSettings().model_dump(exclude={"pooling", "padding"})))
 ONE_SCALE = Optimisation((Scale(40, 32, 25),))
 
 
 @pytest.fixture
 def chain(network: Vgg19) -> Chain:
-    return Chain(network, torch.device("cpu"))
+    return Chain(network, torch.device("cpu"), pooling="average", padding="replicate")
 
 
 def tensor(seed: int, width: int = 40, height: int = 32) -> torch.Tensor:

@@ -12,7 +12,9 @@ CPU = torch.device("cpu")
 
 
 def images(count: int = 1, width: int = 40, height: int = 32) -> torch.Tensor:
-    return torch.stack([torch.from_numpy(photo(width, height, seed)) for seed in range(count)]).permute(0, 3, 1, 2).float()
+    return (
+        torch.stack([torch.from_numpy(photo(width, height, seed)) for seed in range(count)]).permute(0, 3, 1, 2).float()
+    )
 
 
 def plain_features(network: Vgg19, image: torch.Tensor, layer: str, pooling: str, padding: str) -> torch.Tensor:
@@ -47,14 +49,14 @@ def test_features_and_gradient_equal_autograd_in_float64(
     activations = chain.forward(image, [layer])
     assert (activations[layer] - expected).norm() <= 1e-5 * expected.norm()
     gradient = chain.backward(activations, lambda *_: pull.contiguous(memory_format=torch.channels_last))
-    # 1e-4, not 1e-5: where two values nearly tie, float32 may take the other one's side of the kink
-    assert (gradient - truth.grad).norm() <= 1e-4 * truth.grad.norm()
+    # a thousandth for max: where two values nearly tie, float32 may take the other one's side of the kink
+    assert (gradient - truth.grad).norm() <= (1e-3 if pooling == "max" else 1e-5) * truth.grad.norm()
     assert activations.kept == [], "memory is given up on the way back"
 
 
 def test_layers_before_and_after_one_rectifier_can_be_tapped_together(network: Vgg19) -> None:
     activations = Chain(network, CPU).forward(images(), ["conv2_1", "relu2_1"])
-    truth = oracle.activations(images())
+    truth = oracle.activations(images().double())
     for layer in ("conv2_1", "relu2_1"):
         assert (activations[layer] - truth[layer]).norm() <= 1e-5 * truth[layer].norm()
     assert activations["conv2_1"].min() < 0 == activations["relu2_1"].min()
