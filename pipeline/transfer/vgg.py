@@ -206,8 +206,22 @@ class Chain:
         )
 
 
-MEAN_ACTIVATIONS = dict.fromkeys(CONVOLUTIONS, 1.0)
-"""Of the packaged weights' rectified convolutions on `weights.calibration_image`; other weights are brought to them."""
+MEAN_ACTIVATIONS = {
+    "conv1_1": 25.802,
+    "conv1_2": 115.66,
+    "conv2_1": 158.85,
+    "conv2_2": 205.14,
+    "conv3_1": 241.03,
+    "conv3_2": 262.47,
+    "conv3_3": 589.53,
+    "conv3_4": 927.22,
+    "conv4_1": 775.63,
+    "conv4_2": 482.57,
+    "conv4_3": 252.91,
+    "conv4_4": 58.181,
+    "conv5_1": 68.135,
+}
+"""Of the packaged weights' rectified convolutions on `calibration_image`; others are brought to them."""
 
 
 def half_scales() -> dict[str, float]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
+import logging
+import os
 import pickle
 import struct
 from dataclasses import dataclass
@@ -12,11 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import URLError
 
+import platformdirs
+import safetensors
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
 from pipeline.errors import WeightsError
+from pipeline.transfer.calibration import calibrated
 from pipeline.transfer.vgg import CHANNELS, CONVOLUTIONS, Vgg19
 
 if TYPE_CHECKING:
@@ -43,6 +49,11 @@ _UNREADABLE = (
 """What safetensors and torch raise for files that are damaged, or hold something else than tensors by name."""
 
 StateDict = dict[str, "Tensor"]
+
+logger = logging.getLogger(__name__)
+
+_CACHE_VERSION = 1
+"""Raised when decoding or calibration changes."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +96,20 @@ def find_weights(name: str, preprocessing: str = "auto") -> WeightsSource:
 
 
 def load_weights(source: WeightsSource) -> Vgg19:
-    """Load, check and decode weights, onto the CPU in float32.
+    """Load, check, decode and calibrate weights, onto the CPU in float32; the second time from the user's cache.
 
     Raises:
         WeightsError: they cannot be downloaded or read, their digest is not the expected one, or something is missing.
     """
+    cache = _cache_path(source)
+    network = _from_cache(cache)
+    if network is None:
+        network = _decode(source)
+        _to_cache(network, cache)
+    return network
+
+
+def _decode(source: WeightsSource) -> Vgg19:
     if source.name == "torchvision" and not source.path.exists():
         _download(source.path)
     data = _read(source.path)
@@ -106,7 +126,9 @@ def load_weights(source: WeightsSource) -> Vgg19:
             state = safetensors.torch.load_file(source.path)
         else:
             state = torch.load(source.path, map_location="cpu", weights_only=True)
-        return _network(_decode_packaged(state) if source.name == "packaged" else state, source.preprocessing)
+        if source.name == "packaged":
+            return _network(_decode_packaged(state), source.preprocessing)
+        return calibrated(_network(state, source.preprocessing))
     except _UNREADABLE as error:
         first_line = str(error).partition("\n")[0]
         raise WeightsError(
@@ -118,6 +140,52 @@ def load_weights(source: WeightsSource) -> Vgg19:
             f"{source.path}: has no {error}; it is not a VGG19.",
             "Use one with torchvision's names (features.0.weight …) or Gatys' (conv1_1.weight …).",
         ) from error
+
+
+def _cache_path(source: WeightsSource) -> Path:
+    folder = platformdirs.user_cache_path("impasto", appauthor=False)
+    return folder / f"vgg19-{source.sha256[:16]}-{source.preprocessing}-v{_CACHE_VERSION}.safetensors"
+
+
+def _digest(tensors: StateDict) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(tensors[name].numpy().data)
+    return digest.hexdigest()
+
+
+def _from_cache(path: Path) -> Vgg19 | None:
+    """The network as it was stored; None where there is none, or with a warning where it is damaged."""
+    if not path.exists():
+        return None
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            facts = json.loads(file.metadata()["facts"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+        if facts["sha256"] != _digest(tensors):
+            logger.warning("%s: is damaged; it is made anew", path)
+            return None
+        kernels = {name: (tensors[f"{name}.weight"], tensors[f"{name}.bias"]) for name in CONVOLUTIONS}
+        return Vgg19(kernels, tuple(facts["mean"]), tuple(facts["std"]))
+    except (*_UNREADABLE, KeyError) as error:
+        logger.warning("%s: cannot be read and is made anew: %s", path, error)
+        return None
+
+
+def _to_cache(network: Vgg19, path: Path) -> None:
+    tensors = {}
+    for name, (kernel, bias) in network.kernels.items():
+        tensors[f"{name}.weight"], tensors[f"{name}.bias"] = kernel.contiguous(), bias.contiguous()
+    facts = {"sha256": _digest(tensors), "mean": network.mean, "std": network.std}
+    part = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        safetensors.torch.save_file(tensors, part, {"facts": json.dumps(facts)})
+        part.replace(path)
+    except (OSError, SafetensorError) as error:
+        logger.warning("%s: the decoded weights cannot be kept, so every start takes longer: %s", path, error)
+        if part.exists():
+            part.unlink()
 
 
 def _read(path: Path) -> bytes:

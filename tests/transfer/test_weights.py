@@ -23,12 +23,12 @@ StateDict = dict[str, torch.Tensor]
 
 
 def state(stem_of: dict[str, str]) -> StateDict:
-    """A VGG19 of zeros, but for the first layer, whose kernels tell the input channels apart."""
+    """A VGG19 of zeros and ones, but for the first layer, whose kernels tell the input channels apart."""
     made, channels = {}, 3
     for name in CONVOLUTIONS:
         out = CHANNELS[name[4]]
         made[f"{stem_of[name]}.weight"] = torch.zeros(out, channels, 3, 3, dtype=torch.float16)
-        made[f"{stem_of[name]}.bias"] = torch.zeros(out, dtype=torch.float16)
+        made[f"{stem_of[name]}.bias"] = torch.ones(out, dtype=torch.float16)
         channels = out
     made[f"{stem_of['conv1_1']}.weight"] += torch.tensor([1.0, 2.0, 3.0]).view(1, 3, 1, 1)
     return made
@@ -47,12 +47,20 @@ def save(path: Path, tensors: StateDict) -> str:
 
 
 def first_channels(network: Vgg19) -> list[float]:
-    return network.kernels["conv1_1"][0][0, :, 1, 1].tolist()
+    centre = network.kernels["conv1_1"][0][0, :, 1, 1]
+    return (6 * centre / centre.sum()).tolist()  # calibration has scaled them
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of each test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "impasto"
 
 
 def test_packaged_weights_equal_an_independent_decoding(network: Vgg19) -> None:
     for name, (kernel, bias) in network.kernels.items():
-        wanted, wanted_bias = oracle.weights()[name.removeprefix("conv")]
+        wanted, wanted_bias = oracle.weights(torch.float64)[name.removeprefix("conv")]
         wanted = wanted.flip(1) if name == "conv1_1" else wanted  # ours are for RGB
         assert torch.equal(kernel.double(), wanted)
         assert torch.equal(bias.double(), wanted_bias)
@@ -93,7 +101,7 @@ def test_files_of_both_kinds_are_read(  # noqa: PLR0913, PLR0917
     path = save(tmp_path / f"vgg{ending}", state(names))
     source = find_weights(path, preprocessing)
     network = load_weights(source)
-    assert first_channels(network) == channels
+    assert first_channels(network) == pytest.approx(channels)
     assert network.std[0] == std
     assert network.kernels["conv1_1"][0].dtype == torch.float32
     assert source.name == f"vgg{ending}"
@@ -173,7 +181,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_torchvisions_file_is_used_where_it_is(hub: Path) -> None:
     (hub / "made.pth").rename(hub / "vgg19-dcbb9e9d.pth")
     network = load_weights(find_weights("torchvision"))
-    assert first_channels(network) == [1, 2, 3]
+    assert first_channels(network) == pytest.approx([1, 2, 3])
     assert network.mean[0] == 123.675
 
 
@@ -209,3 +217,50 @@ def test_torchvisions_file_is_the_one_that_torchvision_names() -> None:
     from torchvision.models import VGG19_Weights  # noqa: PLC0415 - takes a second
 
     assert VGG19_Weights.IMAGENET1K_V1.url == weights.TORCHVISION_URL
+
+
+def kernels_of(network: Vgg19) -> list[torch.Tensor]:
+    return [tensor for pair in network.kernels.values() for tensor in pair]
+
+
+def same(one: Vgg19, other: Vgg19) -> bool:
+    equal = all(torch.equal(a, b) for a, b in zip(kernels_of(one), kernels_of(other), strict=True))
+    return equal and (one.mean, one.std) == (other.mean, other.std)
+
+
+def test_the_second_start_takes_the_decoded_weights(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = load_weights(find_weights("packaged"))
+    monkeypatch.setattr(weights, "_decode", lambda _: pytest.fail("decoded again"))
+    assert same(load_weights(find_weights("packaged")), first)
+    assert len(list(cache.iterdir())) == 1
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "garbage"])
+def test_a_damaged_cache_is_told_and_made_anew(cache: Path, caplog: pytest.LogCaptureFixture, damage: str) -> None:
+    first = load_weights(find_weights("packaged"))
+    (path,) = cache.iterdir()
+    data = bytearray(path.read_bytes())
+    if damage == "flip":
+        data[-1000] ^= 255
+    path.write_bytes({"truncate": data[:-1000], "flip": data, "garbage": b"garbage"}[damage])
+    assert same(load_weights(find_weights("packaged")), first)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert str(path) in caplog.text
+    caplog.clear()
+    assert same(load_weights(find_weights("packaged")), first)
+    assert not caplog.records
+
+
+def test_without_a_cache_it_works_too_and_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert len(load_weights(find_weights("packaged")).kernels) == 13
+    assert "cannot be kept" in caplog.text
+
+
+def test_another_file_has_another_cache(tmp_path: Path, cache: Path) -> None:
+    for kind in (GATYS, TORCHVISION):
+        load_weights(find_weights(save(tmp_path / "x.pth", state(kind))))
+    assert len(list(cache.iterdir())) == 2
