@@ -5,7 +5,8 @@ gradient differences Y as columns, R the upper triangle of SᵀY, D its diagonal
 
     H = γP + S·R⁻ᵀ(D + γYᵀPY)R⁻¹·Sᵀ − S·R⁻ᵀ·γ(PY)ᵀ − γPY·R⁻¹·Sᵀ
 
-so that an iteration takes a few matrix–vector products with S and PY, and all else is m × m.
+so that an iteration takes a few matrix–vector products with S and PY, and all else is m × m. γ = ω·sᵀy / yᵀPy of the
+newest pair, with ω = `OVERRELAXATION`.
 """
 
 from __future__ import annotations
@@ -26,14 +27,31 @@ if TYPE_CHECKING:
     Evaluate = Callable[[Tensor], tuple[Tensor, Tensor]]
     """(B, 3, H, W) → (B, T) values, the first the one to be minimised, and its gradient (B, 3, H, W)."""
 
-FIRST_STEP_LEVELS = 2.5
+FIRST_STEP_LEVELS = 5.0
 """The largest change of a pixel by the first step, when nothing is known of the curvature yet."""
+GROWTH = 6.0
+"""A step is at most so many times as long as the one before: the first secants know one direction only."""
+BLIND_GROWTH = 2.0
+"""Where the curvature was negative a step is so many times as long as the one before."""
+OVERRELAXATION = 1.6
+"""The objective is of fourth order in the features, so curvature seen on the way down is more than what lies ahead."""
 EXPLOSION = 4.0
 """A value so many times the best one is an explosion: a step that L-BFGS may not recover from."""
 PLATEAU_LENGTH = 10
 """Evaluations over which too little must have been gained for a stop."""
 SMALLEST_CURVATURE = 1e-8
 """Cosine between step and gradient difference; below it the pair says nothing about curvature but noise."""
+
+
+@dataclass(frozen=True)
+class Restart:
+    """A return to the best iterate."""
+
+    evaluation: int
+    """From 1: the one that made it necessary."""
+    reason: str
+    step: float
+    """The share of a full step that is taken from there."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +62,7 @@ class Minimum:
     """(1, 3, H, W) float32: the best finite iterate."""
     values: tuple[tuple[float, ...] | None, ...]
     """Of every evaluation, in order; None where something was not finite."""
-    restarts: tuple[tuple[int, str], ...]
-    """(evaluation from 1, why) of every return to the best iterate."""
+    restarts: tuple[Restart, ...]
 
 
 class SpectralPreconditioner:
@@ -97,9 +114,9 @@ class _Image:
     values: list[tuple[float, ...] | None] = field(default_factory=list)
     bests: list[float] = field(default_factory=lambda: [math.inf])
     """The least value before the first evaluation and after each."""
-    restarts: list[tuple[int, str]] = field(default_factory=list)
+    restarts: list[Restart] = field(default_factory=list)
     step: float = 1.0
-    """Halved by every restart."""
+    """Halved by every restart, doubled by every new best until it is whole again."""
     state: Literal["resting", "moving", "returning"] = "resting"
     """At the start or the best iterate, without a step to learn from; on its way; or about to go back to the best."""
     done: bool = False
@@ -119,13 +136,15 @@ class _Image:
             self._restart("was not finite")
         elif values[0] > EXPLOSION * best:
             self._restart(f"rose to {values[0] / best:.3g} times the best")
+        elif values[0] < best:
+            self.step = min(1.0, 2 * self.step)
         flat = len(self.bests) > PLATEAU_LENGTH + 1 and self.bests[-1] > (1 - plateau) * self.bests[-1 - PLATEAU_LENGTH]
         self.done = flat or math.isinf(self.bests[-1])
         return self.bests[-1] < best
 
     def _restart(self, reason: str) -> None:
-        self.restarts.append((len(self.values), reason))
         self.slots, self.state, self.step = [], "returning", self.step / 2
+        self.restarts.append(Restart(len(self.values), reason, self.step))
 
     def learn(self, slot: int, step_y: NDArray[np.float64], zy: NDArray[np.float64], norms: float) -> bool:
         """Add the pair in a slot of the ring, if its curvature is positive; whether it was added.
@@ -153,7 +172,7 @@ class _Image:
         at = np.ix_(self.slots, self.slots)
         triangle, diagonal = np.triu(self.steps[at]), np.diag(np.diag(self.steps[at]))
         newest = self.slots[-1]
-        gamma = self.steps[newest, newest] / self.curvatures[newest, newest]
+        gamma = OVERRELAXATION * self.steps[newest, newest] / self.curvatures[newest, newest]
         u = np.linalg.solve(triangle, step_g[self.slots])
         a[self.slots] = np.linalg.solve(
             triangle.T, (diagonal + gamma * self.curvatures[at]) @ u - gamma * zg[self.slots]
@@ -271,8 +290,11 @@ class _Batch:
         first_step = FIRST_STEP_LEVELS / flat.abs().amax(1, keepdim=True)
         gammas = on_device[:, 0, None]
         direction = torch.where(gammas.isnan(), first_step, gammas) * flat
-        for i, row in enumerate(on_device):
+        for i, (image, row) in enumerate(zip(self._images, on_device, strict=True)):
             direction[i] += row[2 : 2 + m] @ self._s[i] + row[2 + m :] @ self._z[i]
+            if image.state == "moving":
+                repeated = self._step[i].norm() / direction[i].norm()
+                row[1] = torch.minimum(row[1], GROWTH * repeated) if image.slots else BLIND_GROWTH * repeated
         self._step = -on_device[:, 1, None] * direction
         self._x = self._x + self._step.view_as(self._x)
         for index, image in enumerate(self._images):

@@ -166,7 +166,7 @@ def _result(scale: Scale, minimum: Minimum, made: int) -> ScaleResult:
 
 def _restarts(scale: Scale, minimum: Minimum, made: int) -> list[str]:
     return [
-        f"the objective {reason} at evaluation {made + number} ({scale.width}×{scale.height} px); "
-        f"went on from the best image with steps × {0.5**count:g}"
-        for count, (number, reason) in enumerate(minimum.restarts, 1)
+        f"the objective {restart.reason} at evaluation {made + restart.evaluation} ({scale.width}×{scale.height} px); "
+        f"went on from the best image with steps × {restart.step:g}"
+        for restart in minimum.restarts
     ]

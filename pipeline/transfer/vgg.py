@@ -114,16 +114,16 @@ class Chain:
         self.device, self.dtype, self._pooling, self._padding = device, dtype, pooling, padding
         self.scales = half_scales() if dtype is torch.float16 else dict.fromkeys(CONVOLUTIONS, 1.0)
         self._mean = torch.tensor(network.mean, device=device).view(1, 3, 1, 1)
-        self._forth: list[tuple[Tensor, Tensor]] = []
-        self._back: list[Tensor] = []
+        self.forth: list[tuple[Tensor, Tensor]] = []
+        self.back: list[Tensor] = []
         for name, (kernel, bias) in network.rescaled(self.scales).kernels.items():
             full = kernel.to(device)
             if name == CONVOLUTIONS[0]:
                 full = full / torch.tensor(network.std, device=device).view(1, 3, 1, 1)
             if pooling == "average" and follows_pooling(name):
                 full = full * _AVERAGE_COMPENSATION
-            self._forth.append((self._ready(full), bias.to(device, dtype)))
-            self._back.append(self._ready(full.flip(2, 3).transpose(0, 1)))
+            self.forth.append((self._ready(full), bias.to(device, dtype)))
+            self.back.append(self._ready(full.flip(2, 3).transpose(0, 1)))
 
     def _ready(self, tensor: Tensor) -> Tensor:
         return tensor.to(self.dtype).contiguous(memory_format=torch.channels_last)
@@ -139,7 +139,7 @@ class Chain:
         depth = max(CONVOLUTIONS.index(convolution_of(layer)) for layer in wanted)
         kept: list[Tensor] = []
         h = self._ready(image - self._mean)
-        for name, (kernel, bias) in zip(CONVOLUTIONS[: depth + 1], self._forth, strict=False):
+        for name, (kernel, bias) in zip(CONVOLUTIONS[: depth + 1], self.forth, strict=False):
             if follows_pooling(name):
                 h = F.max_pool2d(h, 2) if self._pooling == "max" else F.avg_pool2d(h, 2)
             if name == CONVOLUTIONS[0] and self._padding == "replicate":
@@ -185,8 +185,8 @@ class Chain:
 
     def _through(self, index: int, gradient: Tensor) -> Tensor:
         if index or self._padding == "zero":
-            return F.conv2d(gradient, self._back[index], padding=1)
-        full = F.conv2d(gradient, self._back[index], padding=2).float()
+            return F.conv2d(gradient, self.back[index], padding=1)
+        full = F.conv2d(gradient, self.back[index], padding=2).float()
         full[:, :, 1] += full[:, :, 0]  # a replicated pixel's gradient belongs to the pixel at the border
         full[:, :, -2] += full[:, :, -1]
         full[:, :, :, 1] += full[:, :, :, 0]

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.transfer.lbfgs import SpectralPreconditioner, fast_length, minimise
+from pipeline.transfer.lbfgs import (
+    FIRST_STEP_LEVELS,
+    GROWTH,
+    OVERRELAXATION,
+    SpectralPreconditioner,
+    fast_length,
+    minimise,
+)
 
 Evaluate = "Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]"
 SHAPE = (3, 6, 10)
@@ -61,7 +68,7 @@ def test_minimises_a_badly_conditioned_quadratic() -> None:
 
 
 def two_loop_steps(evaluate: Evaluate, x: torch.Tensor, evaluations: int, history: int, alpha: float) -> list[float]:
-    """L-BFGS as in Nocedal & Wright, algorithm 7.4, in float64, with the same first step and no line search."""
+    """L-BFGS as in Nocedal & Wright, algorithm 7.4, with the same first step, limit and scale, and no line search."""
     precondition = SpectralPreconditioner(*x.shape[2:], alpha, x.device)
     pairs: list[tuple[torch.Tensor, torch.Tensor]] = []
     totals = []
@@ -76,11 +83,13 @@ def two_loop_steps(evaluate: Evaluate, x: torch.Tensor, evaluations: int, histor
         q = precondition(q)
         if pairs:
             s, y = pairs[-1]
-            q *= (s * y).sum() / (y * precondition(y)).sum()
+            q *= OVERRELAXATION * (s * y).sum() / (y * precondition(y)).sum()
         else:
-            q *= 2.5 / q.abs().max()
+            q *= FIRST_STEP_LEVELS / q.abs().max()
         for (s, y), a in zip(pairs, reversed(stack), strict=True):
             q += s * (a - (y * q).sum() / (s * y).sum())
+        if pairs:
+            q *= min(1.0, (GROWTH * pairs[-1][0].norm() / q.norm()).item())
         x = x - q
         value, g_next = evaluate(x)
         pairs = [*pairs, (-q, g_next - g)][-history:]
@@ -104,6 +113,45 @@ def test_images_of_a_batch_are_independent() -> None:
         assert torch.equal(minimum.image, alone.image)
 
 
+def test_steps_grow_by_no_more_than_the_limit() -> None:
+    iterates = []
+
+    def barely_curved(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Nearly a plane, then a wall: the first secant alone would leap far beyond it."""
+        iterates.append(x.clone())
+        away = x - 100
+        return (away.abs() + 1e-6 * away**2).sum((1, 2, 3))[:, None], away.sign() + 2e-6 * away
+
+    minimise(barely_curved, torch.full((1, *SHAPE), 5000.0), evaluations=6, alpha=0.0)
+    lengths = [(b - a).norm().item() for a, b in pairwise(iterates)]
+    assert lengths[0] == pytest.approx(FIRST_STEP_LEVELS * math.prod(SHAPE) ** 0.5, rel=1e-3)
+    assert [b / a for a, b in pairwise(lengths)][:2] == pytest.approx([GROWTH, GROWTH], rel=1e-3)
+
+
+def test_steps_shrink_by_faults_and_recover() -> None:
+    faults = dict.fromkeys((4, 6, 8), "nan")
+    (minimum,) = minimise(Faulty(faults), start(), evaluations=60)
+    assert [(r.evaluation, r.step) for r in minimum.restarts[:3]] == [(4, 0.5), (6, 0.25), (8, 0.125)]
+    (late,) = minimise(Faulty(faults | {50: "nan"}), start(), evaluations=60)
+    assert late.restarts[-1].evaluation == 50
+    assert late.restarts[-1].step == 0.5, "forty evaluations without a fault made it whole again"
+
+
+def test_goes_on_where_the_curvature_is_negative() -> None:
+    """f = 1 − exp(−r²/2σ²) is concave beyond σ from its minimum at 100; the start is at 3 σ."""
+    sigma = 30.0
+
+    def evaluate(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        away = (x - 100) / sigma
+        fallen = torch.exp(-away.square().mean((1, 2, 3)) / 2)
+        count = away[0].numel()
+        return 1 - fallen[:, None], (fallen[:, None, None, None] * away) / (sigma * count)
+
+    (minimum,) = minimise(evaluate, torch.full((1, *SHAPE), 190.0), evaluations=40, alpha=0.0)
+    assert minimum.values[0][0] > 0.98
+    assert minimum.values[-1][0] < 0.01
+
+
 def test_keeps_the_best_iterate() -> None:
     seen = []
     evaluate = valley()
@@ -125,7 +173,7 @@ def test_returns_to_the_best_iterate_from_faults(seed: int) -> None:
     assert minimum.image.isfinite().all()
     honest = [values[0] for values in minimum.values if values is not None]
     assert valley()(minimum.image)[0].item() == pytest.approx(min(honest), rel=1e-5)
-    assert {number for number, _ in minimum.restarts} >= set(faults)
+    assert {restart.evaluation for restart in minimum.restarts} >= set(faults)
     assert all((minimum.values[n - 1] is None) == (kind != "explosion") for n, kind in faults.items())
     assert valley()(minimum.image)[0] < 0.5 * honest[0], "it goes on after the faults"
 
@@ -144,7 +192,7 @@ def test_a_fault_of_one_image_leaves_the_others_alone() -> None:
 
     sick, healthy = minimise(evaluate, start(2), evaluations=20)
     _, alone = minimise(valley(), start(2), evaluations=20)
-    assert [number for number, _ in sick.restarts] == [5]
+    assert [restart.evaluation for restart in sick.restarts] == [5]
     assert healthy.restarts == ()
     assert healthy.values == alone.values
 
