@@ -20,6 +20,7 @@ from pipeline.errors import ExitCode, ImpastoError, Interrupted, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pipeline.bench import Measurement
     from pipeline.outbox.metadata import Failure, Metadata
     from pipeline.pair import Pair
     from pipeline.progress import Display
@@ -155,6 +156,37 @@ def pair_command(  # noqa: PLR0913 - one parameter per option
         raise typer.Exit(summary.exit_code)
 
 
+@app.command("bench")
+def bench_command(  # noqa: PLR0913 - one parameter per option
+    *,
+    size: Annotated[
+        list[int] | None,
+        typer.Option(min=16, max=16384, metavar="PX", help="Side of the square; repeatable.  [default: 256 512 1024]"),
+    ] = None,
+    config: ConfigOption = None,
+    preset: PresetOption = None,
+    set_: SetOption = None,
+    device: DeviceOption = None,
+    json_: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Measure how fast this machine is with these settings.
+
+    Example: impasto bench --size 512
+    """
+    with _errors_to_exit_codes(as_json=json_, verbose=verbose):
+        from pipeline.bench import SIDES, Bench  # noqa: PLC0415
+
+        _, _, settings = _settings(config, preset, set_, device)
+        bench = Bench(settings)
+        measurements = bench.measure(size or SIDES)
+        if json_:
+            for each in measurements:
+                typer.echo(json.dumps({"event": "size", **bench.describe(), **vars(each)}))
+        else:
+            _show_measurements(bench.describe(), settings, measurements)
+
+
 @app.command("schema")
 def schema_command() -> None:
     """Print the JSON Schema of the metadata beside every result.
@@ -264,6 +296,36 @@ def _show_plan(planned: Sequence[PlannedPair], *, as_json: bool) -> None:
     console.print(table)
     counts = {action: sum(item.action is action for item in planned) for action in {item.action for item in planned}}
     console.print(", ".join(f"{action.value}: {n}" for action, n in sorted(counts.items())) + "; nothing was written")
+
+
+def _show_measurements(where: dict[str, str | int], settings: Settings, found: Iterator[Measurement]) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    console.print(", ".join(f"{name} {value}" for name, value in where.items()), highlight=False)
+    columns = (
+        "px", "evaluation", "its convolutions", "ratio", "with optimiser", "TFLOP/s", "of peak", "bytes/px", "pairs/h",
+    )  # fmt: skip
+    table = Table()
+    for column in columns:
+        table.add_column(column, justify="right")
+    with Console(stderr=True).status("measuring"):
+        for each in found:
+            table.add_row(
+                f"{each.side}²",
+                f"{each.evaluation_seconds:.3g} s",
+                f"{each.convolution_seconds:.3g} s",
+                f"{each.evaluation_seconds / each.convolution_seconds:.2f}",
+                f"{each.iteration_seconds:.3g} s",
+                f"{each.teraflops:.3g}",
+                f"{each.share_of_peak:.0%}",
+                "unknown" if each.bytes_per_pixel is None else f"{each.bytes_per_pixel:.0f}",
+                f"{each.pairs_per_hour:.3g}",
+            )
+    console.print(table)
+    planned = ", ".join(map(str, settings.pyramid.planned))
+    console.print(f"pairs/h with {planned} evaluations, coarse to fine, the last at this size")
 
 
 @contextlib.contextmanager

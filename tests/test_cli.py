@@ -78,7 +78,7 @@ def test_a_manifest_becomes_pictures_with_valid_metadata(manifest: Path) -> None
 def test_metadata_objective_equals_an_independent_float64_computation(manifest: Path) -> None:
     import torch  # noqa: PLC0415
 
-    run(manifest, "--limit", "1")
+    run(manifest, "--limit", "1", "--set", "network.precision=float32")
     record = json.loads((manifest.parent / "out/a__swirl.png.json").read_text())
     content = pixels(manifest.parent / "content/a.png")
     style = oracle.yuv(pixels(manifest.parent / "styles/swirl.png"))
@@ -342,3 +342,14 @@ def test_a_signal_leaves_no_half_file_and_the_next_run_continues(
     assert files(out) == {"a__swirl.png", "a__swirl.png.json"}
     manifest.write_text("content,style\ncontent/a.png,styles\ncontent/b.png,styles\n")
     assert actions(run(manifest, "--json")) == {"a__swirl.png": "skip", "b__swirl.png": "done"}
+
+
+def test_bench_measures_the_sizes_asked_for() -> None:
+    options = ("bench", "--size", "32", "--size", "48", "--device", "cpu")
+    lines = json_lines(impasto(*options, "--json"))
+    assert [(line["event"], line["side"], line["device"]) for line in lines] == [("size", 32, "cpu"), ("size", 48, "cpu")]
+    assert all(line["evaluation_seconds"] > 0 for line in lines)
+    table = impasto(*options).stdout
+    assert "32²" in table
+    assert "48²" in table
+    assert "60, 40, 30 evaluations" in table

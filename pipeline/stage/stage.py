@@ -33,10 +33,10 @@ from pipeline.outbox.metadata import (
     Weights,
 )
 from pipeline.stage.device import describe, peak_memory_bytes, reset_peak_memory
+from pipeline.stage.engine import objective_spec, optimisation
 from pipeline.stage.load import LoadedPair, load
-from pipeline.transfer.objective import ObjectiveSpec, Painting
-from pipeline.transfer.pyramid import schedule
-from pipeline.transfer.stylizer import ENGINE_VERSION, Evaluation, Optimisation, ScaleResult, Stylisation, stylise
+from pipeline.transfer.objective import Painting
+from pipeline.transfer.stylizer import ENGINE_VERSION, Evaluation, ScaleResult, Stylisation, stylise
 from pipeline.transfer.vgg import Chain
 
 if TYPE_CHECKING:
@@ -235,8 +235,8 @@ class Stage:
         (result,) = stylise(
             self._chain(settings.objective.pooling, settings.objective.padding),
             [(content, [Painting(style)])],
-            ObjectiveSpec(**settings.objective.model_dump(exclude={"pooling", "padding"})),
-            Optimisation(schedule(width, height, settings.pyramid.planned), **dict(settings.optimiser)),
+            objective_spec(settings.objective),
+            optimisation(settings, width, height),
             on_evaluation=lambda evaluations: self._listener.evaluated(pair, evaluations[0]),
         )
         return result

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.errors import DeviceError
-from pipeline.stage.device import describe, find_device, peak_memory_bytes, reset_peak_memory
+from pipeline.stage.device import describe, find_device, find_precision, peak_memory_bytes, reset_peak_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,3 +81,34 @@ def test_the_peak_memory_of_a_card_is_the_cards(monkeypatch: pytest.MonkeyPatch)
     reset_peak_memory(card)
     assert was_reset == [card]
     assert peak_memory_bytes(card) == 1001
+
+
+@pytest.mark.parametrize(
+    ("capability", "precision"),
+    [((9, 0), torch.bfloat16), ((8, 0), torch.bfloat16), ((7, 5), torch.float16), ((6, 1), torch.float32)],
+)
+def test_auto_precision_is_what_a_cuda_device_has_natively(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], precision: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    assert find_precision("auto", torch.device("cuda:0")) is precision
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"),
+    [
+        ({"avx512_bf16": True}, torch.bfloat16),
+        ({"amx_bf16": True, "avx512_bf16": False}, torch.bfloat16),
+        ({"avx512_bf16": False, "avx512_f": True}, torch.float32),
+        ({}, torch.float32),
+    ],
+)
+def test_auto_precision_is_what_a_processor_has_natively(
+    monkeypatch: pytest.MonkeyPatch, flags: dict[str, bool], precision: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags, raising=False)
+    assert find_precision("auto", torch.device("cpu")) is precision
+
+
+def test_precision_asked_for_is_taken() -> None:
+    assert find_precision("float16", torch.device("cpu")) is torch.float16
