@@ -347,7 +347,10 @@ def test_a_signal_leaves_no_half_file_and_the_next_run_continues(
 def test_bench_measures_the_sizes_asked_for() -> None:
     options = ("bench", "--size", "32", "--size", "48", "--device", "cpu")
     lines = json_lines(impasto(*options, "--json"))
-    assert [(line["event"], line["side"], line["device"]) for line in lines] == [("size", 32, "cpu"), ("size", 48, "cpu")]
+    assert [(line["event"], line["side"], line["device"]) for line in lines] == [
+        ("size", 32, "cpu"),
+        ("size", 48, "cpu"),
+    ]
     assert all(line["evaluation_seconds"] > 0 for line in lines)
     table = impasto(*options).stdout
     assert "32²" in table
