@@ -72,8 +72,9 @@ class Bench:
         weights = find_weights(settings.network.weights, settings.network.preprocessing)
         self._device = find_device(settings.run.device)
         self._precision = find_precision(settings.network.precision, self._device)
+        self._network = load_weights(weights)
         self._chain = Chain(
-            load_weights(weights),
+            self._network,
             self._device,
             self._precision,
             pooling=objective.pooling,
@@ -130,7 +131,7 @@ class Bench:
             for weight, offset in ((kernel, bias), (back, None)):
                 x = self._random(1, weight.shape[1], side, side).contiguous(memory_format=torch.channels_last)
                 seconds += self._median(lambda x=x, w=weight, b=offset: F.conv2d(x, w, b, padding=1))  # type: ignore[misc]
-                flops += 2 * weight.numel() * side**2
+            flops += 2 * 2 * self._network.kernels[name][0].numel() * side**2
         return seconds, flops
 
     def _peak_flops(self) -> float:

@@ -75,9 +75,11 @@ class ObjectiveSettings(Section):
         (), description="one weight per style layer; empty: all 1"
     )
     content_weight: float = Field(1.0, ge=0, allow_inf_nan=False, description="of the photograph's structure")
-    style_weight: float = Field(1000.0, ge=0, allow_inf_nan=False, description="of the painting's texture")
-    tv_weight: float = Field(10_000.0, ge=0, allow_inf_nan=False, description="of total variation: more is smoother")
-    pooling: Literal["max", "average"] = Field("average", description="of the network: max, or average times two")
+    style_weight: float = Field(10.0, ge=0, allow_inf_nan=False, description="of the painting's texture")
+    tv_weight: float = Field(20_000.0, ge=0, allow_inf_nan=False, description="of total variation: more is smoother")
+    pooling: Literal["max", "average"] = Field(
+        "average", description="of the network: max, or average, enlarged to the same magnitude"
+    )
     padding: Literal["zero", "replicate"] = Field(
         "replicate", description="of the picture's border: zero as the network was trained, or replicate"
     )
@@ -100,7 +102,7 @@ Quality = Literal["draft", "standard", "print"]
 
 EVALUATIONS: dict[Quality, tuple[int, ...]] = {
     "draft": (10, 20, 40, 40, 40),
-    "standard": (30, 40, 60, 60, 60),
+    "standard": (25, 30, 60, 60, 60),
     "print": (100, 150, 200, 200, 200),
 }
 """Of the finest scale and each coarser one."""
@@ -207,13 +209,16 @@ _RELU_OBJECTIVE = (
     | {
         "content_layers": ("relu4_2",),
         "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
+        "style_weight": 1000.0,
+        "tv_weight": 10_000.0,
     }
 )
 
 PRESETS: dict[str, Values] = {
     # nazianafis/Neural-Style-Transfer: the style gets the content's U and V before the network sees it. There the
     # network is as it was trained (max pooling, padding by zeros); average pooling keeps the subject clearer and leaves
-    # fewer specks in dark places, replicated borders leave no frame.
+    # fewer specks in dark places, replicated borders leave no frame. With Gatys' style weight of 1000 the content term
+    # has no say in so few evaluations: faces dissolve, and colours wander over the picture.
     "colour-preserving": {
         "colour": {"mode": "style-yuv"},
         "style": {"fit": "stretch"},

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BLOCKS = {1: 2, 2: 2, 3: 4, 4: 4, 5: 1}
+AVERAGE_GAINS = {2: 1.23, 3: 1.62, 4: 1.38, 5: 1.71}
 
 
 @cache
@@ -42,7 +43,11 @@ def activations(rgb: Tensor, pooling: str = "max", padding: str = "zero") -> dic
     found = {}
     for block, count in BLOCKS.items():
         if block > 1:
-            h = F.max_pool2d(h, kernel_size=2, stride=2) if pooling == "max" else F.avg_pool2d(h, 2).mul(2)
+            h = (
+                F.max_pool2d(h, kernel_size=2, stride=2)
+                if pooling == "max"
+                else F.avg_pool2d(h, 2) * AVERAGE_GAINS[block]
+            )
         for index in range(1, count + 1):
             kernel, bias = weights(rgb.dtype)[f"{block}_{index}"]
             if padding == "replicate" and (block, index) == (1, 1):
@@ -67,8 +72,8 @@ class Weighted:
     style_layers: tuple[str, ...] = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
     style_layer_weights: tuple[float, ...] = field(default=())
     content_weight: float = 1.0
-    style_weight: float = 1000.0
-    tv_weight: float = 10_000.0
+    style_weight: float = 10.0
+    tv_weight: float = 20_000.0
     pooling: str = "average"
     padding: str = "replicate"
 

@@ -355,4 +355,4 @@ def test_bench_measures_the_sizes_asked_for() -> None:
     table = impasto(*options).stdout
     assert "32²" in table
     assert "48²" in table
-    assert "60, 40, 30 evaluations" in table
+    assert "60, 30, 25 evaluations" in table

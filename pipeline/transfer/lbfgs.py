@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
+from pipeline.transfer.preconditioner import SpectralPreconditioner
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -63,41 +65,6 @@ class Minimum:
     values: tuple[tuple[float, ...] | None, ...]
     """Of every evaluation, in order; None where something was not finite."""
     restarts: tuple[Restart, ...]
-
-
-class SpectralPreconditioner:
-    """P: multiplies the 2-D spectrum by f^(−2α), so that large shapes move before single pixels do.
-
-    Natural images and the objective's curvature fall with frequency; α = 0 is the identity, that is plain L-BFGS.
-    Images are continued with zeros to a length that is quick to transform, which keeps P symmetric and positive.
-    """
-
-    def __init__(self, height: int, width: int, alpha: float, device: torch.device) -> None:
-        self._size, self._padded = (height, width), (fast_length(height), fast_length(width))
-        tall, wide = self._padded
-        rows, columns = torch.fft.fftfreq(tall, device=device), torch.fft.rfftfreq(wide, device=device)
-        frequency = (rows[:, None] ** 2 + columns**2).sqrt().clamp(min=1 / max(tall, wide))
-        amplitude = frequency**-alpha
-        self._multiplier = (amplitude / amplitude.mean()) ** 2
-
-    def __call__(self, gradient: Tensor) -> Tensor:
-        """P·g of (B, 3, H, W), contiguous."""
-        spectrum = torch.fft.rfft2(gradient, s=self._padded)
-        padded: Tensor = torch.fft.irfft2(spectrum.mul_(self._multiplier), s=self._padded)
-        return padded[..., : self._size[0], : self._size[1]].contiguous()
-
-
-def fast_length(length: int) -> int:
-    """The next even number without prime factors above five: Fourier transforms of other lengths are slow."""
-    candidate = length + length % 2
-    while True:
-        rest = candidate
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return candidate
-        candidate += 2
 
 
 @dataclass

@@ -4,7 +4,6 @@ import math
 import random
 from itertools import pairwise
 
-import numpy as np
 import pytest
 import torch
 
@@ -12,10 +11,9 @@ from pipeline.transfer.lbfgs import (
     FIRST_STEP_LEVELS,
     GROWTH,
     OVERRELAXATION,
-    SpectralPreconditioner,
-    fast_length,
     minimise,
 )
+from pipeline.transfer.preconditioner import SpectralPreconditioner
 
 Evaluate = "Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]"
 SHAPE = (3, 6, 10)
@@ -230,22 +228,3 @@ def test_callback_sees_every_evaluation_and_may_stop() -> None:
     with pytest.raises(KeyboardInterrupt):
         minimise(valley(), start(2), evaluations=20, on_evaluation=stop)
     assert [len(values) for values in seen] == [2, 2, 2]
-
-
-def test_preconditioner_is_symmetric_positive_and_prefers_large_shapes() -> None:
-    precondition = SpectralPreconditioner(7, 11, 0.4, torch.device("cpu"))
-    one, two = torch.rand(1, 3, 7, 11), torch.rand(1, 3, 7, 11)
-    assert (precondition(one) * two).sum().item() == pytest.approx((one * precondition(two)).sum().item(), rel=1e-4)
-    basis = torch.eye(77).view(77, 1, 7, 11)
-    matrix = precondition(basis).view(77, 77).double().numpy()
-    assert np.linalg.eigvalsh((matrix + matrix.T) / 2).min() > 0
-    flat, checks = torch.ones(1, 1, 7, 11), (-1.0) ** torch.arange(77).view(1, 1, 7, 11)
-    gain = [(p * precondition(p)).sum() / (p * p).sum() for p in (flat, checks)]
-    assert gain[0] > 2 * gain[1]
-    plain = SpectralPreconditioner(7, 11, 0.0, torch.device("cpu"))
-    assert torch.allclose(plain(one), one, atol=1e-5)
-
-
-def test_fast_lengths() -> None:
-    assert [fast_length(n) for n in (1, 7, 16, 511, 683)] == [2, 8, 16, 512, 720]
-    assert all(a <= b for a, b in pairwise(fast_length(n) for n in range(1, 300)))

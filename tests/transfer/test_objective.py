@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ from pipeline.settings import PRESETS, ObjectiveSettings
 from pipeline.transfer.objective import Objective, ObjectiveSpec, Painting, Targets, gram, total_variation
 from pipeline.transfer.vgg import Chain, Vgg19, channels_of
 from tests import oracle
-from tests.conftest import photo
+from tests.conftest import photo, pixels
 
 CPU = torch.device("cpu")
+DATA = Path(__file__).parents[2] / "data"
 TERMS = ("total", "content", "style", "tv")
 
 
@@ -135,3 +137,21 @@ def test_total_variation_is_about_the_mean_absolute_difference() -> None:
     assert total_variation(steps)[0].item() == pytest.approx(50, rel=0.03)
     value, gradient = total_variation(torch.full((1, 3, 8, 8), 77.0))
     assert (value.item(), gradient.abs().max().item()) == (0, 0)
+
+
+def picture(path: str, width: int, height: int) -> torch.Tensor:
+    return torch.from_numpy(pixels(DATA / path, (width, height))).permute(2, 0, 1)[None].float()
+
+
+@pytest.mark.parametrize("preset", ["colour-preserving", "gatys2016"])
+@pytest.mark.parametrize(("dtype", "allowed"), [(torch.float32, 1e-5), (torch.bfloat16, 0.08)])
+def test_gradient_of_a_batch_of_real_pictures(network: Vgg19, preset: str, dtype: torch.dtype, allowed: float) -> None:
+    spec, of_network = spec_of(preset), network_of(preset)
+    style = picture("styles/harvest.jpg", 101, 75)
+    contents = [picture(f"content/{name}.jpg", 101, 75) for name in ("chelsea", "rocket", "coffee")]
+    images = torch.cat([content + 9 * noise(i, 101, 75) / 255 for i, content in enumerate(contents)])
+    evaluate = objective(Chain(network, CPU, dtype, **of_network), spec, *((content, style) for content in contents))
+    _, gradients = evaluate(images)
+    for i, content in enumerate(contents):
+        _, truth = truth_of(images[i : i + 1], content, style, spec, **of_network)
+        assert (gradients[i : i + 1] - truth).norm() <= allowed * truth.norm()

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from pipeline.transfer.calibration import calibration_image
 from pipeline.transfer.vgg import CONVOLUTIONS, Chain, Vgg19, follows_pooling
 from tests import oracle
 from tests.conftest import photo
@@ -22,7 +23,7 @@ def plain_features(network: Vgg19, image: torch.Tensor, layer: str, pooling: str
     h = (image - torch.tensor(network.mean)[:, None, None]) / torch.tensor(network.std)[:, None, None]
     for name in CONVOLUTIONS:
         if follows_pooling(name):
-            h = F.max_pool2d(h, 2) if pooling == "max" else 2 * F.avg_pool2d(h, 2)
+            h = F.max_pool2d(h, 2) if pooling == "max" else oracle.AVERAGE_GAINS[int(name[4])] * F.avg_pool2d(h, 2)
         kernel, bias = (t.double() for t in network.kernels[name])
         mode = "replicate" if name == "conv1_1" and padding == "replicate" else "constant"
         h = F.conv2d(F.pad(h, (1, 1, 1, 1), mode=mode), kernel, bias)
@@ -67,6 +68,15 @@ def test_rescaled_activations_are_multiplied_by_their_factor(network: Vgg19) -> 
     plain, rescaled = (Chain(n, CPU).forward(images(), CONVOLUTIONS) for n in (network, network.rescaled(factors)))
     for name, factor in factors.items():
         assert (rescaled[name] - factor * plain[name]).norm() <= 1e-5 * rescaled[name].norm()
+
+
+def test_average_pooling_keeps_the_magnitude_of_max_pooling(network: Vgg19) -> None:
+    layers = [name.replace("conv", "relu") for name in CONVOLUTIONS]
+    of_max, of_average = (
+        Chain(network, CPU, pooling=pooling).forward(calibration_image(), layers) for pooling in ("max", "average")
+    )
+    for layer in layers:
+        assert of_average[layer].mean().item() == pytest.approx(of_max[layer].mean().item(), rel=0.1)
 
 
 def test_nothing_is_computed_beyond_the_deepest_layer(network: Vgg19) -> None:
