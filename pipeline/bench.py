@@ -23,13 +23,15 @@ from pipeline.transfer.capture import capture
 from pipeline.transfer.lbfgs import minimise
 from pipeline.transfer.objective import Objective, Painting
 from pipeline.transfer.pyramid import resample
-from pipeline.transfer.vgg import CONVOLUTIONS, Chain, follows_pooling
+from pipeline.transfer.vgg import CONVOLUTIONS, Chain, convolution_of, follows_pooling
 from pipeline.transfer.weights import find_weights, load_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from pipeline.settings import Settings
+    from pipeline.transfer.lbfgs import Evaluate
+    from pipeline.transfer.objective import ObjectiveSpec
 
 SIDES = (256, 512, 1024)
 """In px, of square images."""
@@ -48,7 +50,7 @@ class Measurement:
     iteration_seconds: float
     """Of an evaluation with the optimiser's step."""
     convolution_seconds: float
-    """Of the 26 convolutions of an evaluation and nothing else: no program with them can be faster."""
+    """Of the convolutions of an evaluation, forth and back, and nothing else."""
     teraflops: float
     """Per second of an evaluation, counting only multiplications and additions of its convolutions."""
     share_of_peak: float
@@ -57,6 +59,10 @@ class Measurement:
     """Memory that a pair takes at its height beyond network and process; None where the system does not tell."""
     pairs_per_hour: float
     """With the pyramid of the settings; reading and writing are not counted, they are done meanwhile."""
+
+
+class _Enough(Exception):  # noqa: N818 - no error
+    """All that was to be measured has been."""
 
 
 class Bench:
@@ -97,20 +103,34 @@ class Bench:
         spec = objective_spec(self._settings.objective)
         image = resample(calibration_image().to(self._device), side, side)
         targets = Objective.targets(self._chain, spec, image, [Painting(image.flip(3))])
-        evaluate, _ = capture(Objective(self._chain, spec, targets), image)
+        objective = Objective(self._chain, spec, targets)
         plan = optimisation(self._settings, side, side)
         ticks: list[float] = []
 
         def tick(_: object) -> None:
             ticks.append(time.perf_counter())
+            if len(ticks) > _RUNS:
+                raise _Enough
 
-        def some_steps() -> None:
-            minimise(evaluate, image, evaluations=_RUNS + 1, history=plan.history, alpha=plan.alpha, on_evaluation=tick)
+        def some_steps(evaluate: Evaluate) -> None:
+            ticks.clear()
+            with suppress(_Enough):  # with room for all the steps that it would remember
+                minimise(
+                    evaluate,
+                    image,
+                    evaluations=max(_RUNS, plan.history) + 1,
+                    history=plan.history,
+                    alpha=plan.alpha,
+                    on_evaluation=tick,
+                )
 
+        memory = _peak_bytes(lambda: some_steps(objective), self._device)
+        evaluate, _ = capture(objective, image)
         evaluation = self._median(lambda: evaluate(image + 1))
-        memory = _peak_bytes(some_steps, self._device)
+        if evaluate is not objective:
+            some_steps(evaluate)
         iteration = statistics.median(after - before for before, after in itertools.pairwise(ticks))
-        convolutions, flops = self._convolutions(side)
+        convolutions, flops = self._convolutions(side, spec)
         work = sum(scale.evaluations * scale.width * scale.height for scale in plan.scales) / side**2
         return Measurement(
             side=side,
@@ -123,10 +143,13 @@ class Bench:
             pairs_per_hour=3600 / (work * iteration),
         )
 
-    def _convolutions(self, side: int) -> tuple[float, float]:
+    def _convolutions(self, side: int, spec: ObjectiveSpec) -> tuple[float, float]:
         """Seconds and floating-point operations of every convolution forth and back, each for itself."""
         seconds = flops = 0.0
-        for name, (kernel, bias), back in zip(CONVOLUTIONS, self._chain.forth, self._chain.back, strict=True):
+        depth = 1 + max(CONVOLUTIONS.index(convolution_of(layer)) for layer in spec.layers)
+        for name, (kernel, bias), back in zip(
+            CONVOLUTIONS[:depth], self._chain.forth[:depth], self._chain.back[:depth], strict=True
+        ):
             side //= 2 if follows_pooling(name) else 1
             for weight, offset in ((kernel, bias), (back, None)):
                 x = self._random(1, weight.shape[1], side, side).contiguous(memory_format=torch.channels_last)

@@ -91,6 +91,13 @@ class OutOfMemoryError(ImpastoError):
     error_class = "environment"
 
 
+class NotFiniteError(ImpastoError):
+    """The objective of one pair overflows before the first step; the other pairs go on."""
+
+    exit_code = ExitCode.PARTIAL
+    error_class = "input"
+
+
 class OccupiedError(ImpastoError):
     """A result would overwrite a file that is none; the other pairs go on."""
 

@@ -26,7 +26,7 @@ def capture(evaluate: Evaluate, example: Tensor) -> tuple[Evaluate, list[str]]:
         return evaluate, []
     image = example.clone()
     try:
-        with torch.cuda.device(example.device):
+        with torch.cuda.device(example.device), torch.cuda.stream(torch.cuda.current_stream(example.device)):
             aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             aside.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(aside):
@@ -41,7 +41,7 @@ def capture(evaluate: Evaluate, example: Tensor) -> tuple[Evaluate, list[str]]:
         first_line = str(error).partition("\n")[0]
         return evaluate, [f"no CUDA graph could be captured, evaluations are launched one by one: {first_line}"]
 
-    def replay(at: Tensor) -> tuple[Tensor, Tensor]:
+    def replay(at: Tensor, _read_by_the_graph: Evaluate = evaluate) -> tuple[Tensor, Tensor]:
         image.copy_(at)
         graph.replay()
         return values.clone(), gradient.clone()

@@ -34,7 +34,7 @@ FIRST_STEP_LEVELS = 5.0
 GROWTH = 6.0
 """A step is at most so many times as long as the one before: the first secants know one direction only."""
 BLIND_GROWTH = 2.0
-"""Where the curvature was negative a step is so many times as long as the one before."""
+"""While no positive curvature was seen a step is so many times as long as the one before."""
 OVERRELAXATION = 1.6
 """The objective is of fourth order in the features, so curvature seen on the way down is more than what lies ahead."""
 EXPLOSION = 4.0
@@ -164,7 +164,7 @@ def minimise(  # noqa: PLR0913 - the mathematics has this many givens
         evaluate: the function and its gradient.
         start: (B, 3, H, W) float32.
         evaluations: of the batch, at most.
-        history: steps that are remembered, m; takes 8·m bytes per value of the batch.
+        history: steps that are remembered, at most, m; takes 8·m bytes per value of the batch.
         alpha: of the `SpectralPreconditioner`.
         plateau: an image is done when its last ten evaluations improved it by less than this share; 0: never.
         on_evaluation: called after each with the values of every image (None where not finite); may raise.
@@ -172,7 +172,8 @@ def minimise(  # noqa: PLR0913 - the mathematics has this many givens
     Returns:
         One minimum per image. An image without any finite value keeps its start.
     """
-    return _Batch(evaluate, start, history, alpha, plateau).run(evaluations, on_evaluation)
+    remembered = min(history, max(1, evaluations - 1))
+    return _Batch(evaluate, start, remembered, alpha, plateau).run(evaluations, on_evaluation)
 
 
 class _Batch:

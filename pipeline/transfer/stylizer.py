@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from pipeline.errors import NotFiniteError
 from pipeline.transfer.capture import capture
 from pipeline.transfer.lbfgs import Minimum, minimise
 from pipeline.transfer.objective import Objective, ObjectiveSpec, Painting, Targets
@@ -97,7 +98,7 @@ def stylise(
         on_evaluation: called after each evaluation with that of every pair; what it raises ends the optimisation.
 
     Raises:
-        FloatingPointError: the objective is not finite at the start of a scale.
+        NotFiniteError: the objective is not finite at the start of a scale.
     """
     contents = torch.cat([content for content, _ in pairs])
     width = contents.shape[3]
@@ -122,6 +123,7 @@ def stylise(
             plateau=optimisation.plateau,
             on_evaluation=_numbered(made, work(optimisation.scales, index), on_evaluation),
         )
+        del evaluate  # a captured graph holds its activations
         image = torch.cat([minimum.image for minimum in minima])
         for i, minimum in enumerate(minima):
             results[i].append(_result(scale, minimum, made))
@@ -157,8 +159,10 @@ def _evaluation(number: int, terms: tuple[float, ...], share: float = 0.0) -> Ev
 def _result(scale: Scale, minimum: Minimum, made: int) -> ScaleResult:
     seen = [_evaluation(made + i, values) for i, values in enumerate(minimum.values, 1) if values is not None]
     if not seen or minimum.values[0] is None:
-        msg = f"the objective is not finite at the start of the scale of {scale.width}×{scale.height} px"
-        raise FloatingPointError(msg)
+        raise NotFiniteError(
+            f"The objective is not finite at the start of the scale of {scale.width}×{scale.height} px.",
+            "Lower objective.style_weight, content_weight or tv_weight, or use network.precision = float32.",
+        )
     return ScaleResult(
         scale, seen[0], seen[-1], min(seen, key=lambda e: e.total), tuple((e.number, e.total) for e in seen)
     )

@@ -1,8 +1,7 @@
 """VGG19 up to conv5_1 (Simonyan & Zisserman 2014, arXiv:1409.1556): features, and their gradient by the image.
 
 The network is a chain, so its gradient by the input is written by hand: the way forth keeps one tensor per convolution,
-the way back masks by the rectifier and convolves with the flipped, transposed kernels. Autograd would keep twice as
-much and could neither free it on the way nor leave out the gradients by the weights.
+the way back masks by the rectifier, convolves with the flipped, transposed kernels, and frees what it has passed.
 """
 
 from __future__ import annotations
@@ -116,6 +115,8 @@ class Chain:
             padding: of the image before the first convolution; later ones are always padded with zeros.
         """
         self.device, self.dtype, self._pooling, self._padding = device, dtype, pooling, padding
+        if device.type == "cuda" and dtype is torch.float32:
+            torch.backends.cudnn.allow_tf32 = False  # who asks for float32 does not mean ten bits of it
         self.scales = half_scales() if dtype is torch.float16 else dict.fromkeys(CONVOLUTIONS, 1.0)
         self._mean = torch.tensor(network.mean, device=device).view(1, 3, 1, 1)
         self.forth: list[tuple[Tensor, Tensor]] = []

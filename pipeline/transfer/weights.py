@@ -9,6 +9,7 @@ import logging
 import os
 import pickle
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -102,10 +103,11 @@ def load_weights(source: WeightsSource) -> Vgg19:
         WeightsError: they cannot be downloaded or read, their digest is not the expected one, or something is missing.
     """
     cache = _cache_path(source)
-    network = _from_cache(cache)
+    network = _from_cache(cache) if cache else None
     if network is None:
         network = _decode(source)
-        _to_cache(network, cache)
+        if cache:
+            _to_cache(network, cache)
     return network
 
 
@@ -142,8 +144,13 @@ def _decode(source: WeightsSource) -> Vgg19:
         ) from error
 
 
-def _cache_path(source: WeightsSource) -> Path:
-    folder = platformdirs.user_cache_path("impasto", appauthor=False)
+def _cache_path(source: WeightsSource) -> Path | None:
+    """Where decoded weights are kept; None, with a warning, for a user who has no home."""
+    try:
+        folder = platformdirs.user_cache_path("impasto", appauthor=False)
+    except RuntimeError as error:
+        logger.warning("the decoded weights cannot be kept, so every start takes longer: %s", error)
+        return None
     return folder / f"vgg19-{source.sha256[:16]}-{source.preprocessing}-v{_CACHE_VERSION}.safetensors"
 
 
@@ -156,9 +163,9 @@ def _digest(tensors: StateDict) -> str:
 
 def _from_cache(path: Path) -> Vgg19 | None:
     """The network as it was stored; None where there is none, or with a warning where it is damaged."""
-    if not path.exists():
-        return None
     try:
+        if not path.exists():
+            return None
         with safetensors.safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["facts"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
@@ -184,8 +191,8 @@ def _to_cache(network: Vgg19, path: Path) -> None:
         part.replace(path)
     except (OSError, SafetensorError) as error:
         logger.warning("%s: the decoded weights cannot be kept, so every start takes longer: %s", path, error)
-        if part.exists():
-            part.unlink()
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> bytes:
@@ -226,7 +233,7 @@ def _network(state: StateDict, preprocessing: str) -> Vgg19:
     kernels, channels_in = {}, 3
     for name in CONVOLUTIONS:
         stem = f"features.{_TORCHVISION_INDEX[name]}" if torchvision_names else name
-        kernel, bias = state[f"{stem}.weight"].float(), state[f"{stem}.bias"].float()
+        kernel, bias = (state[f"{stem}.{part}"].detach().float() for part in ("weight", "bias"))
         channels_out = CHANNELS[name[4]]
         if kernel.shape != (channels_out, channels_in, 3, 3) or bias.shape != (channels_out,):
             msg = f"{stem} has shape {tuple(kernel.shape)}, VGG19's is {(channels_out, channels_in, 3, 3)}"

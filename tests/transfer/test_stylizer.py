@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from pipeline.errors import NotFiniteError
 from pipeline.settings import ObjectiveSettings
 from pipeline.transfer import stylizer
 from pipeline.transfer.objective import ObjectiveSpec, Painting
@@ -104,7 +105,7 @@ def test_restarts_are_told(chain: Chain, monkeypatch: pytest.MonkeyPatch, value:
 
 
 def test_not_finite_at_the_content_is_an_error(chain: Chain) -> None:
-    with pytest.raises(FloatingPointError, match="at the start of the scale of 40×32 px"):
+    with pytest.raises(NotFiniteError, match="at the start of the scale of 40×32 px"):
         stylise(chain, [(tensor(0) * math.nan, [Painting(tensor(1))])], SPEC, ONE_SCALE)
 
 

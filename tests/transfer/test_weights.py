@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import pytest
@@ -14,9 +15,6 @@ from pipeline.transfer import weights
 from pipeline.transfer.vgg import CHANNELS, CONVOLUTIONS, Vgg19
 from pipeline.transfer.weights import WeightsSource, find_weights, load_weights
 from tests import oracle
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 INDEX = dict(zip(CONVOLUTIONS, (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28), strict=True))
 StateDict = dict[str, torch.Tensor]
@@ -264,3 +262,33 @@ def test_another_file_has_another_cache(tmp_path: Path, cache: Path) -> None:
     for kind in (GATYS, TORCHVISION):
         load_weights(find_weights(save(tmp_path / "x.pth", state(kind))))
     assert len(list(cache.iterdir())) == 2
+
+
+def test_a_cache_that_may_not_be_read_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "exists", refuse)
+        assert len(load_weights(find_weights("packaged")).kernels) == 13
+    assert "cannot be read and is made anew" in caplog.text
+
+
+def test_a_user_without_a_home_has_no_cache_and_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object, **__: object) -> Path:
+        raise RuntimeError("no home")
+
+    monkeypatch.setattr(weights.platformdirs, "user_cache_path", refuse)
+    assert len(load_weights(find_weights("packaged")).kernels) == 13
+    assert "no home" in caplog.text
+
+
+def test_a_file_of_parameters_is_as_good_as_one_of_tensors(tmp_path: Path, cache: Path) -> None:
+    plain = load_weights(find_weights(save(tmp_path / "plain.pth", state(GATYS))))
+    parameters = {name: torch.nn.Parameter(tensor) for name, tensor in state(GATYS).items()}
+    torch.save(parameters, tmp_path / "parameters.pth")
+    assert same(load_weights(find_weights(str(tmp_path / "parameters.pth"))), plain)
