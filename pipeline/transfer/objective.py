@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 TV_SMOOTHING = 1.0
 """In levels of 0–255: below it total variation is quadratic, so that its gradient is defined everywhere."""
 
-_ROWS_AT_ONCE = 1 << 16
-"""Pixels that are converted to float32 at once for a Gram matrix of half-precision features."""
+_VALUES_AT_ONCE = 1 << 22
+"""Features that are converted from half precision to float32 at once for a Gram matrix: 16 MB."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def gram(features: Tensor) -> Tensor:
     if rows.dtype is torch.float32:
         return rows.mT @ rows / rows.shape[1]
     total = features.new_zeros((len(rows), rows.shape[2], rows.shape[2]), dtype=torch.float32)
-    for part in torch.split(rows, _ROWS_AT_ONCE, dim=1):
+    for part in torch.split(rows, _VALUES_AT_ONCE // rows.shape[2], dim=1):
         wide = part.float()
         total.baddbmm_(wide.mT, wide)
     return total / rows.shape[1]
