@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pipeline.progress import Display
     from pipeline.run import PlannedPair, Summary
     from pipeline.settings import Settings, Values
-    from pipeline.stage.stage import Outcome
+    from pipeline.stage.task import Outcome
 
 app = typer.Typer(
     no_args_is_help=True,

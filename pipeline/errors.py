@@ -65,6 +65,17 @@ class ImageError(ImpastoError):
     error_class = "input"
 
 
+class IncompleteError(ImageError):
+    """An image is missing, truncated or damaged, or not yet all there."""
+
+
+class UnreadableError(ImpastoError):
+    """The machine failed to read a file (I/O error, lost network); the other pairs go on."""
+
+    exit_code = ExitCode.PARTIAL
+    error_class = "environment"
+
+
 class MachineError(ImpastoError):
     """The machine cannot do the work: weights, disk or device. Trying another pair would not help."""
 
@@ -98,8 +109,22 @@ class NotFiniteError(ImpastoError):
     error_class = "input"
 
 
+class FatalPairError(ImpastoError):
+    """A pair ended the process again and again; the other pairs go on."""
+
+    exit_code = ExitCode.PARTIAL
+    error_class = "input"
+
+
 class OccupiedError(ImpastoError):
     """A result would overwrite a file that is none; the other pairs go on."""
+
+    exit_code = ExitCode.PARTIAL
+    error_class = "environment"
+
+
+class SupersededError(ImpastoError):
+    """Another worker has taken a job over, since this one was silent for too long; it publishes the result."""
 
     exit_code = ExitCode.PARTIAL
     error_class = "environment"

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 import time
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
-from pipeline.errors import ExitCode, ImageError, Interrupted
+from pipeline.attempts import Attempts
+from pipeline.errors import ExitCode, ImageError, UnreadableError
 from pipeline.images.read import read_file
 from pipeline.outbox.ledger import Entry, Fingerprint, Status, look_up, settings_in_key
 from pipeline.outbox.metadata import Failure
 from pipeline.stage.device import find_device, find_precision
-from pipeline.stage.stage import Outcome, Stage, Task
+from pipeline.stage.stage import Stage
+from pipeline.stage.task import Outcome, Task
+from pipeline.stop import Stop
 from pipeline.transfer.stylizer import ENGINE_VERSION, Evaluation
 from pipeline.transfer.weights import find_weights, load_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
-    from types import FrameType
 
     from pipeline.outbox.publish import Outbox
     from pipeline.pair import Pair
@@ -119,39 +120,12 @@ def _fingerprint(pair: Pair, weights: WeightsSource, hashes: dict[Path, str | No
         if path not in hashes:
             try:
                 hashes[path] = read_file(path).sha256
-            except ImageError:
+            except (ImageError, UnreadableError):
                 hashes[path] = None
     content, style = hashes[pair.content], hashes[pair.style]
     if content is None or style is None:
         return None
     return Fingerprint(content, style, settings_in_key(pair.settings), weights.sha256, ENGINE_VERSION)
-
-
-class Stop:
-    """Turns Ctrl-C and SIGTERM into `Interrupted` at the next safe moment; a second signal ends the process at once."""
-
-    def __init__(self) -> None:
-        self._requested: ExitCode | None = None
-        self._before: dict[signal.Signals, object] = {}
-
-    def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._request)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal() gave us
-
-    def _request(self, number: int, _: FrameType | None) -> None:
-        self._requested = ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.TERMINATED
-        for each in self._before:
-            signal.signal(each, signal.SIG_DFL)
-
-    def check(self) -> None:
-        """Raise `Interrupted` if a signal has come."""
-        if self._requested is not None:
-            raise Interrupted(self._requested)
 
 
 class _Watched:
@@ -203,12 +177,24 @@ def run(  # noqa: PLR0913 - what a run consists of
     weights = find_weights(settings.network.weights, settings.network.preprocessing)
     device = find_device(settings.run.device)
     counts: Counter[str] = Counter()
-    with Stop() as stop, outbox.locked():
+    with Stop() as stop, outbox.locked(), Attempts(outbox, settings.run.max_attempts) as attempts:
         tasks = []
+
+        def finish(outcome: Outcome) -> None:
+            if isinstance(outcome.record, Failure):
+                outbox.publish_failure(outcome.pair.name, outcome.record)
+            attempts.end(outcome)
+            counts[outcome.record.status] += 1
+            on_outcome(outcome)
+
         for item in plan(pairs, outbox, weights, redo=redo, limit=limit):
             stop.check()
             if item.action is Action.RENDER:
-                tasks.append(Task(item.pair, item.attempt, item.key))
+                task = attempts.consider(Task(item.pair, item.attempt, item.key))
+                if isinstance(task, Outcome):
+                    finish(task)
+                else:
+                    tasks.append(task)
                 continue
             if item.action is Action.SKIP:
                 outbox.forget_failure(item.pair.name)
@@ -225,24 +211,24 @@ def run(  # noqa: PLR0913 - what a run consists of
                 max_pixels=settings.image.max_pixels,
                 listener=_Watched(display, stop),
             )
-            for outcome in _render(stage, tasks, display, fail_fast=fail_fast):
-                counts[outcome.record.status] += 1
-                on_outcome(outcome)
+            with contextlib.closing(_render(stage, tasks, attempts, display)) as outcomes:
+                for outcome in outcomes:
+                    finish(outcome)
+                    if fail_fast and outcome.error:
+                        break
     failed = counts["failed"] + counts[Action.STILL_FAILED]
     waiting = len(pairs) - counts["done"] - counts[Action.SKIP] - failed
     return Summary(counts["done"], counts[Action.SKIP], failed, waiting, time.monotonic() - begin)
 
 
-def _render(stage: Stage, tasks: list[Task], display: Display, *, fail_fast: bool) -> Iterator[Outcome]:
+def _render(stage: Stage, tasks: list[Task], attempts: Attempts, display: Display) -> Generator[Outcome]:
     display.start(len(tasks))
     try:
-        with contextlib.closing(stage.process(tasks)) as outcomes:
+        with contextlib.closing(stage.process(map(attempts.begin, tasks))) as outcomes:
             for outcome in outcomes:
                 record = outcome.record
                 failure = f"{record.reason} {record.remedy}" if isinstance(record, Failure) else None
                 display.pair_finished(outcome.pair.name, failure)
                 yield outcome
-                if failure and fail_fast:
-                    return
     finally:
         display.stop()

@@ -172,6 +172,40 @@ class RunSettings(Section):
         "auto", description="auto, cpu, cuda or cuda:N"
     )
     roots: tuple[str, ...] = Field((), description="if set, a manifest may only name files below these folders")
+    max_attempts: int = Field(3, ge=1, description="a pair that ended the process so often in a row has failed")
+    grace_seconds: float = Field(
+        30.0, ge=0, description="after SIGTERM or Ctrl-C watch and drain let the pair in work go on for so long"
+    )
+
+
+class StylesSettings(Section):
+    """The style library of watch and drain."""
+
+    folder: str = Field("", description="of paintings; INBOX/<name>/ takes the painting <name>.jpg (or .png, …)")
+    default: str = Field("", description="the name of the style of photographs at the top of the inbox; empty: none")
+
+
+class WatchSettings(Section):
+    """The inbox of watch and drain."""
+
+    settle_seconds: float = Field(
+        2.0,
+        ge=0.05,
+        le=3600,
+        description="a file that did not change for so long is complete; on a network: at least 10",
+    )
+    rescan_seconds: float = Field(60.0, ge=0.1, description="the whole inbox is looked through so often in any case")
+    polling: bool = Field(default=False, description="look through the inbox every poll_seconds; on a network: always")
+    poll_seconds: float = Field(5.0, ge=0.1, description="see polling")
+    prefetch: int = Field(4, ge=1, description="so many files are claimed ahead; others stay for other watchers")
+    retire: Literal["archive", "delete", "return"] = Field(
+        "archive", description="a finished photograph goes into the spool's done/, or away, or back to where it was"
+    )
+    incomplete_seconds: float = Field(
+        30.0, ge=0, description="an image that seems truncated is tried again for so long, max_attempts times in all"
+    )
+    ticket_seconds: float = Field(3600.0, ge=0, description="a ticket whose files do not come for so long has failed")
+    spool: str = Field("", description="folder for files in work, on the inbox's file system; empty: INBOX/.impasto")
 
 
 class PairSettings(Section):
@@ -199,6 +233,8 @@ class Settings(PairSettings):
 
     network: NetworkSettings = NetworkSettings()
     run: RunSettings = RunSettings()
+    styles: StylesSettings = StylesSettings()
+    watch: WatchSettings = WatchSettings()
 
 
 _DEFAULT_OBJECTIVE = ObjectiveSettings().model_dump()

@@ -60,6 +60,39 @@ def test_killed_at_ten_random_moments_all_pairs_are_there_exactly_once(
     assert interrupted >= KILLS / 2, "most kills should have fallen into the work"
 
 
+POISON = """
+import os, signal
+from pipeline.stage import stage
+load = stage.load
+def load_or_die(pair, max_pixels):
+    if "poison" in pair.name:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return load(pair, max_pixels)
+stage.load = load_or_die
+from pipeline.cli import main
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL on Windows")
+@pytest.mark.timeout(240)
+def test_a_pair_that_ends_the_process_is_found_out_and_its_neighbours_are_not_blamed(
+    tmp_path: Path, make_image: Callable[..., Path]
+) -> None:
+    for name in ("a", "poison", "z"):
+        make_image(f"content/{name}.png")
+    make_image("swirl.png", seed=99)
+    manifest, outbox = tmp_path / "manifest.csv", tmp_path / "out"
+    manifest.write_text("content,style\ncontent,swirl.png\n")
+    command = [sys.executable, "-c", POISON, *arguments(manifest, outbox), "--set", "run.max_attempts=2"]
+    codes = [subprocess.run(command, capture_output=True, check=False).returncode for _ in range(3)]
+    assert codes == [-signal.SIGKILL, -signal.SIGKILL, 3]
+    failure = json.loads((outbox / "failed/poison__swirl.json").read_text())
+    assert "died 2 times" in failure["reason"]
+    assert sorted(path.name for path in outbox.glob("*.png")) == ["a__swirl.png", "z__swirl.png"]
+    assert list((outbox / ".impasto/pending").iterdir()) == []
+
+
 def arguments(manifest: Path, outbox: Path) -> list[str]:
     settings = ["--set", "image.size=40", "--set", "pyramid.evaluations=6", "--progress", "never"]
     return ["run", str(manifest), "--outbox", str(outbox), *settings]
@@ -87,7 +120,7 @@ def run_and_kill(manifest: Path, outbox: Path, after_seconds: float) -> bool:
 def check(outbox: Path) -> None:
     names = {f"photo{seed}__swirl.png" for seed in range(PAIRS)}
     files = {p.relative_to(outbox).as_posix() for p in outbox.rglob("*") if p.is_file()}
-    assert files - {".impasto/lock"} == names | {f"{name}.json" for name in names}
+    assert files - {".impasto/lock", ".impasto/names.lock"} == names | {f"{name}.json" for name in names}
     for name in names:
         record = Metadata.model_validate(json.loads((outbox / f"{name}.json").read_text()))
         assert record.output.sha256 == hashlib.sha256((outbox / name).read_bytes()).hexdigest()

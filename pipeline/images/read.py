@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
-from pipeline.errors import ImageError
+from pipeline.errors import ImageError, IncompleteError, UnreadableError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +34,13 @@ FORMATS = {
 """The formats that are read, by file name ending."""
 
 MAX_BYTES = 1 << 30
+
+_MACHINE_ERRORS = frozenset(
+    getattr(errno, name)
+    for name in ("EIO", "ESTALE", "ENOTCONN", "ETIMEDOUT", "EHOSTDOWN", "EMFILE", "ENFILE", "ENOMEM", "EREMOTEIO")
+    if hasattr(errno, name)
+)
+"""What the machine is to blame for when a file cannot be read."""
 
 # Our own limit on pixels is checked before decoding, by a setting; Pillow's would only add a second, fixed one.
 Image.MAX_IMAGE_PIXELS = None
@@ -72,7 +80,9 @@ def read_file(path: Path) -> SourceFile:
     """Read a regular file once and hash it.
 
     Raises:
-        ImageError: it is missing, no regular file, too large or unreadable.
+        ImageError: it is no regular file, or too large, or there is no permission.
+        IncompleteError: it is missing.
+        UnreadableError: the disk or the network failed.
     """
     try:
         # Not blocking, so that a FIFO is refused below instead of waited for.
@@ -85,9 +95,11 @@ def read_file(path: Path) -> SourceFile:
                 raise ImageError(f"{path.name}: larger than {MAX_BYTES >> 20} MB.", "Reduce the file.")
             data = file.read()
     except OSError as error:
-        raise ImageError(
-            f"{path.name}: cannot be read: {error.strerror}.", "Check that it is there and readable."
-        ) from error
+        message = f"{path.name}: cannot be read: {error.strerror}."
+        if error.errno in _MACHINE_ERRORS:
+            raise UnreadableError(message, "Check the disk or the network; then try again.") from error
+        kind = IncompleteError if isinstance(error, FileNotFoundError) else ImageError
+        raise kind(message, "Check that it is there and readable.") from error
     return SourceFile(path, data, hashlib.sha256(data).hexdigest())
 
 
@@ -99,23 +111,24 @@ def decode(source: SourceFile, *, max_pixels: int) -> Picture:
         max_pixels: larger images are refused by their header, before anything is decoded.
 
     Raises:
-        ImageError: empty, truncated, damaged, of another kind than its name says, or too large.
+        IncompleteError: empty, truncated or damaged.
+        ImageError: of another kind than its name says, or too large.
     """
     name = source.path.name
     if not source.data:
-        raise ImageError(f"{name}: the file is empty (0 bytes).", "Copy it again from its source.")
+        raise IncompleteError(f"{name}: the file is empty (0 bytes).", "Copy it again from its source.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # metadata oddities; damaged pixels raise
             with Image.open(io.BytesIO(source.data), formats=sorted(set(FORMATS.values()))) as image:
                 return _decode_opened(image, source, max_pixels)
     except UnidentifiedImageError as error:
-        raise ImageError(
+        raise IncompleteError(
             f"{name}: its content is not an image that can be read.",
             "Convert it to JPEG, PNG, WebP or TIFF; if it is one, it is damaged: copy it again.",
         ) from error
     except (OSError, ValueError, SyntaxError, struct.error, IndexError, EOFError) as error:  # what Pillow raises
-        raise ImageError(f"{name}: truncated or damaged: {error}.", "Copy it again from its source.") from error
+        raise IncompleteError(f"{name}: truncated or damaged: {error}.", "Copy it again from its source.") from error
 
 
 def _decode_opened(image: Image.Image, source: SourceFile, max_pixels: int) -> Picture:

@@ -1,10 +1,13 @@
 """The outbox: results appear whole or not at all, and stay after a power cut.
 
-Order of a publication: the name is marked as ours, the old metadata goes, the picture is renamed into place, then the
-new metadata; the mark and an older failure record go. Each step is synced before the next. So metadata beside a
+Order of a publication: the name is marked as in work, the old metadata goes, the picture is renamed into place, then
+the new metadata; the mark and an older failure record go. Each step is synced before the next. So metadata beside a
 picture's name means that the picture is complete, and a crash in between leaves at most a picture without metadata,
 which the next run renders again. A file that is neither marked nor has metadata is somebody else's, and is never
 overwritten.
+
+A mark says who works on a name, and how often that was begun: whoever finds attempts in it that nobody is making knows
+that the process died over them. Several processes may share an outbox, since a name has one owner.
 """
 
 from __future__ import annotations
@@ -12,23 +15,25 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
+import unicodedata
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.errors import LockedError, OccupiedError, StorageError
+from pipeline.disk import Disk, exists, make_folders, put, remove_tree
+from pipeline.errors import LockedError, OccupiedError, StorageError, SupersededError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pydantic import BaseModel
+    from collections.abc import Callable, Iterator
 
 FAILED_FOLDER = "failed"
 STATE_FOLDER = ".impasto"
 RESERVED = frozenset({FAILED_FOLDER, STATE_FOLDER})
 LONGEST_NAME_BYTES = 255
+RUN: Final = "run"
+"""The owner of names that a manifest gives; there is at most one such process at a time."""
 
 
 def check_name(name: str) -> str | None:
@@ -45,13 +50,33 @@ def check_name(name: str) -> str | None:
     return None
 
 
+class Mark(BaseModel):
+    """Who works on a name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    owner: str = RUN
+    key: str | None = None
+    attempts: int = Field(0, ge=0, description="begun and not ended")
+
+
+Owner = Literal["at work", "gone", "stranger"]
+"""Of a name's mark: a process that is there, one that is not, or one of which nothing is known."""
+
+NameState = Literal["ours", "in work", "taken", "free"]
+"""Of a result's name: we work on it already; somebody else does, on the same key; it is not to be had; it is."""
+
+
 class Outbox:
     """A folder of results. Files are named relative to it, with `/` and extension."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, disk: Disk | None = None, process: str = RUN) -> None:
+        """As `process`, which names the folder for what is half written."""
         self.root = root
-        self._temporary = root / STATE_FOLDER / "tmp"
-        self._pending = root / STATE_FOLDER / "pending"
+        self._disk = disk or Disk()
+        self._state = root / STATE_FOLDER
+        self._temporary = self._state / "tmp" / process
+        self._pending = self._state / "pending"
 
     def picture_path(self, file_name: str) -> Path:
         """Where a result is."""
@@ -66,17 +91,32 @@ class Outbox:
         return self.root / FAILED_FOLDER / f"{name}.json"
 
     @contextlib.contextmanager
+    def opened(self) -> Iterator[None]:
+        """Use the outbox beside other processes; it is made if need be.
+
+        Raises:
+            StorageError: it cannot be made or written.
+        """
+        with _storage_errors(self.root):
+            make_folders(self._disk, self._temporary)
+            make_folders(self._disk, self._pending)
+        try:
+            yield
+        finally:
+            with _storage_errors(self.root):
+                remove_tree(self._disk, self._temporary)
+
+    @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the outbox alone, made if need be and freed of what a killed run left half written.
+        """Be the only run of a manifest in this outbox; what a killed one left half written is removed.
 
         Raises:
             LockedError: another run holds it.
             StorageError: it cannot be made or written.
         """
         with _storage_errors(self.root):
-            self._temporary.mkdir(parents=True, exist_ok=True)
-            self._pending.mkdir(exist_ok=True)
-            lock = FileLock(self.root / STATE_FOLDER / "lock", timeout=0)
+            make_folders(self._disk, self._state)
+            lock = FileLock(self._state / "lock", timeout=0)
             try:
                 lock.acquire()
             except Timeout as error:
@@ -85,45 +125,161 @@ class Outbox:
                 ) from error
         with contextlib.ExitStack() as stack:
             stack.callback(lock.release)  # also when clearing away fails
-            self._empty_temporary()
-            stack.callback(self._empty_temporary)
+            self.clear_temporary(RUN)
+            stack.enter_context(self.opened())
             yield
 
-    def _empty_temporary(self) -> None:
-        with _storage_errors(self.root):
-            for leftover in self._temporary.iterdir():
-                shutil.rmtree(leftover) if leftover.is_dir() and not leftover.is_symlink() else leftover.unlink()
+    def clear_temporary(self, process: str) -> None:
+        """Remove what a process left half written that is not there any more.
 
-    def check_free(self, file_name: str) -> None:
+        Raises:
+            StorageError: the outbox cannot be written.
+        """
+        with _storage_errors(self.root):
+            remove_tree(self._disk, self._temporary.with_name(process))
+
+    @contextlib.contextmanager
+    def choosing(self) -> Iterator[None]:
+        """Look at names and mark one while nobody else does.
+
+        Raises:
+            StorageError: the outbox cannot be locked.
+        """
+        with _storage_errors(self.root):
+            lock = FileLock(self._state / "names.lock", timeout=30)
+            try:
+                lock.acquire()
+            except Timeout as error:
+                raise StorageError(
+                    f"{lock.lock_file}: another process has held this lock for 30 s.", "Look what it does."
+                ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def state_of_name(
+        self, file_name: str, owner: str, key: str | None, find_owner: Callable[[str], Owner]
+    ) -> NameState:
+        """Whether a result can have a name; ask while `choosing`.
+
+        Args:
+            file_name: the name.
+            owner: who asks.
+            key: of the pair.
+            find_owner: what became of the owner of a mark; the mark of one who is gone is nobody's.
+
+        Raises:
+            StorageError: a link in the outbox leads out of it, or it cannot be read.
+        """
+        picture = self.picture_path(file_name)
+        with _storage_errors(picture):
+            self._check_inside(picture)
+            mark = self._read_mark(picture)  # first: it goes only after the metadata is there
+            if mark is not None and mark.owner == owner:
+                return "ours"
+            whose = "gone" if mark is None else find_owner(mark.owner)
+            if mark is not None and whose != "gone":
+                return "in work" if whose == "at work" and mark.key == key else "taken"
+            if exists(self._disk, self.metadata_path(file_name)) or (mark is None and exists(self._disk, picture)):
+                return "taken"
+        return "free"
+
+    def mark(self, file_name: str, mark: Mark) -> None:
+        """Say who works on a name, durably.
+
+        Raises:
+            StorageError: the outbox cannot be written.
+        """
+        path = self._mark_path(self.picture_path(file_name))
+        with _storage_errors(path):
+            put(self._disk, path, mark.model_dump_json().encode(), self._temporary / f"{path.name}.mark")
+
+    def read_mark(self, file_name: str) -> Mark | None:
+        """Who works on a name; None if nobody does.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        with _storage_errors(self._pending):
+            return self._read_mark(self.picture_path(file_name))
+
+    def begin_attempt(self, file_name: str, owner: str, key: str | None) -> int:
+        """Count, durably, that work on a name begins, and give the number of attempts that nothing came of before.
+
+        To be called before anything is decoded, since a damaged file may end the process. A name that is not to be had
+        stays as it is; see `check_free`.
+
+        Raises:
+            StorageError: the outbox cannot be written.
+        """
+        try:
+            self.check_free(file_name, owner)
+        except (OccupiedError, SupersededError):
+            return 0
+        mark = self.read_mark(file_name)
+        before = mark.attempts if mark is not None and mark.owner == owner else 0
+        self.mark(file_name, Mark(owner=owner, key=key, attempts=before + 1))
+        return before
+
+    def end_attempt(self, file_name: str, owner: str, *, take_back: bool = False) -> None:
+        """Forget the attempts on a name, which have ended, or only the last, which was not really begun.
+
+        A name under which a picture lies without metadata stays marked, so that it is known as ours.
+
+        Raises:
+            StorageError: the outbox cannot be written.
+        """
+        mark = self.read_mark(file_name)
+        if mark is None or mark.owner != owner:
+            return
+        attempts = max(0, mark.attempts - 1) if take_back else 0
+        picture = self.picture_path(file_name)
+        with _storage_errors(picture):
+            half = exists(self._disk, picture) and not exists(self._disk, self.metadata_path(file_name))
+            if attempts or half:
+                self.mark(file_name, mark.model_copy(update={"attempts": attempts}))
+            else:
+                self._disk.unlink(self._mark_path(picture))
+
+    def check_free(self, file_name: str, owner: str = RUN) -> None:
         """See that a result can have this name.
 
         Raises:
-            OccupiedError: there is a file of this name that is no result of ours.
+            OccupiedError: there is a file of this name that is no result of ours, or somebody else works on it.
+            SupersededError: another worker has taken the job over.
             StorageError: a link in the outbox leads out of it.
         """
         picture = self.picture_path(file_name)
-        self._check_inside(picture)
-        if os.path.lexists(picture) and not self.metadata_path(file_name).exists() and not self._mark(picture).exists():
-            raise OccupiedError(
-                f"{file_name}: a file of this name is there already and is no result of impasto.",
-                "Move it away, or give the pair another output.",
-            )
+        with _storage_errors(picture):
+            self._check_inside(picture)
+            mark = self._read_mark(picture)
+            if mark is not None and mark.owner != owner and owner == RUN:
+                raise OccupiedError(f"{file_name}: a watcher works on this name.", "Try again when it is done.")
+            if owner != RUN and (mark is None or mark.owner != owner):
+                raise SupersededError(f"{file_name}: another worker has taken this job over.")
+            if mark is None and exists(self._disk, picture) and not exists(self._disk, self.metadata_path(file_name)):
+                raise OccupiedError(
+                    f"{file_name}: a file of this name is there already and is no result of impasto.",
+                    "Move it away, or give the pair another output.",
+                )
 
-    def publish_picture(self, file_name: str, data: bytes) -> str:
+    def publish_picture(self, file_name: str, data: bytes, owner: str = RUN) -> str:
         """Put a picture into place, durably, and give its SHA-256; it counts only once its metadata is there, too.
 
         Raises:
-            OccupiedError: there is a file of this name that is no result of ours.
+            OccupiedError: see `check_free`.
+            SupersededError: see `check_free`.
             StorageError: the outbox cannot be written; what was there before may have lost its metadata.
         """
-        self.check_free(file_name)
+        self.check_free(file_name, owner)
+        if self.read_mark(file_name) is None:
+            self.mark(file_name, Mark(owner=owner))
         with _storage_errors(self.picture_path(file_name)):
-            self._mark(self.picture_path(file_name)).touch()
-            _sync_folder(self._pending)
             metadata = self.metadata_path(file_name)
-            if metadata.exists():
-                metadata.unlink()
-                _sync_folder(metadata.parent)
+            if exists(self._disk, metadata):
+                self._disk.unlink(metadata)
+                self._disk.sync_folder(metadata.parent)
             self._write(self.picture_path(file_name), data)
         return hashlib.sha256(data).hexdigest()
 
@@ -135,7 +291,9 @@ class Outbox:
         """
         with _storage_errors(self.metadata_path(file_name)):
             self._write(self.metadata_path(file_name), _json(record))
-            self._mark(self.picture_path(file_name)).unlink(missing_ok=True)
+            mark = self._mark_path(self.picture_path(file_name))
+            if exists(self._disk, mark):
+                self._disk.unlink(mark)
         self.forget_failure(name)
 
     def forget_failure(self, name: str) -> None:
@@ -146,9 +304,9 @@ class Outbox:
         """
         failure = self.failure_path(name)
         with _storage_errors(failure):
-            if failure.exists():
-                failure.unlink()
-                _sync_folder(failure.parent)
+            if exists(self._disk, failure):
+                self._disk.unlink(failure)
+                self._disk.sync_folder(failure.parent)
                 self._drop_empty_folders(failure.parent)
 
     def publish_failure(self, name: str, record: BaseModel) -> None:
@@ -161,8 +319,8 @@ class Outbox:
             self._write(self.failure_path(name), _json(record))
 
     def _drop_empty_folders(self, folder: Path) -> None:
-        while folder != self.root and not any(folder.iterdir()):
-            folder.rmdir()
+        while folder != self.root and not self._disk.entries(folder):
+            self._disk.rmdir(folder)
             folder = folder.parent
 
     def _check_inside(self, target: Path) -> None:
@@ -171,23 +329,24 @@ class Outbox:
                 f"{target}: a link in the outbox leads out of it.", "Remove the link or use another name."
             )
 
-    def _mark(self, picture: Path) -> Path:
-        return self._pending / _short(picture.relative_to(self.root))
+    def _mark_path(self, picture: Path) -> Path:
+        """Of names that some file system takes for the same there is one mark."""
+        name = unicodedata.normalize("NFC", picture.relative_to(self.root).as_posix()).casefold()
+        return self._pending / _short(Path(name))
+
+    def _read_mark(self, picture: Path) -> Mark | None:
+        try:
+            return Mark.model_validate_json(self._disk.read(self._mark_path(picture)))
+        except FileNotFoundError:
+            return None
+        except ValidationError:  # of a version that left it empty
+            return Mark()
 
     def _write(self, target: Path, data: bytes) -> None:
         self._check_inside(target)
-        missing = [folder for folder in (target.parent, *target.parent.parents) if not folder.exists()]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        for folder in missing:
-            _sync_folder(folder.parent)
+        make_folders(self._disk, target.parent)
         # Of one length for all, so that a result's own name may have all the length there is.
-        temporary = self._temporary / _short(target)
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-        _sync_folder(target.parent)
+        put(self._disk, target, data, self._temporary / _short(target))
 
 
 def _short(path: Path) -> str:
@@ -196,16 +355,6 @@ def _short(path: Path) -> str:
 
 def _json(record: BaseModel) -> bytes:
     return (record.model_dump_json(indent=2) + "\n").encode()
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # folders cannot be opened there
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

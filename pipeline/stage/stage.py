@@ -12,7 +12,6 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -23,18 +22,17 @@ from pipeline.images.colour import with_chroma_of
 from pipeline.images.write import encode
 from pipeline.outbox.ledger import Fingerprint, settings_in_key, settings_in_metadata
 from pipeline.outbox.metadata import (
-    Failure,
     Metadata,
     ObjectiveRecord,
     ObjectiveTerms,
     OutputFile,
-    PairPaths,
     Seconds,
     Weights,
 )
 from pipeline.stage.device import describe, peak_memory_bytes, reset_peak_memory
 from pipeline.stage.engine import objective_spec, optimisation
 from pipeline.stage.load import LoadedPair, load
+from pipeline.stage.task import VERSIONS, Outcome, Task, failure_of, now
 from pipeline.transfer.objective import Painting
 from pipeline.transfer.stylizer import ENGINE_VERSION, Evaluation, ScaleResult, Stylisation, stylise
 from pipeline.transfer.vgg import Chain
@@ -49,26 +47,6 @@ if TYPE_CHECKING:
     from pipeline.transfer.weights import WeightsSource
 
 logger = logging.getLogger(__name__)
-
-VERSIONS = {name: version(name) for name in ("impasto", "torch", "opencv-python", "numpy", "pillow")}
-
-
-@dataclass(frozen=True)
-class Task:
-    """A pair to be rendered, and what is known of it."""
-
-    pair: Pair
-    attempt: int
-    key: str | None
-    """Its key when it was planned; None if an input could not be read then."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a pair: its metadata, or the record of its failure."""
-
-    pair: Pair
-    record: Metadata | Failure
 
 
 class Listener(Protocol):
@@ -92,7 +70,7 @@ class _Loading:
 
 
 class Stage:
-    """Renders pairs one after the other on one device and publishes them."""
+    """Renders pairs one after the other on one device and publishes the results."""
 
     def __init__(  # noqa: PLR0913 - what it owns
         self,
@@ -109,8 +87,11 @@ class Stage:
         self._chains: dict[tuple[Pooling, Padding], Chain] = {}
         self._outbox, self._max_pixels, self._listener = outbox, max_pixels, listener
 
-    def process(self, tasks: Iterable[Task]) -> Generator[Outcome]:
-        """Render the tasks in order; a failed pair is recorded and the others go on.
+    def process(self, tasks: Iterable[Task | None]) -> Generator[Outcome]:
+        """Render the tasks in order; what failed is reported and the others go on.
+
+        Args:
+            tasks: None says that there is no next one for the moment, so that those before it need not wait for it.
 
         Raises:
             MachineError: the machine cannot go on; what was finished is published, the rest is untouched.
@@ -123,13 +104,19 @@ class Stage:
             finally:
                 loader.shutdown(cancel_futures=True)
 
-    def _load_ahead(self, loader: ThreadPoolExecutor, tasks: Iterable[Task]) -> Iterator[tuple[Task, Future[_Loading]]]:
+    def _load_ahead(
+        self, loader: ThreadPoolExecutor, tasks: Iterable[Task | None]
+    ) -> Iterator[tuple[Task, Future[_Loading]]]:
         """Each task with its loading; the next one is loaded while the device works on this one, but no further."""
         ahead: deque[tuple[Task, Future[_Loading]]] = deque()
         for task in tasks:
-            ahead.append((task, loader.submit(self._load, task.pair)))
-            if len(ahead) > 1:
-                yield ahead.popleft()
+            if task is None or task.alone:
+                while ahead:
+                    yield ahead.popleft()
+            if task is not None:
+                ahead.append((task, loader.submit(self._load, task.pair)))
+                if task.alone or len(ahead) > 1:
+                    yield ahead.popleft()
         yield from ahead
 
     def _load(self, pair: Pair) -> _Loading:
@@ -141,7 +128,7 @@ class Stage:
     def _process(self, task: Task, loading: Future[_Loading]) -> Outcome:
         try:
             loaded = loading.result()
-            self._outbox.check_free(task.pair.file_name)  # before the device's time is spent
+            self._outbox.check_free(task.pair.file_name, task.owner)  # before the device's time is spent
             metadata = self._render(task, loaded)
         except (MachineError, Interrupted):
             raise
@@ -167,7 +154,7 @@ class Stage:
                 task,
                 ImpastoError(f"{type(error).__name__}: {error}", "This is a defect of impasto; please report it."),
             )
-        return Outcome(task.pair, metadata)
+        return Outcome(task, metadata)
 
     def _render(self, task: Task, loading: _Loading) -> Metadata:
         pair, loaded = task.pair, loading.loaded
@@ -184,7 +171,7 @@ class Stage:
         height, width = pixels.shape[:2]
         written = OutputFile(
             path=pair.file_name,
-            sha256=self._outbox.publish_picture(pair.file_name, data),
+            sha256=self._outbox.publish_picture(pair.file_name, data, task.owner),
             width=width,
             height=height,
         )
@@ -224,7 +211,7 @@ class Stage:
             warnings=[*loading.loaded.warnings, *result.warnings],
             output=written,
             started=loading.started.isoformat(timespec="milliseconds"),
-            finished=_now(),
+            finished=now(),
             versions=VERSIONS,
         )
 
@@ -251,22 +238,9 @@ class Stage:
     def _tensor(self, pixels: Pixels) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None].to(self._device)
 
-    def _fail(self, task: Task, error: ImpastoError) -> Outcome:
-        pair = task.pair
-        failure = Failure(
-            key=task.key,
-            pair=PairPaths(content=pair.content_label, style=pair.style_label),
-            preset=pair.settings.preset,
-            settings=settings_in_metadata(pair.settings),
-            error_class=error.error_class,
-            reason=error.message,
-            remedy=error.remedy,
-            attempt=task.attempt,
-            failed=_now(),
-            versions=VERSIONS,
-        )
-        self._outbox.publish_failure(pair.name, failure)
-        return Outcome(pair, failure)
+    @staticmethod
+    def _fail(task: Task, error: ImpastoError) -> Outcome:
+        return Outcome(task, failure_of(task, error), error)
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -286,7 +260,3 @@ def _record(result: ScaleResult) -> ObjectiveRecord:
 
 def _terms(evaluation: Evaluation) -> ObjectiveTerms:
     return ObjectiveTerms(total=evaluation.total, content=evaluation.content, style=evaluation.style, tv=evaluation.tv)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import os
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import BaseModel
 
-from pipeline.errors import LockedError, OccupiedError, StorageError
-from pipeline.outbox.publish import Outbox, check_name
+from pipeline.disk import Disk
+from pipeline.errors import LockedError, OccupiedError, StorageError, SupersededError
+from pipeline.outbox.publish import Mark, Outbox, check_name
+from tests.faults.disk import Crash, FaultyDisk, crashing, failing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.outbox.publish import Owner
 
 
 class Record(BaseModel):
@@ -24,7 +29,7 @@ def outbox(tmp_path: Path) -> Outbox:
 
 def files(outbox: Outbox) -> set[str]:
     found = {p.relative_to(outbox.root).as_posix() for p in outbox.root.rglob("*") if p.is_file()}
-    return found - {".impasto/lock"}
+    return found - {".impasto/lock", ".impasto/names.lock"}
 
 
 def publish(outbox: Outbox, file_name: str = "a.png", data: bytes = b"picture") -> None:
@@ -64,135 +69,155 @@ def test_bad_names_are_explained(name: str, words: str) -> None:
     assert words in (check_name(name) or "")
 
 
-def test_steps_come_in_the_order_that_survives_a_crash(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_come_in_the_order_that_survives_a_crash(outbox: Outbox) -> None:
+    disk = FaultyDisk()
+    again = Outbox(outbox.root, disk)
     with outbox.locked():
         publish(outbox)
-    steps: list[str] = []
-    replace, unlink, fsync = Path.replace, Path.unlink, os.fsync
-
-    def note_replace(self: Path, target: Path) -> Path:
-        steps.append(f"rename {target.name}")
-        return replace(self, target)
-
-    def note_unlink(self: Path, **keywords: Any) -> None:
-        steps.append(f"unlink {self.name if self.name.startswith('a.') else 'mark'}")
-        unlink(self, **keywords)
-
-    def note_fsync(descriptor: int) -> None:
-        steps.append("sync folder" if Path(f"/proc/self/fd/{descriptor}").resolve().is_dir() else "sync file")
-        fsync(descriptor)
-
-    with outbox.locked():
-        monkeypatch.setattr(Path, "replace", note_replace)
-        monkeypatch.setattr(Path, "unlink", note_unlink)
-        monkeypatch.setattr(os, "fsync", note_fsync)
-        publish(outbox)
-        monkeypatch.undo()
+    with again.locked():
+        disk.log.clear()
+        publish(again)
+        steps = [
+            f"{each.name} {each.path.name if each.path.name.startswith('a.') else ''}".strip() for each in disk.log
+        ]
     assert steps == [
-        "sync folder",  # the mark
-        "unlink a.png.json", "sync folder",
-        "sync file", "rename a.png", "sync folder",
-        "sync file", "rename a.png.json", "sync folder",
-        "unlink mark",
+        "write", "rename", "sync_folder",  # the mark
+        "unlink a.png.json", "sync_folder",
+        "write", "rename", "sync_folder",  # the picture
+        "write", "rename", "sync_folder",  # the metadata
+        "unlink",  # the mark
     ]  # fmt: skip
 
 
-CALLS = ["Path.mkdir", "Path.touch", "Path.open", "Path.replace", "Path.unlink", "os.fsync", "os.open"]
-
-
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EACCES])
-@pytest.mark.parametrize("call", CALLS)
-def test_a_failing_disk_is_explained_and_nothing_half_is_left(
-    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, call: str, number: int
-) -> None:
+def publish_over(root: Path, disk: Disk) -> None:
+    """Publish `new` over `old` in a folder that is new, too, and forget a failure."""
+    outbox = Outbox(root, disk)
     with outbox.locked():
-        publish(outbox, data=b"old")
-        owner, _, function = call.partition(".")
-        name = "a.png" if call != "Path.mkdir" else "new/a.png"
+        outbox.begin_attempt("new/kitten.png", "run", None)
+        publish(outbox, "new/kitten.png", b"new")
+        outbox.publish_picture("kitten.png", b"new")
+        outbox.publish_metadata("kitten", "kitten.png", Record(text="new"))
 
-        def fail(*_: object, **__: object) -> None:
-            raise OSError(number, os.strerror(number), "somewhere")
 
-        monkeypatch.setattr({"Path": Path, "os": os}[owner], function, fail)
+def prepare(root: Path) -> Outbox:
+    outbox = Outbox(root)
+    with outbox.locked():
+        outbox.publish_picture("kitten.png", b"old")
+        outbox.publish_metadata("kitten", "kitten.png", Record(text="old"))
+        outbox.publish_failure("kitten", Record())
+    return outbox
+
+
+def check_whole(outbox: Outbox) -> None:
+    picture, metadata = outbox.picture_path("kitten.png").read_bytes(), outbox.metadata_path("kitten.png")
+    assert picture in (b"old", b"new")
+    if metadata.exists():
+        assert Record.model_validate_json(metadata.read_bytes()).text == picture.decode()
+
+
+def steps_of_a_publication(root: Path) -> int:
+    prepare(root)
+    disk = FaultyDisk()
+    publish_over(root, disk)
+    return len(disk.log)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_wherever_it_stops_the_picture_is_whole_and_metadata_describes_it(tmp_path: Path, *, after: bool) -> None:
+    steps = steps_of_a_publication(tmp_path / "undisturbed")
+    assert steps >= 30
+    for step in range(steps):
+        outbox = prepare(tmp_path / str(step))
+        never = FaultyDisk.fault
+        disk = FaultyDisk(never if after else crashing(step), crashing(step) if after else never)
+        with pytest.raises(Crash):
+            publish_over(outbox.root, disk)
+        check_whole(outbox)
+        publish_over(outbox.root, Disk())
+        wanted = {"kitten.png", "kitten.png.json", "new/kitten.png", "new/kitten.png.json"}
+        assert files(outbox) == wanted, disk.log[-1]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EACCES, errno.ESTALE])
+def test_a_failing_disk_is_explained_and_nothing_half_is_left(tmp_path: Path, number: int) -> None:
+    for step in range(steps_of_a_publication(tmp_path / "undisturbed")):
+        outbox = prepare(tmp_path / str(step))
         with pytest.raises(StorageError, match="cannot be written") as error:
-            publish(outbox, name, b"new")
-        monkeypatch.undo()
-    assert os.strerror(number) in error.value.message
-    assert outbox.picture_path("a.png").read_bytes() in (b"old", b"new")
-    if outbox.metadata_path("a.png").exists():
-        Record.model_validate_json(outbox.metadata_path("a.png").read_bytes())
+            publish_over(outbox.root, FaultyDisk(failing(number, step)))
+        assert os.strerror(number) in error.value.message
+        assert str(outbox.root) in error.value.message
+        check_whole(outbox)
+        publish_over(outbox.root, Disk())
+
+
+def test_the_outbox_is_free_again_when_even_clearing_away_fails(outbox: Outbox) -> None:
     with outbox.locked():
-        publish(outbox, name, data=b"again")
-    assert files(outbox) == {"a.png", "a.png.json", name, f"{name}.json"}
+        pass
+    full = FaultyDisk(
+        lambda operation, _: OSError(errno.EIO, "Input/output error") if operation.name == "mkdir" else None
+    )
+    with pytest.raises(StorageError) as kept, Outbox(outbox.root, full).locked():  # it keeps the lock's object alive
+        pass
+    with Outbox(outbox.root).locked():
+        assert "Input/output" in kept.value.message
+
+
+def test_attempts_that_nothing_came_of_are_remembered(outbox: Outbox) -> None:
+    with outbox.locked():
+        assert outbox.begin_attempt("a.png", "run", None) == 0
+    with outbox.locked():
+        assert outbox.begin_attempt("a.png", "run", None) == 1
+        assert outbox.begin_attempt("b.png", "run", None) == 0
+        outbox.end_attempt("a.png", "run", take_back=True)
+        assert outbox.begin_attempt("a.png", "run", None) == 1
+        outbox.end_attempt("a.png", "run")
+        assert outbox.begin_attempt("a.png", "run", None) == 0
+        publish(outbox)
+        assert outbox.read_mark("a.png") is None
+
+
+def test_a_name_in_work_is_left_to_its_owner(outbox: Outbox) -> None:
+    with outbox.locked():
+        outbox.mark("a.png", Mark(owner="one/job", key="k"))
+        with pytest.raises(OccupiedError, match="watcher"):
+            publish(outbox)
+        with pytest.raises(SupersededError, match="another worker"):
+            outbox.publish_picture("a.png", b"picture", "two/job")
+        with pytest.raises(SupersededError, match="another worker"):
+            outbox.publish_picture("b.png", b"picture", "two/job")
+        assert outbox.begin_attempt("a.png", "two/job", None) == 0, "not counted"
+        assert outbox.read_mark("a.png") == Mark(owner="one/job", key="k")
+        outbox.publish_picture("a.png", b"picture", "one/job")
+
+
+def test_a_foreign_file_is_not_marked_as_ours(outbox: Outbox) -> None:
+    with outbox.locked():
+        outbox.picture_path("a.png").write_bytes(b"precious")
+        outbox.begin_attempt("a.png", "run", None)
+        with pytest.raises(OccupiedError):
+            publish(outbox)
 
 
 @pytest.mark.parametrize(
-    "interrupt", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()], ids=["full", "crash"]
+    ("mark", "whose", "state"),
+    [
+        (None, "gone", "free"),
+        (Mark(owner="me"), "at work", "ours"),
+        (Mark(owner="other", key="k"), "at work", "in work"),
+        (Mark(owner="other", key="another"), "at work", "taken"),
+        (Mark(owner="other", key="k"), "stranger", "taken"),
+        (Mark(owner="other", key="k"), "gone", "free"),
+    ],
 )
-def test_wherever_it_stops_the_picture_is_whole_and_metadata_describes_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupt: BaseException
-) -> None:
-    for step in range(100):
-        outbox = Outbox(tmp_path / str(step))
-        with outbox.locked():
-            outbox.publish_picture("kitten.png", b"old")
-            outbox.publish_metadata("kitten", "kitten.png", Record(text="old"))
-            outbox.publish_failure("kitten", Record())
-            stopped = stop_at(monkeypatch, step, interrupt, outbox)
-        picture, metadata = outbox.picture_path("kitten.png").read_bytes(), outbox.metadata_path("kitten.png")
-        assert picture in (b"old", b"new")
-        if metadata.exists():
-            assert Record.model_validate_json(metadata.read_bytes()).text == picture.decode()
-        assert list((outbox.root / ".impasto/tmp").iterdir()) == []
-        with Outbox(outbox.root).locked():
-            publish(outbox, "kitten.png", b"again")
-        if not stopped:
-            break
-    assert 12 <= step < 99, "every step of a publication was reached"
-
-
-def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, interrupt: BaseException, outbox: Outbox) -> bool:
-    """Publish `new` over `old`, and raise at this call to the disk; False if there are not so many."""
-    calls = itertools.count()
-
-    def counted(function: Any) -> Any:
-        def call(*arguments: Any, **keywords: Any) -> Any:
-            if next(calls) == step:
-                raise interrupt
-            return function(*arguments, **keywords)
-
-        return call
-
-    with monkeypatch.context() as patch:
-        for name in CALLS:
-            owner, _, function = name.partition(".")
-            module: Any = {"Path": Path, "os": os}[owner]
-            patch.setattr(module, function, counted(getattr(module, function)))
-        try:
-            outbox.publish_picture("kitten.png", b"new")
-            outbox.publish_metadata("kitten", "kitten.png", Record(text="new"))
-        except KeyboardInterrupt:
-            return True
-        except StorageError as error:
-            names_the_file = "kitten" in error.message  # though the system's error does not
-        else:
-            return False
-    assert names_the_file
-    return True
-
-
-def test_the_outbox_is_free_again_when_even_clearing_away_fails(
-    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(self: Path) -> None:
-        raise OSError(errno.EIO, "Input/output error", str(self))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "iterdir", fail)
-        with pytest.raises(StorageError) as kept, outbox.locked():  # what is kept here keeps the lock's object alive
-            pass
-    with Outbox(outbox.root).locked():
-        assert "Input/output" in kept.value.message
+def test_the_state_of_a_name(outbox: Outbox, mark: Mark | None, whose: Owner, state: str) -> None:
+    with outbox.locked(), outbox.choosing():
+        if mark:
+            outbox.mark("A.png", mark)
+        assert outbox.state_of_name("a.png", "me", "k", lambda _: whose) == state, "case does not distinguish marks"
+        publish(outbox, "b.png")
+        assert outbox.state_of_name("b.png", "me", "k", lambda _: whose) == "taken"
+        outbox.picture_path("c.png").write_bytes(b"precious")
+        assert outbox.state_of_name("c.png", "me", "k", lambda _: whose) == "taken"
 
 
 def test_a_picture_without_metadata_is_ours_only_if_marked(outbox: Outbox) -> None:
@@ -227,11 +252,11 @@ def test_only_one_at_a_time_and_free_again_after_an_error(outbox: Outbox) -> Non
 
 def test_what_a_killed_run_left_is_cleared_away(outbox: Outbox) -> None:
     with outbox.locked():
-        (outbox.root / ".impasto/tmp/half").write_bytes(b"x")
+        (outbox.root / ".impasto/tmp/run/half").write_bytes(b"x")
     assert files(outbox) == set()
-    (outbox.root / ".impasto/tmp/folder").mkdir()
+    (outbox.root / ".impasto/tmp/run/folder").mkdir(parents=True)
     with outbox.locked():
-        assert not (outbox.root / ".impasto/tmp/folder").exists()
+        assert not (outbox.root / ".impasto/tmp/run/folder").exists()
 
 
 def test_a_link_out_of_the_outbox_is_refused(outbox: Outbox, tmp_path: Path) -> None:

@@ -144,7 +144,9 @@ def test_one_bad_pair_does_not_stop_the_others(
     bad.content.write_bytes(b"no image")
     records = process(make_stage(), outbox, first, bad, last)
     assert [record.status for record in records] == ["done", "failed", "done"]
-    failure = Failure.model_validate_json(outbox.failure_path("bad").read_bytes())
+    failure = records[1]
+    assert isinstance(failure, Failure)
+    assert not outbox.failure_path("bad").exists(), "whoever runs the stage decides whether it is final"
     assert failure.error_class == "input"
     assert "bad.png" in failure.reason
     assert failure.remedy
@@ -243,3 +245,24 @@ def test_the_next_pair_is_loaded_while_the_device_works_but_no_further(
 def test_out_of_memory_is_told_from_other_errors() -> None:
     assert is_out_of_memory(torch.OutOfMemoryError())
     assert not is_out_of_memory(RuntimeError("CUDA error: an illegal memory access was encountered"))
+
+
+def test_what_lies_before_a_gap_or_a_suspect_does_not_wait_for_it(
+    make_stage: Callable[[], Stage],
+    outbox: Outbox,
+    make_pair: Callable[..., Pair],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stage_module, "stylise", echo)
+    steps: list[str] = []
+
+    def load_and_tell(pair: Pair, max_pixels: int) -> object:
+        steps.append(f"load {pair.name}")
+        return load(pair, max_pixels)
+
+    monkeypatch.setattr(stage_module, "load", load_and_tell)
+    a, b, suspect, c = (make_pair(name) for name in ("a", "b", "suspect", "c"))
+    tasks = [Task(a, 1, None), None, Task(b, 1, None), Task(suspect, 2, None, alone=True), Task(c, 1, None)]
+    with outbox.locked():
+        steps.extend(f"done {outcome.pair.name}" for outcome in make_stage().process(tasks))
+    assert steps == [f"{step} {name}" for name in ("a", "b", "suspect", "c") for step in ("load", "done")]

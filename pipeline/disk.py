@@ -1,0 +1,163 @@
+"""Every operation on disk that a crash, a full disk or a lost network can interrupt, in one place.
+
+Outbox and spool go through a `Disk`, so that tests can let any single operation fail or be the last one of a process.
+Images are read elsewhere; nothing is lost when that fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NO_HARD_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS})
+"""How a file system says that it has none."""
+
+
+class Disk:
+    """The primitives; each raises OSError as the operating system does."""
+
+    def mkdir(self, path: Path) -> None:
+        """Make one folder."""
+        path.mkdir()
+
+    def write(self, path: Path, data: bytes) -> None:
+        """Write a file whole and have its content on the medium."""
+        self._write(path, data, "wb")
+
+    def create(self, path: Path, data: bytes) -> None:
+        """Like `write`, but FileExistsError if there is a file already."""
+        self._write(path, data, "xb")
+
+    @staticmethod
+    def _write(path: Path, data: bytes, mode: str) -> None:
+        with path.open(mode) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Rename; a file at the target is replaced."""
+        source.replace(target)
+
+    def link(self, source: Path, target: Path) -> None:
+        """Give a file a second name; FileExistsError if that is taken."""
+        target.hardlink_to(source)
+
+    def unlink(self, path: Path) -> None:
+        """Remove a file."""
+        path.unlink()
+
+    def rmdir(self, path: Path) -> None:
+        """Remove an empty folder."""
+        path.rmdir()
+
+    def sync_folder(self, path: Path) -> None:
+        """Have a folder's names on the medium."""
+        if os.name == "nt":  # folders cannot be opened there
+            return
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def read(self, path: Path) -> bytes:
+        """A small file, whole."""
+        return path.read_bytes()
+
+    def lstat(self, path: Path) -> os.stat_result:
+        """What there is under a name; links are not followed."""
+        return path.lstat()
+
+    def entries(self, path: Path) -> list[os.DirEntry[str]]:
+        """What is in a folder, by name."""
+        with os.scandir(path) as found:
+            return sorted(found, key=lambda entry: entry.name)
+
+
+def exists(disk: Disk, path: Path) -> bool:
+    """Whether there is anything of this name; a link that leads nowhere counts.
+
+    Raises:
+        OSError: it cannot be told.
+    """
+    try:
+        disk.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def make_folders(disk: Disk, path: Path) -> None:
+    """Make a folder and those above it, durably."""
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for folder in reversed(missing):
+        with contextlib.suppress(FileExistsError):  # another process was quicker
+            disk.mkdir(folder)
+        disk.sync_folder(folder.parent)
+
+
+def put(disk: Disk, target: Path, data: bytes, temporary: Path) -> None:
+    """Put a file into place whole and durably, by way of a temporary name on the same file system."""
+    disk.write(temporary, data)
+    disk.rename(temporary, target)
+    disk.sync_folder(target.parent)
+
+
+def move(disk: Disk, source: Path, target: Path) -> None:
+    """Rename durably: first the new name, then the loss of the old one is on the medium."""
+    disk.rename(source, target)
+    disk.sync_folder(target.parent)
+    if source.parent != target.parent:
+        disk.sync_folder(source.parent)
+
+
+def move_without_replacing(disk: Disk, source: Path, target: Path) -> bool:
+    """Rename a file durably unless the target is taken; False if it is.
+
+    A move that was interrupted between its two steps is finished. Where the file system has no hard links, a file that
+    appears at the target in the very moment of the rename would be replaced.
+    """
+    try:
+        disk.link(source, target)
+    except FileExistsError:
+        before, after = disk.lstat(source), disk.lstat(target)
+        if (before.st_dev, before.st_ino) != (after.st_dev, after.st_ino):
+            return False
+    except OSError as error:
+        if error.errno not in NO_HARD_LINKS:
+            raise
+        if exists(disk, target):
+            return False
+        move(disk, source, target)
+        return True
+    disk.sync_folder(target.parent)
+    disk.unlink(source)
+    disk.sync_folder(source.parent)
+    return True
+
+
+def remove_tree(disk: Disk, path: Path) -> None:
+    """Remove a folder with all that is in it, or a file; nothing happens if it is not there."""
+    try:
+        entries = disk.entries(path)
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        disk.unlink(path)
+        return
+    for entry in entries:
+        child = path / entry.name
+        if entry.is_dir(follow_symlinks=False):
+            remove_tree(disk, child)
+        else:
+            disk.unlink(child)
+    disk.rmdir(path)

@@ -1,0 +1,70 @@
+"""What goes into the stage, and what comes out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from pipeline.outbox.ledger import settings_in_metadata
+from pipeline.outbox.metadata import Failure, PairPaths
+from pipeline.outbox.publish import RUN
+
+if TYPE_CHECKING:
+    from pipeline.errors import ImpastoError
+    from pipeline.outbox.metadata import Metadata
+    from pipeline.pair import Pair
+
+VERSIONS = {name: version(name) for name in ("impasto", "torch", "opencv-python", "numpy", "pillow")}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A pair to be rendered, and what is known of it."""
+
+    pair: Pair
+    attempt: int
+    key: str | None
+    """Its key when it was planned; None if an input could not be read then."""
+    owner: str = RUN
+    """In whose name its result is published."""
+    alone: bool = False
+    """Nothing else is loaded while it is in work: it may be what ended an earlier process."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a pair: its metadata, or the record of its failure, which is not published yet."""
+
+    task: Task
+    record: Metadata | Failure
+    error: ImpastoError | None = None
+    """What the failure came of."""
+
+    @property
+    def pair(self) -> Pair:
+        """The task's."""
+        return self.task.pair
+
+
+def failure_of(task: Task, error: ImpastoError) -> Failure:
+    """The record of a failure."""
+    pair = task.pair
+    return Failure(
+        key=task.key,
+        pair=PairPaths(content=pair.content_label, style=pair.style_label),
+        preset=pair.settings.preset,
+        settings=settings_in_metadata(pair.settings),
+        error_class=error.error_class,
+        reason=error.message,
+        remedy=error.remedy,
+        attempt=task.attempt,
+        failed=now(),
+        versions=VERSIONS,
+    )
+
+
+def now() -> str:
+    """UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
