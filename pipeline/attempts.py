@@ -38,6 +38,7 @@ class Attempts:
         """
         mark = self._outbox.read_mark(task.pair.file_name)
         died = mark.attempts if mark is not None and mark.owner == task.owner else 0
+        died -= task.pair.file_name in self._open
         if died < self._most:
             return replace(task, attempt=task.attempt + died, alone=died > 0)
         error = FatalPairError(
@@ -52,8 +53,9 @@ class Attempts:
         Raises:
             StorageError: the outbox cannot be written.
         """
-        self._outbox.begin_attempt(task.pair.file_name, task.owner, task.key)
-        self._open[task.pair.file_name] = task
+        if task.pair.file_name not in self._open:
+            self._outbox.begin_attempt(task.pair.file_name, task.owner, task.key)
+            self._open[task.pair.file_name] = task
         return task
 
     def end(self, outcome: Outcome) -> None:
@@ -62,8 +64,17 @@ class Attempts:
         Raises:
             StorageError: the outbox cannot be written.
         """
-        self._open.pop(outcome.pair.file_name, None)
         self._outbox.end_attempt(outcome.pair.file_name, outcome.task.owner)
+        self._open.pop(outcome.pair.file_name, None)
+
+    def take_back_one(self, outcome: Outcome) -> None:
+        """The pair failed and will be tried again; the process did not die over it.
+
+        Raises:
+            StorageError: the outbox cannot be written.
+        """
+        self._outbox.end_attempt(outcome.pair.file_name, outcome.task.owner, take_back=True)
+        self._open.pop(outcome.pair.file_name, None)
 
     def take_back(self) -> None:
         """What was begun and came to no end was not the pair's fault.
@@ -71,6 +82,6 @@ class Attempts:
         Raises:
             StorageError: the outbox cannot be written.
         """
-        while self._open:
-            name, task = self._open.popitem()
+        for name, task in list(self._open.items()):
             self._outbox.end_attempt(name, task.owner, take_back=True)
+            del self._open[name]

@@ -10,23 +10,20 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 import typer
 
 from pipeline import __version__
+from pipeline.console import Report, say_error, show_measurements, show_plan
 from pipeline.errors import ExitCode, ImpastoError, Interrupted, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from pipeline.bench import Measurement
-    from pipeline.outbox.metadata import Failure, Metadata
     from pipeline.pair import Pair
     from pipeline.progress import Display
-    from pipeline.run import PlannedPair, Summary
     from pipeline.settings import Settings, Values
-    from pipeline.stage.task import Outcome
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -47,6 +44,9 @@ SetOption = Annotated[
 DeviceOption = Annotated[str | None, typer.Option(metavar="auto|cpu|cuda[:N]", help="Where to compute.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object per pair on stdout, then a summary.")]
 ProgressOption = Annotated[ProgressMode, typer.Option(help="Progress on stderr.")]
+InboxArgument = Annotated[Path, typer.Argument(help="The folder where photographs are dropped.")]
+OutboxOption = Annotated[Path, typer.Option(help="Folder for results.")]
+StylesOption = Annotated[Path | None, typer.Option(help="Folder of paintings (styles.folder).")]
 VerboseOption = Annotated[bool, typer.Option("-v", "--verbose", help="Log details to stderr.")]
 
 
@@ -77,7 +77,7 @@ def impasto(
 @app.command("run")
 def run_command(  # noqa: PLR0913 - one parameter per option
     manifest: Annotated[Path, typer.Argument(help="CSV (content,style,…) or JSON Lines.")],
-    outbox: Annotated[Path, typer.Option(help="Folder for results.")],
+    outbox: OutboxOption,
     *,
     config: ConfigOption = None,
     preset: PresetOption = None,
@@ -108,9 +108,9 @@ def run_command(  # noqa: PLR0913 - one parameter per option
         box = Outbox(outbox)
         if dry_run:
             weights = find_weights(settings.network.weights, settings.network.preprocessing)
-            _show_plan(list(plan(pairs, box, weights, redo=redo, limit=limit)), as_json=json_)
+            show_plan(list(plan(pairs, box, weights, redo=redo, limit=limit)), as_json=json_)
             return
-        report = _Report(as_json=json_)
+        report = Report(as_json=json_)
         summary = run(
             pairs,
             box,
@@ -150,10 +150,58 @@ def pair_command(  # noqa: PLR0913 - one parameter per option
 
         below, flags, settings = _settings(config, preset, set_, device)
         pair = _single_pair(content, style, out, below, flags)
-        report = _Report(as_json=json_)
+        report = Report(as_json=json_)
         summary = run([pair], Outbox(out.parent), settings, _display(progress), redo="all", on_outcome=report.outcome)
         report.summary(summary, out.parent)
         raise typer.Exit(summary.exit_code)
+
+
+@app.command("watch")
+def watch_command(  # noqa: PLR0913 - one parameter per option
+    inbox: InboxArgument,
+    outbox: OutboxOption,
+    *,
+    styles: StylesOption = None,
+    config: ConfigOption = None,
+    preset: PresetOption = None,
+    set_: SetOption = None,
+    device: DeviceOption = None,
+    json_: JsonOption = False,
+    progress: ProgressOption = "auto",
+    verbose: VerboseOption = False,
+) -> None:
+    """Process what lands in a folder, until stopped.
+
+    INBOX/<style>/photo.jpg is painted in the style of that name: a painting in --styles, or INBOX/<style>/_style.jpg.
+
+    Example: impasto watch inbox --outbox out --styles data/styles
+    """
+    with _errors_to_exit_codes(as_json=json_, verbose=verbose):
+        settings = _settings(config, preset, set_, device, styles)
+        _serve(inbox, outbox, settings, drain=False, as_json=json_, progress=progress)
+
+
+@app.command("drain")
+def drain_command(  # noqa: PLR0913 - one parameter per option
+    inbox: InboxArgument,
+    outbox: OutboxOption,
+    *,
+    styles: StylesOption = None,
+    config: ConfigOption = None,
+    preset: PresetOption = None,
+    set_: SetOption = None,
+    device: DeviceOption = None,
+    json_: JsonOption = False,
+    progress: ProgressOption = "auto",
+    verbose: VerboseOption = False,
+) -> None:
+    """Process what lies in a folder now, and exit; see watch. For cron: exits 11 at once if one is at work already.
+
+    Example: impasto drain inbox --outbox out --styles data/styles
+    """
+    with _errors_to_exit_codes(as_json=json_, verbose=verbose):
+        settings = _settings(config, preset, set_, device, styles)
+        _serve(inbox, outbox, settings, drain=True, as_json=json_, progress=progress)
 
 
 @app.command("bench")
@@ -184,7 +232,7 @@ def bench_command(  # noqa: PLR0913 - one parameter per option
             for each in measurements:
                 typer.echo(json.dumps({"event": "size", **bench.describe(), **vars(each)}))
         else:
-            _show_measurements(bench.describe(), settings, measurements)
+            show_measurements(bench.describe(), settings, measurements)
 
 
 @app.command("schema")
@@ -199,7 +247,7 @@ def schema_command() -> None:
 
 
 def _settings(
-    config: Path | None, preset: str | None, set_: list[str] | None, device: str | None
+    config: Path | None, preset: str | None, set_: list[str] | None, device: str | None, styles: Path | None = None
 ) -> tuple[Values, Values, Settings]:
     """The values below a manifest's rows, those of the command line, and the settings that both give."""
     from pipeline.sources import from_set_options, load  # noqa: PLC0415
@@ -209,8 +257,50 @@ def _settings(
         flags["preset"] = preset
     if device is not None:
         flags.setdefault("run", {})["device"] = device
+    if styles is not None:
+        flags.setdefault("styles", {})["folder"] = str(styles)
     below, settings = load(config, flags)
     return below, flags, settings
+
+
+def _serve(  # noqa: PLR0913 - what the two commands share
+    inbox: Path,
+    outbox: Path,
+    settings: tuple[Values, Values, Settings],
+    *,
+    drain: bool,
+    as_json: bool,
+    progress: ProgressMode,
+) -> None:
+    from pipeline.disk import Disk  # noqa: PLC0415
+    from pipeline.service import Folders, Service  # noqa: PLC0415
+    from pipeline.stage.stage import Stage  # noqa: PLC0415
+    from pipeline.transfer.stylizer import ENGINE_VERSION  # noqa: PLC0415
+    from pipeline.transfer.weights import find_weights  # noqa: PLC0415
+
+    below, flags, resolved = settings
+    folders = Folders.of(inbox, outbox, resolved)
+    weights = find_weights(resolved.network.weights, resolved.network.preprocessing)
+    report = Report(as_json=as_json)
+    service = Service(
+        folders=folders,
+        settings=resolved,
+        below=below,
+        flags=flags,
+        weights_sha256=weights.sha256,
+        engine_version=ENGINE_VERSION,
+        display=_display(progress),
+        on_outcome=report.outcome,
+        on_duplicate=report.duplicate,
+        on_failed_job=report.failed_job,
+        disk=Disk(),
+    )
+    if not drain and not as_json:
+        library = folders.styles or "INBOX/<style>/_style.jpg"
+        typer.echo(f"Watching {folders.inbox}; styles: {library}; results: {folders.outbox}; Ctrl-C stops.", err=True)
+    summary = service.run(lambda watcher, box: Stage.of(resolved, weights, box, watcher), drain=drain)
+    report.watch_summary(summary, folders.outbox, folders.spool / "failed")
+    raise typer.Exit(summary.exit_code)
 
 
 def _single_pair(content: Path, style: Path, out: Path, below: Values, flags: Values) -> Pair:
@@ -240,114 +330,26 @@ def _display(mode: ProgressMode) -> Display:
     return make_display(mode)
 
 
-class _Report:
-    """Results on stdout: JSON lines as they come, or one closing line for people."""
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to what is stderr at the moment: while bars are shown, lines go above them."""
 
-    def __init__(self, *, as_json: bool) -> None:
-        self._as_json = as_json
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
 
-    def _emit(self, event: str, **fields: Any) -> None:
-        if self._as_json:
-            typer.echo(json.dumps({"event": event, **fields}))
-
-    def planned(self, item: PlannedPair) -> None:
-        """A pair that is not rendered in this run."""
-        self._emit("pair", status=item.action.value, output=item.pair.file_name, reason=item.reason)
-        if not self._as_json and item.action.value == "still failed":
-            typer.echo(f"{item.action.value}: {item.pair.name}: {item.reason}", err=True)
-
-    def outcome(self, outcome: Outcome) -> None:
-        """A pair that was rendered, or failed."""
-        record: Metadata | Failure = outcome.record
-        self._emit("pair", **record.model_dump(mode="json"))
-
-    def summary(self, summary: Summary, where: Path) -> None:
-        """The end."""
-        fields = {
-            "rendered": summary.rendered,
-            "skipped": summary.skipped,
-            "failed": summary.failed,
-            "waiting": summary.waiting,
-        }
-        self._emit("summary", **fields, seconds=round(summary.seconds, 3), exit_code=int(summary.exit_code))
-        if not self._as_json:
-            words = {"skipped": "skipped (done already)", "waiting": "left for later"}
-            counts = ", ".join(f"{n} {words.get(name, name)}" for name, n in fields.items() if n) or "nothing to do"
-            typer.echo(f"{counts}; {summary.seconds:.0f} s; results in {where}")
-            if summary.failed:
-                typer.echo(f"Reasons and remedies are in {where / 'failed'}.", err=True)
-
-
-def _show_plan(planned: Sequence[PlannedPair], *, as_json: bool) -> None:
-    if as_json:
-        report = _Report(as_json=True)
-        for item in planned:
-            report.planned(item)
-        return
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    table = Table("content", "style", "result", "action", "why")
-    for item in planned:
-        cells = (item.pair.content_label, item.pair.style_label, item.pair.file_name, item.action.value, item.reason)
-        table.add_row(*(Text(cell, overflow="fold") for cell in cells))
-    console = Console(width=None if sys.stdout.isatty() else 200)  # a file has no edge to fold at
-    console.print(table)
-    counts = {action: sum(item.action is action for item in planned) for action in {item.action for item in planned}}
-    console.print(", ".join(f"{action.value}: {n}" for action, n in sorted(counts.items())) + "; nothing was written")
-
-
-def _show_measurements(where: dict[str, str | int], settings: Settings, found: Iterator[Measurement]) -> None:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    console.print(", ".join(f"{name} {value}" for name, value in where.items()), highlight=False)
-    columns = (
-        "px", "evaluation", "its convolutions", "ratio", "with optimiser", "TFLOP/s", "of peak", "bytes/px", "pairs/h",
-    )  # fmt: skip
-    table = Table()
-    for column in columns:
-        table.add_column(column, justify="right")
-    with Console(stderr=True).status("measuring"):
-        for each in found:
-            table.add_row(
-                f"{each.side}²",
-                f"{each.evaluation_seconds:.3g} s",
-                f"{each.convolution_seconds:.3g} s",
-                f"{each.evaluation_seconds / each.convolution_seconds:.2f}",
-                f"{each.iteration_seconds:.3g} s",
-                f"{each.teraflops:.3g}",
-                f"{each.share_of_peak:.0%}",
-                "unknown" if each.bytes_per_pixel is None else f"{each.bytes_per_pixel:.0f}",
-                f"{each.pairs_per_hour:.3g}",
-            )
-    console.print(table)
-    planned = ", ".join(map(str, settings.pyramid.planned))
-    console.print(f"pairs/h with {planned} evaluations, coarse to fine, the last at this size")
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]  # read anew each time
+        return sys.stderr
 
 
 @contextlib.contextmanager
 def _errors_to_exit_codes(*, as_json: bool, verbose: bool) -> Iterator[None]:
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s"
-    )
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, handlers=[_StderrHandler()], format="%(levelname)s %(message)s")
     try:
         yield
     except Interrupted as error:
-        _say_error(error, error.code, as_json=as_json)
+        say_error(error, error.code, as_json=as_json)
         raise typer.Exit(error.code) from error
     except ImpastoError as error:
-        _say_error(error, error.exit_code, as_json=as_json)
+        say_error(error, error.exit_code, as_json=as_json)
         raise typer.Exit(error.exit_code) from error
-
-
-def _say_error(error: ImpastoError, code: ExitCode, *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(
-            json.dumps({"event": "error", "message": error.message, "remedy": error.remedy, "exit_code": int(code)})
-        )
-    typer.echo(f"impasto: {error.message}", err=True)
-    if error.remedy:
-        typer.echo(error.remedy, err=True)

@@ -11,7 +11,10 @@ import errno
 import os
 from typing import TYPE_CHECKING, Final
 
+from pipeline.errors import StorageError
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 NO_HARD_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS})
@@ -100,8 +103,11 @@ def make_folders(disk: Disk, path: Path) -> None:
         missing.append(path)
         path = path.parent
     for folder in reversed(missing):
-        with contextlib.suppress(FileExistsError):  # another process was quicker
+        try:
             disk.mkdir(folder)
+        except FileExistsError as error:
+            if not folder.is_dir():  # else another process was quicker
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from error
         disk.sync_folder(folder.parent)
 
 
@@ -146,7 +152,10 @@ def move_without_replacing(disk: Disk, source: Path, target: Path) -> bool:
 
 
 def remove_tree(disk: Disk, path: Path) -> None:
-    """Remove a folder with all that is in it, or a file; nothing happens if it is not there."""
+    """Remove a folder with all that is in it, or a file; nothing happens if it is not there. Links are not followed."""
+    if path.is_symlink():
+        disk.unlink(path)
+        return
     try:
         entries = disk.entries(path)
     except FileNotFoundError:
@@ -159,5 +168,24 @@ def remove_tree(disk: Disk, path: Path) -> None:
         if entry.is_dir(follow_symlinks=False):
             remove_tree(disk, child)
         else:
-            disk.unlink(child)
-    disk.rmdir(path)
+            with contextlib.suppress(FileNotFoundError):
+                disk.unlink(child)
+    with contextlib.suppress(FileNotFoundError):
+        disk.rmdir(path)
+
+
+def as_storage_error(error: OSError, where: Path) -> StorageError:
+    """An error of the disk, explained."""
+    return StorageError(
+        f"{error.filename or where}: {error.strerror}.",
+        "Free space or mend permissions; work goes on from where it was.",
+    )
+
+
+@contextlib.contextmanager
+def storage_errors(where: Path) -> Iterator[None]:
+    """OSErrors as what they are for the user."""
+    try:
+        yield
+    except OSError as error:
+        raise as_storage_error(error, where) from error

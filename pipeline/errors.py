@@ -5,11 +5,24 @@ An error message says which file or setting and what is wrong; `remedy` says wha
 
 from __future__ import annotations
 
+import errno
+import re
 from enum import IntEnum
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ErrorClass = Literal["input", "environment", "internal"]
 """Who can mend it: the input's owner, the machine's keeper, or we."""
+
+
+MACHINE_ERRNOS: Final = frozenset(
+    getattr(errno, name)
+    for name in ("EIO", "ESTALE", "ENOTCONN", "ETIMEDOUT", "EHOSTDOWN", "EMFILE", "ENFILE", "ENOMEM", "EREMOTEIO")
+    if hasattr(errno, name)
+)
+"""What the machine is to blame for when a file cannot be read."""
 
 
 class ExitCode(IntEnum):
@@ -32,6 +45,7 @@ class ImpastoError(Exception):
     error_class: ClassVar[ErrorClass] = "internal"
 
     def __init__(self, message: str, remedy: str = "") -> None:
+        message = re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", message)  # of names that are not UTF-8
         super().__init__(message)
         self.message = message
         self.remedy = remedy
@@ -66,7 +80,18 @@ class ImageError(ImpastoError):
 
 
 class IncompleteError(ImageError):
-    """An image is missing, truncated or damaged, or not yet all there."""
+    """An image is missing, truncated or damaged, or not yet all there; `path` says which."""
+
+    def __init__(self, message: str, remedy: str = "", path: Path | None = None) -> None:
+        super().__init__(message, remedy)
+        self.path = path
+
+
+class ChangedError(ImpastoError):
+    """A photograph was written to while it was in work; its result is not published."""
+
+    exit_code = ExitCode.PARTIAL
+    error_class = "environment"
 
 
 class UnreadableError(ImpastoError):
@@ -109,6 +134,13 @@ class NotFiniteError(ImpastoError):
     error_class = "input"
 
 
+class TicketError(ImpastoError):
+    """The files of a ticket did not come."""
+
+    exit_code = ExitCode.PARTIAL
+    error_class = "input"
+
+
 class FatalPairError(ImpastoError):
     """A pair ended the process again and again; the other pairs go on."""
 
@@ -127,6 +159,13 @@ class SupersededError(ImpastoError):
     """Another worker has taken a job over, since this one was silent for too long; it publishes the result."""
 
     exit_code = ExitCode.PARTIAL
+    error_class = "environment"
+
+
+class EvictedError(ImpastoError):
+    """Other workers took this one for dead and have its jobs; the process ends, to begin anew."""
+
+    exit_code = ExitCode.ENVIRONMENT
     error_class = "environment"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -16,14 +17,16 @@ if TYPE_CHECKING:
     from pipeline.pair import Pair
     from pipeline.transfer.stylizer import Evaluation
 
+logger = logging.getLogger(__name__)
+
 LINE_SECONDS = 30.0
 
 
 class Display(Protocol):
     """How a run shows itself."""
 
-    def start(self, pairs: int) -> None:
-        """So many pairs will be rendered."""
+    def start(self, pairs: int | None) -> None:
+        """So many pairs will be rendered; None if nobody knows."""
 
     def pair_started(self, pair: Pair) -> None:
         """The device begins with this pair."""
@@ -38,19 +41,56 @@ class Display(Protocol):
         """Leave the terminal as it was."""
 
 
-def make_display(mode: Literal["auto", "always", "never"]) -> Display:
+def make_display(mode: Literal["auto", "always", "never"]) -> GuardedDisplay:
     """`auto`: rich if stderr is a terminal that can move its cursor, else lines."""
     if mode == "never":
-        return NoDisplay()
+        return GuardedDisplay(NoDisplay())
     console = Console(stderr=True)
     capable = sys.stderr.isatty() and not console.is_dumb_terminal
-    return RichDisplay(console) if capable else LineDisplay()
+    return GuardedDisplay(RichDisplay(console) if capable else LineDisplay())
+
+
+class GuardedDisplay:
+    """Shows what another does until its terminal or pipe is gone; the work goes on without anybody watching."""
+
+    def __init__(self, display: Display) -> None:
+        self.display = display
+        self._is_gone = False
+
+    def _show(self, show: Callable[[], None]) -> None:
+        if self._is_gone:
+            return
+        try:
+            show()
+        except (OSError, ValueError) as error:  # a closed pipe; a closed file
+            self._is_gone = True
+            logger.warning("progress is shown no more: %s", error)
+
+    def start(self, pairs: int | None) -> None:
+        """See `Display`."""
+        self._show(lambda: self.display.start(pairs))
+
+    def pair_started(self, pair: Pair) -> None:
+        """See `Display`."""
+        self._show(lambda: self.display.pair_started(pair))
+
+    def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
+        """See `Display`."""
+        self._show(lambda: self.display.evaluated(pair, evaluation))
+
+    def pair_finished(self, name: str, failure: str | None) -> None:
+        """See `Display`."""
+        self._show(lambda: self.display.pair_finished(name, failure))
+
+    def stop(self) -> None:
+        """See `Display`."""
+        self._show(self.display.stop)
 
 
 class NoDisplay:
     """Shows nothing but failures."""
 
-    def start(self, pairs: int) -> None:
+    def start(self, pairs: int | None) -> None:
         """Nothing."""
 
     def pair_started(self, pair: Pair) -> None:
@@ -73,10 +113,11 @@ class LineDisplay(NoDisplay):
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._total = self._finished = 0
+        self._total: int | None = 0
+        self._finished = 0
         self._begin = self._last = clock()
 
-    def start(self, pairs: int) -> None:
+    def start(self, pairs: int | None) -> None:
         """Time runs from here."""
         self._total, self._begin, self._last = pairs, self._clock(), self._clock()
 
@@ -98,7 +139,7 @@ class LineDisplay(NoDisplay):
     def _line(self, text: str, pairs: float) -> None:
         self._last = self._clock()
         meter = tqdm.format_meter(
-            round(pairs, 2), self._total, self._last - self._begin, ncols=0, unit="pair", postfix=text
+            round(pairs, 2), self._total or 0, self._last - self._begin, ncols=0, unit="pair", postfix=text
         )
         print(meter, file=sys.stderr, flush=True)  # noqa: T201
 
@@ -123,7 +164,7 @@ class RichDisplay:
         self._pair = self._progress.add_task("", total=None, note="", visible=False)
         self._finished = 0
 
-    def start(self, pairs: int) -> None:
+    def start(self, pairs: int | None) -> None:
         """Show the overall bar."""
         self._progress.update(self._all, total=pairs)
         self._progress.start()

@@ -11,16 +11,17 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.attempts import Attempts
-from pipeline.errors import ExitCode, ImageError, UnreadableError
+from pipeline.errors import ExitCode, ImageError, OccupiedError, StorageError, UnreadableError
 from pipeline.images.read import read_file
 from pipeline.outbox.ledger import Entry, Fingerprint, Status, look_up, settings_in_key
+from pipeline.outbox.marks import RUN
 from pipeline.outbox.metadata import Failure
-from pipeline.stage.device import find_device, find_precision
+from pipeline.stage.device import find_device
 from pipeline.stage.stage import Stage
 from pipeline.stage.task import Outcome, Task
 from pipeline.stop import Stop
 from pipeline.transfer.stylizer import ENGINE_VERSION, Evaluation
-from pipeline.transfer.weights import find_weights, load_weights
+from pipeline.transfer.weights import find_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -176,49 +177,64 @@ def run(  # noqa: PLR0913 - what a run consists of
     begin = time.monotonic()
     weights = find_weights(settings.network.weights, settings.network.preprocessing)
     device = find_device(settings.run.device)
-    counts: Counter[str] = Counter()
     with Stop() as stop, outbox.locked(), Attempts(outbox, settings.run.max_attempts) as attempts:
+        tally = _Tally(outbox, attempts, on_planned, on_outcome)
         tasks = []
-
-        def finish(outcome: Outcome) -> None:
-            if isinstance(outcome.record, Failure):
-                outbox.publish_failure(outcome.pair.name, outcome.record)
-            attempts.end(outcome)
-            counts[outcome.record.status] += 1
-            on_outcome(outcome)
-
         for item in plan(pairs, outbox, weights, redo=redo, limit=limit):
             stop.check()
-            if item.action is Action.RENDER:
-                task = attempts.consider(Task(item.pair, item.attempt, item.key))
-                if isinstance(task, Outcome):
-                    finish(task)
-                else:
-                    tasks.append(task)
-                continue
-            if item.action is Action.SKIP:
-                outbox.forget_failure(item.pair.name)
-            counts[item.action] += 1
-            on_planned(item)
+            tasks += tally.take_up(item)
         logger.info("%d of %d pairs to render on %s with weights %s", len(tasks), len(pairs), device, weights.name)
         if tasks:
-            stage = Stage(
-                network=load_weights(weights),
-                weights=weights,
-                device=device,
-                precision=find_precision(settings.network.precision, device),
-                outbox=outbox,
-                max_pixels=settings.image.max_pixels,
-                listener=_Watched(display, stop),
-            )
+            stage = Stage.of(settings, weights, outbox, _Watched(display, stop))
             with contextlib.closing(_render(stage, tasks, attempts, display)) as outcomes:
                 for outcome in outcomes:
-                    finish(outcome)
+                    tally.finish(outcome)
                     if fail_fast and outcome.error:
                         break
+    counts = tally.counts
     failed = counts["failed"] + counts[Action.STILL_FAILED]
     waiting = len(pairs) - counts["done"] - counts[Action.SKIP] - failed
     return Summary(counts["done"], counts[Action.SKIP], failed, waiting, time.monotonic() - begin)
+
+
+class _Tally:
+    """Writes down what becomes of each pair."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        attempts: Attempts,
+        on_planned: Callable[[PlannedPair], None],
+        on_outcome: Callable[[Outcome], None],
+    ) -> None:
+        self._outbox, self._attempts, self._on_planned, self._on_outcome = outbox, attempts, on_planned, on_outcome
+        self.counts: Counter[str] = Counter()
+
+    def take_up(self, item: PlannedPair) -> list[Task]:
+        """The task, if there is one."""
+        if item.action is Action.RENDER:
+            task = self._attempts.consider(Task(item.pair, item.attempt, item.key))
+            if isinstance(task, Task):
+                return [task]
+            self.finish(task)
+            return []
+        if item.action is Action.SKIP:
+            self._outbox.forget_failure(item.pair.name)
+            self._outbox.end_attempt(item.pair.file_name, RUN)  # if the last run ended right after it was done
+        self.counts[item.action] += 1
+        self._on_planned(item)
+        return []
+
+    def finish(self, outcome: Outcome) -> None:
+        """A pair is done, or has failed."""
+        if isinstance(outcome.record, Failure):
+            try:
+                self._outbox.publish_failure(outcome.pair.name, outcome.record)
+            except OccupiedError as error:  # a failure that is not written down would be hidden
+                raise StorageError(error.message, error.remedy) from error
+        self._attempts.end(outcome)
+        self.counts[outcome.record.status] += 1
+        self._on_outcome(outcome)
 
 
 def _render(stage: Stage, tasks: list[Task], attempts: Attempts, display: Display) -> Generator[Outcome]:

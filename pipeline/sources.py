@@ -29,7 +29,7 @@ def parse_value(text: str) -> Any:
     if "\n" not in text:
         try:
             return tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):  # no TOML, or such as nobody writes
             pass
     return text
 

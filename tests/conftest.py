@@ -60,3 +60,13 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def network() -> Vgg19:
     """The packaged VGG19."""
     return load_weights(find_weights("packaged"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--exhaustive", action="store_true", help="all of what the normal suite tries a part of")
+
+
+@pytest.fixture(scope="session")
+def exhaustive(request: pytest.FixtureRequest) -> bool:
+    """Whether to take the time for everything."""
+    return bool(request.config.getoption("--exhaustive"))

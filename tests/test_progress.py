@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.pair import Pair
-from pipeline.progress import LineDisplay, NoDisplay, RichDisplay, make_display
+from pipeline.progress import GuardedDisplay, LineDisplay, NoDisplay, RichDisplay, make_display
 from pipeline.settings import PairSettings
 from pipeline.transfer.stylizer import Evaluation
 
@@ -171,7 +172,7 @@ def test_bars_are_for_terminals_that_can_and_lines_for_the_rest(
 ) -> None:
     plain_environment.setattr(sys, "stderr", stderr())
     plain_environment.setenv("TERM", term)
-    assert type(make_display(mode)) is kind
+    assert type(make_display(mode).display) is kind
 
 
 def test_a_pipe_gets_no_escape_codes_even_if_colour_is_forced(plain_environment: pytest.MonkeyPatch) -> None:
@@ -181,3 +182,25 @@ def test_a_pipe_gets_no_escape_codes_even_if_colour_is_forced(plain_environment:
     render(make_display("auto"))
     assert "\x1b" not in stderr.getvalue()
     assert "night/kitten done" in stderr.getvalue()
+
+
+@pytest.mark.parametrize(
+    "error", [BrokenPipeError(errno.EPIPE, "Broken pipe"), ValueError("I/O operation on closed file")]
+)
+def test_work_goes_on_when_nobody_can_watch_any_more(caplog: pytest.LogCaptureFixture, error: Exception) -> None:
+    shown: list[str] = []
+
+    class Fragile(NoDisplay):
+        def pair_finished(self, name: str, failure: str | None) -> None:
+            del failure
+            shown.append(name)
+            raise error
+
+    display = GuardedDisplay(Fragile())
+    display.start(None)
+    for name in ("a", "b"):
+        display.pair_finished(name, None)
+    display.stop()
+    assert shown == ["a"]
+    assert [message for message in caplog.messages if "progress is shown no more" in message] == caplog.messages
+    assert len(caplog.messages) == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import os
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
-from pipeline.errors import ImageError, IncompleteError, UnreadableError
+from pipeline.errors import MACHINE_ERRNOS, ImageError, IncompleteError, UnreadableError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,13 +33,6 @@ FORMATS = {
 """The formats that are read, by file name ending."""
 
 MAX_BYTES = 1 << 30
-
-_MACHINE_ERRORS = frozenset(
-    getattr(errno, name)
-    for name in ("EIO", "ESTALE", "ENOTCONN", "ETIMEDOUT", "EHOSTDOWN", "EMFILE", "ENFILE", "ENOMEM", "EREMOTEIO")
-    if hasattr(errno, name)
-)
-"""What the machine is to blame for when a file cannot be read."""
 
 # Our own limit on pixels is checked before decoding, by a setting; Pillow's would only add a second, fixed one.
 Image.MAX_IMAGE_PIXELS = None
@@ -96,10 +88,12 @@ def read_file(path: Path) -> SourceFile:
             data = file.read()
     except OSError as error:
         message = f"{path.name}: cannot be read: {error.strerror}."
-        if error.errno in _MACHINE_ERRORS:
+        if error.errno in MACHINE_ERRNOS:
             raise UnreadableError(message, "Check the disk or the network; then try again.") from error
-        kind = IncompleteError if isinstance(error, FileNotFoundError) else ImageError
-        raise kind(message, "Check that it is there and readable.") from error
+        remedy = "Check that it is there and readable."
+        if isinstance(error, FileNotFoundError):
+            raise IncompleteError(message, remedy, path) from error
+        raise ImageError(message, remedy) from error
     return SourceFile(path, data, hashlib.sha256(data).hexdigest())
 
 
@@ -116,7 +110,7 @@ def decode(source: SourceFile, *, max_pixels: int) -> Picture:
     """
     name = source.path.name
     if not source.data:
-        raise IncompleteError(f"{name}: the file is empty (0 bytes).", "Copy it again from its source.")
+        raise IncompleteError(f"{name}: the file is empty (0 bytes).", "Copy it again from its source.", source.path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # metadata oddities; damaged pixels raise
@@ -126,9 +120,12 @@ def decode(source: SourceFile, *, max_pixels: int) -> Picture:
         raise IncompleteError(
             f"{name}: its content is not an image that can be read.",
             "Convert it to JPEG, PNG, WebP or TIFF; if it is one, it is damaged: copy it again.",
+            source.path,
         ) from error
     except (OSError, ValueError, SyntaxError, struct.error, IndexError, EOFError) as error:  # what Pillow raises
-        raise IncompleteError(f"{name}: truncated or damaged: {error}.", "Copy it again from its source.") from error
+        raise IncompleteError(
+            f"{name}: truncated or damaged: {error}.", "Copy it again from its source.", source.path
+        ) from error
 
 
 def _decode_opened(image: Image.Image, source: SourceFile, max_pixels: int) -> Picture:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from pipeline.errors import ManifestError, UsageError
+from pipeline.errors import MACHINE_ERRNOS, ManifestError, UnreadableError, UsageError
 from pipeline.pair import Pair
 from pipeline.settings import PAIR_KEYS, Values, did_you_mean, explain
 from pipeline.sources import for_pair, from_assignments, parse_value
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pipeline.settings import PairSettings
 
 COLUMNS = ("content", "style", "output", "preset", *PAIR_KEYS)
+MAX_BYTES = 1 << 26
 OUTPUT_FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 
 
@@ -50,16 +51,22 @@ class Confines:
     """Why a result cannot have this name, or None."""
     roots: tuple[Path, ...] = ()
     """If any: the folders outside of which no file may be named."""
+    find_style: Callable[[str], Path | None] = lambda _: None
+    """The painting of a name in the style library."""
 
 
 @dataclass
-class _Problems:
+class Problems:
+    """All that is wrong with a manifest."""
+
     found: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, line: int, message: str) -> None:
+        """Take note."""
         self.found.append((line, message))
 
     def raise_if_any(self, manifest: str) -> None:
+        """ManifestError, if there is anything."""
         if self.found:
             raise ManifestError(manifest, [f"line {line}: {message}" for line, message in sorted(self.found)])
 
@@ -77,21 +84,31 @@ def read_manifest(path: Path, below: Values, flags: Values, confines: Confines) 
         ManifestError: names every line that is wrong.
         UsageError: the file cannot be read at all.
     """
-    problems = _Problems()
-    rows = list(_read_rows(path, problems))
+    problems = Problems()
+    rows = list(read_rows(path, problems))
     if not rows and not problems.found:
         raise ManifestError(path.name, ["line 1: the manifest lists no pairs"])
-    expander = _Expander(path.parent.resolve(), below, flags, confines, problems)
+    expander = Expander(path.parent.resolve(), below, flags, confines, problems)
     pairs = [(row.line, pair) for row in rows for pair in expander.pairs(row)]
     _check_distinct(pairs, problems)
     problems.raise_if_any(path.name)
     return [pair for _, pair in pairs]
 
 
-def _read_rows(path: Path, problems: _Problems) -> Iterator[Row]:
+def read_rows(path: Path, problems: Problems) -> Iterator[Row]:
+    """The rows of a manifest as they stand there.
+
+    Raises:
+        UnreadableError: the disk or the network failed.
+        UsageError: the file cannot be read.
+    """
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UsageError(f"{path}: is larger than {MAX_BYTES >> 20} MB.", "Name a CSV or JSON Lines file.")
         data = path.read_bytes()
     except OSError as error:
+        if error.errno in MACHINE_ERRNOS:
+            raise UnreadableError(f"{path}: cannot be read: {error.strerror}.") from error
         raise UsageError(f"{path}: cannot be read: {error.strerror}.", "Name a CSV or JSON Lines file.") from error
     try:
         text = data.decode("utf-8-sig")
@@ -111,7 +128,7 @@ def _read_rows(path: Path, problems: _Problems) -> Iterator[Row]:
         yield from _read_csv(text, problems)
 
 
-def _read_csv(text: str, problems: _Problems) -> Iterator[Row]:
+def _read_csv(text: str, problems: Problems) -> Iterator[Row]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [name.strip() for name in next(reader)]
@@ -131,7 +148,7 @@ def _read_csv(text: str, problems: _Problems) -> Iterator[Row]:
         problems.add(reader.line_num, f"not CSV: {error}")
 
 
-def _check_header(header: list[str], problems: _Problems) -> bool:
+def _check_header(header: list[str], problems: Problems) -> bool:
     before = len(problems.found)
     for name in header:
         if name not in COLUMNS:
@@ -144,7 +161,7 @@ def _check_header(header: list[str], problems: _Problems) -> bool:
     return len(problems.found) == before
 
 
-def _read_json_lines(text: str, problems: _Problems) -> Iterator[Row]:
+def _read_json_lines(text: str, problems: Problems) -> Iterator[Row]:
     for line, row in enumerate(text.split("\n"), start=1):
         if not row.strip():
             continue
@@ -152,6 +169,9 @@ def _read_json_lines(text: str, problems: _Problems) -> Iterator[Row]:
             cells = json.loads(row)
         except json.JSONDecodeError as error:
             problems.add(line, f"not JSON: {error.msg} at column {error.colno}; JSON Lines has one object per line")
+            continue
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand brackets
+            problems.add(line, f"not JSON as anybody writes it: {error}")
             continue
         if not isinstance(cells, dict):
             problems.add(line, 'not a JSON object such as {"content": …, "style": …}')
@@ -165,7 +185,7 @@ def _read_json_lines(text: str, problems: _Problems) -> Iterator[Row]:
             )
 
 
-def _row(line: int, cells: dict[str, Any], problems: _Problems, parse: Callable[[Any], Any]) -> Iterator[Row]:
+def _row(line: int, cells: dict[str, Any], problems: Problems, parse: Callable[[Any], Any]) -> Iterator[Row]:
     paths = {name: cells.pop(name, "") for name in ("content", "style", "output")}
     for name, path in paths.items():
         if not isinstance(path, str):
@@ -183,14 +203,14 @@ def _row(line: int, cells: dict[str, Any], problems: _Problems, parse: Callable[
 
 
 @dataclass(frozen=True)
-class _Expander:
+class Expander:
     """What every row of one manifest is judged by."""
 
     folder: Path
     below: Values
     flags: Values
     confines: Confines
-    problems: _Problems
+    problems: Problems
 
     def pairs(self, row: Row) -> Iterator[Pair]:
         """The pairs that a row stands for: every content that it names × every style."""
@@ -198,10 +218,9 @@ class _Expander:
         styles = self._find(row.line, "style", row.style)
         output = row.output.replace(os.sep, "/")
         ending = Path(output).suffix.lower()
-        image_format = OUTPUT_FORMATS.get(ending)
-        if image_format:
+        if ending in OUTPUT_FORMATS:
             output = output[: -len(ending)]
-        settings = self._settings(row, image_format)
+        settings = self.settings(row)
         if settings is None:
             return
         if output and len(contents) * len(styles) > 1:
@@ -210,16 +229,26 @@ class _Expander:
             return
         for content in contents:
             for style in styles:
-                name = unicodedata.normalize("NFC", _text(output or f"{content.stem}__{style.stem}"))
+                name = unicodedata.normalize(
+                    "NFC", _text(output or f"{content.stem}__{self._name_of_style(row, style)}")
+                )
                 wrong = self.confines.check_name(f"{name}.{settings.output.extension}")
                 if wrong:
                     self.problems.add(row.line, f"output {name!r} {wrong}")
                 else:
-                    yield Pair(content, style, _label(content, self.folder), _label(style, self.folder), name, settings)
+                    labels = _label(content, self.folder), self._label_of_style(row, style)
+                    yield Pair(content, style, *labels, name, settings)
 
-    def _settings(self, row: Row, image_format: str | None) -> PairSettings | None:
+    def _name_of_style(self, row: Row, style: Path) -> str:
+        return row.style if self.confines.find_style(row.style) else style.stem
+
+    def _label_of_style(self, row: Row, style: Path) -> str:
+        return _text(style.name) if self.confines.find_style(row.style) else _label(style, self.folder)
+
+    def settings(self, row: Row) -> PairSettings | None:
         """Those of a row, whose output's ending is one of them; None if something is wrong with them."""
         values = row.values
+        image_format = OUTPUT_FORMATS.get(Path(row.output).suffix.lower())
         if image_format:
             values = {**values, "output": {"format": image_format, **values.get("output", {})}}
         try:
@@ -239,6 +268,9 @@ class _Expander:
 
     def _find(self, line: int, what: str, text: str) -> list[Path]:
         """The files that a cell names: a file, all images in a folder, or all matches of a glob."""
+        named = self.confines.find_style(text) if what == "style" else None
+        if named is not None:
+            return [named]
         path = Path(os.path.normpath(self.folder / text))
         if path.is_dir():
             files = sorted(p for p in path.iterdir() if _is_image(p, self.confines))
@@ -286,7 +318,7 @@ def _text(name: str) -> str:
     return re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", name)
 
 
-def _check_distinct(pairs: list[tuple[int, Pair]], problems: _Problems) -> None:
+def _check_distinct(pairs: list[tuple[int, Pair]], problems: Problems) -> None:
     """Two results must differ in more than case, because some file systems do not tell such names apart."""
     taken: dict[str, tuple[int, Pair]] = {}
     for line, pair in pairs:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from pipeline.errors import MACHINE_ERRNOS, StorageError
 from pipeline.outbox.metadata import Failure, Metadata
 
 if TYPE_CHECKING:
@@ -78,6 +79,9 @@ def look_up(outbox: Outbox, pair: Pair, fingerprint: Fingerprint | None) -> Entr
         outbox: where to look; it need not exist.
         pair: the pair.
         fingerprint: of the pair as it is now; None if its inputs cannot be read.
+
+    Raises:
+        StorageError: the disk or the network failed.
     """
     result = _look_up_result(outbox, pair, fingerprint)
     failure = _read_record(outbox.failure_path(pair.name), Failure)
@@ -99,7 +103,8 @@ def _look_up_result(outbox: Outbox, pair: Pair, fingerprint: Fingerprint | None)
         return Entry(Status.CHANGED, _what_changed(metadata, fingerprint))
     try:
         found = hashlib.sha256(outbox.picture_path(pair.file_name).read_bytes()).hexdigest()
-    except OSError:
+    except OSError as error:
+        _raise_if_machine(error, outbox.picture_path(pair.file_name))
         return Entry(Status.DAMAGED, "the picture is missing")
     if found != metadata.output.sha256:
         return Entry(Status.DAMAGED, "the picture was altered or truncated")
@@ -131,5 +136,14 @@ def _what_changed(metadata: Metadata, now: Fingerprint | None) -> str:
 def _read_record(path: Path, model: type[Record]) -> Record | None:
     try:
         return model.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
+    except OSError as error:
+        _raise_if_machine(error, path)
         return None
+    except ValidationError:
+        return None
+
+
+def _raise_if_machine(error: OSError, path: Path) -> None:
+    """What the disk or the network failed to read may well be done."""
+    if error.errno in MACHINE_ERRNOS:
+        raise StorageError(f"{path}: cannot be read: {error.strerror}.", "Check the disk or the network.") from error

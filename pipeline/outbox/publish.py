@@ -13,27 +13,31 @@ that the process died over them. Several processes may share an outbox, since a 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
-import unicodedata
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.disk import Disk, exists, make_folders, put, remove_tree
 from pipeline.errors import LockedError, OccupiedError, StorageError, SupersededError
+from pipeline.outbox.marks import RUN, Mark, MarkFiles, short_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from pydantic import BaseModel
+
+    from pipeline.outbox.marks import NameState, Owner
 
 FAILED_FOLDER = "failed"
 STATE_FOLDER = ".impasto"
 RESERVED = frozenset({FAILED_FOLDER, STATE_FOLDER})
 LONGEST_NAME_BYTES = 255
-RUN: Final = "run"
-"""The owner of names that a manifest gives; there is at most one such process at a time."""
+_OF_ONE_NAME: Final = frozenset({errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG})
+"""How a system says that a name is the trouble, not the disk."""
 
 
 def check_name(name: str) -> str | None:
@@ -50,23 +54,6 @@ def check_name(name: str) -> str | None:
     return None
 
 
-class Mark(BaseModel):
-    """Who works on a name."""
-
-    model_config = ConfigDict(frozen=True)
-
-    owner: str = RUN
-    key: str | None = None
-    attempts: int = Field(0, ge=0, description="begun and not ended")
-
-
-Owner = Literal["at work", "gone", "stranger"]
-"""Of a name's mark: a process that is there, one that is not, or one of which nothing is known."""
-
-NameState = Literal["ours", "in work", "taken", "free"]
-"""Of a result's name: we work on it already; somebody else does, on the same key; it is not to be had; it is."""
-
-
 class Outbox:
     """A folder of results. Files are named relative to it, with `/` and extension."""
 
@@ -76,7 +63,7 @@ class Outbox:
         self._disk = disk or Disk()
         self._state = root / STATE_FOLDER
         self._temporary = self._state / "tmp" / process
-        self._pending = self._state / "pending"
+        self._marks = MarkFiles(self._state / "pending", self._disk)
 
     def picture_path(self, file_name: str) -> Path:
         """Where a result is."""
@@ -97,13 +84,13 @@ class Outbox:
         Raises:
             StorageError: it cannot be made or written.
         """
-        with _storage_errors(self.root):
+        with _storage_errors(self.root, of_all=True):
             make_folders(self._disk, self._temporary)
-            make_folders(self._disk, self._pending)
+            make_folders(self._disk, self._marks.folder)
         try:
             yield
         finally:
-            with _storage_errors(self.root):
+            with _storage_errors(self.root, of_all=True):
                 remove_tree(self._disk, self._temporary)
 
     @contextlib.contextmanager
@@ -114,7 +101,7 @@ class Outbox:
             LockedError: another run holds it.
             StorageError: it cannot be made or written.
         """
-        with _storage_errors(self.root):
+        with _storage_errors(self.root, of_all=True):
             make_folders(self._disk, self._state)
             lock = FileLock(self._state / "lock", timeout=0)
             try:
@@ -135,7 +122,7 @@ class Outbox:
         Raises:
             StorageError: the outbox cannot be written.
         """
-        with _storage_errors(self.root):
+        with _storage_errors(self.root, of_all=True):
             remove_tree(self._disk, self._temporary.with_name(process))
 
     @contextlib.contextmanager
@@ -145,7 +132,7 @@ class Outbox:
         Raises:
             StorageError: the outbox cannot be locked.
         """
-        with _storage_errors(self.root):
+        with _storage_errors(self.root, of_all=True):
             lock = FileLock(self._state / "names.lock", timeout=30)
             try:
                 lock.acquire()
@@ -158,30 +145,28 @@ class Outbox:
         finally:
             lock.release()
 
-    def state_of_name(
-        self, file_name: str, owner: str, key: str | None, find_owner: Callable[[str], Owner]
-    ) -> NameState:
+    def state_of_name(self, file_name: str, key: str | None, find_owner: Callable[[str], Owner]) -> NameState:
         """Whether a result can have a name; ask while `choosing`.
 
         Args:
             file_name: the name.
-            owner: who asks.
             key: of the pair.
-            find_owner: what became of the owner of a mark; the mark of one who is gone is nobody's.
+            find_owner: who the owner of a mark is.
 
         Raises:
-            StorageError: a link in the outbox leads out of it, or it cannot be read.
+            OccupiedError: a link in the outbox leads out of it, or a file is where a folder should be.
+            StorageError: it cannot be read.
         """
         picture = self.picture_path(file_name)
         with _storage_errors(picture):
             self._check_inside(picture)
-            mark = self._read_mark(picture)  # first: it goes only after the metadata is there
-            if mark is not None and mark.owner == owner:
-                return "ours"
-            whose = "gone" if mark is None else find_owner(mark.owner)
-            if mark is not None and whose != "gone":
-                return "in work" if whose == "at work" and mark.key == key else "taken"
-            if exists(self._disk, self.metadata_path(file_name)) or (mark is None and exists(self._disk, picture)):
+            mark = self._marks.read(file_name)  # first: it goes only after the metadata is there
+            if mark is not None:
+                owner = find_owner(mark.owner)
+                if owner == "we":
+                    return "ours"
+                return "in work" if owner == "at work" and key is not None and mark.key == key else "taken"
+            if exists(self._disk, self.metadata_path(file_name)) or exists(self._disk, picture):
                 return "taken"
         return "free"
 
@@ -191,7 +176,7 @@ class Outbox:
         Raises:
             StorageError: the outbox cannot be written.
         """
-        path = self._mark_path(self.picture_path(file_name))
+        path = self._marks.path(file_name)
         with _storage_errors(path):
             put(self._disk, path, mark.model_dump_json().encode(), self._temporary / f"{path.name}.mark")
 
@@ -201,8 +186,8 @@ class Outbox:
         Raises:
             StorageError: it cannot be read.
         """
-        with _storage_errors(self._pending):
-            return self._read_mark(self.picture_path(file_name))
+        with _storage_errors(self._marks.folder):
+            return self._marks.read(file_name)
 
     def begin_attempt(self, file_name: str, owner: str, key: str | None) -> int:
         """Count, durably, that work on a name begins, and give the number of attempts that nothing came of before.
@@ -218,9 +203,10 @@ class Outbox:
         except (OccupiedError, SupersededError):
             return 0
         mark = self.read_mark(file_name)
-        before = mark.attempts if mark is not None and mark.owner == owner else 0
-        self.mark(file_name, Mark(owner=owner, key=key, attempts=before + 1))
-        return before
+        if mark is None or mark.owner != owner:
+            mark = Mark(owner=owner)
+        self.mark(file_name, mark.model_copy(update={"key": key, "attempts": mark.attempts + 1}))
+        return mark.attempts
 
     def end_attempt(self, file_name: str, owner: str, *, take_back: bool = False) -> None:
         """Forget the attempts on a name, which have ended, or only the last, which was not really begun.
@@ -236,11 +222,24 @@ class Outbox:
         attempts = max(0, mark.attempts - 1) if take_back else 0
         picture = self.picture_path(file_name)
         with _storage_errors(picture):
-            half = exists(self._disk, picture) and not exists(self._disk, self.metadata_path(file_name))
-            if attempts or half:
+            half = mark.publishing and exists(self._disk, picture)
+            if attempts or (half and not exists(self._disk, self.metadata_path(file_name))):
                 self.mark(file_name, mark.model_copy(update={"attempts": attempts}))
             else:
-                self._disk.unlink(self._mark_path(picture))
+                self._disk.unlink(self._marks.path(file_name))
+
+    def drop_half(self, file_name: str, owner: str) -> None:
+        """Remove a picture that was published without its metadata and never will have any.
+
+        Raises:
+            StorageError: the outbox cannot be written.
+        """
+        mark, picture = self.read_mark(file_name), self.picture_path(file_name)
+        if mark is None or mark.owner != owner or not mark.publishing:
+            return
+        with _storage_errors(picture):
+            if exists(self._disk, picture) and not exists(self._disk, self.metadata_path(file_name)):
+                self._disk.unlink(picture)
 
     def check_free(self, file_name: str, owner: str = RUN) -> None:
         """See that a result can have this name.
@@ -248,17 +247,18 @@ class Outbox:
         Raises:
             OccupiedError: there is a file of this name that is no result of ours, or somebody else works on it.
             SupersededError: another worker has taken the job over.
-            StorageError: a link in the outbox leads out of it.
+            StorageError: the outbox cannot be read.
         """
         picture = self.picture_path(file_name)
         with _storage_errors(picture):
             self._check_inside(picture)
-            mark = self._read_mark(picture)
+            mark = self._marks.read(file_name)
             if mark is not None and mark.owner != owner and owner == RUN:
                 raise OccupiedError(f"{file_name}: a watcher works on this name.", "Try again when it is done.")
             if owner != RUN and (mark is None or mark.owner != owner):
                 raise SupersededError(f"{file_name}: another worker has taken this job over.")
-            if mark is None and exists(self._disk, picture) and not exists(self._disk, self.metadata_path(file_name)):
+            is_ours = (mark is not None and mark.publishing) or exists(self._disk, self.metadata_path(file_name))
+            if not is_ours and exists(self._disk, picture):
                 raise OccupiedError(
                     f"{file_name}: a file of this name is there already and is no result of impasto.",
                     "Move it away, or give the pair another output.",
@@ -273,8 +273,8 @@ class Outbox:
             StorageError: the outbox cannot be written; what was there before may have lost its metadata.
         """
         self.check_free(file_name, owner)
-        if self.read_mark(file_name) is None:
-            self.mark(file_name, Mark(owner=owner))
+        mark = self.read_mark(file_name) or Mark(owner=owner)
+        self.mark(file_name, mark.model_copy(update={"publishing": True}))
         with _storage_errors(self.picture_path(file_name)):
             metadata = self.metadata_path(file_name)
             if exists(self._disk, metadata):
@@ -283,17 +283,19 @@ class Outbox:
             self._write(self.picture_path(file_name), data)
         return hashlib.sha256(data).hexdigest()
 
-    def publish_metadata(self, name: str, file_name: str, record: BaseModel) -> None:
+    def publish_metadata(self, name: str, file_name: str, record: BaseModel, owner: str = RUN) -> None:
         """Commit a result: after this it is done, and an earlier failure is forgotten.
 
         Raises:
+            SupersededError: see `check_free`.
             StorageError: the outbox cannot be written.
         """
+        self.check_free(file_name, owner)
         with _storage_errors(self.metadata_path(file_name)):
             self._write(self.metadata_path(file_name), _json(record))
-            mark = self._mark_path(self.picture_path(file_name))
-            if exists(self._disk, mark):
-                self._disk.unlink(mark)
+            mark = self._marks.read(file_name)
+            if mark is not None and mark.owner == owner:
+                self._disk.unlink(self._marks.path(file_name))
         self.forget_failure(name)
 
     def forget_failure(self, name: str) -> None:
@@ -324,33 +326,16 @@ class Outbox:
             folder = folder.parent
 
     def _check_inside(self, target: Path) -> None:
-        if not target.parent.resolve().is_relative_to(self.root.resolve()):
-            raise StorageError(
+        if not Path(os.path.realpath(target.parent)).is_relative_to(self.root.resolve()):  # loops are found later
+            raise OccupiedError(
                 f"{target}: a link in the outbox leads out of it.", "Remove the link or use another name."
             )
-
-    def _mark_path(self, picture: Path) -> Path:
-        """Of names that some file system takes for the same there is one mark."""
-        name = unicodedata.normalize("NFC", picture.relative_to(self.root).as_posix()).casefold()
-        return self._pending / _short(Path(name))
-
-    def _read_mark(self, picture: Path) -> Mark | None:
-        try:
-            return Mark.model_validate_json(self._disk.read(self._mark_path(picture)))
-        except FileNotFoundError:
-            return None
-        except ValidationError:  # of a version that left it empty
-            return Mark()
 
     def _write(self, target: Path, data: bytes) -> None:
         self._check_inside(target)
         make_folders(self._disk, target.parent)
         # Of one length for all, so that a result's own name may have all the length there is.
-        put(self._disk, target, data, self._temporary / _short(target))
-
-
-def _short(path: Path) -> str:
-    return hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
+        put(self._disk, target, data, self._temporary / short_name(target))
 
 
 def _json(record: BaseModel) -> bytes:
@@ -358,10 +343,16 @@ def _json(record: BaseModel) -> bytes:
 
 
 @contextlib.contextmanager
-def _storage_errors(target: Path) -> Iterator[None]:
+def _storage_errors(target: Path, *, of_all: bool = False) -> Iterator[None]:
+    """OSErrors as what they are for the user; `of_all`: they concern the whole outbox."""
     try:
         yield
     except OSError as error:
+        if error.errno in _OF_ONE_NAME and not of_all:
+            raise OccupiedError(
+                f"{target}: the outbox cannot have this name: {error.strerror}.",
+                "Move away what is in its place there, or give the pair another output.",
+            ) from error
         at = f" ({error.filename})" if error.filename and str(error.filename) != str(target) else ""
         raise StorageError(
             f"{target}: cannot be written: {error.strerror}{at}.",

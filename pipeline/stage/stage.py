@@ -29,13 +29,14 @@ from pipeline.outbox.metadata import (
     Seconds,
     Weights,
 )
-from pipeline.stage.device import describe, peak_memory_bytes, reset_peak_memory
+from pipeline.stage.device import describe, find_device, find_precision, peak_memory_bytes, reset_peak_memory
 from pipeline.stage.engine import objective_spec, optimisation
 from pipeline.stage.load import LoadedPair, load
 from pipeline.stage.task import VERSIONS, Outcome, Task, failure_of, now
 from pipeline.transfer.objective import Painting
 from pipeline.transfer.stylizer import ENGINE_VERSION, Evaluation, ScaleResult, Stylisation, stylise
 from pipeline.transfer.vgg import Chain
+from pipeline.transfer.weights import load_weights
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from pipeline.images.read import Pixels
     from pipeline.outbox.publish import Outbox
     from pipeline.pair import Pair
+    from pipeline.settings import Settings
     from pipeline.transfer.vgg import Padding, Pooling, Vgg19
     from pipeline.transfer.weights import WeightsSource
 
@@ -86,6 +88,24 @@ class Stage:
         self._network, self._weights, self._device, self._precision = network, weights, device, precision
         self._chains: dict[tuple[Pooling, Padding], Chain] = {}
         self._outbox, self._max_pixels, self._listener = outbox, max_pixels, listener
+
+    @classmethod
+    def of(cls, settings: Settings, weights: WeightsSource, outbox: Outbox, listener: Listener) -> Stage:
+        """The stage that settings ask for, with its network loaded.
+
+        Raises:
+            MachineError: there is no such device, or the weights cannot be had.
+        """
+        device = find_device(settings.run.device)
+        return cls(
+            network=load_weights(weights),
+            weights=weights,
+            device=device,
+            precision=find_precision(settings.network.precision, device),
+            outbox=outbox,
+            max_pixels=settings.image.max_pixels,
+            listener=listener,
+        )
 
     def process(self, tasks: Iterable[Task | None]) -> Generator[Outcome]:
         """Render the tasks in order; what failed is reported and the others go on.
@@ -166,6 +186,7 @@ class Stage:
         pixels: Pixels = result.image[0].permute(1, 2, 0).cpu().numpy()
         if pair.settings.colour.mode == "swap-luma":
             pixels = with_chroma_of(pixels, loaded.content)
+        task.fence()
         output = pair.settings.output
         data = encode(pixels, image_format=output.format, jpeg_quality=output.jpeg_quality)
         height, width = pixels.shape[:2]
@@ -182,7 +203,7 @@ class Stage:
             save=time.perf_counter() - stylised,
         )
         metadata = self._describe(task, loading, result, written, seconds)
-        self._outbox.publish_metadata(pair.name, pair.file_name, metadata)
+        self._outbox.publish_metadata(pair.name, pair.file_name, metadata, task.owner)
         return metadata
 
     def _describe(

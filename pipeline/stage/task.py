@@ -8,10 +8,12 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from pipeline.outbox.ledger import settings_in_metadata
+from pipeline.outbox.marks import RUN
 from pipeline.outbox.metadata import Failure, PairPaths
-from pipeline.outbox.publish import RUN
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipeline.errors import ImpastoError
     from pipeline.outbox.metadata import Metadata
     from pipeline.pair import Pair
@@ -29,6 +31,8 @@ class Task:
     """Its key when it was planned; None if an input could not be read then."""
     owner: str = RUN
     """In whose name its result is published."""
+    fence: Callable[[], None] = lambda: None
+    """Raises ImpastoError if the result is not wanted any more; asked before it is published."""
     alone: bool = False
     """Nothing else is loaded while it is in work: it may be what ended an earlier process."""
 

@@ -31,8 +31,20 @@ class Operation:
         return f"{self.name} {self.path}"
 
 
+class HastyDisk(Disk):
+    """Waits for nothing to reach the medium: no test here pulls the plug, and most of the time goes into that."""
+
+    @staticmethod
+    def _write(path: Path, data: bytes, mode: str) -> None:
+        with path.open(mode) as file:
+            file.write(data)
+
+    def sync_folder(self, path: Path) -> None:
+        path.stat()
+
+
 @dataclass
-class FaultyDisk(Disk):
+class FaultyDisk(HastyDisk):
     """Does what a disk does and takes notes, until something is to go wrong."""
 
     fault: Callable[[Operation, int], BaseException | None] = lambda _operation, _number: None
@@ -51,9 +63,10 @@ class FaultyDisk(Disk):
         operation, number = Operation(name, path), len(self.log)
         self.log.append(operation)
         self._raise(self.fault(operation, number), name, path, arguments)
-        result = getattr(super(), name)(path, *arguments)
-        self._raise(self.fault_after(operation, number))
-        return result
+        try:
+            return getattr(super(), name)(path, *arguments)
+        finally:
+            self._raise(self.fault_after(operation, number))
 
     def _raise(
         self, error: BaseException | None, name: str = "", path: Path | None = None, arguments: tuple[Any, ...] = ()
@@ -78,9 +91,14 @@ for _name in CHANGES + LOOKS:
     setattr(FaultyDisk, _name, _forward(_name))
 
 
-def failing(number: int, at: int) -> Callable[[Operation, int], BaseException | None]:
-    """The operation of this number fails with this errno."""
-    return lambda operation, index: OSError(number, os.strerror(number), str(operation.path)) if index == at else None
+def failing(number: int, at: int, *, lasting: bool = False) -> Callable[[Operation, int], BaseException | None]:
+    """The operation of this number fails with this errno, and perhaps all that follow."""
+
+    def fault(operation: Operation, index: int) -> BaseException | None:
+        fails = index >= at if lasting else index == at
+        return OSError(number, os.strerror(number), str(operation.path)) if fails else None
+
+    return fault
 
 
 def crashing(at: int) -> Callable[[Operation, int], BaseException | None]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import os
 import random
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.errors import ImageError
+from pipeline.errors import ImageError, UnreadableError
 from pipeline.images.read import Picture, decode, read_file
 from tests.conftest import photo
 
@@ -172,3 +173,16 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path, kind: str) -> None:
         assert pixels.shape[2] == 3
         assert np.isfinite(pixels).all()
     assert "refused" in outcomes
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EMFILE])
+def test_a_disk_that_fails_is_not_the_pictures_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", fail)
+    with pytest.raises(UnreadableError, match=os.strerror(number)) as error:
+        read_file(tmp_path / "a.png")
+    assert error.value.error_class == "environment"

@@ -1,0 +1,39 @@
+"""Tells systemd how a service is: sd_notify(3), a datagram to the socket that NOTIFY_SOCKET names."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+
+logger = logging.getLogger(__name__)
+
+
+class Notifier:
+    """Says nothing where nobody listens. That a message could not be sent is logged, once."""
+
+    def __init__(self) -> None:
+        self._address = os.environ.get("NOTIFY_SOCKET", "")
+        self._status = ""
+        microseconds = os.environ.get("WATCHDOG_USEC", "")
+        self.watchdog_seconds = int(microseconds) / 1e6 if microseconds.isdecimal() else None
+        """How long systemd waits for a sign of life; None if it does not."""
+
+    def send(self, message: str) -> None:
+        """One or more lines such as `READY=1`."""
+        if not self._address or not hasattr(socket, "AF_UNIX"):
+            return
+        address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+                channel.settimeout(1)
+                channel.sendto(message.encode(errors="replace"), address)
+        except OSError as error:
+            logger.warning("NOTIFY_SOCKET = %s: %s; systemd is not told any more.", self._address, error)
+            self._address = ""
+
+    def status(self, text: str) -> None:
+        """What `systemctl status` shows."""
+        if text != self._status:
+            self._status = text
+            self.send(f"STATUS={text}")

@@ -1,0 +1,232 @@
+"""`impasto watch` and `impasto drain`: puts a watcher together from settings and folders."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from filelock import FileLock, Timeout
+
+from pipeline.attempts import Attempts
+from pipeline.disk import Disk, make_folders, storage_errors
+from pipeline.errors import LockedError, UsageError
+from pipeline.images.complete import looks_complete
+from pipeline.images.read import FORMATS
+from pipeline.intake.books import Books
+from pipeline.intake.hints import Hints, NoHints, WatchdogHints
+from pipeline.intake.intake import Intake, Rules
+from pipeline.intake.manifest import Confines, read_manifest
+from pipeline.intake.mounts import is_shared
+from pipeline.intake.names import classify, printable, result_name
+from pipeline.intake.needs import Needs, needs_of_ticket
+from pipeline.intake.spool import Spool
+from pipeline.intake.styles import Styles
+from pipeline.jobs import JobRules, Jobs
+from pipeline.notify import Notifier
+from pipeline.outbox.ledger import Fingerprint
+from pipeline.outbox.publish import Outbox, check_name
+from pipeline.pair import Pair
+from pipeline.sources import for_pair
+from pipeline.stop import Stop
+from pipeline.watch import Renderer, Watcher, WatchSummary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pipeline.intake.records import Job, Reason
+    from pipeline.progress import Display
+    from pipeline.settings import Settings, Values
+    from pipeline.stage.task import Outcome
+
+SHARED_SETTLE_SECONDS: Final = 10.0
+"""On a network other machines see sizes and times late."""
+SPOOL_FOLDER: Final = ".impasto"
+
+
+@dataclass(frozen=True)
+class Folders:
+    """What a watcher works in, as absolute paths."""
+
+    inbox: Path
+    outbox: Path
+    spool: Path
+    styles: Path | None
+
+    @classmethod
+    def of(cls, inbox: Path, outbox: Path, settings: Settings) -> Folders:
+        """Those of a command; none of them may lie in another, but for the default spool.
+
+        Raises:
+            UsageError: the inbox does not exist, or one lies in another.
+        """
+        if not inbox.is_dir():
+            raise UsageError(f"{inbox}: there is no such folder.", "Make it, or mount it, first.")
+        inbox = inbox.resolve()
+        spool = Path(settings.watch.spool).resolve() if settings.watch.spool else inbox / SPOOL_FOLDER
+        styles = Path(settings.styles.folder).resolve() if settings.styles.folder else None
+        if styles is not None and not styles.is_dir():
+            raise UsageError(f"styles.folder = {styles}: there is no such folder.", "Name the folder of paintings.")
+        named = {"the inbox": inbox, "the outbox": outbox.resolve(), "styles.folder": styles}
+        if settings.watch.spool:
+            named["watch.spool"] = spool
+        for name, path in named.items():
+            for other_name, other in named.items():
+                if name != other_name and path and other and path.is_relative_to(other):
+                    raise UsageError(
+                        f"{name} ({path}) lies in {other_name} ({other}).", "Give them folders beside each other."
+                    )
+        return cls(inbox, outbox.resolve(), spool, styles)
+
+
+@dataclass(frozen=True)
+class Service:
+    """All that a watcher is made of."""
+
+    folders: Folders
+    settings: Settings
+    below: Values
+    """Settings weaker than a ticket's rows."""
+    flags: Values
+    """Settings stronger than a ticket's rows."""
+    weights_sha256: str
+    engine_version: str
+    display: Display
+    on_outcome: Callable[[Outcome], None]
+    on_duplicate: Callable[[Pair], None]
+    on_failed_job: Callable[[Reason], None]
+    disk: Disk
+    clock: Callable[[], float] = time.monotonic
+
+    def watcher(self, stop: Stop, *, drain: bool = False) -> tuple[Watcher, Outbox]:
+        """A watcher, and the outbox that the stage is to publish to."""
+        folders, watch = self.folders, self.settings.watch
+        shared = is_shared(folders.inbox)
+        settle_seconds = max(watch.settle_seconds, SHARED_SETTLE_SECONDS if shared else 0.0)
+        spool = Spool(folders.spool, folders.inbox, self.disk, shared=shared)
+        outbox = Outbox(folders.outbox, self.disk, spool.worker)
+        styles = Styles(folders.styles, tuple(FORMATS), self.disk)
+        books = Books()
+        attempts = Attempts(outbox, self.settings.run.max_attempts)
+        polling, wake = watch.polling or shared, threading.Event()
+        hints: Hints = NoHints() if polling else WatchdogHints(folders.inbox, wake.set)
+        intake = Intake(
+            inbox=folders.inbox,
+            spool=spool,
+            styles=styles,
+            hints=hints,
+            rules=Rules(
+                image_endings=tuple(FORMATS),
+                settle_seconds=settle_seconds,
+                rescan_seconds=watch.rescan_seconds,
+                poll_seconds=watch.poll_seconds,
+                ticket_seconds=watch.ticket_seconds,
+                default_style=self.settings.styles.default,
+                looks_complete=looks_complete,
+                needs_of_ticket=partial(self._needs_of_ticket, styles),
+            ),
+            books=books,
+            disk=self.disk,
+            clock=self.clock,
+            polling=polling,
+        )
+        jobs = Jobs(
+            spool=spool,
+            outbox=outbox,
+            attempts=attempts,
+            books=books,
+            rules=JobRules(
+                retire=watch.retire,
+                max_attempts=self.settings.run.max_attempts,
+                incomplete_seconds=watch.incomplete_seconds,
+                settle_seconds=settle_seconds,
+                pairs_of=partial(self._pairs_of, styles),
+                fingerprint=lambda content, style, settings: Fingerprint(
+                    content, style, settings, self.weights_sha256, self.engine_version
+                ),
+            ),
+            disk=self.disk,
+            clock=self.clock,
+            on_outcome=self.on_outcome,
+            on_duplicate=self.on_duplicate,
+            on_failed_job=self.on_failed_job,
+        )
+        watcher = Watcher(
+            intake=intake,
+            spool=spool,
+            jobs=jobs,
+            attempts=attempts,
+            books=books,
+            outbox=outbox,
+            inbox=folders.inbox,
+            stop=stop,
+            display=self.display,
+            notifier=Notifier(),
+            disk=self.disk,
+            wake=wake,
+            prefetch=watch.prefetch,
+            grace_seconds=self.settings.run.grace_seconds,
+            drain_seconds=1.5 * settle_seconds + 0.1 if drain else None,
+            clock=self.clock,
+        )
+        return watcher, outbox
+
+    def run(self, make_stage: Callable[[Watcher, Outbox], Renderer], *, drain: bool = False) -> WatchSummary:
+        """Work until a signal comes or, when draining, until what is there is done.
+
+        Raises:
+            LockedError: another drain works on this spool.
+            MachineError: see `Watcher.run`.
+            UsageError: the spool cannot be where it should.
+        """
+        with Stop() as stop, contextlib.ExitStack() as stack:
+            stop.listen_for_rescan()
+            if drain:
+                stack.enter_context(self._only_drain())
+            watcher, outbox = self.watcher(stop, drain=drain)
+            return watcher.run(lambda: make_stage(watcher, outbox))
+
+    @contextlib.contextmanager
+    def _only_drain(self) -> Iterator[None]:
+        spool = self.folders.spool
+        with storage_errors(spool):
+            make_folders(self.disk, spool)
+            lock = FileLock(spool / "drain.lock", timeout=0)
+            try:
+                lock.acquire()
+            except Timeout as error:
+                raise LockedError(f"{spool}: another drain works on this inbox.", "It will do the work.") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _confines(self, styles: Styles, roots: tuple[Path, ...] = ()) -> Confines:
+        return Confines(tuple(FORMATS), check_name, roots, styles.find)
+
+    def _needs_of_ticket(self, styles: Styles, ticket: Path) -> Needs:
+        return needs_of_ticket(ticket, self.below, self.flags, self._confines(styles))
+
+    def _pairs_of(self, styles: Styles, job: Job, files: tuple[str, ...]) -> list[Pair] | None:
+        ticket = next((name for name in files if classify(name, tuple(FORMATS)).form == "ticket"), None)
+        if ticket is not None:
+            needs = self._needs_of_ticket(styles, job.path(ticket))
+            if needs.files - set(files) or any(styles.find(name) is None for name in needs.styles):
+                return None  # it was changed, or a style is being replaced
+            confines = self._confines(styles, (job.folder / "in",))
+            return read_manifest(job.path(ticket), self.below, self.flags, confines)
+        if len(files) != 1:  # a ticket's, whose ticket was lost with the power
+            return None
+        (relative,) = files
+        style = classify(relative, tuple(FORMATS)).style or self.settings.styles.default
+        painting = styles.find(style) if style else None
+        if painting is None:
+            return None
+        settings = for_pair(self.below, {}, self.flags)
+        name = result_name(relative, style, lambda name: check_name(f"{name}.{settings.output.extension}"))
+        label = "/".join(printable(part) for part in relative.split("/"))
+        return [Pair(job.path(relative), painting, label, printable(painting.name), name, settings)]

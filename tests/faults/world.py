@@ -1,0 +1,333 @@
+"""An inbox, an outbox and watchers in it, all in one process and without waiting: the clock is ours."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import shutil
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import ImageError, ImpastoError, IncompleteError, Interrupted, MachineError
+from pipeline.intake.hints import Hint
+from pipeline.outbox.ledger import Fingerprint, settings_in_key, settings_in_metadata
+from pipeline.outbox.metadata import Metadata
+from pipeline.progress import NoDisplay
+from pipeline.service import Folders, Service
+from pipeline.settings import validate
+from pipeline.sources import merge
+from pipeline.stage.task import VERSIONS, Outcome, Task, failure_of, now
+from pipeline.stop import Stop
+from tests.faults.disk import Crash, FaultyDisk, HastyDisk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable
+    from pathlib import Path
+
+    from pipeline.disk import Disk
+    from pipeline.intake.books import Balance
+    from pipeline.outbox.publish import Outbox
+    from pipeline.watch import Watcher
+
+WEIGHTS = "f" * 64
+END, JPEG_END = b"|end", b"\xff\xd9"
+GRAVES: list[contextlib.ExitStack] = []
+"""What dead processes would have done at their end; kept, since forgetting it would do it."""
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def photo(text: str) -> bytes:
+    """The bytes of a photograph, as far as `FakeStage` is concerned."""
+    return f"photo {text} ".encode() + b"." * 50 + END
+
+
+class FakeStage:
+    """Publishes a result for all that ends as a photograph does, without looking at it any further."""
+
+    def __init__(self, outbox: Outbox, watcher: Watcher) -> None:
+        self._outbox, self._watcher = outbox, watcher
+        self.premature = 0
+        self.on_render: Callable[[Task], None] = lambda _: None
+
+    def process(self, tasks: Iterable[Task | None]) -> Generator[Outcome]:
+        for task in tasks:
+            if task is None:
+                continue
+            try:
+                self._watcher.pair_started(task.pair)
+                self.on_render(task)
+                yield Outcome(task, self._render(task))
+            except (MachineError, Interrupted):
+                raise
+            except ImpastoError as error:
+                yield Outcome(task, failure_of(task, error), error)
+
+    def _render(self, task: Task) -> Metadata:
+        pair = task.pair
+        data = []
+        for path in (pair.content, pair.style):
+            try:
+                data.append(path.read_bytes())
+            except FileNotFoundError as error:
+                raise IncompleteError(f"{path.name}: is gone", path=path) from error
+        if not data[0].endswith((END, JPEG_END)):
+            self.premature += 1
+            raise IncompleteError(f"{pair.content_label}: truncated", path=pair.content)
+        if b"poison" in data[0]:
+            raise ImageError(f"{pair.content_label}: is no picture", "Use another.")
+        task.fence()
+        self._outbox.check_free(pair.file_name, task.owner)
+        picture = b"picture of " + data[0]
+        metadata = describe(task, *data, picture)
+        self._outbox.publish_picture(pair.file_name, picture, task.owner)
+        self._outbox.publish_metadata(pair.name, pair.file_name, metadata, task.owner)
+        return metadata
+
+
+def describe(task: Task, content: bytes, style: bytes, picture: bytes) -> Metadata:
+    hashes = [hashlib.sha256(data).hexdigest() for data in (content, style)]
+    pair = task.pair
+    terms = {"total": 1.0, "content": 1.0, "style": 0.0, "tv": 0.0}
+    size = {"width": 4, "height": 3}
+    labels = (pair.content_label, pair.style_label)
+    files = [{"path": path, "sha256": sha, "format": "png", **size} for path, sha in zip(labels, hashes, strict=True)]
+    record: dict[str, Any] = {
+        "key": Fingerprint(*hashes, settings_in_key(pair.settings), WEIGHTS, "1").key,
+        "pair": {"content": files[0], "style": files[1]},
+        "preset": pair.settings.preset,
+        "settings": settings_in_metadata(pair.settings),
+        "weights": {"name": "none", "sha256": WEIGHTS},
+        "engine_version": "1",
+        "device": "cpu",
+        "precision": "float32",
+        "working_size": (4, 3),
+        "evaluations": 1,
+        "objective": {"size": (4, 3), "first": terms, "last": terms, "best": terms, "trace": [(1, 1.0)]},
+        "coarser": [],
+        "seconds": {"load": 0, "queue": 0, "stylise": 0, "save": 0},
+        "peak_memory_bytes": None,
+        "attempt": task.attempt,
+        "warnings": [],
+        "output": {"path": pair.file_name, "sha256": hashlib.sha256(picture).hexdigest(), **size},
+        "started": now(),
+        "finished": now(),
+        "versions": VERSIONS,
+    }
+    return Metadata.model_validate(record)
+
+
+def assert_nothing_twice(results: dict[str, Metadata]) -> None:
+    """A photograph dropped again under its name has one result; under another name it has one of that name."""
+    found = [(re.sub(r"(-[0-9a-f]{6,})?\.png$", "", name), metadata.key) for name, metadata in results.items()]
+    assert len(set(found)) == len(found), f"done twice: {sorted(found)}"
+
+
+class ScriptedHints:
+    """Hints that a test gives; signs of life come back."""
+
+    def __init__(self) -> None:
+        self.hint = Hint()
+        self.signs: set[Path] = set()
+        self.is_deaf = False
+
+    def start(self) -> None:
+        pass
+
+    def watch(self, folders: set[Path]) -> None:
+        pass
+
+    def take(self) -> Hint:
+        taken, self.hint = self.hint, Hint()
+        return Hint() if self.is_deaf else Hint(taken.paths | self.signs, taken.look_everywhere)
+
+    def is_alive(self) -> bool:
+        return True
+
+    def stop(self) -> None:
+        pass
+
+
+@dataclass
+class World:
+    """Folders, and what a person dropped into the inbox."""
+
+    root: Path
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    clock: Callable[[], float] = field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
+        self.inbox, self.outbox, self.styles = (self.root / name for name in ("inbox", "outbox", "styles"))
+        for folder in (self.inbox, self.styles):
+            folder.mkdir(parents=True)
+        (self.styles / "sea.png").write_bytes(b"the sea")
+
+    def drop(self, name: str, data: bytes | None = None) -> Path:
+        """Put a file into the inbox, whole."""
+        path = self.inbox / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(photo(name) if data is None else data)
+        return path
+
+    def worker(self, disk: Disk | None = None, *, drain: bool = False) -> Worker:
+        """A new process; it is not begun yet."""
+        return Worker(self, disk or HastyDisk(), drain=drain)
+
+    def spooled(self, place: str) -> set[str]:
+        """Files below the spool's `work`, `done` or `failed`, by their paths in the inbox."""
+        folder = self.inbox / ".impasto" / place
+        return {path.as_posix().partition("/in/")[2] for path in folder.glob("**/in/**/*") if path.is_file()}
+
+    def waiting(self) -> set[str]:
+        """Files in the inbox."""
+        found = (path.relative_to(self.inbox) for path in self.inbox.rglob("*") if path.is_file())
+        return {path.as_posix() for path in found if not path.parts[0].startswith(".")}
+
+    def results(self) -> dict[str, Metadata]:
+        """By file name; each is whole."""
+        found = {}
+        for path in self.outbox.rglob("*.png.json"):
+            name = path.relative_to(self.outbox).as_posix().removesuffix(".json")
+            if name.startswith("failed/"):
+                continue
+            metadata = Metadata.model_validate_json(path.read_bytes())
+            assert hashlib.sha256((self.outbox / name).read_bytes()).hexdigest() == metadata.output.sha256, name
+            found[name] = metadata
+        return found
+
+    def check_settled(self) -> dict[str, Metadata]:
+        """Nothing is half done: no picture without metadata, no mark, nothing in work."""
+        results = self.results()
+        pictures = {path.relative_to(self.outbox).as_posix() for path in self.outbox.rglob("*.png")}
+        assert pictures == results.keys()
+        state = self.outbox / ".impasto"
+        assert [path for path in (state / "pending").iterdir() if json.loads(path.read_text())] == []
+        assert not (state / "tmp").exists() or list((state / "tmp").rglob("*")) == []
+        assert self.spooled("work") == set()
+        assert_nothing_twice(results)
+        return results
+
+    def remove(self) -> None:
+        shutil.rmtree(self.root)
+
+
+class Worker:
+    """A process that watches, driven step by step."""
+
+    def __init__(self, world: World, disk: Disk, *, drain: bool = False) -> None:
+        self._world, self.disk = world, disk
+        values = merge(
+            {
+                "watch": {"polling": True, "poll_seconds": 1.0, "settle_seconds": 2.0, "incomplete_seconds": 5.0},
+                "styles": {"folder": str(world.styles)},
+            },
+            world.settings,
+        )
+        settings = validate(values)
+        self.outcomes: list[Outcome] = []
+        self.duplicates: list[str] = []
+        self.stop = Stop(world.clock)
+        service = Service(
+            folders=Folders.of(world.inbox, world.outbox, settings),
+            settings=settings,
+            below=values,
+            flags={},
+            weights_sha256=WEIGHTS,
+            engine_version="1",
+            display=NoDisplay(),
+            on_outcome=self.outcomes.append,
+            on_duplicate=lambda pair: self.duplicates.append(pair.file_name),
+            on_failed_job=lambda _: None,
+            disk=disk,
+            clock=world.clock,
+        )
+        self.watcher, outbox = service.watcher(self.stop, drain=drain)
+        self.spool, self.books = self.watcher._spool, self.watcher._books
+        self.stage = FakeStage(outbox, self.watcher)
+        self._stack = contextlib.ExitStack()
+
+    def with_hints(self) -> ScriptedHints:
+        """Events instead of polling."""
+        hints, intake = ScriptedHints(), self.watcher._intake
+        hints.signs = {intake._sign.path}
+        intake._hints, intake._polling = hints, False
+        return hints
+
+    def start(self) -> Worker:
+        self.watcher.enter(self._stack)
+        return self
+
+    def step(self, seconds: float = 0.0) -> None:
+        """Let time pass, look, and render what there is."""
+        if isinstance(self._world.clock, Clock):
+            self._world.clock.seconds += seconds
+        self.watcher.lookout.look()
+        self.watcher.render(self.stage)
+
+    def work(self, seconds: float = 30.0) -> None:
+        """So long, in steps of a second."""
+        for _ in range(int(seconds)):
+            self.step(1.0)
+
+    def end(self) -> Balance:
+        """Stop as after a signal."""
+        self.watcher.put_back()
+        balance = self.books.balance(self._world.inbox, self.spool, self.disk)
+        self._stack.close()
+        assert balance.is_even, balance
+        return balance
+
+    def die(self) -> None:
+        """As after SIGKILL: the system frees the lock, and nothing else happens."""
+        if self.spool._lock is not None:
+            self.spool._lock.release()
+        GRAVES.append(self._stack.pop_all())
+
+
+def load_ahead(worker: Worker) -> None:
+    """Have a pair prepared while the one before it is on the device, as the real stage does."""
+    process = worker.stage.process
+
+    def ahead(tasks: Iterable[Task | None]) -> Generator[Outcome]:
+        waiting: deque[Task] = deque()
+        for task in tasks:
+            if task is None or task.alone:
+                yield from process(list(waiting))
+                waiting.clear()
+            if task is not None:
+                waiting.append(task)
+                if task.alone or len(waiting) > 1:
+                    yield from process([waiting.popleft()])
+        yield from process(list(waiting))
+
+    worker.stage.process = ahead
+
+
+def die_over(world: World, name: str, seconds: float = 12) -> bool:
+    """A process that a photograph may kill; whether it did."""
+    disk = FaultyDisk(watched=())
+    worker = world.worker(disk).start()
+    load_ahead(worker)
+
+    def render(task: Task) -> None:
+        if task.pair.content.name == name:
+            disk.dead = True
+            raise Crash
+
+    worker.stage.on_render = render
+    try:
+        worker.work(seconds)
+    except Crash:
+        worker.die()
+        return True
+    worker.end()
+    return False
