@@ -97,8 +97,8 @@ class NoHints:
 class WatchdogHints:
     """Hints by watchdog, which uses what the system has (inotify on Linux).
 
-    Its threads can die without a word: an exception in one of them, or in the one reader that the whole process has
-    (`watchdog.observers.inotify_c.InotifyFD`), leaves objects that claim to be alive. So the handler does nothing but
+    Its threads can die without a word: an exception in the one that reads for all of them
+    (`watchdog.observers.inotify_c.InotifyFD`) leaves objects that claim to be alive. So the handler does nothing but
     remember a path, and whoever uses this asks for a sign of life from time to time.
 
     The inbox itself is not watched with all below it, since the spool may be there: every job would leave watches.

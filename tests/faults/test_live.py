@@ -12,7 +12,8 @@ import sys
 import threading
 import time
 import unicodedata
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from watchdog.observers.inotify_c import InotifyFD
@@ -21,8 +22,7 @@ from pipeline.intake import alive
 from tests.faults.world import World, photo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
 EVENTS = {"polling": False, "rescan_seconds": 3600.0}
 
@@ -39,36 +39,28 @@ def until(condition: Callable[[], bool], seconds: float, action: Callable[[], No
     return time.monotonic() - begin
 
 
-@pytest.fixture
-def _own_reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """watchdog has one reader for the process; this test gets one that it may break."""
-    monkeypatch.setattr(InotifyFD, "_instance", None)
-    yield
-    reader = InotifyFD._instance
-    if reader is not None:
-        reader.stop()
-
-
-@pytest.mark.usefixtures("_own_reader")
-def test_a_burst_that_overflows_the_queue_of_events_is_found(tmp_path: Path, tell: Callable[[str], None]) -> None:
+def test_a_burst_that_overflows_the_queue_of_events_is_found(
+    tmp_path: Path, tell: Callable[[str], None], caplog: pytest.LogCaptureFixture
+) -> None:
     world = World(tmp_path / "world", {"watch": EVENTS}, clock=time.monotonic)
     (world.inbox / "sea").mkdir()
     worker = world.worker().start()
     names = [f"sea/{number}.jpg" for number in range(5000)]
-    reader = InotifyFD.get_instance()
-    with reader._lock:  # so the kernel has to keep them
-        for _ in range(5):
-            for name in names:
-                world.drop(name, b"x")
+    observer: Any = worker.watcher._intake._hints._observer
+    with observer._inotify_fd._lock:  # so the kernel has to keep them
+        for number in range(20_000):
+            world.drop(f"sea/.noise{number % 2}", b"x")
+        for name in names:
+            world.drop(name, b"x")
     tracked = worker.watcher._intake._tracker.files
-    heard = set(tracked)
     seconds = until(lambda: len(tracked) == len(names), 60, worker.watcher.lookout.look)
     assert worker.watcher._intake.mode == "events"
     worker.end()
-    tell(f"5000 files with the queue of events overflowing: {len(heard)} known before, all {seconds:.2f} s after")
+    if int(Path("/proc/sys/fs/inotify/max_queued_events").read_text()) <= 16384:
+        assert any("overflow" in message for message in caplog.messages), "else this tries nothing"
+    tell(f"5000 files with the queue of events overflowing: all found {seconds:.2f} s after")
 
 
-@pytest.mark.usefixtures("_own_reader")
 @pytest.mark.timeout(120)
 def test_a_dead_reader_of_events_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tell: Callable[[str], None], *, exhaustive: bool
@@ -95,7 +87,6 @@ def test_a_dead_reader_of_events_is_noticed(
     tell(f"the reader of events died: noticed after {seconds:.1f} s, nothing lost")
 
 
-@pytest.mark.usefixtures("_own_reader")
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("polling", [False, True], ids=["events", "polling"])
 def test_from_drop_to_claim(tmp_path: Path, tell: Callable[[str], None], *, polling: bool, exhaustive: bool) -> None:
@@ -123,7 +114,7 @@ def test_from_drop_to_claim(tmp_path: Path, tell: Callable[[str], None], *, poll
     waits = sorted(claimed[name] - at for name, at in dropped.items())
     middle, late = statistics.median(waits), waits[int(0.99 * count)]
     limit = watch["settle_seconds"] + (watch["poll_seconds"] if polling else 0)
-    assert middle < limit + 1
+    assert middle < limit + 10, "far from a whole look at everything, which comes after an hour"
     how = f"polling every {watch['poll_seconds']:g} s" if polling else "events"
     tell(
         f"{count} drops, {how}, settle_seconds {watch['settle_seconds']:g}: "
