@@ -156,33 +156,24 @@ def pair_command(  # noqa: PLR0913 - one parameter per option
         raise typer.Exit(summary.exit_code)
 
 
-@app.command("watch")
-def watch_command(  # noqa: PLR0913 - one parameter per option
-    inbox: InboxArgument,
-    outbox: OutboxOption,
-    *,
-    styles: StylesOption = None,
-    config: ConfigOption = None,
-    preset: PresetOption = None,
-    set_: SetOption = None,
-    device: DeviceOption = None,
-    json_: JsonOption = False,
-    progress: ProgressOption = "auto",
-    verbose: VerboseOption = False,
-) -> None:
-    """Process what lands in a folder, until stopped.
+@app.command(
+    "drain",
+    help="""Process what lies in a folder now, and exit; see watch.
+
+    For cron: exits 11 at once if one is at work already.
+
+    Example: impasto drain inbox --outbox out --styles data/styles""",
+)
+@app.command(
+    "watch",
+    help="""Process what lands in a folder, until stopped.
 
     INBOX/<style>/photo.jpg is painted in the style of that name: a painting in --styles, or INBOX/<style>/_style.jpg.
 
-    Example: impasto watch inbox --outbox out --styles data/styles
-    """
-    with _errors_to_exit_codes(as_json=json_, verbose=verbose):
-        settings = _settings(config, preset, set_, device, styles)
-        _serve(inbox, outbox, settings, drain=False, as_json=json_, progress=progress)
-
-
-@app.command("drain")
-def drain_command(  # noqa: PLR0913 - one parameter per option
+    Example: impasto watch inbox --outbox out --styles data/styles""",
+)
+def watch_command(  # noqa: PLR0913 - one parameter per option
+    context: typer.Context,
     inbox: InboxArgument,
     outbox: OutboxOption,
     *,
@@ -195,13 +186,10 @@ def drain_command(  # noqa: PLR0913 - one parameter per option
     progress: ProgressOption = "auto",
     verbose: VerboseOption = False,
 ) -> None:
-    """Process what lies in a folder now, and exit; see watch. For cron: exits 11 at once if one is at work already.
-
-    Example: impasto drain inbox --outbox out --styles data/styles
-    """
+    """Both commands, which differ in when they end."""
     with _errors_to_exit_codes(as_json=json_, verbose=verbose):
         settings = _settings(config, preset, set_, device, styles)
-        _serve(inbox, outbox, settings, drain=True, as_json=json_, progress=progress)
+        _serve(inbox, outbox, settings, drain=context.command.name == "drain", as_json=json_, progress=progress)
 
 
 @app.command("bench")
