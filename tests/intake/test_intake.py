@@ -519,3 +519,13 @@ def test_events_that_come_are_relied_on(world: World) -> None:
     assert worker.watcher.board.status()["mode"] == "events"
     worker.end()
     assert list(world.inbox.glob(".impasto-*")) == []
+
+
+@pytest.mark.parametrize(("default", "told"), [("sae", 1), ("sea", 0), ("", 0)])
+def test_a_default_style_that_is_not_there_is_told_at_once(
+    world: World, caplog: pytest.LogCaptureFixture, default: str, told: int
+) -> None:
+    world.settings["styles"] = {"default": default}
+    worker = world.worker().start()
+    worker.end()
+    assert len([message for message in caplog.messages if message.startswith("styles.default = sae")]) == told
