@@ -40,7 +40,7 @@ class Attempts:
         died = mark.attempts if mark is not None and mark.owner == task.owner else 0
         died -= task.pair.file_name in self._open
         if died < self._most:
-            return replace(task, attempt=task.attempt + died, alone=died > 0)
+            return replace(task, attempt=task.attempt + died, deaths=died)
         error = FatalPairError(
             f"{task.pair.content_label}: the process died {died} times while it worked on this pair.",
             "Look at both images with another program, and for what ended the process; then try again.",

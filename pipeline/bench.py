@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import ctypes
 import itertools
-import re
 import statistics
-import sys
 import time
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody knows
 
-from pipeline.stage.device import describe, find_device, find_precision
+from pipeline.stage.device import PeakMemory, describe, find_device, find_precision
 from pipeline.stage.engine import objective_spec, optimisation
+from pipeline.stage.memory import trim
 from pipeline.transfer.calibration import calibration_image
 from pipeline.transfer.capture import capture
-from pipeline.transfer.lbfgs import minimise
-from pipeline.transfer.objective import Objective, Painting
+from pipeline.transfer.lbfgs import Minimiser
+from pipeline.transfer.objective import Objective
 from pipeline.transfer.pyramid import resample
+from pipeline.transfer.targets import Painting, Targets
 from pipeline.transfer.vgg import CONVOLUTIONS, Chain, convolution_of, follows_pooling
 from pipeline.transfer.weights import find_weights, load_weights
 
@@ -31,7 +28,7 @@ if TYPE_CHECKING:
 
     from pipeline.settings import Settings
     from pipeline.transfer.lbfgs import Evaluate
-    from pipeline.transfer.objective import ObjectiveSpec
+    from pipeline.transfer.terms import ObjectiveSpec
 
 SIDES = (256, 512, 1024)
 """In px, of square images."""
@@ -59,10 +56,6 @@ class Measurement:
     """Memory that a pair takes at its height beyond network and process; None where the system does not tell."""
     pairs_per_hour: float
     """With the pyramid of the settings; reading and writing are not counted, they are done meanwhile."""
-
-
-class _Enough(Exception):  # noqa: N818 - no error
-    """All that was to be measured has been."""
 
 
 class Bench:
@@ -102,27 +95,19 @@ class Bench:
     def _measure(self, side: int, peak: float) -> Measurement:
         spec = objective_spec(self._settings.objective)
         image = resample(calibration_image().to(self._device), side, side)
-        targets = Objective.targets(self._chain, spec, image, [Painting(image.flip(3))])
+        targets = Targets.of(self._chain, spec, image, [Painting(image.flip(3))])
         objective = Objective(self._chain, spec, targets)
         plan = optimisation(self._settings, side, side)
         ticks: list[float] = []
 
-        def tick(_: object) -> None:
-            ticks.append(time.perf_counter())
-            if len(ticks) > _RUNS:
-                raise _Enough
-
         def some_steps(evaluate: Evaluate) -> None:
             ticks.clear()
-            with suppress(_Enough):  # with room for all the steps that it would remember
-                minimise(
-                    evaluate,
-                    image,
-                    evaluations=max(_RUNS, plan.history) + 1,
-                    history=plan.history,
-                    alpha=plan.alpha,
-                    on_evaluation=tick,
-                )
+            minimiser = Minimiser(  # with room for all the steps that it would remember
+                image, evaluations=max(_RUNS, plan.history) + 1, history=plan.history, alpha=plan.alpha
+            )
+            for _ in range(_RUNS + 1):
+                minimiser.step(evaluate)
+                ticks.append(time.perf_counter())
 
         memory = _peak_bytes(lambda: some_steps(objective), self._device)
         evaluate, _ = capture(objective, image)
@@ -178,25 +163,7 @@ class Bench:
 
 def _peak_bytes(work: Callable[[], object], device: torch.device) -> int | None:
     """Memory that some work takes at its height, beyond what is taken before it."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        work()
-        return torch.cuda.max_memory_allocated(device) - before
-    if sys.platform != "linux":
-        work()
-        return None
-    with suppress(AttributeError):  # only glibc has it
-        ctypes.CDLL(None).malloc_trim(0)  # else memory that was freed before would be used again, unseen
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew: proc(5)
-    before = _resident_bytes("VmRSS")
+    trim()  # else memory that was freed before would be used again, unseen
+    peak = PeakMemory(device)
     work()
-    return _resident_bytes("VmHWM") - before
-
-
-def _resident_bytes(field: str) -> int:
-    found = re.search(rf"^{field}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
-    if found is None:
-        msg = f"/proc/self/status has no {field}"
-        raise RuntimeError(msg)
-    return int(found[1]) * 1024
+    return peak.taken_bytes()

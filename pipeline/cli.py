@@ -90,25 +90,33 @@ def run_command(  # noqa: PLR0913 - one parameter per option
     redo: Annotated[Literal["failed", "all"] | None, typer.Option(help="Render failed pairs, or all, again.")] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first pair that fails.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Render at most N pairs.")] = None,
+    time_budget: Annotated[
+        str | None, typer.Option(metavar="8h", help="Fewer evaluations per pair where the time is short.")
+    ] = None,
 ) -> None:
     """Process a manifest and exit; what is done already is skipped.
 
     Example: impasto run data/manifest.csv --outbox out
     """
     with _errors_to_exit_codes(as_json=json_, verbose=verbose):
+        from pipeline.forecast import forecast  # noqa: PLC0415
         from pipeline.images.read import FORMATS  # noqa: PLC0415
         from pipeline.intake.manifest import Confines, read_manifest  # noqa: PLC0415
         from pipeline.outbox.publish import Outbox, check_name  # noqa: PLC0415
-        from pipeline.run import plan, run  # noqa: PLC0415
+        from pipeline.plan import plan  # noqa: PLC0415
+        from pipeline.run import run  # noqa: PLC0415
         from pipeline.transfer.weights import find_weights  # noqa: PLC0415
 
+        if time_budget is not None:
+            set_ = [*(set_ or []), f"run.time_budget={time_budget}"]
         below, flags, settings = _settings(config, preset, set_, device)
         confines = Confines(tuple(FORMATS), check_name, tuple(Path(root) for root in settings.run.roots))
         pairs = read_manifest(manifest, below, flags, confines)
         box = Outbox(outbox)
         if dry_run:
             weights = find_weights(settings.network.weights, settings.network.preprocessing)
-            show_plan(list(plan(pairs, box, weights, redo=redo, limit=limit)), as_json=json_)
+            planned = list(plan(pairs, box, weights, redo=redo, limit=limit))
+            show_plan(forecast(planned, settings, weights), as_json=json_)
             return
         report = Report(as_json=json_)
         summary = run(
@@ -262,7 +270,7 @@ def _serve(  # noqa: PLR0913 - what the two commands share
 ) -> None:
     from pipeline.disk import Disk  # noqa: PLC0415
     from pipeline.service import Folders, Service  # noqa: PLC0415
-    from pipeline.stage.stage import Stage  # noqa: PLC0415
+    from pipeline.stage.pool import make_stage  # noqa: PLC0415
     from pipeline.transfer.stylizer import ENGINE_VERSION  # noqa: PLC0415
     from pipeline.transfer.weights import find_weights  # noqa: PLC0415
 
@@ -286,7 +294,11 @@ def _serve(  # noqa: PLR0913 - what the two commands share
     if not drain and not as_json:
         library = folders.styles or "INBOX/<style>/_style.jpg"
         typer.echo(f"Watching {folders.inbox}; styles: {library}; results: {folders.outbox}; Ctrl-C stops.", err=True)
-    summary = service.run(lambda watcher, box: Stage.of(resolved, weights, box, watcher), drain=drain)
+    with contextlib.ExitStack() as stack:
+        summary = service.run(
+            lambda watcher, box: stack.enter_context(contextlib.closing(make_stage(resolved, weights, box, watcher))),
+            drain=drain,
+        )
     report.watch_summary(summary, folders.outbox, folders.spool / "failed")
     raise typer.Exit(summary.exit_code)
 

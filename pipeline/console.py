@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pipeline.bench import Measurement
     from pipeline.errors import ExitCode, ImpastoError
+    from pipeline.forecast import Forecast, Forecasts
     from pipeline.intake.records import Reason
     from pipeline.outbox.metadata import Failure, Metadata
     from pipeline.pair import Pair
-    from pipeline.run import PlannedPair, Summary
+    from pipeline.plan import PlannedPair
+    from pipeline.run import Summary
     from pipeline.settings import Settings
     from pipeline.stage.task import Outcome
+    from pipeline.stage.usage import Usage
     from pipeline.watch import WatchSummary
 
 logger = logging.getLogger(__name__)
@@ -53,6 +56,17 @@ class Report:
         if not self._as_json and item.action.value == "still failed":
             typer.echo(f"{item.action.value}: {item.pair.name}: {item.reason}", err=True)
 
+    def forecast(self, forecast: Forecast) -> None:
+        """What a run would do with a pair."""
+        item, expected = forecast.item, forecast.expected
+        fields = {"status": item.action.value, "output": item.pair.file_name, "reason": item.reason}
+        if expected is not None:
+            fit = None if expected.fit is None else str(expected.fit)
+            numbers = {"expected_seconds": round(expected.seconds, 2), "expected_memory_bytes": expected.bytes}
+            self._emit("pair", **fields, evaluations=list(forecast.evaluations), **numbers, fit=fit)
+        else:
+            self._emit("pair", **fields)
+
     def outcome(self, outcome: Outcome) -> None:
         """A pair that was rendered, or failed."""
         record: Metadata | Failure = outcome.record
@@ -77,6 +91,7 @@ class Report:
             **fields,
             missing=list(balance.missing),
             seconds=round(summary.seconds, 3),
+            **summary.usage.describe(),
             exit_code=int(summary.exit_code),
         )
         if not balance.is_even:
@@ -88,6 +103,7 @@ class Report:
             words = {"in_inbox": "left in the inbox", "waiting": "claimed", "elsewhere": "taken by others"}
             counts = ", ".join(f"{n} {words.get(name, name)}" for name, n in fields.items() if n) or "nothing to do"
             self._say(f"{counts}; {summary.seconds:.0f} s; results in {where}")
+            self._where_time_went(summary.usage)
             if balance.failed:
                 typer.echo(f"Reasons and remedies are in {failed}.", err=True)
 
@@ -99,34 +115,67 @@ class Report:
             "failed": summary.failed,
             "waiting": summary.waiting,
         }
-        self._emit("summary", **fields, seconds=round(summary.seconds, 3), exit_code=int(summary.exit_code))
+        self._emit(
+            "summary",
+            **fields,
+            seconds=round(summary.seconds, 3),
+            **summary.usage.describe(),
+            exit_code=int(summary.exit_code),
+        )
         if not self._as_json:
             words = {"skipped": "skipped (done already)", "waiting": "left for later"}
             counts = ", ".join(f"{n} {words.get(name, name)}" for name, n in fields.items() if n) or "nothing to do"
             self._say(f"{counts}; {summary.seconds:.0f} s; results in {where}")
+            self._where_time_went(summary.usage)
             if summary.failed:
                 typer.echo(f"Reasons and remedies are in {where / 'failed'}.", err=True)
 
+    def _where_time_went(self, usage: Usage) -> None:
+        if not usage.pairs:
+            return
+        peak = "" if usage.peak_memory_bytes is None else f"; at most {usage.peak_memory_bytes / 2**30:.1f} GiB"
+        self._say(
+            f"{usage.pairs_per_hour:.3g} pairs/h; the device was busy {usage.busy_share:.0%} of the time: "
+            f"stylise {usage.stylise_seconds:.0f} s, wait {usage.wait_seconds:.1f} s; meanwhile "
+            f"load {usage.load_seconds:.1f} s, save {usage.save_seconds:.1f} s{peak}"
+        )
 
-def show_plan(planned: Sequence[PlannedPair], *, as_json: bool) -> None:
+
+def show_plan(forecasts: Forecasts, *, as_json: bool) -> None:
     """What a run would do, as a table or as JSON lines."""
     if as_json:
         report = Report(as_json=True)
-        for item in planned:
-            report.planned(item)
+        for each in forecasts.pairs:
+            report.forecast(each)
         return
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    table = Table("content", "style", "result", "action", "why")
-    for item in planned:
-        cells = (item.pair.content_label, item.pair.style_label, item.pair.file_name, item.action.value, item.reason)
+    table = Table("content", "style", "result", "action", "why", "evaluations", "time", "memory")
+    for each in forecasts.pairs:
+        item, expected = each.item, each.expected
+        cells = [item.pair.content_label, item.pair.style_label, item.pair.file_name, item.action.value, item.reason]
+        if expected is not None:
+            fit = "too large" if expected.fit is None else "" if str(expected.fit) == "whole" else str(expected.fit)
+            memory = f"{expected.bytes / 2**30:.2g} GiB {fit}".strip()
+            cells += ["+".join(map(str, each.evaluations)), _duration(expected.seconds), memory]
         table.add_row(*(Text(cell, overflow="fold") for cell in cells))
     console = Console(width=None if sys.stdout.isatty() else 200)  # a file has no edge to fold at
     console.print(table)
-    counts = {action: sum(item.action is action for item in planned) for action in {item.action for item in planned}}
-    console.print(", ".join(f"{action.value}: {n}" for action, n in sorted(counts.items())) + "; nothing was written")
+    actions = [each.item.action for each in forecasts.pairs]
+    counts = ", ".join(f"{action.value}: {actions.count(action)}" for action in sorted(set(actions)))
+    takes = f"; about {_duration(forecasts.seconds)} on this machine" if forecasts.seconds else ""
+    console.print(f"{counts}; nothing was written{takes}", highlight=False)
+    if forecasts.is_short:
+        console.print("The time budget is too short, even with the fewest evaluations: pairs will be left for later.")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:  # noqa: PLR2004
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"  # noqa: PLR2004
 
 
 def show_measurements(where: dict[str, str | int], settings: Settings, found: Iterator[Measurement]) -> None:

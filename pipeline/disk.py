@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from pipeline.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 NO_HARD_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS})
@@ -35,6 +35,13 @@ class Disk:
     def create(self, path: Path, data: bytes) -> None:
         """Like `write`, but FileExistsError if there is a file already."""
         self._write(path, data, "xb")
+
+    def write_by(self, path: Path, fill: Callable[[BinaryIO], None]) -> None:
+        """Like `write`, for what is too large to be had as bytes."""
+        with path.open("wb") as file:
+            fill(file)
+            file.flush()
+            os.fsync(file.fileno())
 
     @staticmethod
     def _write(path: Path, data: bytes, mode: str) -> None:

@@ -5,6 +5,7 @@ An error message says which file or setting and what is wrong; `remedy` says wha
 
 from __future__ import annotations
 
+import copyreg
 import errno
 import re
 from enum import IntEnum
@@ -52,6 +53,10 @@ class ImpastoError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}".strip()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Whole through a pipe between processes, whatever a subclass is made from."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # it is there
 
 
 class UsageError(ImpastoError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
@@ -88,6 +89,8 @@ class Jobs:
         self._rules, self._disk, self._clock = rules, disk, clock
         self._names = ResultNames(spool, outbox)
         self._on_outcome, self._on_duplicate, self._on_failed_job = on_outcome, on_duplicate, on_failed_job
+        self._looking = threading.Lock()
+        """Held by the thread that compares a job's files with what was seen of them before."""
         self.flying: dict[str, tuple[OpenJob, int]] = {}
         """Pairs in the stage, by file name in the outbox."""
 
@@ -107,7 +110,9 @@ class Jobs:
             return
         if opened.is_outdated and not self._is_flying(opened):
             opened.pairs, opened.is_outdated = [], False
-        if self._was_written_to(opened, files):
+        with self._looking:
+            was_written_to = self._was_written_to(opened, files)
+        if was_written_to:
             opened.is_outdated = True
             yield Again(self._rules.settle_seconds)
         elif opened.pairs or (yield from self._find_pairs(opened, files)):
@@ -258,10 +263,13 @@ class Jobs:
         return None
 
     def _check_unchanged(self, opened: OpenJob, pair: Pair) -> None:
-        """See that the result is still that of the photograph as it is."""
+        """See that the result is still that of the photograph as it is; called by the threads that save."""
         try:
-            if not self._was_written_to(opened, self._spool.files(opened.job)):
-                return
+            with self._looking:
+                if self._was_written_to(opened, self._spool.files(opened.job)):
+                    opened.is_outdated = True
+                if not opened.is_outdated:
+                    return
         except OSError as error:
             raise UnreadableError(f"{pair.content_label}: cannot be read: {error.strerror}.") from error
         raise ChangedError(f"{pair.content_label}: was written to while it was painted.", "It is painted again.")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline.pair import Pair
-    from pipeline.transfer.stylizer import Evaluation
+    from pipeline.transfer.state import Evaluation
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,9 @@ class Display(Protocol):
 
     def start(self, pairs: int | None) -> None:
         """So many pairs will be rendered; None if nobody knows."""
+
+    def expect(self, pairs: int) -> None:
+        """So many it will be after all."""
 
     def pair_started(self, pair: Pair) -> None:
         """The device begins with this pair."""
@@ -70,6 +73,10 @@ class GuardedDisplay:
         """See `Display`."""
         self._show(lambda: self.display.start(pairs))
 
+    def expect(self, pairs: int) -> None:
+        """See `Display`."""
+        self._show(lambda: self.display.expect(pairs))
+
     def pair_started(self, pair: Pair) -> None:
         """See `Display`."""
         self._show(lambda: self.display.pair_started(pair))
@@ -91,6 +98,9 @@ class NoDisplay:
     """Shows nothing but failures."""
 
     def start(self, pairs: int | None) -> None:
+        """Nothing."""
+
+    def expect(self, pairs: int) -> None:
         """Nothing."""
 
     def pair_started(self, pair: Pair) -> None:
@@ -120,6 +130,10 @@ class LineDisplay(NoDisplay):
     def start(self, pairs: int | None) -> None:
         """Time runs from here."""
         self._total, self._begin, self._last = pairs, self._clock(), self._clock()
+
+    def expect(self, pairs: int) -> None:
+        """From now on."""
+        self._total = pairs
 
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
         """A line, if the last one was long ago."""
@@ -168,6 +182,10 @@ class RichDisplay:
         """Show the overall bar."""
         self._progress.update(self._all, total=pairs)
         self._progress.start()
+
+    def expect(self, pairs: int) -> None:
+        """From now on."""
+        self._progress.update(self._all, total=pairs)
 
     def pair_started(self, pair: Pair) -> None:
         """Begin the pair's bar anew."""

@@ -3,59 +3,46 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import time
 from collections import Counter
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
+from pipeline.ahead import ahead
 from pipeline.attempts import Attempts
-from pipeline.errors import ExitCode, ImageError, OccupiedError, StorageError, UnreadableError
-from pipeline.images.read import read_file
-from pipeline.outbox.ledger import Entry, Fingerprint, Status, look_up, settings_in_key
+from pipeline.errors import ExitCode, OccupiedError, StorageError
 from pipeline.outbox.marks import RUN
-from pipeline.outbox.metadata import Failure
-from pipeline.stage.device import find_device
-from pipeline.stage.stage import Stage
+from pipeline.outbox.metadata import Failure, Metadata
+from pipeline.plan import Action, plan
+from pipeline.settings import parse_duration
+from pipeline.stage.device import find_devices
+from pipeline.stage.estimate import Estimator
+from pipeline.stage.pool import make_stage
 from pipeline.stage.task import Outcome, Task
+from pipeline.stage.usage import Usage
 from pipeline.stop import Stop
-from pipeline.transfer.stylizer import ENGINE_VERSION, Evaluation
+from pipeline.time_budget import TimeBudget
 from pipeline.transfer.weights import find_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
     from pipeline.outbox.publish import Outbox
     from pipeline.pair import Pair
+    from pipeline.plan import PlannedPair, Redo
     from pipeline.progress import Display
     from pipeline.settings import Settings
+    from pipeline.stage.pool import StagePool
+    from pipeline.stage.stage import Stage
+    from pipeline.transfer.state import Evaluation
     from pipeline.transfer.weights import WeightsSource
 
 logger = logging.getLogger(__name__)
 
-Redo = Literal["failed", "all"]
-
-
-class Action(StrEnum):
-    """What a run does with a pair."""
-
-    RENDER = "render"
-    SKIP = "skip"
-    STILL_FAILED = "still failed"
-    WAIT = "wait"
-
-
-@dataclass(frozen=True)
-class PlannedPair:
-    """A pair, what will be done with it, and why."""
-
-    pair: Pair
-    action: Action
-    reason: str
-    attempt: int
-    key: str | None
+_PLANNED_AHEAD: Final = 64
+"""Pairs that are read and hashed before it is their turn."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +54,8 @@ class Summary:
     failed: int
     waiting: int
     seconds: float
+    usage: Usage
+    """Where the time went."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -74,73 +63,21 @@ class Summary:
         return ExitCode.PARTIAL if self.failed else ExitCode.OK
 
 
-def plan(
-    pairs: Sequence[Pair],
-    outbox: Outbox,
-    weights: WeightsSource,
-    *,
-    redo: Redo | None = None,
-    limit: int | None = None,
-) -> Iterator[PlannedPair]:
-    """Decide for every pair, in order, whether it is rendered; reads inputs and outbox, writes nothing.
-
-    Args:
-        pairs: of the manifest.
-        outbox: it need not exist.
-        weights: part of every key.
-        redo: `failed`: only pairs that failed before; `all`: also what is done.
-        limit: render at most so many, in the manifest's order.
-    """
-    hashes: dict[Path, str | None] = {}
-    rendered = 0
-    for pair in pairs:
-        fingerprint = _fingerprint(pair, weights, hashes)
-        entry = look_up(outbox, pair, fingerprint)
-        action, reason = _decide(entry, redo)
-        if action is Action.RENDER and limit is not None and rendered >= limit:
-            action, reason = Action.WAIT, f"beyond --limit {limit}"
-        rendered += action is Action.RENDER
-        key = fingerprint.key if fingerprint else None
-        yield PlannedPair(pair, action, reason, entry.failed_attempts + 1, key)
-
-
-def _decide(entry: Entry, redo: Redo | None) -> tuple[Action, str]:
-    if redo == "all":
-        return Action.RENDER, "--redo all"
-    if entry.status is Status.DONE:
-        return Action.SKIP, entry.reason
-    if redo == "failed" and not entry.failed_attempts:
-        return Action.WAIT, f"{entry.reason}; left for a run without --redo failed"
-    if redo is None and entry.status is Status.FAILED:
-        return Action.STILL_FAILED, f"{entry.reason} (unchanged; --redo failed tries it again)"
-    return Action.RENDER, entry.reason
-
-
-def _fingerprint(pair: Pair, weights: WeightsSource, hashes: dict[Path, str | None]) -> Fingerprint | None:
-    for path in (pair.content, pair.style):
-        if path not in hashes:
-            try:
-                hashes[path] = read_file(path).sha256
-            except (ImageError, UnreadableError):
-                hashes[path] = None
-    content, style = hashes[pair.content], hashes[pair.style]
-    if content is None or style is None:
-        return None
-    return Fingerprint(content, style, settings_in_key(pair.settings), weights.sha256, ENGINE_VERSION)
-
-
 class _Watched:
-    """The stage's listener: asks for a stop between evaluations, and shows them."""
+    """The stage's listener: asks for a stop between evaluations, and shows them.
 
-    def __init__(self, display: Display, stop: Stop) -> None:
-        self._display, self._stop = display, stop
+    After SIGTERM the pair in work has its time of grace; who presses Ctrl-C does not want to wait for it.
+    """
+
+    def __init__(self, display: Display, stop: Stop, grace_seconds: float) -> None:
+        self._display, self._stop, self._grace_seconds = display, stop, grace_seconds
 
     def pair_started(self, pair: Pair) -> None:
         self._stop.check()
         self._display.pair_started(pair)
 
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
-        self._stop.check()
+        self._stop.check(self._grace_seconds if self._stop.requested is ExitCode.TERMINATED else 0.0)
         self._display.evaluated(pair, evaluation)
 
 
@@ -176,39 +113,107 @@ def run(  # noqa: PLR0913 - what a run consists of
     """
     begin = time.monotonic()
     weights = find_weights(settings.network.weights, settings.network.preprocessing)
-    device = find_device(settings.run.device)
+    devices = ", ".join(map(str, find_devices(settings.run.device)))
+    usage = Usage()
     with Stop() as stop, outbox.locked(), Attempts(outbox, settings.run.max_attempts) as attempts:
-        tally = _Tally(outbox, attempts, on_planned, on_outcome)
-        tasks = []
-        for item in plan(pairs, outbox, weights, redo=redo, limit=limit):
+        planned: Iterable[PlannedPair | None]
+        planned = ahead(plan(pairs, outbox, weights, redo=redo, limit=limit), _PLANNED_AHEAD)
+        budget = None
+        if settings.run.time_budget:  # it takes all pairs to know how much time there is for each
+            planned = items = _plan_all(planned, stop)
+            budget = _time_budget(items, settings, weights, begin)
+        tally = _Tally(outbox, attempts, display, on_planned, on_outcome, len(pairs), budget)
+        tasks = tally.tasks(planned, stop)
+        with contextlib.closing(tasks):
+            first = next((task for task in tasks if task is not None), None)
+            logger.info("%d pairs on %s with weights %s", len(pairs), devices, weights.name)
+            if first is not None:
+                watched = _Watched(display, stop, settings.run.grace_seconds)
+                with (
+                    contextlib.closing(make_stage(settings, weights, outbox, watched)) as stage,
+                    contextlib.closing(_render(stage, itertools.chain([first], tasks), display, tally)) as outcomes,
+                ):
+                    usage = stage.usage
+                    for outcome in outcomes:
+                        tally.finish(outcome)
+                        if fail_fast and outcome.error:
+                            break
+        if tally.waiting and not fail_fast:
             stop.check()
-            tasks += tally.take_up(item)
-        logger.info("%d of %d pairs to render on %s with weights %s", len(tasks), len(pairs), device, weights.name)
-        if tasks:
-            stage = Stage.of(settings, weights, outbox, _Watched(display, stop))
-            with contextlib.closing(_render(stage, tasks, attempts, display)) as outcomes:
-                for outcome in outcomes:
-                    tally.finish(outcome)
-                    if fail_fast and outcome.error:
-                        break
     counts = tally.counts
     failed = counts["failed"] + counts[Action.STILL_FAILED]
-    waiting = len(pairs) - counts["done"] - counts[Action.SKIP] - failed
-    return Summary(counts["done"], counts[Action.SKIP], failed, waiting, time.monotonic() - begin)
+    return Summary(counts["done"], counts[Action.SKIP], failed, tally.waiting, time.monotonic() - begin, usage)
+
+
+def _plan_all(planned: Iterable[PlannedPair | None], stop: Stop) -> list[PlannedPair]:
+    items = []
+    for item in planned:
+        stop.check()
+        if item is not None:
+            items.append(item)
+    return items
+
+
+def _time_budget(
+    planned: Iterable[PlannedPair], settings: Settings, weights: WeightsSource, begin: float
+) -> TimeBudget | None:
+    """That of a run which began at a moment of the monotonic clock; None if there is nothing to render."""
+    to_render = [item for item in planned if item.action is Action.RENDER]
+    if not to_render:
+        return None
+    estimator = Estimator(settings, weights)
+    budget = TimeBudget(
+        parse_duration(settings.run.time_budget) - (time.monotonic() - begin),
+        lambda pair, size, evaluations: estimator.expect(pair.settings, *size, evaluations).seconds,
+        devices=len(find_devices(settings.run.device)),
+    )
+    for item in to_render:
+        if item.size is not None:
+            budget.add(item.pair, item.size)
+    return budget
 
 
 class _Tally:
     """Writes down what becomes of each pair."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - who is to know of it
         self,
         outbox: Outbox,
         attempts: Attempts,
+        display: Display,
         on_planned: Callable[[PlannedPair], None],
         on_outcome: Callable[[Outcome], None],
+        pairs: int,
+        budget: TimeBudget | None,
     ) -> None:
-        self._outbox, self._attempts, self._on_planned, self._on_outcome = outbox, attempts, on_planned, on_outcome
+        self._outbox, self._attempts, self._display = outbox, attempts, display
+        self._on_planned, self._on_outcome, self._pairs, self._budget = on_planned, on_outcome, pairs, budget
         self.counts: Counter[str] = Counter()
+
+    @property
+    def expected(self) -> int:
+        """Pairs to be rendered, as far as it is known."""
+        return self._pairs - sum(self.counts[action] for action in Action)
+
+    @property
+    def waiting(self) -> int:
+        """Pairs that nothing was done about."""
+        counts = self.counts
+        return self._pairs - counts["done"] - counts["failed"] - counts[Action.SKIP] - counts[Action.STILL_FAILED]
+
+    def tasks(self, planned: Iterable[PlannedPair | None], stop: Stop) -> Generator[Task | None]:
+        """What is to be rendered, as it is planned, each counted as an attempt; no more after a stop was asked for."""
+        for item in planned:
+            if stop.requested is not None:
+                return
+            if item is None:
+                yield None
+                continue
+            if item.action is Action.RENDER and self._budget is not None and self._budget.is_over:
+                continue  # it waits for the next run
+            for task in self.take_up(item):
+                evaluations = self._budget.begin(task.pair) if self._budget is not None else None
+                yield self._attempts.begin(replace(task, evaluations=evaluations))
 
     def take_up(self, item: PlannedPair) -> list[Task]:
         """The task, if there is one."""
@@ -223,6 +228,7 @@ class _Tally:
             self._outbox.end_attempt(item.pair.file_name, RUN)  # if the last run ended right after it was done
         self.counts[item.action] += 1
         self._on_planned(item)
+        self._display.expect(self.expected)
         return []
 
     def finish(self, outcome: Outcome) -> None:
@@ -233,14 +239,20 @@ class _Tally:
             except OccupiedError as error:  # a failure that is not written down would be hidden
                 raise StorageError(error.message, error.remedy) from error
         self._attempts.end(outcome)
+        if self._budget is not None:
+            record = outcome.record
+            seconds = record.seconds.stylise if isinstance(record, Metadata) and not record.resumed_at else None
+            self._budget.end(outcome.pair, seconds)  # the rest of a pair says nothing of the pace
         self.counts[outcome.record.status] += 1
         self._on_outcome(outcome)
 
 
-def _render(stage: Stage, tasks: list[Task], attempts: Attempts, display: Display) -> Generator[Outcome]:
-    display.start(len(tasks))
+def _render(
+    stage: Stage | StagePool, tasks: Iterable[Task | None], display: Display, tally: _Tally
+) -> Generator[Outcome]:
+    display.start(tally.expected)
     try:
-        with contextlib.closing(stage.process(map(attempts.begin, tasks))) as outcomes:
+        with contextlib.closing(stage.process(tasks)) as outcomes:
             for outcome in outcomes:
                 record = outcome.record
                 failure = f"{record.reason} {record.remedy}" if isinstance(record, Failure) else None

@@ -9,7 +9,7 @@ import difflib
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.errors import UsageError
 
@@ -28,6 +28,25 @@ def _check_size(value: object) -> int | str:
         return value
     msg = 'should be the longest side in px (16 to 16384), "native", or megapixels like "12MP"'
     raise ValueError(msg)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of `8h`, `90m`, `1h30m` or `45s`.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    found = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", text.strip())
+    if found is None or not any(found.groups()):
+        msg = "should be a time such as 8h, 90m, 1h30m or 45s"
+        raise ValueError(msg)
+    return sum(float(part or 0) * unit for part, unit in zip(found.groups(), (3600, 60, 1), strict=True))
+
+
+def _check_duration(text: str) -> str:
+    if text:
+        parse_duration(text)
+    return text
 
 
 class Section(BaseModel):
@@ -169,12 +188,27 @@ class RunSettings(Section):
     """The run as a whole."""
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = Field(
-        "auto", description="auto, cpu, cuda or cuda:N"
+        "auto", description="auto, cpu, cuda (all cards at once) or cuda:N"
     )
     roots: tuple[str, ...] = Field((), description="if set, a manifest may only name files below these folders")
-    max_attempts: int = Field(3, ge=1, description="a pair that ended the process so often in a row has failed")
+    max_attempts: int = Field(
+        3, ge=1, description="a pair has failed that ended the process so often without coming further"
+    )
+    batch: int = Field(0, ge=0, le=64, description="pairs of one size on the device together, at most; 0: what pays")
+    max_reorder: int = Field(16, ge=0, description="pairs that may be begun before an earlier one to fill a batch")
+    memory_gb: float = Field(
+        0.0, ge=0, description="GiB that pictures may take on the device; larger ones go in tiles; 0: what is free"
+    )
+    time_budget: Annotated[str, AfterValidator(_check_duration)] = Field(
+        "", description='of a run, such as "8h" or "1h30m": fewer evaluations per pair where time is short; empty: none'
+    )
+    checkpoint_seconds: float = Field(
+        120.0, gt=0, description="a pair in work is written down so often, to go on from there after a crash"
+    )
     grace_seconds: float = Field(
-        30.0, ge=0, description="after SIGTERM or Ctrl-C watch and drain let the pair in work go on for so long"
+        30.0,
+        ge=0,
+        description="after SIGTERM (in watch and drain after Ctrl-C, too) the pair in work goes on so long",
     )
 
 

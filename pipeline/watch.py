@@ -27,6 +27,7 @@ from pipeline.lookout import LONGEST_WAIT_SECONDS, Lookout
 from pipeline.open_job import Again, OpenJob
 from pipeline.outbox.metadata import Failure
 from pipeline.pause import Pause
+from pipeline.stage.usage import Usage
 from pipeline.status import Activity, StatusBoard
 
 if TYPE_CHECKING:
@@ -46,13 +47,16 @@ if TYPE_CHECKING:
     from pipeline.progress import Display
     from pipeline.stage.task import Outcome, Task
     from pipeline.stop import Stop
-    from pipeline.transfer.stylizer import Evaluation
+    from pipeline.transfer.state import Evaluation
 
 logger = logging.getLogger(__name__)
 
 
 class Renderer(Protocol):
     """What renders: the stage."""
+
+    usage: Usage
+    """Where its time went."""
 
     def process(self, tasks: Iterable[Task | None]) -> Generator[Outcome]:
         """See `Stage.process`."""
@@ -65,6 +69,7 @@ class WatchSummary:
     balance: Balance
     seconds: float
     exit_code: ExitCode
+    usage: Usage
 
 
 class Watcher:
@@ -103,6 +108,7 @@ class Watcher:
         """For the next drain."""
         self._pause = Pause()
         """After the outbox or an input failed."""
+        self._stage: Renderer | None = None
         self._last_tick = float("-inf")
         self._on_device = ""
         self._stop_was_told = False
@@ -169,8 +175,7 @@ class Watcher:
         """
         begin = self._clock()
         if self._drain_seconds is None:  # else there may be nothing to do
-            stage = make_stage()
-            make_stage = lambda: stage  # noqa: E731 - made by now
+            self._stage = make_stage()
         with contextlib.ExitStack() as stack:
             self.enter(stack)
             self._display.start(None)
@@ -183,7 +188,8 @@ class Watcher:
                 self.put_back()
             with storage_errors(self._spool.root):
                 balance = self._books.balance(self._inbox, self._spool, self._disk)
-        return WatchSummary(balance, self._clock() - begin, self._exit_code(balance))
+        usage = self._stage.usage if self._stage is not None else Usage()
+        return WatchSummary(balance, self._clock() - begin, self._exit_code(balance), usage)
 
     def enter(self, stack: contextlib.ExitStack) -> None:
         """Be a worker, take over what dead ones left, and look at the inbox for the first time.
@@ -221,10 +227,9 @@ class Watcher:
     # Rendering
 
     def _render_forever(self, make_stage: Callable[[], Renderer]) -> None:
-        stage: Renderer | None = None
         while self._wait_for_work():
-            stage = stage or make_stage()
-            self.render(stage)
+            self._stage = self._stage or make_stage()
+            self.render(self._stage)
 
     def render(self, stage: Renderer) -> None:
         """All that can be rendered now.
@@ -269,7 +274,8 @@ class Watcher:
     def tasks(self) -> Iterator[Task | None]:
         """What there is to render now; None before waiting, so that the stage does not wait for more."""
         while self._stop.requested is None and self.lookout.error is None:
-            self._tick()
+            if not self._on_device:  # else only the device tells that it is alive
+                self._tick()
             opened = None if self._pause.lasts(self._clock()) else self._queue.take()
             if opened is not None:
                 yield from self._tasks_of(opened)
@@ -320,7 +326,8 @@ class Watcher:
 
     def finish(self, outcome: Outcome) -> None:
         """Do what an outcome asks for."""
-        self._on_device = ""
+        if self._on_device == outcome.pair.name:  # else the device has gone on to the next meanwhile
+            self._on_device = ""
         if outcome.pair.file_name not in self._jobs.flying:  # its job has failed by a defect of ours meanwhile
             self._attempts.take_back_one(outcome)
             return
@@ -358,6 +365,7 @@ class Watcher:
 
     def _recall(self) -> None:
         """What was in the stage when it ended is to be done again."""
+        self._on_device = ""
         for opened, _ in list(self._jobs.flying.values()):
             self._queue.put(opened)
         self._jobs.flying.clear()

@@ -8,12 +8,13 @@ import pytest
 from pipeline.console import Report
 from pipeline.errors import ExitCode
 from pipeline.intake.books import Balance
+from pipeline.stage.usage import Usage
 from pipeline.watch import WatchSummary
 
 
 def summary(**counts: int) -> WatchSummary:
     every = dict.fromkeys(("seen", "done", "duplicate", "failed", "waiting", "in_inbox", "elsewhere"), 0)
-    return WatchSummary(Balance(**{**every, **counts}, missing=()), 1.0, ExitCode.OK)
+    return WatchSummary(Balance(**{**every, **counts}, missing=()), 1.0, ExitCode.OK, Usage())
 
 
 def test_work_goes_on_when_nobody_reads_stdout_any_more(
@@ -50,5 +51,7 @@ def test_the_end_is_told_in_one_line(capsys: pytest.CaptureFixture[str], counts:
 def test_files_that_are_not_accounted_for_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     balance = Balance(2, 1, 0, 0, 0, 0, 0, missing=("sea/a.jpg",))
     assert not balance.is_even
-    Report(as_json=False).watch_summary(WatchSummary(balance, 1.0, ExitCode.INTERNAL), Path("out"), Path("failed"))
+    Report(as_json=False).watch_summary(
+        WatchSummary(balance, 1.0, ExitCode.INTERNAL, Usage()), Path("out"), Path("failed")
+    )
     assert "sea/a.jpg" in capsys.readouterr().err

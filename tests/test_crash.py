@@ -59,13 +59,13 @@ def test_killed_at_ten_random_moments_all_pairs_are_there_exactly_once(
 
 POISON = """
 import os, signal
-from pipeline.stage import stage
-load = stage.load
-def load_or_die(pair, max_pixels):
+from pipeline.stage import load as module
+load = module.load
+def load_or_die(pair, *more):
     if "poison" in pair.name:
         os.kill(os.getpid(), signal.SIGKILL)
-    return load(pair, max_pixels)
-stage.load = load_or_die
+    return load(pair, *more)
+module.load = load_or_die
 from pipeline.cli import main
 main()
 """

@@ -48,6 +48,15 @@ def resize(pixels: Pixels, width: int, height: int) -> Pixels:
     return np.clip(resized, 0, 255).astype(np.float32, copy=False)  # cubic overshoots at edges
 
 
+def fitted_size(width: int, height: int, content: tuple[int, int], fit: str) -> tuple[int, int]:
+    """(width, height) in px that a painting of this size is brought to, before it is cropped; see `fit_style`."""
+    if fit == "stretch":
+        return content
+    across, down = content[0] / width, content[1] / height
+    scale = min(content) / min(width, height) if fit == "whole" else max(across, down)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
 def fit_style(style: Picture, width: int, height: int, fit: str) -> Pixels:
     """Bring a painting to the content's size.
 
@@ -58,14 +67,8 @@ def fit_style(style: Picture, width: int, height: int, fit: str) -> Pixels:
         fit: `stretch` to exactly this size; `cover` it and crop the middle; `whole`: the same shorter side,
             proportions kept, nothing cropped, so the result may have another size.
     """
-    if fit == "stretch":
-        return resize(style.pixels, width, height)
-    if fit == "whole":
-        scale = min(width, height) / min(style.width, style.height)
-    else:
-        scale = max(width / style.width, height / style.height)
-    scaled = resize(style.pixels, max(1, round(style.width * scale)), max(1, round(style.height * scale)))
-    if fit == "whole":
+    scaled = resize(style.pixels, *fitted_size(style.width, style.height, (width, height), fit))
+    if fit != "cover":
         return scaled
     top, left = (scaled.shape[0] - height) // 2, (scaled.shape[1] - width) // 2
     return scaled[top : top + height, left : left + width]

@@ -69,7 +69,7 @@ class Seconds(_Part):
 
     load: float = Field(description="reading, hashing, decoding, resizing, colour")
     queue: float = Field(description="loaded and waiting for the device")
-    stylise: float = Field(description="on the device")
+    stylise: float = Field(description="on the device; its share, where it was in a batch")
     save: float = Field(description="colour, encoding, writing and syncing the picture")
 
 
@@ -97,10 +97,14 @@ class Metadata(_Part):
     precision: Literal["float32", "bfloat16", "float16"] = Field(description="of the convolutions")
     working_size: tuple[int, int] = Field(description="width and height in px")
     evaluations: int = Field(ge=1, description="made, not asked for")
+    planned: tuple[int, ...] = Field((), description="evaluations planned at each scale, coarse to fine")
+    resumed_at: int = Field(0, ge=0, description="evaluations that an earlier process had made of it; 0: none")
+    fit: str = Field("whole", description="how it was fitted into memory: whole, recompute, or tiles of so many px")
+    batch: int = Field(1, ge=1, description="pairs that were on the device together")
     objective: ObjectiveRecord = Field(description="of the finest scale")
     coarser: list[ObjectiveRecord] = Field(description="of the scales before it, coarse to fine")
     seconds: Seconds
-    peak_memory_bytes: int | None = Field(ge=0, description="of the CUDA device; on a CPU of the process so far")
+    peak_memory_bytes: int | None = Field(ge=0, description="of the CUDA device; on a CPU of the process")
     attempt: int = Field(ge=1)
     warnings: list[str]
     output: OutputFile

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from pipeline.disk import Disk, exists, make_folders, put, remove_tree
 from pipeline.errors import LockedError, OccupiedError, StorageError, SupersededError
+from pipeline.outbox.checkpoints import CheckpointFiles
 from pipeline.outbox.marks import RUN, Mark, MarkFiles, short_name
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ RESERVED = frozenset({FAILED_FOLDER, STATE_FOLDER})
 LONGEST_NAME_BYTES = 255
 _OF_ONE_NAME: Final = frozenset({errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG})
 """How a system says that a name is the trouble, not the disk."""
+_USED_AGAIN: Final = frozenset({errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST})
+"""How it says that a folder which was empty is not, or has been removed already."""
 
 
 def check_name(name: str) -> str | None:
@@ -59,11 +62,13 @@ class Outbox:
 
     def __init__(self, root: Path, disk: Disk | None = None, process: str = RUN) -> None:
         """As `process`, which names the folder for what is half written."""
-        self.root = root
+        self.root, self.process = root, process
         self._disk = disk or Disk()
         self._state = root / STATE_FOLDER
         self._temporary = self._state / "tmp" / process
         self._marks = MarkFiles(self._state / "pending", self._disk)
+        self.checkpoints = CheckpointFiles(self._state / "checkpoints", self._temporary, self._disk)
+        """Of pairs in work."""
 
     def picture_path(self, file_name: str) -> Path:
         """Where a result is."""
@@ -228,6 +233,16 @@ class Outbox:
             else:
                 self._disk.unlink(self._marks.path(file_name))
 
+    def count_anew(self, file_name: str, owner: str) -> None:
+        """The attempt in work has come further than those before it: they were not in vain.
+
+        Raises:
+            StorageError: the outbox cannot be written.
+        """
+        mark = self.read_mark(file_name)
+        if mark is not None and mark.owner == owner and mark.attempts > 1:
+            self.mark(file_name, mark.model_copy(update={"attempts": 1}))
+
     def drop_half(self, file_name: str, owner: str) -> None:
         """Remove a picture that was published without its metadata and never will have any.
 
@@ -305,7 +320,7 @@ class Outbox:
             StorageError: the outbox cannot be written.
         """
         failure = self.failure_path(name)
-        with _storage_errors(failure):
+        with _storage_errors(failure), contextlib.suppress(FileNotFoundError):  # another thread was quicker
             if exists(self._disk, failure):
                 self._disk.unlink(failure)
                 self._disk.sync_folder(failure.parent)
@@ -322,7 +337,12 @@ class Outbox:
 
     def _drop_empty_folders(self, folder: Path) -> None:
         while folder != self.root and not self._disk.entries(folder):
-            self._disk.rmdir(folder)
+            try:
+                self._disk.rmdir(folder)
+            except OSError as error:
+                if error.errno not in _USED_AGAIN:
+                    raise
+                return
             folder = folder.parent
 
     def _check_inside(self, target: Path) -> None:
@@ -333,9 +353,17 @@ class Outbox:
 
     def _write(self, target: Path, data: bytes) -> None:
         self._check_inside(target)
-        make_folders(self._disk, target.parent)
         # Of one length for all, so that a result's own name may have all the length there is.
-        put(self._disk, target, data, self._temporary / short_name(target))
+        temporary = self._temporary / short_name(target)
+        for is_last in (False, False, True):
+            make_folders(self._disk, target.parent)
+            try:
+                put(self._disk, target, data, temporary)
+            except FileNotFoundError:  # another thread or process has just removed the folder, which was empty
+                if is_last or target.parent.is_dir():
+                    raise
+            else:
+                return
 
 
 def _json(record: BaseModel) -> bytes:

@@ -2,29 +2,60 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from pathlib import Path
 
 import torch
 
 from pipeline.errors import DeviceError
 
 
-def find_device(name: str) -> torch.device:
-    """The device for `run.device`: `auto` takes a CUDA device if there is one.
+def find_devices(name: str) -> list[torch.device]:
+    """The devices for `run.device`: `cuda` takes all CUDA devices, `auto` too, or the CPU if there are none.
 
     Raises:
         DeviceError: a CUDA device was asked for that does not exist.
     """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "cpu" or (name == "auto" and count == 0):
-        return torch.device("cpu")
-    device = torch.device("cuda:0" if name in ("auto", "cuda") else name)
+        return [torch.device("cpu")]
+    if name in ("auto", "cuda") and count:
+        return [torch.device("cuda", index) for index in range(count)]
+    device = torch.device("cuda:0" if name == "cuda" else name)
     if (device.index or 0) >= count:
         raise DeviceError(
             f"run.device = {name}: this machine offers {count} CUDA devices.",
             "Use --device cpu or auto, or check the driver with nvidia-smi.",
         )
-    return device
+    return [device]
+
+
+def find_device(name: str) -> torch.device:
+    """The first of the devices for `run.device`.
+
+    Raises:
+        DeviceError: a CUDA device was asked for that does not exist.
+    """
+    return find_devices(name)[0]
+
+
+def open_card(device: torch.device) -> None:
+    """Open a CUDA device before a thread pins memory, which would open the first one instead.
+
+    Raises:
+        DeviceError: it cannot be used.
+    """
+    if device.type == "cpu":
+        return
+    try:
+        torch.cuda.set_device(device)
+        torch.zeros(1, device=device)
+    except RuntimeError as error:
+        first_line = str(error).partition("\n")[0]
+        raise DeviceError(
+            f"{device} cannot be used: {first_line}.", "Check it with nvidia-smi, or name another with --device."
+        ) from error
 
 
 def find_precision(name: str, device: torch.device) -> torch.dtype:
@@ -47,19 +78,44 @@ def describe(device: torch.device) -> str:
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
 
 
-def reset_peak_memory(device: torch.device) -> None:
-    """Start measuring anew, where the device can."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+class PeakMemory:
+    """The height of memory use since this was made: of the CUDA device, else of this process."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._before: int | None = None
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+            self._before = torch.cuda.memory_allocated(device)
+        elif sys.platform == "linux":
+            try:
+                Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew: proc(5)
+            except OSError:  # not allowed in some containers
+                return
+            self._before = _status_bytes("VmRSS")
+
+    def bytes(self) -> int | None:
+        """In all; since the process's start where it cannot be measured anew; None where the system does not tell."""
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device)
+        if sys.platform == "linux":
+            return _status_bytes("VmHWM")
+        if sys.platform == "win32":
+            return None
+        import resource  # noqa: PLC0415 - does not exist on Windows
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+
+    def taken_bytes(self) -> int | None:
+        """Beyond what was in use before; None where the system does not tell."""
+        peak = self.bytes()
+        return None if peak is None or self._before is None else peak - self._before
 
 
-def peak_memory_bytes(device: torch.device) -> int | None:
-    """Of the CUDA device since the last reset, or of this process since its start; None where nothing tells."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    if sys.platform == "win32":
-        return None
-    import resource  # noqa: PLC0415 - does not exist on Windows
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+def _status_bytes(field: str) -> int:
+    found = re.search(rf"^{field}:\s+(\d+) kB$", Path("/proc/self/status").read_text(encoding="ascii"), re.MULTILINE)
+    if found is None:
+        msg = f"/proc/self/status has no {field}"
+        raise RuntimeError(msg)
+    return int(found[1]) * 1024

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.transfer.objective import ObjectiveSpec
 from pipeline.transfer.pyramid import schedule
 from pipeline.transfer.stylizer import Optimisation
+from pipeline.transfer.terms import ObjectiveSpec
 
 if TYPE_CHECKING:
     from pipeline.settings import ObjectiveSettings, PairSettings
@@ -20,6 +20,9 @@ def objective_spec(objective: ObjectiveSettings) -> ObjectiveSpec:
     return ObjectiveSpec(**objective.model_dump(exclude=OF_THE_NETWORK))
 
 
-def optimisation(settings: PairSettings, width: int, height: int) -> Optimisation:
-    """How it is minimised for an image of so many px."""
-    return Optimisation(schedule(width, height, settings.pyramid.planned), **dict(settings.optimiser))
+def optimisation(
+    settings: PairSettings, width: int, height: int, evaluations: tuple[int, ...] | None = None
+) -> Optimisation:
+    """How it is minimised for an image of so many px; with other evaluations than the settings', if given."""
+    planned = evaluations or settings.pyramid.planned
+    return Optimisation(schedule(width, height, planned), **dict(settings.optimiser))

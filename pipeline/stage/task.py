@@ -33,8 +33,10 @@ class Task:
     """In whose name its result is published."""
     fence: Callable[[], None] = lambda: None
     """Raises ImpastoError if the result is not wanted any more; asked before it is published."""
-    alone: bool = False
-    """Nothing else is loaded while it is in work: it may be what ended an earlier process."""
+    evaluations: tuple[int, ...] | None = None
+    """At each scale, coarse to fine, where time is short; None: the settings'."""
+    deaths: int = 0
+    """So many processes ended over it: nothing else is in work beside it then, and a large one gets less memory."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ def capture(evaluate: Evaluate, example: Tensor) -> tuple[Evaluate, list[str]]:
                 evaluate(image)  # libraries choose their algorithms here; that cannot be captured
             torch.cuda.current_stream().wait_stream(aside)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
+            # Other threads pin memory meanwhile, which a capture does not allow unless it minds its own thread only.
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 values, gradient = evaluate(image)
     except torch.OutOfMemoryError:
         raise

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -91,11 +91,25 @@ class _Image:
     def __post_init__(self) -> None:
         self.steps, self.curvatures = np.zeros((self.history,) * 2), np.zeros((self.history,) * 2)
 
+    def to_plain(self) -> dict[str, Any]:
+        """As numbers, strings and lists."""
+        plain = dict(vars(self))
+        plain.update(steps=self.steps.tolist(), curvatures=self.curvatures.tolist())
+        plain.update(restarts=[list(vars(restart).values()) for restart in self.restarts])
+        return plain
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> _Image:
+        """Undoes `to_plain`."""
+        image = cls(plain["history"])
+        for name, value in plain.items():
+            setattr(image, name, value)
+        image.steps, image.curvatures = np.array(plain["steps"]), np.array(plain["curvatures"])
+        image.restarts = [Restart(*restart) for restart in plain["restarts"]]
+        return image
+
     def observe(self, values: tuple[float, ...], plateau: float) -> bool:
         """Take the values of an evaluation; whether its image is the best yet."""
-        if self.done:
-            self.values.append(self.values[-1])
-            return False
         finite, best = all(map(math.isfinite, values)), self.bests[-1]
         self.values.append(values if finite else None)
         self.bests.append(min(best, values[0]) if finite else best)
@@ -148,68 +162,128 @@ class _Image:
         return float(gamma), a, b
 
 
-def minimise(  # noqa: PLR0913 - the mathematics has this many givens
-    evaluate: Evaluate,
-    start: Tensor,
-    *,
-    evaluations: int,
-    history: int = 20,
-    alpha: float = 0.4,
-    plateau: float = 0.0,
-    on_evaluation: Callable[[Sequence[tuple[float, ...] | None]], None] = lambda _: None,
-) -> list[Minimum]:
-    """Minimise each image of a batch for itself, without clipping.
+class Minimiser:
+    """Minimises each image of a batch for itself, without clipping, one evaluation at a time.
 
-    Args:
-        evaluate: the function and its gradient.
-        start: (B, 3, H, W) float32.
-        evaluations: of the batch, at most.
-        history: steps that are remembered, at most, m; takes 8·m bytes per value of the batch.
-        alpha: of the `SpectralPreconditioner`.
-        plateau: an image is done when its last ten evaluations improved it by less than this share; 0: never.
-        on_evaluation: called after each with the values of every image (None where not finite); may raise.
-
-    Returns:
-        One minimum per image. An image without any finite value keeps its start.
+    Large tensors are on the device, small matrices on the host.
     """
-    remembered = min(history, max(1, evaluations - 1))
-    return _Batch(evaluate, start, remembered, alpha, plateau).run(evaluations, on_evaluation)
 
+    def __init__(  # noqa: PLR0913 - the mathematics has this many givens
+        self,
+        start: Tensor,
+        *,
+        evaluations: int,
+        history: int = 20,
+        alpha: float = 0.4,
+        plateau: float = 0.0,
+        history_device: torch.device | None = None,
+    ) -> None:
+        """Begin at the start; nothing is evaluated yet.
 
-class _Batch:
-    """The state of a minimisation: large tensors on the device, small matrices on the host."""
-
-    def __init__(self, evaluate: Evaluate, start: Tensor, history: int, alpha: float, plateau: float) -> None:
-        self._evaluate, self._history, self._plateau = evaluate, history, plateau
+        Args:
+            start: (B, 3, H, W) float32.
+            evaluations: of the batch, at most.
+            history: steps that are remembered, at most, m; takes 8·m bytes per value of the batch.
+            alpha: of the `SpectralPreconditioner`.
+            plateau: an image is done when its last ten evaluations improved it by less than this share; 0: never.
+            history_device: where the history is kept; None: with the start.
+        """
+        self.number = 0
+        """Evaluations that were made."""
+        self._evaluations, self._plateau = evaluations, plateau
+        self._history = min(history, max(1, evaluations - 1))
         self._precondition = SpectralPreconditioner(start.shape[2], start.shape[3], alpha, start.device)
         self._x = start.clone(memory_format=torch.contiguous_format)
         self._best = self._x.clone()
-        self._images = [_Image(history) for _ in start]
-        size = len(start), history, start[0].numel()
-        self._s, self._z = (start.new_zeros(size) for _ in range(2))
-        self._step = torch.zeros_like(self._s[:, 0])
+        self._images = [_Image(self._history) for _ in start]
+        size = len(start), self._history, start[0].numel()
+        where = history_device or start.device
+        self._s, self._z = (torch.zeros(size, device=where) for _ in range(2))
+        self._step = start.new_zeros((len(start), start[0].numel()))
         self._before: tuple[Tensor, Tensor] | None = None
         """Gradient and preconditioned gradient of the last evaluation."""
 
-    def run(
-        self, evaluations: int, on_evaluation: Callable[[Sequence[tuple[float, ...] | None]], None]
-    ) -> list[Minimum]:
-        """Evaluate, learn, move; as often as asked for."""
-        for number in range(evaluations):
-            values, gradient = self._evaluate(self._x)
-            preconditioned = self._precondition(gradient)
-            slot = number % self._history
-            facts = self._measure(values, gradient, preconditioned, slot)
-            self._look(facts, values.shape[1])
-            on_evaluation([image.values[-1] for image in self._images])
-            if number == evaluations - 1 or all(image.done for image in self._images):
-                break
+    def __len__(self) -> int:
+        """How many images there are."""
+        return len(self._images)
+
+    @property
+    def x(self) -> Tensor:
+        """(B, 3, H, W): where the next evaluation is due."""
+        return self._x
+
+    def is_done(self, index: int) -> bool:
+        """Whether nothing is to be done for an image any more."""
+        return self.number >= self._evaluations or self._images[index].done
+
+    def minimum(self, index: int) -> Minimum:
+        """What it came to so far; an image without any finite value keeps its start."""
+        image = self._images[index]
+        return Minimum(self._best[index : index + 1], tuple(image.values), tuple(image.restarts))
+
+    def step(self, evaluate: Evaluate) -> list[tuple[float, ...] | None]:
+        """Evaluate, learn, move: the values of every image, None where they are not finite.
+
+        Nothing has changed if `evaluate` raises.
+        """
+        values, gradient = evaluate(self._x)
+        preconditioned = self._precondition(gradient)
+        slot = self.number % self._history
+        facts = self._measure(values, gradient, preconditioned, slot)
+        self._look(facts, values.shape[1])
+        self.number += 1
+        if not all(self.is_done(index) for index in range(len(self))):
             self._move(slot, facts[:, values.shape[1] :], preconditioned)
             self._before = gradient, preconditioned
-        return [
-            Minimum(best[None], tuple(image.values), tuple(image.restarts))
-            for image, best in zip(self._images, self._best, strict=True)
-        ]
+        return [image.values[-1] for image in self._images]
+
+    def select(self, indices: Sequence[int]) -> None:
+        """Go on with these images of the batch only."""
+        self._images = [self._images[index] for index in indices]
+        chosen = list(indices)
+        self._x, self._best, self._step = self._x[chosen], self._best[chosen], self._step[chosen]
+        self._s, self._z = self._s[chosen], self._z[chosen]
+        if self._before is not None:
+            self._before = self._before[0][chosen], self._before[1][chosen]
+
+    def state(self, index: int) -> dict[str, Any]:
+        """All that is known of an image, as tensors, numbers and lists, to go on from here; see `restore`.
+
+        Where there is one image the tensors are those that are in work: to be copied or written before the next step.
+        """
+        own = slice(index, index + 1)
+
+        def one(batch: Tensor) -> Tensor:
+            return batch if len(self) == 1 else batch[own].clone()
+
+        return {
+            "number": self.number,
+            "image": self._images[index].to_plain(),
+            "x": one(self._x),
+            "best": one(self._best),
+            "step": one(self._step),
+            "s": one(self._s),
+            "z": one(self._z),
+            "before": None if self._before is None else [one(each) for each in self._before],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state of an image of this size, with the same settings, to the same end to the last bit.
+
+        Raises:
+            ValueError: it is of another size or other settings.
+        """
+        if len(self) != 1 or state["s"].shape != self._s.shape or state["x"].shape != self._x.shape:
+            msg = f"a state of {tuple(state['x'].shape)} does not go on as {tuple(self._x.shape)}"
+            raise ValueError(msg)
+        device = self._x.device
+        self.number = state["number"]
+        self._images = [_Image.from_plain(state["image"])]
+        self._x, self._best, self._step = (state[name].to(device) for name in ("x", "best", "step"))
+        self._s, self._z = (state[name].to(self._s.device) for name in ("s", "z"))
+        if state["before"] is not None:
+            gradient, preconditioned = (each.to(device) for each in state["before"])
+            self._before = gradient, preconditioned
 
     def _measure(self, values: Tensor, gradient: Tensor, preconditioned: Tensor, slot: int) -> NDArray[np.float64]:
         """All that the host needs, in one transfer.
@@ -227,7 +301,8 @@ class _Batch:
         for i, row in enumerate(values):  # not as one batch, whose sums may be rounded otherwise than an image's alone
             both = torch.stack((y[i], g[i]), dim=1)
             norms = torch.stack((g[i].norm() ** 2, self._step[i].norm() * y[i].norm()))
-            rows.append(torch.cat((row, norms, (self._s[i] @ both).mT.flatten(), (self._z[i] @ both).mT.flatten())))
+            products = (_products(history[i], both).mT.flatten() for history in (self._s, self._z))
+            rows.append(torch.cat((row, norms, *products)))
         return torch.stack(rows).double().cpu().numpy()
 
     def _look(self, facts: NDArray[np.float64], terms: int) -> None:
@@ -259,13 +334,30 @@ class _Batch:
         gammas = on_device[:, 0, None]
         direction = torch.where(gammas.isnan(), first_step, gammas) * flat
         for i, (image, row) in enumerate(zip(self._images, on_device, strict=True)):
-            direction[i] += row[2 : 2 + m] @ self._s[i] + row[2 + m :] @ self._z[i]
+            _add_products(direction[i], row[2 : 2 + m], self._s[i])
+            _add_products(direction[i], row[2 + m :], self._z[i])
             if image.state == "moving":
                 repeated = self._step[i].norm() / direction[i].norm()
                 row[1] = torch.minimum(row[1], GROWTH * repeated) if image.slots else BLIND_GROWTH * repeated
-        self._step = -on_device[:, 1, None] * direction
+        self._step = direction.mul_(-on_device[:, 1, None])
         self._x = self._x + self._step.view_as(self._x)
         for index, image in enumerate(self._images):
             if image.done or image.state == "returning":
                 self._x[index], self._step[index] = self._best[index], 0
             image.state = "resting" if image.state == "returning" else "moving"
+
+
+def _products(history: Tensor, both: Tensor) -> Tensor:
+    """(m, N) · (N, 2), row by row where the history is not on the device."""
+    if history.device == both.device:
+        return history @ both
+    return torch.stack([row.to(both.device) @ both for row in history])
+
+
+def _add_products(total: Tensor, coefficients: Tensor, history: Tensor) -> None:
+    """Add (m,) · (m, N) to (N,), row by row where the history is not on the device."""
+    if history.device == total.device:
+        total += coefficients @ history
+        return
+    for coefficient, row in zip(coefficients, history, strict=True):
+        total += coefficient * row.to(total.device)

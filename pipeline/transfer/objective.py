@@ -2,135 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import torch
 
-from pipeline.transfer.vgg import channels_of, convolution_of
+from pipeline.transfer.targets import pixels_of
+from pipeline.transfer.terms import gram_sum, rows, total_variation
+from pipeline.transfer.tiling import WHOLE, gradient_margin, statistics_margin, tiles
+from pipeline.transfer.vgg import channels_of, convolution_of, halvings_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor
 
-    from pipeline.transfer.vgg import Activations, Chain
-
-TV_SMOOTHING = 1.0
-"""In levels of 0–255: below it total variation is quadratic, so that its gradient is defined everywhere."""
-
-_VALUES_AT_ONCE = 1 << 22
-"""Features that are converted from half precision to float32 at once for a Gram matrix: 16 MB."""
-
-
-@dataclass(frozen=True)
-class ObjectiveSpec:
-    """Which layers are compared, and the weight of each term."""
-
-    content_layers: tuple[str, ...]
-    style_layers: tuple[str, ...]
-    style_layer_weights: tuple[float, ...]
-    content_weight: float
-    style_weight: float
-    tv_weight: float
-
-    @property
-    def layers(self) -> frozenset[str]:
-        """All that are compared."""
-        return frozenset(self.content_layers + self.style_layers)
-
-    def style_weight_of(self, layer: str) -> float:
-        """style_weight · w_l / C_l²."""
-        weights = self.style_layer_weights or (1.0,) * len(self.style_layers)
-        return self.style_weight * weights[self.style_layers.index(layer)] / channels_of(layer) ** 2
-
-
-@dataclass(frozen=True)
-class Painting:
-    """A style, and its share where several are blended."""
-
-    image: Tensor
-    """(1, 3, H, W) float32, sRGB 0–255; its size need not be the content's."""
-    weight: float = 1.0
-
-
-@dataclass(frozen=True)
-class Targets:
-    """What images are compared with."""
-
-    content: dict[str, Tensor]
-    """By layer (B, C, H/2ⁿ, W/2ⁿ), in the chain's precision and scales."""
-    grams: dict[str, Tensor]
-    """By layer (B, C, C) float32."""
-
-    @property
-    def images(self) -> int:
-        """B."""
-        return len(next(iter((*self.content.values(), *self.grams.values()))))
-
-    def split(self) -> list[Targets]:
-        """Of each image for itself."""
-        return [
-            Targets(
-                {layer: target[i : i + 1] for layer, target in self.content.items()},
-                {layer: target[i : i + 1] for layer, target in self.grams.items()},
-            )
-            for i in range(self.images)
-        ]
-
-    @staticmethod
-    def stack(each: Sequence[Targets]) -> Targets:
-        """Of a batch, from those of its images."""
-        first = each[0]
-        return Targets(
-            {layer: torch.cat([t.content[layer] for t in each]) for layer in first.content},
-            {layer: torch.cat([t.grams[layer] for t in each]) for layer in first.grams},
-        )
-
-
-def gram(features: Tensor) -> Tensor:
-    """Gram matrices G = F·Fᵀ / (H·W), in float32.
-
-    Args:
-        features: (B, C, H, W).
-
-    Returns:
-        (B, C, C) float32.
-    """
-    rows = _rows(features)
-    if rows.dtype is torch.float32:
-        return rows.mT @ rows / rows.shape[1]
-    total = features.new_zeros((len(rows), rows.shape[2], rows.shape[2]), dtype=torch.float32)
-    for part in torch.split(rows, _VALUES_AT_ONCE // rows.shape[2], dim=1):
-        wide = part.float()
-        total.baddbmm_(wide.mT, wide)
-    return total / rows.shape[1]
-
-
-def _rows(features: Tensor) -> Tensor:
-    """(B, H·W, C): a view where features are channels-last."""
-    return features.permute(0, 2, 3, 1).flatten(1, 2)
-
-
-def total_variation(image: Tensor) -> tuple[Tensor, Tensor]:
-    """mean(ρ(∂x)) + mean(ρ(∂y)) with ρ(d) = √(d² + ε²) − ε, ε = `TV_SMOOTHING`: about the mean absolute difference.
-
-    Args:
-        image: (B, 3, H, W), 0–255.
-
-    Returns:
-        (B,) and its gradient (B, 3, H, W): ρ'(d) = d / √(d² + ε²), taken by both pixels of a difference.
-    """
-    value, gradient = image.new_zeros(len(image)), torch.zeros_like(image)
-    for dim in (3, 2):
-        d = image.diff(dim=dim)
-        root = (d * d + TV_SMOOTHING**2).sqrt_()
-        count, length = d[0].numel(), d.shape[dim]
-        value += (root.sum((1, 2, 3)) - TV_SMOOTHING * count) / count
-        d.div_(root).div_(count)
-        gradient.narrow(dim, 1, length).add_(d)
-        gradient.narrow(dim, 0, length).sub_(d)
-    return value, gradient
+    from pipeline.transfer.targets import Targets
+    from pipeline.transfer.terms import ObjectiveSpec
+    from pipeline.transfer.tiling import Fit, Tile
+    from pipeline.transfer.vgg import Chain, Keep
 
 
 class Objective:
@@ -141,9 +29,11 @@ class Objective:
     layers it is that of leongatys/PytorchNeuralStyleTransfer.
     """
 
-    def __init__(self, chain: Chain, spec: ObjectiveSpec, targets: Targets) -> None:
-        self._chain, self._spec, self._targets = chain, spec, targets
-        self._single = [Objective(chain, spec, one) for one in targets.split()] if self._one_by_one else []
+    def __init__(self, chain: Chain, spec: ObjectiveSpec, targets: Targets, fit: Fit = WHOLE) -> None:
+        self._chain, self._spec, self._targets, self._fit = chain, spec, targets, fit
+        self._single = [
+            Objective(chain, spec, targets.select([i]), fit) for i in range(targets.images) if self._one_by_one
+        ]
 
     @property
     def _one_by_one(self) -> bool:
@@ -152,23 +42,6 @@ class Objective:
         It is also rounded as if it were alone, to the last bit; convolutions of a batch may not be.
         """
         return self._chain.device.type == "cpu" and self._targets.images > 1
-
-    @staticmethod
-    def targets(chain: Chain, spec: ObjectiveSpec, content: Tensor, paintings: Sequence[Painting]) -> Targets:
-        """Of one image (1, 3, H, W) and the paintings that it shall look like."""
-        kept = {}
-        if spec.content_layers:
-            at_content = chain.forward(content, spec.content_layers)
-            kept = {layer: at_content[layer].clone() for layer in spec.content_layers}
-        grams = dict.fromkeys(spec.style_layers, torch.zeros((), device=content.device))
-        if spec.style_layers:
-            total = sum(painting.weight for painting in paintings)
-            for painting in paintings:
-                features = chain.forward(painting.image, spec.style_layers)
-                for layer in grams:
-                    scale = chain.scales[convolution_of(layer)]
-                    grams[layer] = grams[layer] + gram(features[layer]) * (painting.weight / total / scale**2)
-        return Targets(kept, grams)
 
     def __call__(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Evaluate a batch; nothing waits for the device.
@@ -183,68 +56,105 @@ class Objective:
         if self._single:
             each = [one(image[i : i + 1]) for i, one in enumerate(self._single)]
             return torch.cat([terms for terms, _ in each]), torch.cat([gradient for _, gradient in each])
-        spec, scales = self._spec, self._chain.scales
-        activations = self._chain.forward(image, spec.layers)
-        content = style = image.new_zeros(len(image))
-        for layer, target in self._targets.content.items():
-            factor = spec.content_weight / scales[convolution_of(layer)] ** 2
-            content = content + factor * (activations[layer] - target).float().square_().mean((1, 2, 3))
-        mixers = {}
+        layers, side, (height, width) = self._spec.layers, self._fit.tile, image.shape[2:]
+        tv, gradient = total_variation(image)
+        gradient.mul_(self._spec.tv_weight)
+        comparison = _Comparison(self._chain, self._spec, self._targets, image)
+        keep: Keep = "deep" if self._fit.recompute else "all"
+        of_whole = None
+        for tile in tiles(height, width, side, statistics_margin(layers)):
+            visit = partial(comparison.add, tile)
+            if side is None:
+                of_whole = self._chain.forward(image, layers, visit, keep=keep)
+            else:
+                self._chain.forward(tile.cut(image), layers, visit, keep="nothing")
+        terms = comparison.conclude(tv * self._spec.tv_weight)
+        for tile in tiles(height, width, side, gradient_margin(layers)):
+            activations = of_whole or self._chain.forward(tile.cut(image), layers, keep=keep)
+            part = self._chain.backward(activations, partial(comparison.inject, tile))
+            tile.of_whole(gradient).add_(comparison.restored(tile.within(part)))
+        return terms, gradient
+
+
+class _Comparison:
+    """Of an image with its targets: first what adds up over its tiles, then the gradient at each layer."""
+
+    def __init__(self, chain: Chain, spec: ObjectiveSpec, targets: Targets, image: Tensor) -> None:
+        self._spec, self._targets, self._half = spec, targets, chain.dtype is torch.float16
+        self._scales = {layer: chain.scales[convolution_of(layer)] for layer in spec.layers}
+        self._pixels = {layer: pixels_of(image, layer) for layer in spec.layers}
+        self._squares = {layer: image.new_zeros(len(image)) for layer in targets.content}
+        """Σ (F − P)², scaled."""
+        self._products: dict[str, Tensor] = {}
+        """Σ F·Fᵀ, scaled."""
+        self._mixers: dict[str, Tensor] = {}
+        """4 style_weight · w_l/C_l² · (G − A) / (C²·H·W): what F is multiplied by for its gradient."""
+        self._amplifier: Tensor | None = None
+
+    def add(self, tile: Tile, layer: str, features: Tensor) -> None:
+        """Take a tile's features of a tapped layer."""
+        own = tile.within(features, halvings_of(layer))
+        if layer in self._targets.grams:
+            product = gram_sum(own)
+            self._products[layer] = self._products[layer] + product if layer in self._products else product
+        if layer in self._targets.content:
+            difference = own - tile.of_whole(self._targets.content[layer], halvings_of(layer))
+            self._squares[layer] += difference.float().square_().sum((1, 2, 3))
+
+    def conclude(self, tv: Tensor) -> Tensor:
+        """The terms (B, 4), once all tiles were added."""
+        content = style = torch.zeros_like(tv)
+        for layer, squares in self._squares.items():
+            content = content + squares * (self._content_factor(layer) / 2)
         for layer, target in self._targets.grams.items():
-            weight, scale = spec.style_weight_of(layer), scales[convolution_of(layer)]
-            features = activations[layer]
-            difference = gram(features) / scale**2 - target
+            weight, channels = self._spec.style_weight_of(layer), channels_of(layer)
+            unscaled = self._pixels[layer] * self._scales[layer] ** 2
+            difference = self._products[layer] / unscaled - target
             style = style + weight * difference.square().mean((1, 2))
-            channels, pixels = features.shape[1], features[0, 0].numel()
-            mixers[layer] = difference * (4 * weight / (channels**2 * pixels * scale**2))
-        tv, tv_gradient = total_variation(image)
-        amplifier = self._amplifier(activations, mixers)
-        gradient = self._gradient(activations, mixers, amplifier)
-        gradient.add_(tv_gradient, alpha=spec.tv_weight)
-        tv = tv * spec.tv_weight
-        return torch.stack((content + style + tv, content, style, tv), dim=1), gradient
+            self._mixers[layer] = difference * (4 * weight / (channels**2 * unscaled))
+        self._amplifier = self._find_amplifier() if self._half else None
+        return torch.stack((content + style + tv, content, style, tv), dim=1)
 
-    def _gradient(self, activations: Activations, mixers: dict[str, Tensor], amplifier: Tensor | None) -> Tensor:
+    def inject(self, tile: Tile, layer: str, features: Tensor, gradient: Tensor | None) -> Tensor:
         """Content: 2 content_weight · (F − P) / (C·H·W). Style: 4 style_weight · w_l/C_l² · F·(G − A) / (C²·H·W)."""
+        if layer in self._mixers:
+            mixer = self._mixers[layer]
+            mixer = (mixer if self._amplifier is None else mixer * self._amplifier).to(features.dtype)
+            if gradient is None:
+                mixed = rows(features) @ mixer
+                gradient = mixed.view(len(features), *features.shape[2:], -1).permute(0, 3, 1, 2)
+            else:
+                gradient = gradient.contiguous(memory_format=torch.channels_last)  # so that its rows are a view
+                rows(gradient).baddbmm_(rows(features), mixer)
+        if layer in self._targets.content:
+            difference = features - tile.margins_of_whole(self._targets.content[layer], halvings_of(layer))
+            factor = self._content_factor(layer)
+            if self._amplifier is None:
+                difference *= factor
+            else:
+                difference = (difference.float() * (self._amplifier[..., None] * factor)).to(features.dtype)
+            gradient = difference if gradient is None else gradient.add_(difference)
+        return cast("Tensor", gradient)  # it was called for one of the two
 
-        def inject(layer: str, features: Tensor, gradient: Tensor | None) -> Tensor:
-            if layer in mixers:
-                mixer = (mixers[layer] if amplifier is None else mixers[layer] * amplifier).to(features.dtype)
-                if gradient is None:
-                    rows = _rows(features) @ mixer
-                    gradient = rows.view(len(features), *features.shape[2:], -1).permute(0, 3, 1, 2)
-                else:
-                    gradient = gradient.contiguous(memory_format=torch.channels_last)  # so that its rows are a view
-                    _rows(gradient).baddbmm_(_rows(features), mixer)
-            if layer in self._targets.content:
-                difference = features - self._targets.content[layer]
-                factor = self._content_factor(layer, features)
-                if amplifier is None:
-                    difference *= factor
-                else:
-                    difference = (difference.float() * (amplifier[..., None] * factor)).to(features.dtype)
-                gradient = difference if gradient is None else gradient.add_(difference)
-            return cast("Tensor", gradient)  # it was called for one of the two
+    def restored(self, gradient: Tensor) -> Tensor:
+        """A gradient by the image, no more amplified."""
+        return gradient if self._amplifier is None else gradient / self._amplifier[..., None]
 
-        gradient = self._chain.backward(activations, inject)
-        return gradient if amplifier is None else gradient.div_(amplifier[..., None])
+    def _content_factor(self, layer: str) -> float:
+        values = channels_of(layer) * self._pixels[layer]
+        return 2 * self._spec.content_weight / (values * self._scales[layer] ** 2)
 
-    def _content_factor(self, layer: str, features: Tensor) -> float:
-        scale = self._chain.scales[convolution_of(layer)]
-        return 2 * self._spec.content_weight / (features[0].numel() * scale**2)
-
-    def _amplifier(self, activations: Activations, mixers: dict[str, Tensor]) -> Tensor | None:
+    def _find_amplifier(self) -> Tensor:
         """(B, 1, 1): brings what is injected to a root mean square of about 1/16 at most, where float16 would lose it.
 
         Bound by what is at hand: rms(F·M)² = trace(M·G·M) / C.
         """
-        if self._chain.dtype is not torch.float16:
-            return None
         powers = []
-        for layer, mixer in mixers.items():
-            powers.append((mixer @ gram(activations[layer]) * mixer).sum((1, 2)) / mixer.shape[1])
-        for layer, target in self._targets.content.items():
-            difference = (activations[layer] - target).float()
-            powers.append(difference.square_().mean((1, 2, 3)) * self._content_factor(layer, activations[layer]) ** 2)
+        for layer, mixer in self._mixers.items():
+            gram = self._products[layer] / self._pixels[layer]
+            powers.append((mixer @ gram * mixer).sum((1, 2)) / mixer.shape[1])
+        for layer, squares in self._squares.items():
+            mean = squares / (channels_of(layer) * self._pixels[layer])
+            powers.append(mean * self._content_factor(layer) ** 2)
         largest = torch.stack(powers).amax(0).sqrt()
         return (1 / 16 / largest.clamp(min=1e-30)).view(-1, 1, 1)

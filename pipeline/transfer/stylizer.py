@@ -2,57 +2,34 @@
 
 from __future__ import annotations
 
-import itertools
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from pipeline.errors import NotFiniteError
 from pipeline.transfer.capture import capture
-from pipeline.transfer.lbfgs import Minimum, minimise
-from pipeline.transfer.objective import Objective, ObjectiveSpec, Painting, Targets
+from pipeline.transfer.lbfgs import Minimiser
+from pipeline.transfer.objective import Objective
 from pipeline.transfer.pyramid import Scale, refine, resample, work
+from pipeline.transfer.state import Evaluation, PairState, ScaleResult, evaluation_of
+from pipeline.transfer.targets import GramCache, Painting, Targets
+from pipeline.transfer.tiling import WHOLE, Fit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torch import Tensor
 
+    from pipeline.transfer.lbfgs import Evaluate, Minimum
+    from pipeline.transfer.terms import ObjectiveSpec
     from pipeline.transfer.vgg import Chain
 
-ENGINE_VERSION = "2"
+ENGINE_VERSION = "3"
 """Raised whenever the same inputs and settings give other pixels; part of every key."""
 
 _SMALLEST_PAINTING = 16
 """In px: what the network's deepest layer needs."""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The objective at one evaluation, and its weighted terms; not a number where it was not finite."""
-
-    number: int
-    """From 1, over all scales; the first of a scale is at its start."""
-    total: float
-    content: float
-    style: float
-    tv: float
-    share: float = 0.0
-    """Of the pair's work that is done then, by pixels."""
-
-
-@dataclass(frozen=True)
-class ScaleResult:
-    """What the minimisation at one scale came to."""
-
-    scale: Scale
-    first: Evaluation
-    last: Evaluation
-    best: Evaluation
-    trace: tuple[tuple[int, float], ...]
-    """(evaluation, total) of every finite evaluation."""
 
 
 @dataclass(frozen=True)
@@ -79,98 +56,160 @@ class Optimisation:
     plateau: float = 0.0
 
 
-@torch.no_grad()
-def stylise(
-    chain: Chain,
-    pairs: Sequence[tuple[Tensor, Sequence[Painting]]],
-    spec: ObjectiveSpec,
-    optimisation: Optimisation,
-    *,
-    on_evaluation: Callable[[Sequence[Evaluation]], None] = lambda _: None,
-) -> list[Stylisation]:
-    """Minimise the objective over a batch of images, each from its content (Gatys et al. 2016), without clipping.
+@dataclass(frozen=True)
+class Step:
+    """One evaluation of a batch."""
 
-    Args:
-        chain: the network, on the device that shall do the work.
-        pairs: contents (1, 3, H, W) float32, sRGB 0–255, all of one size, each with its paintings.
-        spec: the objective.
-        optimisation: scales and optimiser.
-        on_evaluation: called after each evaluation with that of every pair; what it raises ends the optimisation.
+    evaluations: Mapping[int, Evaluation]
+    """By the place of the pair among those that were begun together."""
+    state_of: Callable[[int], PairState]
+    """Where a pair is now. Its tensors are in work: to be written before the next evaluation, or copied."""
 
-    Raises:
-        NotFiniteError: the objective is not finite at the start of a scale.
-    """
-    contents = torch.cat([content for content, _ in pairs])
-    width = contents.shape[3]
-    image, made = contents, 0
-    results: list[list[ScaleResult]] = [[] for _ in pairs]
-    warnings: list[list[str]] = [[] for _ in pairs]
-    for index, scale in enumerate(optimisation.scales):
-        content = resample(contents, scale.width, scale.height)
-        image = refine(image, content) if made else content
-        shrink = scale.width / width
-        targets = [
-            Objective.targets(chain, spec, content[i : i + 1], [_shrunk(p, shrink) for p in paintings])
-            for i, (_, paintings) in enumerate(pairs)
-        ]
-        evaluate, trouble = capture(Objective(chain, spec, Targets.stack(targets)), image)
-        minima = minimise(
-            evaluate,
-            image,
+
+class Stylizer:
+    """The engine for a batch of pairs of one size and one pyramid, which advance together and end each for itself."""
+
+    def __init__(  # noqa: PLR0913 - the mathematics has this many givens
+        self,
+        chain: Chain,
+        pairs: Sequence[tuple[Tensor, Sequence[Painting]]],
+        spec: ObjectiveSpec,
+        optimisation: Optimisation,
+        *,
+        fit: Fit = WHOLE,
+        cache: GramCache | None = None,
+        on_step: Callable[[Step], None] = lambda _: None,
+    ) -> None:
+        """Nothing is done yet.
+
+        Args:
+            chain: the network, on the device that shall do the work.
+            pairs: contents (1, 3, H, W) float32, sRGB 0–255, all of one size, each with its paintings.
+            spec: the objective.
+            optimisation: scales and optimiser.
+            fit: how an evaluation is fitted into memory.
+            cache: of paintings' Gram matrices through this chain.
+            on_step: called after each evaluation; what it raises ends the optimisation.
+        """
+        self._chain, self._pairs, self._spec, self._optimisation = chain, pairs, spec, optimisation
+        self._fit, self._cache, self._on_step = fit, cache, on_step
+        self.states: dict[int, PairState] = {}
+        """Of pairs that are not done, each at the start of the scale that it works at or waits for."""
+
+    def goes_on_from(self, state: PairState) -> bool:
+        """Whether as many steps are remembered as the state has."""
+        if state.minimiser is None:
+            return True
+        scale = self._optimisation.scales[state.scale]
+        return bool(state.minimiser["s"].shape[1] == min(self._history, max(1, scale.evaluations - 1)))
+
+    @property
+    def _history(self) -> int:
+        return min(self._optimisation.history, self._fit.history or self._optimisation.history)
+
+    @torch.no_grad()
+    def run(self, states: Sequence[PairState] | None = None) -> Iterator[tuple[int, Stylisation | NotFiniteError]]:
+        """Minimise the objective over the images (Gatys et al. 2016), without clipping.
+
+        Args:
+            states: where to go on from, all at one scale, in its middle only if there is one pair; None: the contents.
+
+        Yields:
+            The place of a pair and its result, as soon as it is done; its error if the objective is not finite at the
+            start of a scale.
+        """
+        self.states = dict(enumerate(states or [PairState() for _ in self._pairs]))
+        first = self.states[0].scale
+        for index in range(first, len(self._optimisation.scales)):
+            for place, minimum, trouble in self._scale(index):
+                before = self.states.pop(place)
+                try:
+                    state = before.after(self._optimisation.scales[index], minimum, trouble)
+                except NotFiniteError as error:
+                    yield place, error
+                    continue
+                if index + 1 < len(self._optimisation.scales):
+                    self.states[place] = state
+                elif state.image is not None:
+                    yield place, Stylisation(state.image, state.results, state.made, state.warnings)
+            if not self.states:
+                return
+
+    def _scale(self, index: int) -> Iterator[tuple[int, Minimum, list[str]]]:
+        """Minimise at one scale: each pair's place as soon as it is done, with what was met that is no restart."""
+        scales, places = self._optimisation.scales, list(self.states)
+        scale = scales[index]
+        minimiser, targets = self._prepare(scale)
+        begun = {place: replace(state, minimiser=None) for place, state in self.states.items()}
+        self.states = dict(begun)
+        done_before, share = work(scales, index)
+        evaluate, trouble = self._evaluation(targets, minimiser.x)
+        while places:
+            if not all(minimiser.is_done(i) for i in range(len(places))):  # else it was restored at its end
+                values = minimiser.step(evaluate)
+                number = minimiser.number
+                evaluations = {
+                    place: evaluation_of(begun[place].made + number, each, done_before + number * share)
+                    for place, each in zip(places, values, strict=True)
+                }
+                now = list(places)
+                self._on_step(
+                    Step(
+                        evaluations,
+                        lambda place, now=now: replace(begun[place], minimiser=minimiser.state(now.index(place))),  # type: ignore[misc]
+                    )
+                )
+            staying = [i for i in range(len(places)) if not minimiser.is_done(i)]
+            if len(staying) == len(places):
+                continue
+            for i, place in enumerate(places):
+                if minimiser.is_done(i):
+                    yield place, minimiser.minimum(i), trouble
+            places = [places[i] for i in staying]
+            if places:
+                minimiser.select(staying)
+                targets = targets.select(staying)
+                del evaluate  # a captured graph holds its activations
+                evaluate, trouble = self._evaluation(targets, minimiser.x)
+
+    def _prepare(self, scale: Scale) -> tuple[Minimiser, Targets]:
+        contents, images, targets = [], [], []
+        for place, state in self.states.items():
+            whole, paintings = self._pairs[place]
+            content = resample(whole, scale.width, scale.height)
+            shrink = scale.width / whole.shape[3]
+            targets.append(
+                Targets.of(
+                    self._chain,
+                    self._spec,
+                    content,
+                    [_shrunk(painting, shrink) for painting in paintings],
+                    fit=self._fit,
+                    cache=self._cache,
+                )
+            )
+            contents.append(content)
+            images.append(content if state.image is None else refine(state.image.to(content.device), content))
+        minimiser = Minimiser(
+            torch.cat(images) if len(images) > 1 else images[0],
             evaluations=scale.evaluations,
-            history=optimisation.history,
-            alpha=optimisation.alpha,
-            plateau=optimisation.plateau,
-            on_evaluation=_numbered(made, work(optimisation.scales, index), on_evaluation),
+            history=self._history,
+            alpha=self._optimisation.alpha,
+            plateau=self._optimisation.plateau,
+            history_device=torch.device("cpu") if self._fit.host else None,
         )
-        del evaluate  # a captured graph holds its activations
-        image = torch.cat([minimum.image for minimum in minima])
-        for i, minimum in enumerate(minima):
-            results[i].append(_result(scale, minimum, made))
-            warnings[i] += trouble + _restarts(scale, minimum, made)
-        made += len(minima[0].values)
-    return [Stylisation(image[i : i + 1], tuple(results[i]), made, tuple(warnings[i])) for i in range(len(pairs))]
+        (first, *_) = self.states.values()
+        if first.minimiser is not None:
+            minimiser.restore(first.minimiser)
+        return minimiser, Targets.stack(targets)
+
+    def _evaluation(self, targets: Targets, example: Tensor) -> tuple[Evaluate, list[str]]:
+        objective = Objective(self._chain, self._spec, targets, self._fit)
+        if self._fit.tile is not None:
+            return objective, []  # long enough for launches not to count, and a graph would keep more memory
+        return capture(objective, example)
 
 
 def _shrunk(painting: Painting, factor: float) -> Painting:
     height, width = (max(_SMALLEST_PAINTING, round(side * factor)) for side in painting.image.shape[2:])
-    return Painting(resample(painting.image, width, height), painting.weight)
-
-
-def _numbered(
-    made: int, shares: tuple[float, float], on_evaluation: Callable[[Sequence[Evaluation]], None]
-) -> Callable[[Sequence[tuple[float, ...] | None]], None]:
-    before, one = shares
-    numbers = itertools.count(1)
-
-    def forward(values: Sequence[tuple[float, ...] | None]) -> None:
-        number = next(numbers)
-        share = before + number * one
-        on_evaluation([_evaluation(made + number, each or (math.nan,) * 4, share) for each in values])
-
-    return forward
-
-
-def _evaluation(number: int, terms: tuple[float, ...], share: float = 0.0) -> Evaluation:
-    total, content, style, tv = terms
-    return Evaluation(number, total, content, style, tv, share)
-
-
-def _result(scale: Scale, minimum: Minimum, made: int) -> ScaleResult:
-    seen = [_evaluation(made + i, values) for i, values in enumerate(minimum.values, 1) if values is not None]
-    if not seen or minimum.values[0] is None:
-        raise NotFiniteError(
-            f"The objective is not finite at the start of the scale of {scale.width}×{scale.height} px.",
-            "Lower objective.style_weight, content_weight or tv_weight, or use network.precision = float32.",
-        )
-    return ScaleResult(
-        scale, seen[0], seen[-1], min(seen, key=lambda e: e.total), tuple((e.number, e.total) for e in seen)
-    )
-
-
-def _restarts(scale: Scale, minimum: Minimum, made: int) -> list[str]:
-    return [
-        f"the objective {restart.reason} at evaluation {made + restart.evaluation} ({scale.width}×{scale.height} px); "
-        f"went on from the best image with steps × {restart.step:g}"
-        for restart in minimum.restarts
-    ]
+    return replace(painting, image=resample(painting.image, width, height))

@@ -6,6 +6,8 @@ the way back masks by the rectifier, convolves with the flipped, transposed kern
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -13,7 +15,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody knows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Collection, Mapping
 
     from torch import Tensor
 
@@ -25,6 +27,13 @@ CONVOLUTIONS = (
     "conv5_1",
 )  # fmt: skip
 """In the order of the chain; a pooling stands before each `convN_1` but the first."""
+
+_BLOCK_STARTS = (0, 2, 4, 8, 12)
+"""The convolutions before which there is a pooling, or the image."""
+_VALUES_AT_ONCE = 1 << 22
+"""Maxima whose indices are found at once, of 8 bytes each: all of an image's would take as much as its activations."""
+_DEEP = 4
+"""The first convolution whose activations are kept when not all are: conv3_1."""
 
 CHANNELS = {"1": 64, "2": 128, "3": 256, "4": 512, "5": 512}
 """Output channels of the convolutions, by block."""
@@ -45,9 +54,30 @@ def channels_of(layer: str) -> int:
     return CHANNELS[layer[4]]
 
 
+def halvings_of(layer: str) -> int:
+    """How many poolings stand before a layer."""
+    return int(layer[4]) - 1
+
+
 def convolution_of(layer: str) -> str:
     """`conv4_2` of `conv4_2` or `relu4_2`."""
     return "conv" + layer[4:]
+
+
+def reach(layers: Collection[str]) -> tuple[int, int]:
+    """How many px before and after its own the features of these layers see, at most.
+
+    A feature at i of a layer behind n poolings has the pixels 2ⁿ·i … 2ⁿ·(i+1) − 1 for its own; `after` counts from the
+    first of them. For conv5_1 it is (70, 85): a receptive field of 156 px.
+    """
+    before = after = 0
+    stride = 1
+    for name in CONVOLUTIONS[: 1 + max(CONVOLUTIONS.index(convolution_of(layer)) for layer in layers)]:
+        if follows_pooling(name):
+            after += stride
+            stride *= 2
+        before, after = before + stride, after + stride
+    return before, after
 
 
 def follows_pooling(convolution: str) -> bool:
@@ -79,17 +109,30 @@ class Vgg19:
         return Vgg19(kernels, self.mean, self.std)
 
 
+Keep = Literal["all", "deep", "nothing"]
+"""Which activations the way back finds: all; those of the third block and deeper, which take a third of the memory, and
+the rest is computed once more; or none, where there is no way back."""
+
+Visit = Callable[[str, "Tensor"], None]
+"""Takes a tapped layer's name and its features on the way forth."""
+
+
 @dataclass(frozen=True)
 class Activations:
     """What the way back needs of the way forth; each tensor is given up as the way back passes it."""
 
-    kept: list[Tensor]
-    """By convolution, (B, C, H/2ⁿ, W/2ⁿ): before the rectifier where that is tapped, else after it."""
+    kept: list[Tensor | None]
+    """By convolution, (B, C, H/2ⁿ, W/2ⁿ): before the rectifier where that is tapped, else after it; None where it is to
+    be computed once more."""
     layers: frozenset[str]
+    starts: dict[int, Tensor]
+    """By the first convolution of a block that is to be computed once more: its input, or the image."""
 
     def __getitem__(self, layer: str) -> Tensor:
         """Features of a tapped layer, times its `Chain.scales`."""
         x = self.kept[CONVOLUTIONS.index(convolution_of(layer))]
+        if x is None:
+            raise KeyError(layer)
         return x.clamp(min=0) if layer.startswith("relu") and convolution_of(layer) in self.layers else x
 
 
@@ -151,31 +194,49 @@ class Chain:
     def _ready(self, tensor: Tensor) -> Tensor:
         return tensor.to(self.dtype).contiguous(memory_format=torch.channels_last)
 
-    def forward(self, image: Tensor, layers: Collection[str]) -> Activations:
+    def forward(
+        self, image: Tensor, layers: Collection[str], visit: Visit = lambda *_: None, keep: Keep = "all"
+    ) -> Activations:
         """Go forth to the deepest of the layers.
 
         Args:
-            image: (B, 3, H, W) float32, sRGB 0-255, H and W at least 16.
+            image: (B, 3, H, W) float32, sRGB 0-255, H and W at least 16; not to be changed before the way back.
             layers: to be tapped: `conv4_2` is before the rectifier, `relu4_2` after it.
+            visit: sees each of them, times its `scales`, in the order of the chain; it changes and keeps nothing.
+            keep: what the way back is to find.
         """
-        wanted = frozenset(layers)
-        depth = max(CONVOLUTIONS.index(convolution_of(layer)) for layer in wanted)
-        kept: list[Tensor] = []
+        activations = Activations([], frozenset(layers), {})
+        depth = 1 + max(CONVOLUTIONS.index(convolution_of(layer)) for layer in layers)
         h = self._first_input(image)
-        for name, (kernel, bias) in zip(CONVOLUTIONS[: depth + 1], self.forth, strict=False):
-            if follows_pooling(name):
+        for start, stop in itertools.pairwise((*_BLOCK_STARTS, len(CONVOLUTIONS))):
+            if start >= depth:
+                break
+            if start:
                 h = F.max_pool2d(h, 2) if self._pooling == "max" else F.avg_pool2d(h, 2)
-            if name == CONVOLUTIONS[0] and self._padding == "replicate":
-                h = F.conv2d(h, kernel, bias)
-            else:
-                h = F.conv2d(h, kernel, bias, padding=1)
-            if name in wanted:
-                kept.append(h)
-                h = h.relu()
-            else:
-                h = h.relu_()
-                kept.append(h)
-        return Activations(kept, wanted)
+            is_kept = keep == "all" or (keep == "deep" and start >= _DEEP)
+            if keep == "deep" and not is_kept:
+                activations.starts[start] = h if start else image
+            kept, h = self._block(h, range(start, min(stop, depth)), activations.layers, visit, is_kept=is_kept)
+            activations.kept.extend(kept)
+        return activations
+
+    def _block(
+        self, h: Tensor, indices: range, layers: frozenset[str], visit: Visit, *, is_kept: bool
+    ) -> tuple[list[Tensor | None], Tensor]:
+        """Convolutions and rectifiers between two poolings: what is kept, and the output."""
+        kept: list[Tensor | None] = []
+        for index in indices:
+            name, (kernel, bias) = CONVOLUTIONS[index], self.forth[index]
+            rectified = name.replace("conv", "relu")
+            padding = 0 if index == 0 and self._padding == "replicate" else 1
+            h = F.conv2d(h, kernel, bias, padding=padding)
+            kept.append(h if is_kept else None)
+            if name in layers:
+                visit(name, h)
+            h = h.relu() if is_kept and name in layers else h.relu_()
+            if rectified in layers:
+                visit(rectified, h)
+        return kept, h
 
     def _first_input(self, image: Tensor) -> Tensor:
         centred = image - self._mean
@@ -190,7 +251,7 @@ class Chain:
         """Go back to the image, and give up the activations on the way.
 
         Args:
-            activations: of `forward`; empty afterwards.
+            activations: of `forward` with the same image; empty afterwards.
             inject: called at each tapped layer with its name, its features and the gradient from above (None at the
                 deepest, else it may be changed in place); returns the sum of that and the layer's own gradient.
 
@@ -202,9 +263,10 @@ class Chain:
         for index in reversed(range(len(kept))):
             name = CONVOLUTIONS[index]
             rectified = name.replace("conv", "relu")
+            self._recall(activations, index)
             if rectified in layers:
                 gradient = inject(rectified, activations[rectified], gradient)
-            x = kept.pop()
+            x = cast("Tensor", kept.pop())
             if gradient is not None:
                 gradient = torch.ops.aten.threshold_backward.grad_input(gradient, x, 0, grad_input=gradient)
             if name in layers:
@@ -212,8 +274,21 @@ class Chain:
             del x
             gradient = self._through(index, cast("Tensor", gradient))  # the deepest convolution is tapped
             if follows_pooling(name):
-                gradient = self._unpool(gradient, kept[-1])
+                self._recall(activations, index - 1)
+                gradient = self._unpool(gradient, cast("Tensor", kept[-1]))
         return cast("Tensor", gradient).float().contiguous()
+
+    def _recall(self, activations: Activations, index: int) -> None:
+        """Compute a block once more, up to this convolution, if it was not kept."""
+        if activations.kept[index] is not None:
+            return
+        start = max(start for start in _BLOCK_STARTS if start <= index)
+        h = activations.starts.pop(start)
+        indices = range(start, index + 1)
+        again, _ = self._block(
+            h if start else self._first_input(h), indices, activations.layers, lambda *_: None, is_kept=True
+        )
+        activations.kept[start:] = again
 
     def _through(self, index: int, gradient: Tensor) -> Tensor:
         if index:
@@ -235,11 +310,17 @@ class Chain:
         if self._pooling == "average":
             average = torch.ops.aten.avg_pool2d_backward(gradient, x, size, stride, padding, no, yes, None)
             return cast("Tensor", average)
-        _, at = F.max_pool2d(x, 2, return_indices=True)
-        return cast(
-            "Tensor",
-            torch.ops.aten.max_pool2d_with_indices_backward(gradient, x, size, stride, padding, dilation, no, at),
-        )
+        full = torch.empty_like(x)
+        strip = max(1, _VALUES_AT_ONCE // max(1, gradient[:, :, :1].numel()))
+        for top in range(0, gradient.shape[2], strip):
+            bottom = min(top + strip, gradient.shape[2])
+            rows = slice(2 * top, 2 * bottom if bottom < gradient.shape[2] else None)  # the last with an odd row
+            part = x[:, :, rows]
+            _, at = F.max_pool2d(part, 2, return_indices=True)
+            full[:, :, rows] = torch.ops.aten.max_pool2d_with_indices_backward(
+                gradient[:, :, top:bottom], part, size, stride, padding, dilation, no, at
+            )
+        return full
 
 
 MEAN_ACTIVATIONS = {

@@ -28,12 +28,14 @@ from PIL import Image
 
 from pipeline.settings import PRESETS, ObjectiveSettings
 from pipeline.stage.device import find_precision
-from pipeline.transfer.objective import ObjectiveSpec, Painting
 from pipeline.transfer.pyramid import schedule
-from pipeline.transfer.stylizer import Optimisation, stylise
+from pipeline.transfer.stylizer import Optimisation
+from pipeline.transfer.targets import Painting
+from pipeline.transfer.terms import ObjectiveSpec
 from pipeline.transfer.vgg import Chain
 from pipeline.transfer.weights import find_weights, load_weights
 from tests import oracle
+from tests.engine import stylise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -111,10 +113,10 @@ class _Recording(Chain):
         self.size, self.seen = size, []
         return self.seen
 
-    def forward(self, image: Tensor, layers: Collection[str]) -> Any:
+    def forward(self, image: Tensor, layers: Collection[str], *more: Any, **options: Any) -> Any:
         if image.shape[2:] == self.size and frozenset(layers) == SPEC.layers:
             self.seen.append((time.perf_counter(), image.clone()))
-        return super().forward(image, layers)
+        return super().forward(image, layers, *more, **options)
 
 
 def ours(chain: _Recording, content: Tensor, style: Tensor, evaluations: int) -> list[Moment]:

@@ -20,6 +20,7 @@ from pipeline.service import Folders, Service
 from pipeline.settings import validate
 from pipeline.sources import merge
 from pipeline.stage.task import VERSIONS, Outcome, Task, failure_of, now
+from pipeline.stage.usage import Usage
 from pipeline.stop import Stop
 from tests.faults.disk import Crash, FaultyDisk, HastyDisk
 
@@ -56,6 +57,7 @@ class FakeStage:
 
     def __init__(self, outbox: Outbox, watcher: Watcher) -> None:
         self._outbox, self._watcher = outbox, watcher
+        self.usage = Usage()
         self.premature = 0
         self.on_render: Callable[[Task], None] = lambda _: None
 
@@ -300,12 +302,12 @@ def load_ahead(worker: Worker) -> None:
     def ahead(tasks: Iterable[Task | None]) -> Generator[Outcome]:
         waiting: deque[Task] = deque()
         for task in tasks:
-            if task is None or task.alone:
+            if task is None or task.deaths:
                 yield from process(list(waiting))
                 waiting.clear()
             if task is not None:
                 waiting.append(task)
-                if task.alone or len(waiting) > 1:
+                if task.deaths or len(waiting) > 1:
                     yield from process([waiting.popleft()])
         yield from process(list(waiting))
 

@@ -5,8 +5,11 @@ import io
 import os
 import random
 import struct
+import threading
+import warnings
 import zlib
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,11 +17,9 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import ImageError, UnreadableError
-from pipeline.images.read import Picture, decode, read_file
+from pipeline.images.read import Picture, SourceFile, decode, dimensions, read_file
+from pipeline.images.size import resize
 from tests.conftest import photo
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def encoded(kind: str, mode: str = "RGB", **options: object) -> bytes:
@@ -186,3 +187,127 @@ def test_a_disk_that_fails_is_not_the_pictures_fault(
     with pytest.raises(UnreadableError, match=os.strerror(number)) as error:
         read_file(tmp_path / "a.png")
     assert error.value.error_class == "environment"
+
+
+def stored(kind: str, width: int, height: int, orientation: int = 1, mode: str = "RGB") -> SourceFile:
+    """A picture of so many px on disk, which is to be turned."""
+    exif, buffer = Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    options = {"quality": 95} if kind == "JPEG" else {}
+    Image.fromarray(photo(width, height)).convert(mode).save(buffer, kind, exif=exif, **options)
+    return SourceFile(Path(f"a.{kind.lower()}"), buffer.getvalue(), "0" * 64)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_jpeg_of_which_less_is_wanted_is_decoded_smaller(orientation: int, mode: str) -> None:
+    source, asked = stored("JPEG", 1602, 1200, orientation, mode), []
+
+    def wanted(width: int, height: int) -> tuple[int, int]:
+        asked.append((width, height))
+        return round(width / 8), round(height / 8)
+
+    whole, small = decode(source, max_pixels=10**7), decode(source, max_pixels=10**7, wanted=wanted)
+    width, height = (1200, 1602) if orientation > 4 else (1602, 1200)
+    assert asked == [(width, height)]
+    assert whole.pixels.shape == (height, width, 3)
+    assert (small.width, small.height) == (whole.width, whole.height) == (width, height)
+    assert abs(small.pixels.shape[1] - width / 4) <= 1
+    assert abs(small.pixels.shape[0] - height / 4) <= 1
+    size = round(width / 8), round(height / 8)
+    assert np.abs(resize(small.pixels, *size) - resize(whole.pixels, *size)).mean() < 3
+
+
+@pytest.mark.parametrize(("share", "scale"), [(2.0, 1), (1.0, 1), (0.3, 1), (0.24, 2), (0.13, 2), (0.12, 4), (0.01, 8)])
+def test_a_jpeg_keeps_twice_the_detail_that_is_wanted(share: float, scale: int) -> None:
+    picture = decode(
+        stored("JPEG", 800, 640), max_pixels=10**7, wanted=lambda w, h: (round(share * w), round(share * h))
+    )
+    assert picture.pixels.shape == (640 // scale, 800 // scale, 3)
+
+
+def test_the_side_that_wants_most_decides() -> None:
+    picture = decode(stored("JPEG", 800, 640), max_pixels=10**7, wanted=lambda _w, _h: (16, 300))
+    assert picture.pixels.shape == (640, 800, 3)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+def test_other_formats_are_decoded_whole_whatever_is_wanted(kind: str) -> None:
+    source = stored(kind, 400, 320)
+    picture = decode(source, max_pixels=10**7, wanted=lambda _w, _h: (20, 16))
+    np.testing.assert_array_equal(picture.pixels, decode(source, max_pixels=10**7).pixels)
+    assert picture.pixels.shape == (320, 400, 3)
+
+
+def test_too_many_pixels_are_refused_though_few_are_wanted() -> None:
+    with pytest.raises(ImageError, match="800×640 is more than"):
+        decode(stored("JPEG", 800, 640), max_pixels=10**5, wanted=lambda _w, _h: (20, 16))
+
+
+@pytest.mark.parametrize("error", [ImageError("too thin", "Crop it."), KeyError("anything")])
+def test_what_cannot_be_wanted_is_passed_on(error: Exception) -> None:
+    def refuse(_width: int, _height: int) -> tuple[int, int]:
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        decode(stored("JPEG", 40, 32), max_pixels=10**6, wanted=refuse)
+    assert caught.value is error
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [
+        ("PNG", "RGB"),
+        ("JPEG", "RGB"),
+        ("WEBP", "RGB"),
+        ("WEBP", "RGBA"),
+        ("TIFF", "RGB"),
+        ("PNG", "RGBA"),
+        ("PNG", "LA"),
+        ("PNG", "I;16"),
+    ],
+)
+def test_a_turned_picture_is_as_wide_as_its_pixels(kind: str, mode: str) -> None:
+    source = stored(kind, 40, 32, 6, mode)
+    picture = decode(source, max_pixels=10**6)
+    assert (picture.width, picture.height) == dimensions(source) == (32, 40)
+    assert picture.pixels.shape == (40, 32, 3)
+
+
+@pytest.mark.parametrize("data", [b"", b"no image", stored("PNG", 40, 32).data[:20], stored("JPEG", 40, 32).data[:20]])
+def test_what_is_no_image_has_no_dimensions(data: bytes) -> None:
+    assert dimensions(SourceFile(Path("a.png"), data, "0" * 64)) is None
+
+
+def test_warnings_are_as_before_when_threads_have_decoded_in_parallel() -> None:
+    before, source = list(warnings.filters), stored("JPEG", 40, 32)
+    second_is_in, first_is_out = threading.Event(), threading.Event()
+
+    def first(width: int, height: int) -> tuple[int, int]:
+        assert second_is_in.wait(5)
+        return width, height
+
+    def second(width: int, height: int) -> tuple[int, int]:
+        second_is_in.set()
+        assert first_is_out.wait(5)
+        warnings.warn("of metadata", stacklevel=1)  # would raise if it was not ignored
+        return width, height
+
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(decode, source, max_pixels=10**6, wanted=first)
+        other = pool.submit(decode, source, max_pixels=10**6, wanted=second)
+        one.result(5)
+        first_is_out.set()
+        other.result(5)
+    assert warnings.filters == before
+    with pytest.raises(UserWarning, match="of metadata"):
+        warnings.warn("of metadata", stacklevel=1)
+
+
+def test_warnings_are_as_before_after_many_threads_and_damaged_files() -> None:
+    before, good = list(warnings.filters), stored("JPEG", 40, 32)
+    bad = SourceFile(good.path, good.data[:300], good.sha256)
+    with ThreadPoolExecutor(4) as pool:
+        futures = [pool.submit(decode, source, max_pixels=10**6) for source in (good, bad) * 30]
+    assert sum(isinstance(future.exception(), ImageError) for future in futures) == 30
+    assert warnings.filters == before

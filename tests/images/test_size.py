@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.errors import ImageError
 from pipeline.images.read import Picture
-from pipeline.images.size import fit_style, resize, working_size
+from pipeline.images.size import fit_style, fitted_size, resize, working_size
 from tests.conftest import photo
 
-STYLE = Picture(photo(90, 40).astype(np.float32), "PNG")
+STYLE = Picture(photo(90, 40).astype(np.float32), "PNG", 90, 40)
 
 
 @pytest.mark.parametrize(
@@ -47,3 +49,38 @@ def test_fit_gives_these_sizes(fit: str, shape: tuple[int, int]) -> None:
 
 def test_cover_crops_the_middle_and_does_not_distort() -> None:
     np.testing.assert_array_equal(fit_style(STYLE, 40, 40, "cover"), STYLE.pixels[:, 25:65])
+
+
+SIDES = st.integers(1, 5000)
+
+
+@given(SIDES, SIDES, SIDES, SIDES)
+def test_a_painting_that_covers_is_as_large_as_the_photograph_and_no_larger_than_it_must(
+    width: int, height: int, across: int, down: int
+) -> None:
+    fitted = fitted_size(width, height, (across, down), "cover")
+    assert fitted[0] >= across
+    assert fitted[1] >= down
+    assert fitted[0] == across or fitted[1] == down
+    assert abs(fitted[0] * height - fitted[1] * width) <= max(width, height), "its proportions, but for rounding"
+
+
+@given(SIDES, SIDES, SIDES, SIDES)
+def test_a_whole_painting_has_the_photographs_short_side(width: int, height: int, across: int, down: int) -> None:
+    fitted = fitted_size(width, height, (across, down), "whole")
+    assert min(fitted) == min(across, down)
+    assert abs(fitted[0] * height - fitted[1] * width) <= max(width, height)
+
+
+def test_a_stretched_painting_has_the_photographs_size() -> None:
+    assert fitted_size(90, 40, (50, 61), "stretch") == (50, 61)
+
+
+@pytest.mark.parametrize("fit", ["stretch", "cover", "whole"])
+@pytest.mark.parametrize("size", [(50, 60), (60, 50), (33, 17), (180, 30)])
+def test_a_painting_that_was_decoded_smaller_is_fitted_alike(fit: str, size: tuple[int, int]) -> None:
+    large = Picture(photo(720, 320).astype(np.float32), "JPEG", 720, 320)
+    small = Picture(resize(large.pixels, 360, 160), "JPEG", 720, 320)
+    fitted, wanted = fit_style(small, *size, fit), fit_style(large, *size, fit)
+    assert fitted.shape == wanted.shape
+    assert np.abs(fitted - wanted).mean() < 2

@@ -177,6 +177,19 @@ def test_attempts_that_nothing_came_of_are_remembered(outbox: Outbox) -> None:
         assert outbox.read_mark("a.png") is None
 
 
+def test_an_attempt_that_came_further_makes_those_before_it_count_for_nothing(outbox: Outbox) -> None:
+    with outbox.locked():
+        for earlier in range(3):
+            assert outbox.begin_attempt("a.png", "run", None) == earlier
+        outbox.count_anew("a.png", "somebody else")
+        outbox.count_anew("unknown.png", "run")
+    with outbox.locked():
+        assert outbox.begin_attempt("a.png", "run", None) == 3
+        outbox.count_anew("a.png", "run")
+    with outbox.locked():
+        assert outbox.begin_attempt("a.png", "run", None) == 1, "the one that came further is still counted"
+
+
 def test_a_name_in_work_is_left_to_its_owner(outbox: Outbox) -> None:
     with outbox.locked():
         outbox.mark("a.png", Mark(owner="one/job", key="k"))

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import torch
 
 from pipeline.errors import DeviceError
-from pipeline.stage.device import describe, find_device, find_precision, peak_memory_bytes, reset_peak_memory
+from pipeline.stage.device import PeakMemory, describe, find_device, find_devices, find_precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,21 +27,25 @@ def offer(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 @pytest.mark.parametrize(
-    ("name", "count", "device"),
+    ("name", "count", "devices"),
     [
-        ("auto", 0, "cpu"),
-        ("auto", 1, "cuda:0"),
-        ("auto", 4, "cuda:0"),
-        ("cpu", 0, "cpu"),
-        ("cpu", 4, "cpu"),
-        ("cuda", 1, "cuda:0"),
-        ("cuda:0", 1, "cuda:0"),
-        ("cuda:3", 4, "cuda:3"),
+        ("auto", 0, ["cpu"]),
+        ("auto", 1, ["cuda:0"]),
+        ("auto", 3, ["cuda:0", "cuda:1", "cuda:2"]),
+        ("cpu", 0, ["cpu"]),
+        ("cpu", 3, ["cpu"]),
+        ("cuda", 1, ["cuda:0"]),
+        ("cuda", 2, ["cuda:0", "cuda:1"]),
+        ("cuda:0", 2, ["cuda:0"]),
+        ("cuda:1", 2, ["cuda:1"]),
     ],
 )
-def test_the_device_asked_for_is_taken(offer: Callable[[int], None], name: str, count: int, device: str) -> None:
+def test_all_devices_are_taken_unless_one_is_named(
+    offer: Callable[[int], None], name: str, count: int, devices: list[str]
+) -> None:
     offer(count)
-    assert find_device(name) == torch.device(device)
+    assert [str(device) for device in find_devices(name)] == devices
+    assert str(find_device(name)) == devices[0], "where only one can be used"
 
 
 @pytest.mark.parametrize(("name", "count"), [("cuda", 0), ("cuda:0", 0), ("cuda:3", 0), ("cuda:3", 3), ("cuda:1", 1)])
@@ -68,19 +74,81 @@ def test_a_card_is_described_with_its_name(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.skipif(sys.platform == "win32", reason="nothing tells it there")
 def test_the_peak_memory_of_a_cpu_is_in_bytes() -> None:
-    reset_peak_memory(torch.device("cpu"))
-    peak = peak_memory_bytes(torch.device("cpu"))
+    peak = PeakMemory(torch.device("cpu")).bytes()
     assert peak is not None
     assert 20 * 2**20 < peak < 2**40, "torch alone takes more than 20 MiB"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="it is measured since the process began there")
+def test_the_peak_memory_of_a_cpu_is_what_was_touched_since() -> None:
+    size = 64 << 20
+    block = np.ones(size, np.uint8)
+    del block
+    taken = PeakMemory(torch.device("cpu")).taken_bytes()
+    assert taken is not None
+    assert taken < size / 2, "the peak of before is forgotten"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it is measured since the process began there")
+def test_memory_that_was_freed_again_counts_for_the_peak() -> None:
+    size = 64 << 20
+    memory = PeakMemory(torch.device("cpu"))
+    block = np.ones(size, np.uint8)
+    del block
+    taken, peak = memory.taken_bytes(), memory.bytes()
+    assert taken is not None
+    assert peak is not None
+    assert 0.95 * size < taken < 2 * size
+    assert peak > taken + 20 * 2**20, "in all is with what was there before"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of Linux")
+@pytest.mark.parametrize("error", [FileNotFoundError, PermissionError])
+def test_a_system_that_does_not_forget_the_peak_is_measured_since_the_process_began(
+    monkeypatch: pytest.MonkeyPatch, error: type[OSError]
+) -> None:
+    def refuse(*_: object, **__: object) -> int:
+        raise error
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    memory = PeakMemory(torch.device("cpu"))
+    assert memory.bytes()
+    assert memory.taken_bytes() is None, "of the pair nothing is known"
+
+
+def test_a_system_that_tells_nothing_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    memory = PeakMemory(torch.device("cpu"))
+    assert memory.bytes() is None
+    assert memory.taken_bytes() is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing tells it there")
+@pytest.mark.parametrize(("platform", "unit"), [("darwin", 1), ("freebsd", 1024)])
+def test_a_system_that_cannot_begin_anew_tells_the_peak_in_its_own_unit(
+    monkeypatch: pytest.MonkeyPatch, platform: str, unit: int
+) -> None:
+    import resource  # noqa: PLC0415
+
+    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    monkeypatch.setattr(sys, "platform", platform)
+    memory = PeakMemory(torch.device("cpu"))
+    peak = memory.bytes()
+    assert peak is not None
+    assert unit * usage <= peak < 2 * unit * usage
+    assert memory.taken_bytes() is None
+
+
 def test_the_peak_memory_of_a_card_is_the_cards(monkeypatch: pytest.MonkeyPatch) -> None:
-    card, was_reset = torch.device("cuda:1"), []
+    card, was_reset, allocated = torch.device("cuda:1"), [], [300]
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", was_reset.append)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: allocated[-1] + device.index)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 1000 + device.index)
-    reset_peak_memory(card)
+    memory = PeakMemory(card)
     assert was_reset == [card]
-    assert peak_memory_bytes(card) == 1001
+    allocated.append(900)
+    assert memory.bytes() == 1001
+    assert memory.taken_bytes() == 700, "beyond what was there when it began"
 
 
 @pytest.mark.parametrize(

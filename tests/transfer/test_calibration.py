@@ -7,7 +7,9 @@ import torch
 
 from pipeline.settings import ObjectiveSettings
 from pipeline.transfer.calibration import calibrated, calibration_image, mean_activations
-from pipeline.transfer.objective import Objective, ObjectiveSpec, Painting
+from pipeline.transfer.objective import Objective
+from pipeline.transfer.targets import Painting, Targets
+from pipeline.transfer.terms import ObjectiveSpec
 from pipeline.transfer.vgg import CONVOLUTIONS, MEAN_ACTIVATIONS, Chain, Vgg19
 from tests.conftest import photo
 
@@ -20,7 +22,7 @@ def tensor(seed: int) -> torch.Tensor:
 
 def terms(network: Vgg19) -> list[float]:
     chain = Chain(network, torch.device("cpu"))
-    targets = Objective.targets(chain, SPEC, tensor(0), [Painting(tensor(1))])
+    targets = Targets.of(chain, SPEC, tensor(0), [Painting(tensor(1))])
     found: list[float] = Objective(chain, SPEC, targets)(tensor(2))[0][0].tolist()
     return found
 

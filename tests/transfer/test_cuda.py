@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
+from PIL import Image
 
-from pipeline.settings import ObjectiveSettings
+from pipeline.outbox.metadata import Metadata
+from pipeline.outbox.publish import Outbox
+from pipeline.pair import Pair
+from pipeline.settings import ObjectiveSettings, PairSettings
 from pipeline.stage.device import find_precision
 from pipeline.stage.engine import objective_spec
+from pipeline.stage.stage import Limits, Stage
+from pipeline.stage.task import Task
 from pipeline.transfer.capture import capture
-from pipeline.transfer.objective import Objective, Painting
+from pipeline.transfer.objective import Objective
 from pipeline.transfer.pyramid import schedule
-from pipeline.transfer.stylizer import Optimisation, stylise
+from pipeline.transfer.state import PairState
+from pipeline.transfer.stylizer import Optimisation, Step, Stylisation, Stylizer
+from pipeline.transfer.targets import Painting, Targets
+from pipeline.transfer.tiling import Fit
 from pipeline.transfer.vgg import Chain, Vgg19
+from pipeline.transfer.weights import find_weights
 from tests.conftest import photo
+from tests.engine import stylise
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.transfer.state import Evaluation
 
 pytestmark = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 
@@ -31,7 +49,7 @@ def chain(network: Vgg19, device: torch.device, dtype: torch.dtype = torch.float
 
 def objective(on: Chain) -> Objective:
     content, style = tensor(0).to(on.device), tensor(1).to(on.device)
-    return Objective(on, SPEC, Objective.targets(on, SPEC, content, [Painting(style)]))
+    return Objective(on, SPEC, Targets.of(on, SPEC, content, [Painting(style)]))
 
 
 @pytest.mark.parametrize(("dtype", "allowed"), [(torch.float32, 1e-4), (torch.bfloat16, 0.08), (torch.float16, 0.08)])
@@ -63,3 +81,60 @@ def test_pairs_are_painted_in_the_precision_of_the_device(network: Vgg19) -> Non
         assert result.image.isfinite().all()
         assert result.scales[0].best.total < 0.5 * result.scales[0].first.total
         assert result.warnings == ()
+
+
+@pytest.mark.parametrize("fit", [Fit(recompute=True), Fit(tile=32), Fit(tile=32, host=True)])
+def test_every_fit_paints_what_whole_pictures_are(network: Vgg19, fit: Fit) -> None:
+    on = chain(network, CUDA)
+    pairs = [(tensor(0).to(CUDA), [Painting(tensor(1).to(CUDA))])]
+    (whole,) = stylise(on, pairs, SPEC, Optimisation(schedule(83, 66, (12,))))
+    (result,) = stylise(on, pairs, SPEC, Optimisation(schedule(83, 66, (12,))), fit=fit)
+    assert result.scales[0].best.total == pytest.approx(whole.scales[0].best.total, rel=0.05)
+
+
+def test_a_pair_goes_on_from_a_file(network: Vgg19, tmp_path: Path) -> None:
+    on, plan = chain(network, CUDA), Optimisation(schedule(83, 66, (6, 8)))
+    pairs = [(tensor(0).to(CUDA), [Painting(tensor(1).to(CUDA))])]
+
+    def stop(step: Step) -> None:
+        if step.evaluations[0].number == 10:
+            torch.save(step.state_of(0).to_plain(), tmp_path / "state")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(Stylizer(on, pairs, SPEC, plan, on_step=stop).run())
+    state = PairState.from_plain(torch.load(tmp_path / "state", map_location="cpu", weights_only=True))
+    ((_, result),) = Stylizer(on, pairs, SPEC, plan).run([state])
+    (whole,) = stylise(on, pairs, SPEC, plan)
+    assert isinstance(result, Stylisation)
+    assert result.evaluations == whole.evaluations
+    assert result.scales[-1].best.total == pytest.approx(whole.scales[-1].best.total, rel=0.02)
+
+
+def test_a_stage_paints_batches_while_others_are_loaded(network: Vgg19, tmp_path: Path) -> None:
+    for i in range(7):
+        Image.fromarray(photo(83, 66, i)).save(tmp_path / f"{i}.png")
+    settings = PairSettings.model_validate({"image": {"size": 83}, "pyramid": {"evaluations": [8, 8]}})
+    pairs = [Pair(tmp_path / f"{i}.png", tmp_path / "6.png", f"{i}.png", "6.png", str(i), settings) for i in range(6)]
+    outbox = Outbox(tmp_path / "out")
+    stage = Stage(
+        network=network,
+        weights=find_weights("packaged"),
+        device=CUDA,
+        precision=find_precision("auto", CUDA),
+        outbox=outbox,
+        listener=Silent(),
+        limits=Limits(batch=3),
+    )
+    with outbox.locked():
+        records = [outcome.record for outcome in stage.process([Task(pair, 1, None) for pair in pairs])]
+    assert [record.status for record in records] == ["done"] * 6
+    assert all(record.warnings == [] for record in records if isinstance(record, Metadata))
+
+
+class Silent:
+    def pair_started(self, pair: Pair) -> None:
+        """Nothing."""
+
+    def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
+        """Nothing."""

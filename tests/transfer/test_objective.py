@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from pipeline.settings import PRESETS, ObjectiveSettings
-from pipeline.transfer.objective import Objective, ObjectiveSpec, Painting, Targets, gram, total_variation
+from pipeline.transfer.objective import Objective
+from pipeline.transfer.targets import Painting, Targets
+from pipeline.transfer.terms import ObjectiveSpec, gram_sum, total_variation
 from pipeline.transfer.vgg import Chain, Vgg19, channels_of
 from tests import oracle
 from tests.conftest import photo, pixels
@@ -35,7 +37,7 @@ def spec_of(preset: str, **changes: Any) -> ObjectiveSpec:
 
 
 def objective(chain: Chain, spec: ObjectiveSpec, *pairs: tuple[torch.Tensor, torch.Tensor]) -> Objective:
-    targets = [Objective.targets(chain, spec, content, [Painting(style)]) for content, style in pairs]
+    targets = [Targets.of(chain, spec, content, [Painting(style)]) for content, style in pairs]
     return Objective(chain, spec, Targets.stack(targets))
 
 
@@ -97,8 +99,8 @@ def test_a_pair_in_a_batch_is_as_alone(network: Vgg19) -> None:
 def test_paintings_are_blended_by_their_weights(network: Vgg19) -> None:
     chain, spec, content = Chain(network, CPU), spec_of("gatys2016"), tensor(0)
     one, two = tensor(1), tensor(2, 50, 30)
-    blend = Objective.targets(chain, spec, content, [Painting(one, 3.0), Painting(two, 1.0)]).grams
-    each = [Objective.targets(chain, spec, content, [Painting(style)]).grams for style in (one, two)]
+    blend = Targets.of(chain, spec, content, [Painting(one, 3.0), Painting(two, 1.0)]).grams
+    each = [Targets.of(chain, spec, content, [Painting(style)]).grams for style in (one, two)]
     for layer in spec.style_layers:
         expected = 0.75 * each[0][layer] + 0.25 * each[1][layer]
         assert (blend[layer] - expected).norm() <= 1e-5 * expected.norm()
@@ -125,11 +127,11 @@ def test_gatys_preset_is_that_of_the_published_notebook() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_gram_is_per_image_of_a_batch_and_normalised_by_pixels(dtype: torch.dtype) -> None:
+def test_gram_is_per_image_of_a_batch(dtype: torch.dtype) -> None:
     features = torch.rand(2, 5, 3, 4).to(dtype).contiguous(memory_format=torch.channels_last)
-    grams = gram(features)
+    grams = gram_sum(features)
     assert (grams.shape, grams.dtype) == ((2, 5, 5), torch.float32)
-    assert grams[1, 2, 3].item() == pytest.approx((features[1, 2].float() * features[1, 3].float()).mean().item())
+    assert grams[1, 2, 3].item() == pytest.approx((features[1, 2].float() * features[1, 3].float()).sum().item())
 
 
 def test_total_variation_is_about_the_mean_absolute_difference() -> None:

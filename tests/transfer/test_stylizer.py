@@ -1,20 +1,28 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
 from pipeline.errors import NotFiniteError
 from pipeline.settings import ObjectiveSettings
-from pipeline.transfer import stylizer
-from pipeline.transfer.objective import ObjectiveSpec, Painting
+from pipeline.transfer import lbfgs, stylizer
 from pipeline.transfer.pyramid import Scale, schedule
-from pipeline.transfer.stylizer import Evaluation, Optimisation, Stylisation, stylise
+from pipeline.transfer.state import Evaluation, PairState
+from pipeline.transfer.stylizer import Optimisation, Step, Stylisation, Stylizer
+from pipeline.transfer.targets import GramCache, Painting, Targets
+from pipeline.transfer.terms import ObjectiveSpec
+from pipeline.transfer.tiling import Fit
 from pipeline.transfer.vgg import Chain, Vgg19
 from tests import oracle
 from tests.conftest import photo
+from tests.engine import stylise
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SPEC = ObjectiveSpec(**dict(ObjectiveSettings().model_dump(exclude={"pooling", "padding"})))
 ONE_SCALE = Optimisation((Scale(40, 32, 25),))
@@ -120,3 +128,111 @@ def test_what_the_callback_raises_ends_the_optimisation(chain: Chain) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         one(chain, on_evaluation=stop)
+
+
+THREE_SCALES = Optimisation(schedule(140, 132, (6, 5, 7)), history=4)
+
+
+def on_disk_and_back(state: PairState, path: Path) -> PairState:
+    torch.save(state.to_plain(), path)
+    return PairState.from_plain(torch.load(path, weights_only=True))
+
+
+@pytest.mark.parametrize("stop_at", [1, 6, 8, 11, 17, 18])
+def test_goes_on_from_any_evaluation_to_the_same_end_to_the_last_bit(
+    chain: Chain, tmp_path: Path, stop_at: int
+) -> None:
+    pairs = [(tensor(0, 140, 132), [Painting(tensor(1, 140, 132))])]
+    (whole,) = stylise(chain, pairs, SPEC, THREE_SCALES)
+    states: list[PairState] = []
+
+    def stop(step: Step) -> None:
+        if step.evaluations[0].number == stop_at:
+            states.append(on_disk_and_back(step.state_of(0), tmp_path / "state"))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(Stylizer(chain, pairs, SPEC, THREE_SCALES, on_step=stop).run())
+    assert states[0].evaluations == stop_at
+    numbers: list[int] = []
+    again = Stylizer(chain, pairs, SPEC, THREE_SCALES, on_step=lambda step: numbers.append(step.evaluations[0].number))
+    ((_, result),) = again.run(states)
+    assert numbers == list(range(stop_at + 1, 19)), "nothing is done twice"
+    assert isinstance(result, Stylisation)
+    assert torch.equal(result.image, whole.image)
+    assert (result.scales, result.evaluations, result.warnings) == (whole.scales, 18, whole.warnings)
+
+
+def test_a_state_of_another_pair_is_refused(chain: Chain) -> None:
+    states: list[PairState] = []
+    stylizer = Stylizer(
+        chain,
+        [(tensor(0), [Painting(tensor(1))])],
+        SPEC,
+        ONE_SCALE,
+        on_step=lambda step: states.append(step.state_of(0)),
+    )
+    list(stylizer.run())
+    other = Stylizer(chain, [(tensor(0, 50, 40), [Painting(tensor(1))])], SPEC, Optimisation((Scale(50, 40, 25),)))
+    with pytest.raises(ValueError, match="does not go on"):
+        list(other.run(states[:1]))
+
+
+def test_a_pair_that_is_done_leaves_its_batch(chain: Chain) -> None:
+    """Where the start is the minimum nothing is gained; the batch goes on without it."""
+    content, style = tensor(0), tensor(1)
+    spec = replace(SPEC, style_weight=0.0, tv_weight=0.0)
+    still, moving = (content, [Painting(style)]), (content, [Painting(style)])
+    sizes: list[int] = []
+    stylizer = Stylizer(
+        chain, [still, moving], spec, ONE_SCALE, on_step=lambda step: sizes.append(len(step.evaluations))
+    )
+    states = [PairState(), PairState(image=content + 9 * torch.randn(content.shape))]
+    finished = [(place, len(sizes)) for place, _ in stylizer.run(states)]
+    assert finished == [(0, 1), (1, 25)]
+    assert sizes == [2] + [1] * 24
+
+
+def test_a_pair_that_cannot_start_leaves_the_others_alone(chain: Chain) -> None:
+    pairs = [(tensor(0) * (math.nan if i == 1 else 1), [Painting(tensor(i + 1))]) for i in range(3)]
+    results = dict(Stylizer(chain, pairs, SPEC, ONE_SCALE).run())
+    assert isinstance(results[1], NotFiniteError)
+    for place in (0, 2):
+        (alone,) = stylise(chain, [pairs[place]], SPEC, ONE_SCALE)
+        result = results[place]
+        assert isinstance(result, Stylisation)
+        assert torch.equal(result.image, alone.image)
+
+
+def test_paintings_are_looked_at_once_where_their_key_says_that_they_are_the_same(chain: Chain) -> None:
+    cache = GramCache(2)
+    first, second = Painting(tensor(1), key="a"), Painting(tensor(2), key="b")
+    for paintings in ([first], [second], [replace(first, image=tensor(3))]):
+        kept = Targets.of(chain, SPEC, tensor(0), paintings, cache=cache)
+    assert torch.equal(kept.grams["conv1_1"], Targets.of(chain, SPEC, tensor(0), [first]).grams["conv1_1"])
+    assert len(cache) == 2
+    Targets.of(chain, SPEC, tensor(0), [replace(first, image=tensor(1, 60, 32))], cache=cache)
+    Targets.of(chain, SPEC, tensor(0), [Painting(tensor(4))], cache=cache)
+    assert len(cache) == 2, "another size is another entry, the least recently used has gone, and no key is none"
+    again, new = (
+        Targets.of(chain, SPEC, tensor(0), [replace(second, image=tensor(5), key=key)], cache=cache)
+        for key in ("b", None)
+    )
+    assert torch.equal(again.grams["conv1_1"], new.grams["conv1_1"])
+
+
+def test_a_history_on_another_device_changes_nothing(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no other device here: the way that leads over it is taken all the same."""
+    usual = one(chain)
+
+    def by_rows(history: torch.Tensor, both: torch.Tensor) -> torch.Tensor:
+        return torch.stack([row @ both for row in history])
+
+    def add_by_rows(total: torch.Tensor, coefficients: torch.Tensor, history: torch.Tensor) -> None:
+        for coefficient, row in zip(coefficients, history, strict=True):
+            total += coefficient * row
+
+    monkeypatch.setattr(lbfgs, "_products", by_rows)
+    monkeypatch.setattr(lbfgs, "_add_products", add_by_rows)
+    result = one(chain, fit=Fit(host=True))
+    assert result.scales[-1].best.total == pytest.approx(usual.scales[-1].best.total, rel=0.05)

@@ -1,0 +1,75 @@
+"""What a run would take: time and memory of each pair, before anything is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.plan import Action
+from pipeline.settings import parse_duration
+from pipeline.stage.device import find_devices
+from pipeline.stage.estimate import Estimator
+from pipeline.time_budget import scaled, share_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.plan import PlannedPair
+    from pipeline.settings import Settings
+    from pipeline.stage.estimate import Expected
+    from pipeline.transfer.weights import WeightsSource
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Of one pair."""
+
+    item: PlannedPair
+    evaluations: tuple[int, ...] = ()
+    """At each scale, coarse to fine; fewer than the settings' where time is short."""
+    expected: Expected | None = None
+    """None where it is not rendered, or its photograph cannot be read."""
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """Of a run."""
+
+    pairs: tuple[Forecast, ...]
+    seconds: float
+    """On all devices at once, without loading the first pair and saving the last."""
+    budget_seconds: float | None
+
+    @property
+    def is_short(self) -> bool:
+        """Whether there will be pairs left when time is over."""
+        return self.budget_seconds is not None and self.seconds > self.budget_seconds
+
+
+def forecast(planned: Sequence[PlannedPair], settings: Settings, weights: WeightsSource) -> Forecasts:
+    """Measure an evaluation, and expect the rest.
+
+    Raises:
+        MachineError: there is no such device, or the weights cannot be had.
+    """
+    budget = parse_duration(settings.run.time_budget) if settings.run.time_budget else None
+    if not any(item.action is Action.RENDER for item in planned):
+        return Forecasts(tuple(Forecast(item) for item in planned), 0.0, budget)
+    estimator, devices = Estimator(settings, weights), len(find_devices(settings.run.device))
+
+    def of_one(item: PlannedPair, share: float) -> Forecast:
+        if item.action is not Action.RENDER or item.size is None:
+            return Forecast(item)
+        evaluations = scaled(item.pair.settings.pyramid.planned, share)
+        return Forecast(item, evaluations, estimator.expect(item.pair.settings, *item.size, evaluations))
+
+    whole = [of_one(item, 1.0) for item in planned]
+    seconds = _total(whole) / devices
+    if budget is None or seconds <= budget:
+        return Forecasts(tuple(whole), seconds, budget)
+    shorter = [of_one(item, share_of(budget, seconds)) for item in planned]
+    return Forecasts(tuple(shorter), _total(shorter) / devices, budget)
+
+
+def _total(forecasts: Sequence[Forecast]) -> float:
+    return sum(each.expected.seconds for each in forecasts if each.expected is not None)

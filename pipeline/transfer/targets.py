@@ -1,0 +1,156 @@
+"""What an image is compared with: the photograph's features and the paintings' Gram matrices."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from pipeline.transfer.terms import gram_sum
+from pipeline.transfer.tiling import WHOLE, statistics_margin, tiles
+from pipeline.transfer.vgg import channels_of, convolution_of, halvings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+    from torch import Tensor
+
+    from pipeline.transfer.terms import ObjectiveSpec
+    from pipeline.transfer.tiling import Fit, Tile
+    from pipeline.transfer.vgg import Chain
+
+Grams = dict[str, "Tensor"]
+"""By layer (1, C, C) float32."""
+
+_MOST_CACHED = 64
+"""Sets of Gram matrices that are remembered, of 2.6 MB each with the usual layers."""
+
+
+@dataclass(frozen=True)
+class Painting:
+    """A style, and its share where several are blended."""
+
+    image: Tensor
+    """(1, 3, H, W) float32, sRGB 0–255; its size need not be the content's."""
+    weight: float = 1.0
+    key: Hashable = None
+    """Two paintings of one key and size are the same image; None: nothing is known of it."""
+
+
+class GramCache:
+    """Gram matrices of paintings that were seen before, through one chain; the least recently used go first."""
+
+    def __init__(self, most: int = _MOST_CACHED) -> None:
+        self._most = most
+        self._grams: OrderedDict[Hashable, Grams] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._grams)
+
+    def get(self, painting: Painting, layers: tuple[str, ...], compute: Callable[[], Grams]) -> Grams:
+        """Those of a painting at these layers, computed if need be."""
+        if painting.key is None:
+            return compute()
+        key = painting.key, *painting.image.shape[2:], layers
+        found = self._grams.pop(key, None) or compute()
+        self._grams[key] = found
+        if len(self._grams) > self._most:
+            self._grams.popitem(last=False)
+        return found
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What images are compared with."""
+
+    content: dict[str, Tensor]
+    """By layer (B, C, H/2ⁿ, W/2ⁿ), in the chain's precision and scales."""
+    grams: dict[str, Tensor]
+    """By layer (B, C, C) float32."""
+
+    @property
+    def images(self) -> int:
+        """B."""
+        return len(next(iter((*self.content.values(), *self.grams.values()))))
+
+    def select(self, images: Sequence[int]) -> Targets:
+        """Of some images of the batch."""
+        if list(images) == list(range(self.images)):
+            return self
+        return Targets(*({layer: t[list(images)] for layer, t in each.items()} for each in (self.content, self.grams)))
+
+    @staticmethod
+    def of(  # noqa: PLR0913 - the mathematics has this many givens
+        chain: Chain,
+        spec: ObjectiveSpec,
+        content: Tensor,
+        paintings: Sequence[Painting],
+        *,
+        fit: Fit = WHOLE,
+        cache: GramCache | None = None,
+    ) -> Targets:
+        """Of one image (1, 3, H, W) and the paintings that it shall look like."""
+        cache = GramCache(0) if cache is None else cache
+        kept = _content_features(chain, spec.content_layers, content, fit) if spec.content_layers else {}
+        grams = dict.fromkeys(spec.style_layers, torch.zeros((), device=content.device))
+        total = sum(painting.weight for painting in paintings)
+        for painting in paintings if spec.style_layers else ():
+            of_one = cache.get(
+                painting,
+                spec.style_layers,
+                lambda p=painting: grams_of(chain, spec.style_layers, p.image, fit),  # type: ignore[misc]
+            )
+            for layer in grams:
+                grams[layer] = grams[layer] + of_one[layer] * (painting.weight / total)
+        return Targets(kept, grams)
+
+    @staticmethod
+    def stack(each: Sequence[Targets]) -> Targets:
+        """Of a batch, from those of its images."""
+        if len(each) == 1:
+            return each[0]
+        first = each[0]
+        return Targets(
+            {layer: torch.cat([t.content[layer] for t in each]) for layer in first.content},
+            {layer: torch.cat([t.grams[layer] for t in each]) for layer in first.grams},
+        )
+
+
+def grams_of(chain: Chain, layers: tuple[str, ...], image: Tensor, fit: Fit = WHOLE) -> Grams:
+    """Gram matrices G = F·Fᵀ / (H·W) of an image (1, 3, H, W), by layer."""
+    sums: Grams = {}
+    for tile in tiles(image.shape[2], image.shape[3], fit.tile, statistics_margin(layers)):
+
+        def add(layer: str, features: Tensor, tile: Tile = tile) -> None:
+            part = gram_sum(tile.within(features, halvings_of(layer)))
+            sums[layer] = sums[layer] + part if layer in sums else part
+
+        chain.forward(tile.cut(image), layers, add, keep="nothing")
+    return {
+        layer: total / (pixels_of(image, layer) * chain.scales[convolution_of(layer)] ** 2)
+        for layer, total in sums.items()
+    }
+
+
+def _content_features(chain: Chain, layers: tuple[str, ...], image: Tensor, fit: Fit) -> dict[str, Tensor]:
+    kept = {}
+    for layer in layers:
+        height, width = (side >> halvings_of(layer) for side in image.shape[2:])
+        whole = torch.empty(1, channels_of(layer), height, width, dtype=chain.dtype, device=image.device)
+        kept[layer] = whole.contiguous(memory_format=torch.channels_last)
+    for tile in tiles(image.shape[2], image.shape[3], fit.tile, statistics_margin(layers)):
+
+        def put(layer: str, features: Tensor, tile: Tile = tile) -> None:
+            halvings = halvings_of(layer)
+            tile.of_whole(kept[layer], halvings).copy_(tile.within(features, halvings))
+
+        chain.forward(tile.cut(image), layers, put, keep="nothing")
+    return kept
+
+
+def pixels_of(image: Tensor, layer: str) -> int:
+    """H·W of a layer's features."""
+    height, width = (side >> halvings_of(layer) for side in image.shape[2:])
+    return int(height * width)

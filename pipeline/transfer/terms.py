@@ -1,0 +1,86 @@
+"""What the objective is made of: its weights, Gram matrices and total variation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from pipeline.transfer.vgg import channels_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TV_SMOOTHING = 1.0
+"""In levels of 0–255: below it total variation is quadratic, so that its gradient is defined everywhere."""
+
+_VALUES_AT_ONCE = 1 << 22
+"""Features that are converted from half precision to float32 at once for a Gram matrix: 16 MB."""
+
+
+@dataclass(frozen=True)
+class ObjectiveSpec:
+    """Which layers are compared, and the weight of each term."""
+
+    content_layers: tuple[str, ...]
+    style_layers: tuple[str, ...]
+    style_layer_weights: tuple[float, ...]
+    content_weight: float
+    style_weight: float
+    tv_weight: float
+
+    @property
+    def layers(self) -> frozenset[str]:
+        """All that are compared."""
+        return frozenset(self.content_layers + self.style_layers)
+
+    def style_weight_of(self, layer: str) -> float:
+        """style_weight · w_l / C_l²."""
+        weights = self.style_layer_weights or (1.0,) * len(self.style_layers)
+        return self.style_weight * weights[self.style_layers.index(layer)] / channels_of(layer) ** 2
+
+
+def rows(features: Tensor) -> Tensor:
+    """(B, C, H, W) → (B, H·W, C): a view where features are channels-last."""
+    return features.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def gram_sum(features: Tensor) -> Tensor:
+    """F·Fᵀ in float32: Gram matrices before they are divided by H·W.
+
+    Args:
+        features: (B, C, H, W).
+
+    Returns:
+        (B, C, C) float32.
+    """
+    long = rows(features)
+    if long.dtype is torch.float32:
+        return long.mT @ long
+    total = features.new_zeros((len(long), long.shape[2], long.shape[2]), dtype=torch.float32)
+    for part in torch.split(long, _VALUES_AT_ONCE // long.shape[2], dim=1):
+        wide = part.float()
+        total.baddbmm_(wide.mT, wide)
+    return total
+
+
+def total_variation(image: Tensor) -> tuple[Tensor, Tensor]:
+    """mean(ρ(∂x)) + mean(ρ(∂y)) with ρ(d) = √(d² + ε²) − ε, ε = `TV_SMOOTHING`: about the mean absolute difference.
+
+    Args:
+        image: (B, 3, H, W), 0–255.
+
+    Returns:
+        (B,) and its gradient (B, 3, H, W): ρ'(d) = d / √(d² + ε²), taken by both pixels of a difference.
+    """
+    value, gradient = image.new_zeros(len(image)), torch.zeros_like(image)
+    for dim in (3, 2):
+        d = image.diff(dim=dim)
+        root = (d * d).add_(TV_SMOOTHING**2).sqrt_()
+        count, length = d[0].numel(), d.shape[dim]
+        value += (root.sum((1, 2, 3)) - TV_SMOOTHING * count) / count
+        d.div_(root).div_(count)
+        gradient.narrow(dim, 1, length).add_(d)
+        gradient.narrow(dim, 0, length).sub_(d)
+    return value, gradient

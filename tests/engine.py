@@ -1,0 +1,56 @@
+"""The engine in one call, for tests and benchmarks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import NotFiniteError
+from pipeline.transfer.lbfgs import Minimiser, Minimum
+from pipeline.transfer.stylizer import Optimisation, Step, Stylisation, Stylizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
+
+    from pipeline.transfer.lbfgs import Evaluate
+    from pipeline.transfer.state import Evaluation
+    from pipeline.transfer.targets import Painting
+    from pipeline.transfer.terms import ObjectiveSpec
+    from pipeline.transfer.vgg import Chain
+
+
+def stylise(
+    chain: Chain,
+    pairs: Sequence[tuple[Tensor, Sequence[Painting]]],
+    spec: ObjectiveSpec,
+    optimisation: Optimisation,
+    *,
+    on_evaluation: Callable[[list[Evaluation]], None] = lambda _: None,
+    **more: Any,
+) -> list[Stylisation]:
+    """The results of a batch, in the order of its pairs; raises what one of them failed by."""
+
+    def tell(step: Step) -> None:
+        on_evaluation(list(step.evaluations.values()))
+
+    results = dict(Stylizer(chain, pairs, spec, optimisation, on_step=tell, **more).run())
+    for result in results.values():
+        if isinstance(result, NotFiniteError):
+            raise result
+    return [result for _, result in sorted(results.items()) if isinstance(result, Stylisation)]
+
+
+def minimise(
+    evaluate: Evaluate, start: Tensor, *, on_evaluation: Callable[[object], None] = lambda _: None, **settings: Any
+) -> list[Minimum]:
+    """The minima of a batch; an image leaves it as soon as it is done."""
+    minimiser, places, minima = Minimiser(start, **settings), list(range(len(start))), {}
+    while places:
+        on_evaluation(minimiser.step(evaluate))
+        minima |= {place: minimiser.minimum(i) for i, place in enumerate(places) if minimiser.is_done(i)}
+        staying = [i for i, place in enumerate(places) if place not in minima]
+        if len(staying) < len(places):
+            minimiser.select(staying)
+        places = [places[i] for i in staying]
+    return [minima[place] for place in sorted(minima)]

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from pipeline import errors
+from pipeline.errors import ExitCode, ImpastoError, IncompleteError, Interrupted, ManifestError
+
+SPECIAL: dict[type[ImpastoError], ImpastoError] = {
+    ManifestError: ManifestError("jobs.csv", ["line 2: no style", "line 3: no content"]),
+    IncompleteError: IncompleteError("It is truncated.", "Send it again.", Path("/in/a.jpg")),
+    Interrupted: Interrupted(ExitCode.TERMINATED),
+}
+
+
+def kinds(base: type[ImpastoError]) -> list[type[ImpastoError]]:
+    return [base, *(each for kind in base.__subclasses__() for each in kinds(kind))]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in kinds(ImpastoError) if kind.__module__ == errors.__name__])
+def test_every_error_comes_whole_out_of_a_pipe(kind: type[ImpastoError]) -> None:
+    error = SPECIAL.get(kind) or kind("It is wrong.", "Mend it.")
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301
+    assert type(copy) is kind
+    assert vars(copy) == vars(error)
+    assert (str(copy), copy.args) == (str(error), error.args)
+    assert (copy.message, copy.remedy) == (error.message, error.remedy)

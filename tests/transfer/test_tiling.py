@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from pipeline.settings import PRESETS, ObjectiveSettings
+from pipeline.transfer.objective import Objective
+from pipeline.transfer.targets import Painting, Targets
+from pipeline.transfer.terms import ObjectiveSpec
+from pipeline.transfer.tiling import WHOLE, Fit, gradient_margin, statistics_margin, tiles
+from pipeline.transfer.vgg import CONVOLUTIONS, Chain, Vgg19, reach
+from tests.conftest import photo
+
+CPU = torch.device("cpu")
+DEFAULT_LAYERS = ObjectiveSettings().style_layers
+
+
+def tensor(seed: int, width: int, height: int) -> torch.Tensor:
+    return torch.from_numpy(photo(width, height, seed)).permute(2, 0, 1)[None].float()
+
+
+def chain_and_spec(network: Vgg19, preset: str, dtype: torch.dtype = torch.float32) -> tuple[Chain, ObjectiveSpec]:
+    settings = ObjectiveSettings(**PRESETS[preset]["objective"])
+    chain = Chain(network, CPU, dtype, pooling=settings.pooling, padding=settings.padding)
+    return chain, ObjectiveSpec(**settings.model_dump(exclude={"pooling", "padding"}))
+
+
+def evaluate(chain: Chain, spec: ObjectiveSpec, width: int, height: int, fit: Fit) -> tuple[Any, torch.Tensor]:
+    content, style = tensor(0, width, height), tensor(1, width + 30, height)
+    targets = Targets.of(chain, spec, content, [Painting(style)], fit=fit)
+    terms, gradient = Objective(chain, spec, targets, fit)(tensor(2, width, height))
+    return terms[0].tolist(), gradient
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize(("width", "height"), [(240, 96), (71, 333)])
+@pytest.mark.parametrize("fit", [Fit(recompute=True), Fit(tile=112), Fit(recompute=True, tile=176)])
+def test_every_fit_gives_the_same_objective_and_gradient(
+    network: Vgg19, preset: str, width: int, height: int, fit: Fit
+) -> None:
+    chain, spec = chain_and_spec(network, preset)
+    terms, gradient = evaluate(chain, spec, width, height, WHOLE)
+    found, found_gradient = evaluate(chain, spec, width, height, fit)
+    assert found == pytest.approx(terms, rel=1e-5)
+    # a thousandth: where two values nearly tie, another order of sums may take the other side of the kink
+    assert (found_gradient - gradient).norm() <= 1e-3 * gradient.norm()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_tiles_in_half_precision(network: Vgg19, dtype: torch.dtype) -> None:
+    chain, spec = chain_and_spec(network, "colour-preserving", dtype)
+    terms, gradient = evaluate(chain, spec, 71, 333, WHOLE)
+    found, found_gradient = evaluate(chain, spec, 71, 333, Fit(tile=112))
+    assert found == pytest.approx(terms, rel=1e-3)
+    assert (found_gradient - gradient).norm() <= 0.02 * gradient.norm()
+
+
+@pytest.mark.parametrize(("part", "margin"), [("gradient_margin", 32), ("statistics_margin", 0)])
+def test_a_smaller_margin_would_not_do(network: Vgg19, monkeypatch: pytest.MonkeyPatch, part: str, margin: int) -> None:
+    chain, spec = chain_and_spec(network, "gatys2016")
+    terms, gradient = evaluate(chain, spec, 240, 96, WHOLE)
+    monkeypatch.setattr(f"pipeline.transfer.objective.{part}", lambda _: margin)
+    found, found_gradient = evaluate(chain, spec, 240, 96, Fit(tile=112))
+    assert (found_gradient - gradient).norm() > 2e-3 * gradient.norm()
+    assert (found != pytest.approx(terms, rel=1e-5)) == (part == "statistics_margin")
+
+
+@pytest.mark.parametrize("layer", CONVOLUTIONS)
+def test_the_network_sees_as_far_as_it_is_said(network: Vgg19, layer: str) -> None:
+    chain, at = Chain(network, CPU, pooling="average"), 12
+    stride = 2 ** (int(layer[4]) - 1)
+    activations = chain.forward(tensor(0, 400, 400), [layer])
+
+    def pull_one(_: str, features: torch.Tensor, __: object) -> torch.Tensor:
+        one = torch.zeros_like(features)
+        one[0, :, at, at] = 1
+        return one
+
+    (rows,) = chain.backward(activations, pull_one)[0].abs().amax((0, 2)).nonzero(as_tuple=True)
+    before, after = reach([layer])
+    own = at * stride
+    assert max(0, own - before) <= rows.min().item()
+    assert rows.max().item() <= own + after
+    if own > before:
+        assert (own - rows.min().item(), rows.max().item() - own) == (before, after), "and not further than need be"
+
+
+def test_margins_are_those_of_the_paper() -> None:
+    assert reach(DEFAULT_LAYERS) == (70, 85), "a receptive field of 156 px"
+    assert (statistics_margin(DEFAULT_LAYERS), gradient_margin(DEFAULT_LAYERS)) == (96, 160)
+    assert gradient_margin(["conv1_1"]) == 16
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "side"), [(4096, 4096, 2048), (333, 1001, 112), (16, 50, 64), (70, 70, 64)]
+)
+def test_tiles_cover_an_image_once_and_are_of_about_one_size(height: int, width: int, side: int) -> None:
+    counts = torch.zeros(1, 1, height, width)
+    found = tiles(height, width, side, 160)
+    for tile in found:
+        tile.of_whole(counts).add_(1)
+        assert tile.rows.begin % 16 == tile.columns.begin % 16 == 0
+        assert torch.equal(tile.within(tile.cut(counts)), tile.of_whole(counts))
+    assert counts.unique().tolist() == [1]
+    heights = [tile.rows.stop - tile.rows.start for tile in found]
+    assert max(heights) <= side + 16
+    assert max(heights) - min(heights) < 32
+
+
+def test_fits_have_names() -> None:
+    fits = WHOLE, Fit(recompute=True), Fit(tile=512, history=5), Fit(tile=512, host=True)
+    names = "whole", "recompute", "tiles of 512 px, 5 steps remembered", "tiles of 512 px, history on the host"
+    assert tuple(map(str, fits)) == names
