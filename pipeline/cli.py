@@ -16,12 +16,12 @@ import typer
 
 from pipeline import __version__
 from pipeline.console import Report, say_error, show_measurements, show_plan
-from pipeline.errors import ExitCode, ImpastoError, Interrupted, UsageError
+from pipeline.errors import ExitCode, ImpastoError, Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.pair import Pair
+    from pipeline.intake.manifest import Confines
     from pipeline.progress import Display
     from pipeline.settings import Settings, Values
 
@@ -100,9 +100,8 @@ def run_command(  # noqa: PLR0913 - one parameter per option
     """
     with _errors_to_exit_codes(as_json=json_, verbose=verbose):
         from pipeline.forecast import forecast  # noqa: PLC0415
-        from pipeline.images.read import FORMATS  # noqa: PLC0415
-        from pipeline.intake.manifest import Confines, read_manifest  # noqa: PLC0415
-        from pipeline.outbox.publish import Outbox, check_name  # noqa: PLC0415
+        from pipeline.intake.manifest import read_manifest  # noqa: PLC0415
+        from pipeline.outbox.publish import Outbox  # noqa: PLC0415
         from pipeline.plan import plan  # noqa: PLC0415
         from pipeline.run import run  # noqa: PLC0415
         from pipeline.transfer.weights import find_weights  # noqa: PLC0415
@@ -110,8 +109,7 @@ def run_command(  # noqa: PLR0913 - one parameter per option
         if time_budget is not None:
             set_ = [*(set_ or []), f"run.time_budget={time_budget}"]
         below, flags, settings = _settings(config, preset, set_, device)
-        confines = Confines(tuple(FORMATS), check_name, tuple(Path(root) for root in settings.run.roots))
-        pairs = read_manifest(manifest, below, flags, confines)
+        pairs = read_manifest(manifest, below, flags, _confines(settings))
         box = Outbox(outbox)
         if dry_run:
             weights = find_weights(settings.network.weights, settings.network.preprocessing)
@@ -137,9 +135,10 @@ def run_command(  # noqa: PLR0913 - one parameter per option
 @app.command("pair")
 def pair_command(  # noqa: PLR0913 - one parameter per option
     content: Annotated[Path, typer.Argument(help="The photograph.")],
-    style: Annotated[Path, typer.Argument(help="The painting.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="The result: .png, .jpg or .webp.")],
+    style: Annotated[Path, typer.Argument(help="The painting, or a folder of paintings to blend.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The result: .png, .jpg, .webp or .tif.")],
     *,
+    mask: Annotated[Path | None, typer.Option(help="Painted where it is white, the photograph where black.")] = None,
     config: ConfigOption = None,
     preset: PresetOption = None,
     set_: SetOption = None,
@@ -153,13 +152,14 @@ def pair_command(  # noqa: PLR0913 - one parameter per option
     Example: impasto pair data/content/chelsea.jpg data/styles/nocturne.jpg -o cat.png
     """
     with _errors_to_exit_codes(as_json=json_, verbose=verbose):
+        from pipeline.intake.single import single_pair  # noqa: PLC0415
         from pipeline.outbox.publish import Outbox  # noqa: PLC0415
         from pipeline.run import run  # noqa: PLC0415
 
-        below, flags, settings = _settings(config, preset, set_, device)
-        pair = _single_pair(content, style, out, below, flags)
+        below, flags, settings = _settings(config, preset, set_, device, mask=mask)
+        pairs = single_pair(content, style, out, below, flags, _confines(settings))
         report = Report(as_json=json_)
-        summary = run([pair], Outbox(out.parent), settings, _display(progress), redo="all", on_outcome=report.outcome)
+        summary = run(pairs, Outbox(out.parent), settings, _display(progress), redo="all", on_outcome=report.outcome)
         report.summary(summary, out.parent)
         raise typer.Exit(summary.exit_code)
 
@@ -242,8 +242,13 @@ def schema_command() -> None:
     typer.echo(json.dumps(json_schema(), indent=2))
 
 
-def _settings(
-    config: Path | None, preset: str | None, set_: list[str] | None, device: str | None, styles: Path | None = None
+def _settings(  # noqa: PLR0913, PLR0917 - the options that are settings
+    config: Path | None,
+    preset: str | None,
+    set_: list[str] | None,
+    device: str | None,
+    styles: Path | None = None,
+    mask: Path | None = None,
 ) -> tuple[Values, Values, Settings]:
     """The values below a manifest's rows, those of the command line, and the settings that both give."""
     from pipeline.sources import from_set_options, load  # noqa: PLC0415
@@ -255,6 +260,8 @@ def _settings(
         flags.setdefault("run", {})["device"] = device
     if styles is not None:
         flags.setdefault("styles", {})["folder"] = str(styles)
+    if mask is not None:
+        flags.setdefault("mask", {})["file"] = str(mask)
     below, settings = load(config, flags)
     return below, flags, settings
 
@@ -303,25 +310,15 @@ def _serve(  # noqa: PLR0913 - what the two commands share
     raise typer.Exit(summary.exit_code)
 
 
-def _single_pair(content: Path, style: Path, out: Path, below: Values, flags: Values) -> Pair:
-    from pipeline.intake.manifest import OUTPUT_FORMATS  # noqa: PLC0415
+def _confines(settings: Settings) -> Confines:
+    """What a manifest, or a command line, may name."""
+    from pipeline.images.kinds import endings  # noqa: PLC0415
+    from pipeline.intake.manifest import Confines  # noqa: PLC0415
+    from pipeline.intake.masks import default_mask  # noqa: PLC0415
     from pipeline.outbox.publish import check_name  # noqa: PLC0415
-    from pipeline.pair import Pair  # noqa: PLC0415
-    from pipeline.sources import for_pair  # noqa: PLC0415
 
-    for path in (content, style):
-        if not path.is_file():
-            raise UsageError(f"{path}: there is no such file.")
-    ending = out.suffix.lower()
-    if ending not in OUTPUT_FORMATS:
-        raise UsageError(f"-o {out}: should end in {', '.join(OUTPUT_FORMATS)}.")
-    settings = for_pair(below, {}, {**flags, "output": {**flags.get("output", {}), "format": OUTPUT_FORMATS[ending]}})
-    if ending.removeprefix(".") != settings.output.extension:
-        raise UsageError(f"-o {out}: use the ending .{settings.output.extension}.")
-    wrong = check_name(out.name)
-    if wrong:
-        raise UsageError(f"-o {out}: the name {wrong}.")
-    return Pair(content.absolute(), style.absolute(), content.name, style.name, out.stem, settings)
+    roots = tuple(Path(root) for root in settings.run.roots)
+    return Confines(endings(settings.image.kinds), check_name, roots, mask=default_mask(settings.mask.file))
 
 
 def _display(mode: ProgressMode) -> Display:

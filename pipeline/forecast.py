@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipeline.plan import Action
 from pipeline.settings import parse_duration
 from pipeline.stage.device import find_devices
+from pipeline.stage.engine import optimisation_key
 from pipeline.stage.estimate import Estimator
 from pipeline.time_budget import scaled, share_of
 
@@ -57,18 +58,27 @@ def forecast(planned: Sequence[PlannedPair], settings: Settings, weights: Weight
         return Forecasts(tuple(Forecast(item) for item in planned), 0.0, budget)
     estimator, devices = Estimator(settings, weights), len(find_devices(settings.run.device))
 
-    def of_one(item: PlannedPair, share: float) -> Forecast:
+    def of_all(share: float) -> tuple[Forecast, ...]:
+        seen: set[str] = set()
+        return tuple(of_one(item, share, seen) for item in planned)
+
+    def of_one(item: PlannedPair, share: float, seen: set[str]) -> Forecast:
         if item.action is not Action.RENDER or item.size is None:
             return Forecast(item)
         evaluations = scaled(item.pair.settings.pyramid.planned, share)
-        return Forecast(item, evaluations, estimator.expect(item.pair.settings, *item.size, evaluations))
+        expected = estimator.expect(item.pair.settings, *item.size, evaluations)
+        optimisation = optimisation_key(item.pair, map(str, item.pair.files))
+        if optimisation in seen:
+            expected = replace(expected, seconds=0.0)
+        seen.add(optimisation)
+        return Forecast(item, evaluations, expected)
 
-    whole = [of_one(item, 1.0) for item in planned]
+    whole = of_all(1.0)
     seconds = _total(whole) / devices
     if budget is None or seconds <= budget:
-        return Forecasts(tuple(whole), seconds, budget)
-    shorter = [of_one(item, share_of(budget, seconds)) for item in planned]
-    return Forecasts(tuple(shorter), _total(shorter) / devices, budget)
+        return Forecasts(whole, seconds, budget)
+    shorter = of_all(share_of(budget, seconds))
+    return Forecasts(shorter, _total(shorter) / devices, budget)
 
 
 def _total(forecasts: Sequence[Forecast]) -> float:

@@ -18,13 +18,11 @@ from pipeline.errors import (
     SupersededError,
     UnreadableError,
 )
-from pipeline.images.read import read_file
 from pipeline.intake.decide import JobAction, PairState, decide_job
 from pipeline.intake.names import printable
 from pipeline.intake.records import Reason
 from pipeline.intake.settle import Facts
 from pipeline.open_job import Again, OpenJob
-from pipeline.outbox.ledger import Fingerprint, settings_in_key
 from pipeline.outbox.metadata import Failure
 from pipeline.result_names import ResultNames
 from pipeline.stage.task import Outcome, Task, failure_of, now
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
     from pipeline.intake.books import Books
     from pipeline.intake.records import Job
     from pipeline.intake.spool import Spool
+    from pipeline.outbox.ledger import Fingerprint
     from pipeline.outbox.publish import Outbox
     from pipeline.pair import Pair
 
@@ -61,8 +60,8 @@ class JobRules:
     pairs_of: Callable[[Job, tuple[str, ...]], list[Pair] | None]
     """The pairs of a job with these files, their results' names still to be chosen; None if the style is not there any
     more. Raises ImpastoError."""
-    fingerprint: Callable[[str, str, dict[str, object]], Fingerprint]
-    """Of the hashes of content and style, and the settings that change pixels."""
+    fingerprint: Callable[[Pair], Fingerprint]
+    """Reads and hashes the files of a pair. Raises ImageError, UnreadableError or MemoryError."""
 
 
 class Jobs:
@@ -149,7 +148,9 @@ class Jobs:
         else:
             self._attempts.take_back_one(outcome)
             # A ticket may have other rows by then, and a photograph another style.
-            opened.is_outdated |= isinstance(outcome.error, ChangedError) or len(opened.pairs) == 1
+            opened.is_outdated |= (
+                isinstance(outcome.error, ChangedError) or len({pair.content for pair in opened.pairs}) == 1
+            )
         self.flying.pop(outcome.pair.file_name)
         if verdict is not None or opened.is_being_prepared or self._is_flying(opened):
             return verdict
@@ -214,11 +215,9 @@ class Jobs:
             UnreadableError: so nothing can be said of it; least of all that it is not done.
         """
         try:
-            hashes = read_file(pair.content).sha256, read_file(pair.style).sha256
+            fingerprint = self._rules.fingerprint(pair)
         except (ImageError, MemoryError):
             fingerprint = None  # the stage will say the same, and what it says counts
-        else:
-            fingerprint = self._rules.fingerprint(*hashes, settings_in_key(pair.settings))
         try:
             opened.states[place], name = self._names.choose(opened.job, place, pair, fingerprint)
         except OccupiedError as error:
@@ -252,8 +251,8 @@ class Jobs:
             logger.warning("%s", error)
             return Again(self._rules.settle_seconds)  # then it will be seen what became of the job
         pair = opened.pairs[place]
-        if isinstance(error, IncompleteError) and error.path == pair.style:
-            logger.warning("%s %s waits for its style.", error, pair.content_label)
+        if isinstance(error, IncompleteError) and error.path in pair.files[1:]:
+            logger.warning("%s %s waits for it.", error, pair.content_label)
             return Again(LONG_RETRY_SECONDS, is_hopeless=True)
         opened.tries[place] += 1
         may_pass = isinstance(error, IncompleteError | OutOfMemoryError | OccupiedError)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from pipeline.errors import ImageError, UnreadableError
 from pipeline.images.read import dimensions, read_file
 from pipeline.images.size import working_size
-from pipeline.outbox.ledger import Entry, Fingerprint, Status, look_up, settings_in_key
+from pipeline.outbox.ledger import Entry, Fingerprint, Status, look_up
 from pipeline.transfer.stylizer import ENGINE_VERSION
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ def plan(
     looks: dict[Path, _Look | None] = {}
     rendered = 0
     for pair in pairs:
-        content, style = (_look_at(path, looks) for path in (pair.content, pair.style))
-        fingerprint = _fingerprint(pair, weights, content, style)
+        content = _look_at(pair.content, looks)
+        fingerprint = _fingerprint(pair, weights, looks)
         entry = look_up(outbox, pair, fingerprint)
         action, reason = _decide(entry, redo)
         if action is Action.RENDER and limit is not None and rendered >= limit:
@@ -115,7 +115,20 @@ def _size_of(pair: Pair, content: _Look | None) -> tuple[int, int] | None:
         return None
 
 
-def _fingerprint(pair: Pair, weights: WeightsSource, content: _Look | None, style: _Look | None) -> Fingerprint | None:
-    if content is None or style is None:
+def _fingerprint(pair: Pair, weights: WeightsSource, looks: dict[Path, _Look | None]) -> Fingerprint | None:
+    """None if one of its files cannot be read."""
+
+    def sha256_of(path: Path) -> str:
+        look = _look_at(path, looks)
+        if look is None:
+            raise _UnseenError
+        return look.sha256
+
+    try:
+        return Fingerprint.of(pair, sha256_of, weights.sha256, ENGINE_VERSION)
+    except _UnseenError:
         return None
-    return Fingerprint(content.sha256, style.sha256, settings_in_key(pair.settings), weights.sha256, ENGINE_VERSION)
+
+
+class _UnseenError(Exception):
+    """A file cannot be read."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from pipeline.outbox.marks import NameState, Owner
     from pipeline.outbox.publish import Outbox
     from pipeline.pair import Pair
+
+
+def _is_name_of(pair: Pair, file_name: str) -> bool:
+    """Whether it is one of the `alternatives` for a pair's result."""
+    return re.fullmatch(rf"{re.escape(pair.name)}(-[0-9a-f]+)?\.{pair.extension}", file_name) is not None
 
 
 class ResultNames:
@@ -50,8 +56,11 @@ class ResultNames:
         key = fingerprint.key if fingerprint else None
         with self._outbox.choosing():
             known = record.results.get(str(place))
+            if known is not None and not _is_name_of(pair, known):  # the pairs are others than before a restart
+                self._unmark(job, known)
+                known = None
             if known is not None:
-                named = replace(pair, name=known.removesuffix(f".{pair.settings.output.extension}"))
+                named = replace(pair, name=known.removesuffix(f".{pair.extension}"))
                 if look_up(self._outbox, named, fingerprint).status is Status.DONE:
                     self._unmark(job, known)
                     return PairState.DONE, named.name

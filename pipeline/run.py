@@ -18,6 +18,7 @@ from pipeline.outbox.metadata import Failure, Metadata
 from pipeline.plan import Action, plan
 from pipeline.settings import parse_duration
 from pipeline.stage.device import find_devices
+from pipeline.stage.engine import optimisation_key
 from pipeline.stage.estimate import Estimator
 from pipeline.stage.pool import make_stage
 from pipeline.stage.task import Outcome, Task
@@ -169,7 +170,7 @@ def _time_budget(
     )
     for item in to_render:
         if item.size is not None:
-            budget.add(item.pair, item.size)
+            budget.add(item.pair, item.size, optimisation_key(item.pair, map(str, item.pair.files)))
     return budget
 
 

@@ -6,8 +6,8 @@ import contextlib
 import threading
 import time
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from functools import cached_property, partial
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock, Timeout
@@ -16,11 +16,13 @@ from pipeline.attempts import Attempts
 from pipeline.disk import Disk, make_folders, storage_errors
 from pipeline.errors import LockedError, UsageError
 from pipeline.images.complete import looks_complete
-from pipeline.images.read import FORMATS
+from pipeline.images.kinds import endings
+from pipeline.images.read import read_file
 from pipeline.intake.books import Books
 from pipeline.intake.hints import Hints, NoHints, WatchdogHints
 from pipeline.intake.intake import Intake, Rules
-from pipeline.intake.manifest import Confines, read_manifest
+from pipeline.intake.manifest import Confines, library_label, read_manifest
+from pipeline.intake.masks import default_mask, mask_for
 from pipeline.intake.mounts import is_shared
 from pipeline.intake.names import classify, printable, result_name
 from pipeline.intake.needs import Needs, needs_of_ticket
@@ -30,7 +32,7 @@ from pipeline.jobs import JobRules, Jobs
 from pipeline.notify import Notifier
 from pipeline.outbox.ledger import Fingerprint
 from pipeline.outbox.publish import Outbox, check_name
-from pipeline.pair import Pair
+from pipeline.pair import Pair, check_blend
 from pipeline.sources import for_pair
 from pipeline.stop import Stop
 from pipeline.watch import Renderer, Watcher, WatchSummary
@@ -56,13 +58,15 @@ class Folders:
     outbox: Path
     spool: Path
     styles: Path | None
+    mask: Path | None
+    """For all photographs, or a folder of masks."""
 
     @classmethod
     def of(cls, inbox: Path, outbox: Path, settings: Settings) -> Folders:
         """Those of a command; none of them may lie in another, but for the default spool.
 
         Raises:
-            UsageError: the inbox does not exist, or one lies in another.
+            UsageError: the inbox or the mask does not exist, or one folder lies in another.
         """
         if not inbox.is_dir():
             raise UsageError(f"{inbox}: there is no such folder.", "Make it, or mount it, first.")
@@ -71,6 +75,9 @@ class Folders:
         styles = Path(settings.styles.folder).resolve() if settings.styles.folder else None
         if styles is not None and not styles.is_dir():
             raise UsageError(f"styles.folder = {styles}: there is no such folder.", "Name the folder of paintings.")
+        mask = default_mask(settings.mask.file)
+        if mask is not None and mask.is_relative_to(inbox):
+            raise UsageError(f"mask.file = {mask}: lies in the inbox.", "Put it beside the inbox.")
         named = {"the inbox": inbox, "the outbox": outbox.resolve(), "styles.folder": styles}
         if settings.watch.spool:
             named["watch.spool"] = spool
@@ -80,7 +87,7 @@ class Folders:
                     raise UsageError(
                         f"{name} ({path}) lies in {other_name} ({other}).", "Give them folders beside each other."
                     )
-        return cls(inbox, outbox.resolve(), spool, styles)
+        return cls(inbox, outbox.resolve(), spool, styles, mask)
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,7 @@ class Service:
         settle_seconds = max(watch.settle_seconds, SHARED_SETTLE_SECONDS if shared else 0.0)
         spool = Spool(folders.spool, folders.inbox, self.disk, shared=shared)
         outbox = Outbox(folders.outbox, self.disk, spool.worker)
-        styles = Styles(folders.styles, tuple(FORMATS), self.disk)
+        styles = Styles(folders.styles, self._endings, self.disk)
         books = Books()
         attempts = Attempts(outbox, self.settings.run.max_attempts)
         polling, wake = watch.polling or shared, threading.Event()
@@ -120,7 +127,7 @@ class Service:
             styles=styles,
             hints=hints,
             rules=Rules(
-                image_endings=tuple(FORMATS),
+                image_endings=self._endings,
                 settle_seconds=settle_seconds,
                 rescan_seconds=watch.rescan_seconds,
                 poll_seconds=watch.poll_seconds,
@@ -145,9 +152,7 @@ class Service:
                 incomplete_seconds=watch.incomplete_seconds,
                 settle_seconds=settle_seconds,
                 pairs_of=partial(self._pairs_of, styles),
-                fingerprint=lambda content, style, settings: Fingerprint(
-                    content, style, settings, self.weights_sha256, self.engine_version
-                ),
+                fingerprint=self._fingerprint,
             ),
             disk=self.disk,
             clock=self.clock,
@@ -205,14 +210,21 @@ class Service:
         finally:
             lock.release()
 
+    @cached_property
+    def _endings(self) -> tuple[str, ...]:
+        return endings(self.settings.image.kinds)
+
+    def _fingerprint(self, pair: Pair) -> Fingerprint:
+        return Fingerprint.of(pair, lambda path: read_file(path).sha256, self.weights_sha256, self.engine_version)
+
     def _confines(self, styles: Styles, roots: tuple[Path, ...] = ()) -> Confines:
-        return Confines(tuple(FORMATS), check_name, roots, styles.find)
+        return Confines(self._endings, check_name, roots, styles.find, self.folders.mask)
 
     def _needs_of_ticket(self, styles: Styles, ticket: Path) -> Needs:
         return needs_of_ticket(ticket, self.below, self.flags, self._confines(styles))
 
     def _pairs_of(self, styles: Styles, job: Job, files: tuple[str, ...]) -> list[Pair] | None:
-        ticket = next((name for name in files if classify(name, tuple(FORMATS)).form == "ticket"), None)
+        ticket = next((name for name in files if classify(name, self._endings).form == "ticket"), None)
         if ticket is not None:
             needs = self._needs_of_ticket(styles, job.path(ticket))
             if needs.files - set(files) or any(styles.find(name) is None for name in needs.styles):
@@ -222,11 +234,39 @@ class Service:
         if len(files) != 1:  # a ticket's, whose ticket was lost with the power
             return None
         (relative,) = files
-        style = classify(relative, tuple(FORMATS)).style or self.settings.styles.default
-        painting = styles.find(style) if style else None
-        if painting is None:
+        style = classify(relative, self._endings).style or self.settings.styles.default
+        paintings = styles.find(style) if style else None
+        if paintings is None:
             return None
         settings = for_pair(self.below, {}, self.flags)
-        name = result_name(relative, style, lambda name: check_name(f"{name}.{settings.output.extension}"))
+        wrong = check_blend(len(paintings), settings)
+        if wrong:
+            raise UsageError(f"{style}: {wrong}.", "Give one weight for each painting, or none.")
+        longest = max(("", *(f"--{mode}" for mode in settings.colour.variants)), key=len)
+        extension = settings.output.extension_for(relative)
+        name = result_name(relative, style, lambda name: check_name(f"{name}{longest}.{extension}"))
         label = "/".join(printable(part) for part in relative.split("/"))
-        return [Pair(job.path(relative), painting, label, printable(painting.name), name, settings)]
+        mask = self._mask_of(relative)
+        pair = Pair(
+            job.path(relative),
+            paintings,
+            label,
+            printable(library_label(paintings)),
+            name,
+            settings,
+            mask,
+            printable(mask.name) if mask is not None else "",
+        )
+        return list(pair.variants())
+
+    def _mask_of(self, relative: str) -> Path | None:
+        if self.folders.mask is None:
+            return None
+        name = PurePosixPath(relative).stem
+        found = mask_for(self.folders.mask, name, self._endings)
+        if found is None:
+            raise UsageError(
+                f"mask.file = {self.settings.mask.file}: has no mask of the name {printable(name)!r}.",
+                "Put one there, all white if the style is to act everywhere; then drop the photograph again.",
+            )
+        return found.resolve()

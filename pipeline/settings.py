@@ -1,4 +1,4 @@
-"""config.toml as validated models, and the presets. Where values come from is told in `sources`.
+"""config.toml as validated models. Where values come from is told in `sources`, the presets are in `presets`.
 
 A setting's name is `section.key`.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -49,6 +50,19 @@ def _check_duration(text: str) -> str:
     return text
 
 
+InputFormat = Literal["jpeg", "png", "webp", "tiff", "avif", "bmp", "gif", "jpeg2000"]
+OutputFormat = Literal["png", "jpeg", "webp", "tiff"]
+OUTPUT_FORMATS: dict[str, OutputFormat] = {
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".webp": "webp",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+}
+"""By ending; of two the first is that of results."""
+
+
 class Section(BaseModel):
     """A section of config.toml: unknown keys are errors, and nothing changes after validation."""
 
@@ -61,16 +75,42 @@ class ImageSettings(Section):
     size: Annotated[int | str, BeforeValidator(_check_size)] = Field(
         512, description='working size: longest side in px, "native", or megapixels like "12MP"'
     )
+    upscale: Literal["none", "guided"] = Field(
+        "none", description="guided: the result gets the photograph's own size and fine detail, by its luminance"
+    )
     max_pixels: int = Field(100_000_000, ge=256, description="larger input files are refused before they are decoded")
+    formats: tuple[InputFormat, ...] = Field(
+        ("jpeg", "png", "webp", "tiff"), description="that are read; avif, bmp, gif and jpeg2000 may be added"
+    )
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Of `formats`, as `pipeline.images.kinds` names them."""
+        return frozenset(name.upper() for name in self.formats)
+
+
+ColourMode = Literal["style-yuv", "luminance", "swap-luma", "match", "histogram", "none"]
+"""See `pipeline.images.modes`."""
 
 
 class ColourSettings(Section):
     """Whose colours the pastiche has."""
 
-    mode: Literal["style-yuv", "swap-luma", "none"] = Field(
-        "style-yuv",
-        description="style-yuv: the style gets the content's U and V first; swap-luma: the result gets them last",
+    mode: ColourMode = Field(
+        "style-yuv", description="style-yuv, luminance, swap-luma, match, histogram or none: whose colours it gets"
     )
+    strength: float = Field(1.0, ge=0, le=1, description="of the mode: 0 is none, 1 all of it")
+    match: Literal["mean-std", "cholesky", "pca", "monge-kantorovich"] = Field(
+        "monge-kantorovich", description="for mode match: mean-std, cholesky, pca or monge-kantorovich"
+    )
+    variants: tuple[ColourMode, ...] = Field(
+        (), description="modes of further results, named NAME--MODE; none and swap-luma share one optimisation"
+    )
+
+    @property
+    def modes(self) -> tuple[ColourMode, ...]:
+        """Of all results of a pair, its own first."""
+        return tuple(dict.fromkeys((self.mode, *self.variants)))
 
 
 class StyleSettings(Section):
@@ -78,6 +118,15 @@ class StyleSettings(Section):
 
     fit: Literal["stretch", "cover", "whole"] = Field(
         "stretch", description="stretch to the content's size; cover it, cropped; whole: same short side, not cropped"
+    )
+    scale: float = Field(
+        1.0, ge=0.1, le=4, description="of the painting, and so of its strokes, relative to the photograph"
+    )
+    blend: bool = Field(
+        default=False, description="a folder or pattern of paintings is one style, their blend, not one style each"
+    )
+    blend_weights: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = Field(
+        (), description="one weight per painting of a blend, in the order of their names; empty: all 1"
     )
 
 
@@ -161,13 +210,40 @@ class OptimiserSettings(Section):
 class OutputSettings(Section):
     """The result's file."""
 
-    format: Literal["png", "jpeg", "webp"] = Field("png", description="png, jpeg or webp (lossless)")
+    format: Literal["png", "jpeg", "webp", "tiff", "same"] = Field(
+        "png", description="png, jpeg, webp (lossless), tiff, or the same as the photograph's name says"
+    )
+    bit_depth: Literal["same", 8, 16] = Field(
+        "same", description="per channel: 8, 16 (png and tiff only), or the same as the photograph's where possible"
+    )
     jpeg_quality: int = Field(95, ge=1, le=100, description="for jpeg only; colour is never subsampled")
+    strip_gps: bool = Field(default=False, description="leave out where the photograph was taken")
 
-    @property
-    def extension(self) -> str:
-        """The file name's ending for this format, without the dot."""
-        return {"png": "png", "jpeg": "jpg", "webp": "webp"}[self.format]
+    @model_validator(mode="after")
+    def _sixteen_bits_suit_format(self) -> OutputSettings:
+        if self.bit_depth == 16 and self.format in ("jpeg", "webp"):  # noqa: PLR2004 - bits
+            msg = f"output.bit_depth = 16 does not go with output.format = {self.format}, which has 8"
+            raise ValueError(msg)
+        return self
+
+    def format_for(self, content: str) -> OutputFormat:
+        """The format of the result for a photograph of this file name."""
+        if self.format == "same":
+            return OUTPUT_FORMATS.get(PurePath(content).suffix.lower(), "png")
+        return self.format
+
+    def extension_for(self, content: str) -> str:
+        """The ending, without the dot, of the result's name for a photograph of this file name."""
+        wanted = self.format_for(content)
+        return next(ending for ending, kind in OUTPUT_FORMATS.items() if kind == wanted).removeprefix(".")
+
+
+class MaskSettings(Section):
+    """Where the style acts."""
+
+    file: str = Field(
+        "", description="painted where it is white, the photograph where black; or a folder with a mask for each name"
+    )
 
 
 class NetworkSettings(Section):
@@ -256,7 +332,7 @@ class PairSettings(Section):
 
     @model_validator(mode="after")
     def _fit_suits_mode(self) -> PairSettings:
-        if self.colour.mode == "style-yuv" and self.style.fit == "whole":
+        if "style-yuv" in self.colour.modes and self.style.fit == "whole":
             msg = 'style.fit = "whole" does not go with colour.mode = "style-yuv", which needs both of one size'
             raise ValueError(msg)
         return self
@@ -265,66 +341,14 @@ class PairSettings(Section):
 class Settings(PairSettings):
     """Everything in config.toml."""
 
+    mask: MaskSettings = MaskSettings()
     network: NetworkSettings = NetworkSettings()
     run: RunSettings = RunSettings()
     styles: StylesSettings = StylesSettings()
     watch: WatchSettings = WatchSettings()
 
 
-_DEFAULT_OBJECTIVE = ObjectiveSettings().model_dump()
-_AS_TRAINED = {"pooling": "max", "padding": "zero"}
-_RELU_OBJECTIVE = (
-    _DEFAULT_OBJECTIVE
-    | _AS_TRAINED
-    | {
-        "content_layers": ("relu4_2",),
-        "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
-        "style_weight": 1000.0,
-        "tv_weight": 10_000.0,
-    }
-)
-
-PRESETS: dict[str, Values] = {
-    # nazianafis/Neural-Style-Transfer: the style gets the content's U and V before the network sees it. There the
-    # network is as it was trained (max pooling, padding by zeros); average pooling keeps the subject clearer and leaves
-    # fewer specks in dark places, replicated borders leave no frame. With Gatys' style weight of 1000 the content term
-    # has no say in so few evaluations: faces dissolve, and colours wander over the picture.
-    "colour-preserving": {
-        "colour": {"mode": "style-yuv"},
-        "style": {"fit": "stretch"},
-        "objective": _DEFAULT_OBJECTIVE,
-    },
-    # leongatys/PytorchNeuralStyleTransfer: rectified taps, 1e3/C² and 1, no total variation, colours of the painting.
-    "gatys2016": {
-        "colour": {"mode": "none"},
-        "style": {"fit": "whole"},
-        "objective": _RELU_OBJECTIVE | {"tv_weight": 0.0},
-    },
-    # pavelgonchar/color-independent-style-transfer: the result's luma, the photograph's chroma.
-    "luminance": {
-        "colour": {"mode": "swap-luma"},
-        "style": {"fit": "whole"},
-        "objective": _RELU_OBJECTIVE,
-    },
-    # pytorch.org's tutorial: its first five convolutions, content at the fourth. Its style weight of 1e6 is for inputs
-    # divided by ImageNet's standard deviation (57.1 of 255); the style term grows with the square of the content
-    # term's scale, so on inputs of 0–255 the same balance is 1e6 / 57.1² = 306.
-    "pytorch-tutorial": {
-        "colour": {"mode": "none"},
-        "style": {"fit": "stretch"},
-        "objective": _DEFAULT_OBJECTIVE
-        | _AS_TRAINED
-        | {
-            "content_layers": ("conv2_2",),
-            "style_layers": ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1"),
-            "style_weight": 306.0,
-            "tv_weight": 0.0,
-        },
-    },
-}
-"""A preset sets the objective and the handling of colour; sizes and the number of evaluations stay the user's."""
-
-RUN_WIDE = frozenset({"image.max_pixels"})
+RUN_WIDE = frozenset({"image.max_pixels", "image.formats"})
 """Keys of per-pair sections that nevertheless hold for the whole run."""
 
 

@@ -15,7 +15,8 @@ from pydantic import create_model
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline.errors import UsageError
-from pipeline.settings import ALL_KEYS, PRESETS, SECTIONS, PairSettings, Settings, Values, did_you_mean, validate
+from pipeline.presets import PRESETS
+from pipeline.settings import ALL_KEYS, SECTIONS, PairSettings, Settings, Values, did_you_mean, validate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -62,12 +62,17 @@ class TimeBudget:
         self._expect, self._devices, self._clock = expect, devices, clock
         self._end = clock() + seconds
         self._left: dict[str, _Entry] = {}
+        """By what they share their time with."""
+        self._groups: dict[str, str] = {}
+        """Of each pair, by the name of its result."""
+        self._given: dict[str, Evaluations] = {}
         self._slowness = 1.0
         """Measured times divided by expected ones."""
 
-    def add(self, pair: Pair, size: tuple[int, int]) -> None:
-        """A pair is to be rendered."""
-        self._left[pair.file_name] = _Entry(pair, size, pair.settings.pyramid.planned)
+    def add(self, pair: Pair, size: tuple[int, int], group: str | None = None) -> None:
+        """A pair is to be rendered; all of one group take the time of one."""
+        group = self._groups[pair.file_name] = group or pair.file_name
+        self._left.setdefault(group, _Entry(pair, size, pair.settings.pyramid.planned))
 
     @property
     def is_over(self) -> bool:
@@ -88,16 +93,17 @@ class TimeBudget:
 
     def begin(self, pair: Pair) -> Evaluations | None:
         """The evaluations of a pair whose turn it is; None if they are those asked for."""
-        entry = self._left.get(pair.file_name)
-        if entry is None:
-            return None
-        entry.evaluations = scaled(entry.evaluations, self.share)
-        entry.is_begun = True
-        return None if entry.evaluations == pair.settings.pyramid.planned else entry.evaluations
+        group = self._groups.get(pair.file_name, "")
+        entry = self._left.get(group)
+        if entry is not None and group not in self._given:
+            entry.evaluations = self._given[group] = scaled(entry.evaluations, self.share)
+            entry.is_begun = True
+        given = self._given.get(group)
+        return None if given == pair.settings.pyramid.planned else given
 
     def end(self, pair: Pair, seconds: float | None) -> None:
-        """A pair is done after so many seconds on the device, or has failed (None)."""
-        entry = self._left.pop(pair.file_name, None)
-        if entry is not None and seconds is not None:
+        """A pair is done after so many seconds on the device, none if it had another's result, or has failed (None)."""
+        entry = self._left.pop(self._groups.get(pair.file_name, ""), None)
+        if entry is not None and seconds:
             measured = seconds / max(1e-9, self._expect(entry.pair, entry.size, entry.evaluations))
             self._slowness = _INERTIA * self._slowness + (1 - _INERTIA) * measured

@@ -15,26 +15,26 @@ if TYPE_CHECKING:
 
     from pipeline.transfer.lbfgs import Evaluate
     from pipeline.transfer.state import Evaluation
-    from pipeline.transfer.targets import Painting
+    from pipeline.transfer.targets import Subject
     from pipeline.transfer.terms import ObjectiveSpec
     from pipeline.transfer.vgg import Chain
 
 
 def stylise(
     chain: Chain,
-    pairs: Sequence[tuple[Tensor, Sequence[Painting]]],
+    subjects: Sequence[Subject],
     spec: ObjectiveSpec,
     optimisation: Optimisation,
     *,
     on_evaluation: Callable[[list[Evaluation]], None] = lambda _: None,
     **more: Any,
 ) -> list[Stylisation]:
-    """The results of a batch, in the order of its pairs; raises what one of them failed by."""
+    """The results of a batch, in the order of its subjects; raises what one of them failed by."""
 
     def tell(step: Step) -> None:
         on_evaluation(list(step.evaluations.values()))
 
-    results = dict(Stylizer(chain, pairs, spec, optimisation, on_step=tell, **more).run())
+    results = dict(Stylizer(chain, subjects, spec, optimisation, on_step=tell, **more).run())
     for result in results.values():
         if isinstance(result, NotFiniteError):
             raise result

@@ -93,12 +93,26 @@ def targets(content: Tensor, style: Tensor, w: Weighted) -> Targets:
     )
 
 
-def objective(image: Tensor, content: Tensor, style: Tensor, w: Weighted) -> dict[str, Tensor]:
-    """Terms at an image (1, 3, H, W) in float64; differentiable."""
-    return against(image.double(), targets(content.double(), style.double(), w), w)
+def guided_gram(feature: Tensor, mask: Tensor, block: int) -> Tensor:
+    """Of features (1, C, h, w) with the guidance channel T², the mask (1, 1, H, W) averaged over blocks of pixels."""
+    _, _, height, width = feature.shape
+    squares = mask[0, 0, : height * block, : width * block].reshape(height, block, width, block).mean((1, 3))
+    guided = feature * (squares / squares.sum()).sqrt()
+    return torch.einsum("bchw,bdhw->bcd", guided, guided)
 
 
-def against(image: Tensor, to: Targets, w: Weighted) -> dict[str, Tensor]:
+def objective(
+    image: Tensor, content: Tensor, style: Tensor, w: Weighted, mask: Tensor | None = None
+) -> dict[str, Tensor]:
+    """Terms at an image (1, 3, H, W) in float64; differentiable. With a mask: of the image over the content."""
+    image, content = image.double(), content.double()
+    if mask is not None:
+        mask = mask.double()
+        image = mask * image + (1 - mask) * content
+    return against(image, targets(content, style.double(), w), w, mask)
+
+
+def against(image: Tensor, to: Targets, w: Weighted, mask: Tensor | None = None) -> dict[str, Tensor]:
     """Terms at an image (1, 3, H, W), in its precision; differentiable."""
     at = activations(image, w.pooling, w.padding)
     zero = image.new_zeros(())
@@ -106,14 +120,15 @@ def against(image: Tensor, to: Targets, w: Weighted) -> dict[str, Tensor]:
     style_term = zero
     for i, name in enumerate(w.style_layers):
         weight = w.style_layer_weights[i] if w.style_layer_weights else 1.0
-        difference = gram(at[name]) - to.grams[name]
+        of_image = gram(at[name]) if mask is None else guided_gram(at[name], mask, 2 ** (int(name[4]) - 1))
+        difference = of_image - to.grams[name]
         style_term = style_term + weight / at[name].shape[1] ** 2 * (difference**2).mean()
     right = image[..., :, 1:] - image[..., :, :-1]
     down = image[..., 1:, :] - image[..., :-1, :]
     tv = ((right**2 + 1).sqrt() - 1).mean() + ((down**2 + 1).sqrt() - 1).mean()
     terms = {
         "content": w.content_weight * content_term,
-        "style": w.style_weight * style_term,
+        "style": w.style_weight * style_term * (1 if mask is None else mask.mean()),
         "tv": w.tv_weight * tv,
     }
     return {"total": sum(terms.values(), zero), **terms}

@@ -190,6 +190,19 @@ def test_dry_run_tells_all_and_writes_nothing(manifest: Path) -> None:
     assert files(manifest.parent / "out") == before
 
 
+def test_variants_that_share_an_optimisation_take_no_time_of_their_own(manifest: Path) -> None:
+    variants = ("--set", 'colour.variants=["none", "swap-luma"]')
+    lines = json_lines(run(manifest, "--dry-run", "--json", "--limit", "3", *variants))
+    assert [line["output"] for line in lines[:3]] == ["a__swirl.png", "a__swirl--none.png", "a__swirl--swap-luma.png"]
+    assert [line["expected_seconds"] > 0 for line in lines[:3]] == [True, True, False]
+    result = run(manifest, "--json", "--limit", "3", "--time-budget", "60s", *variants)
+    assert result.exit_code == 0
+    done = {line["output"]["path"]: line for line in json_lines(result) if "optimisation" in line}
+    plain, swapped = (done[f"a__swirl--{mode}.png"] for mode in ("none", "swap-luma"))
+    assert plain["optimisation"] == swapped["optimisation"]
+    assert swapped["seconds"]["stylise"] == 0
+
+
 def test_a_time_budget_leaves_evaluations_out_and_says_so(manifest: Path) -> None:
     options = ("--set", "pyramid.evaluations=400", "--time-budget", "4s", "--json")
     planned = json_lines(run(manifest, "--dry-run", *options))
@@ -323,7 +336,7 @@ def test_the_pair_command_renders_now_and_again(manifest: Path) -> None:
 def test_the_pair_command_tells_what_failed_and_where(manifest: Path) -> None:
     result = impasto("pair", manifest.parent / "content/a.png", manifest, "-o", manifest.parent / "x.png")
     assert result.exit_code == 3
-    assert "failed: x: manifest.csv: its content is not an image that can be read. Convert it" in result.stderr
+    assert "failed: x: manifest.csv: is text, which is not read. Convert it" in result.stderr
     assert f"Reasons and remedies are in {manifest.parent / 'failed'}." in result.stderr
 
 
@@ -340,7 +353,7 @@ def test_schema_is_json_on_stdout() -> None:
 @pytest.mark.timeout(240)
 def test_default_keeps_the_contents_colours_twice_as_well_as_gatys2016(tmp_path: Path) -> None:
     def chroma_difference(preset: str) -> float:
-        size = ["--set", "image.size=80", "--set", "pyramid.evaluations=60"]
+        size = ["--set", "image.size=64", "--set", "pyramid.evaluations=30"]
         assert (
             impasto("run", DATA / "manifest.csv", "--outbox", tmp_path / preset, "--preset", preset, *size).exit_code
             == 0
@@ -392,3 +405,29 @@ def test_bench_measures_the_sizes_asked_for() -> None:
     assert "32²" in table
     assert "48²" in table
     assert "60, 30, 25 evaluations" in table
+
+
+def test_the_pair_command_explains_settings_that_do_not_go_together(manifest: Path) -> None:
+    content, style = manifest.parent / "content/a.png", manifest.parent / "styles/swirl.png"
+    options = ("-o", manifest.parent / "x.jpg", "--set", "output.bit_depth=16")
+    result = impasto("pair", content, style, *options)
+    assert result.exit_code == 2
+    assert "output.bit_depth = 16 does not go with output.format = jpeg" in result.stderr
+
+
+def test_the_pair_command_takes_no_results_for_paintings(manifest: Path) -> None:
+    content, styles = manifest.parent / "content/a.png", manifest.parent / "styles"
+    first = impasto("pair", content, styles, "-o", styles / "r.png", *QUICK)
+    assert first.exit_code == 0
+    again = impasto("pair", content, styles, "-o", styles / "r.png", *QUICK)
+    assert again.exit_code == 2
+    assert "holds results of an earlier run: r.png" in again.stderr
+
+
+def test_the_pair_command_follows_a_link_to_a_mask(manifest: Path, tmp_path: Path) -> None:
+    content, style = manifest.parent / "content/a.png", manifest.parent / "styles/swirl.png"
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks/a.png").symlink_to(content)
+    result = impasto("pair", content, style, "-o", tmp_path / "r.png", "--mask", tmp_path / "masks", "--json", *QUICK)
+    assert result.exit_code == 0
+    assert json_lines(result)[0]["pair"]["mask"]["path"] == "a.png"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline import jobs
+from pipeline import service
 from pipeline.errors import ExitCode, ImageError, IncompleteError, UnreadableError
 from pipeline.images.read import read_file
 from pipeline.intake.records import Reason
@@ -412,7 +413,7 @@ def test_photographs_whose_style_vanishes_after_the_claim_go_back(world: World) 
 def test_a_style_that_vanishes_while_it_is_used_fails_nothing(world: World) -> None:
     world.drop("sea/a.jpg")
     worker = world.worker().start()
-    worker.stage.on_render = lambda task: task.pair.style.unlink()
+    worker.stage.on_render = lambda task: task.pair.styles[0].unlink()
     worker.work(60)
     worker.end()
     assert world.waiting() == {"sea/a.jpg"}
@@ -424,8 +425,8 @@ def test_photographs_wait_for_a_style_that_is_not_whole(world: World) -> None:
     worker = world.worker().start()
 
     def render(task: Task) -> None:
-        if task.pair.style.read_bytes() == b"half":
-            raise IncompleteError("sea.png: truncated", path=task.pair.style)
+        if task.pair.styles[0].read_bytes() == b"half":
+            raise IncompleteError("sea.png: truncated", path=task.pair.styles[0])
 
     worker.stage.on_render = render
     (world.styles / "sea.png").write_bytes(b"half")
@@ -444,7 +445,7 @@ def test_a_style_that_is_no_picture_fails_its_photographs_only(world: World) -> 
     worker = world.worker().start()
 
     def render(task: Task) -> None:
-        if task.pair.style.name == "sky.png":
+        if task.pair.styles[0].name == "sky.png":
             raise ImageError("sky.png: is no picture", "Use another.")
 
     worker.stage.on_render = render
@@ -545,7 +546,7 @@ def test_what_cannot_be_read_for_a_moment_after_a_crash_is_not_done_again(
             raise failures.pop()
         return read_file(path)
 
-    monkeypatch.setattr(jobs, "read_file", read)
+    monkeypatch.setattr(service, "read_file", read)
     worker = world.worker().start()
     worker.work(20)
     worker.end()
@@ -633,3 +634,137 @@ def test_a_job_that_is_neither_put_back_nor_read_is_counted_once(tmp_path: Path)
     worker.work(60)
     worker.end()
     assert world.check_settled().keys() == {"a__sea.png"}
+
+
+def test_a_folder_of_the_library_is_one_style(world: World) -> None:
+    (world.styles / "coast").mkdir()
+    for name in ("b.png", "a.png"):
+        (world.styles / "coast" / name).write_bytes(name.encode())
+    world.drop("coast/p.jpg")
+    worker = world.worker().start()
+    tasks: list[Task] = []
+    worker.stage.on_render = tasks.append
+    worker.work(12)
+    worker.end()
+    assert world.check_settled().keys() == {"p__coast.png"}
+    assert tasks[0].pair.styles == (world.styles / "coast" / "a.png", world.styles / "coast" / "b.png")
+    assert tasks[0].pair.style_label == "coast"
+
+
+def test_weights_that_do_not_fit_a_blend_fail_its_photographs_only(world: World) -> None:
+    (world.styles / "coast").mkdir()
+    for name in ("a.png", "b.png"):
+        (world.styles / "coast" / name).touch()
+    world.settings = {"style": {"blend_weights": [1, 2, 3]}}
+    world.drop("coast/p.jpg")
+    world.drop("sea/p.jpg")
+    worker = world.worker().start()
+    worker.work(12)
+    worker.end()
+    assert world.check_settled().keys() == {"p__sea.png"}
+    assert [reason.reason for reason in reasons(world)] == [
+        "coast: style.blend_weights has 3 values, but there are 2 paintings to blend."
+    ]
+
+
+def test_variants_are_further_results_of_a_photograph(world: World) -> None:
+    world.settings = {"colour": {"variants": ["none", "swap-luma"]}}
+    world.drop("sea/p.jpg")
+    worker = world.worker().start()
+    worker.work(12)
+    worker.end()
+    assert world.check_settled().keys() == {"p__sea.png", "p__sea--none.png", "p__sea--swap-luma.png"}
+    assert world.spooled("done") == {"sea/p.jpg"}
+    world.drop("sea/p.jpg")
+    worker = world.worker().start()
+    worker.work(12)
+    worker.end()
+    assert len(worker.duplicates) == 3
+
+
+def test_after_a_crash_only_the_variants_that_are_missing_are_rendered(world: World) -> None:
+    world.settings = {"colour": {"variants": ["none", "swap-luma"]}}
+    world.drop("sea/p.jpg")
+    disk = FaultyDisk(watched=())
+    worker = world.worker(disk).start()
+
+    def die(task: Task) -> None:
+        if task.pair.name.endswith("none"):
+            disk.dead = True
+            raise Crash
+
+    worker.stage.on_render = die
+    with contextlib.suppress(Crash):
+        worker.work(12)
+    worker.die()
+    worker = world.worker().start()
+    rendered: list[str] = []
+    worker.stage.on_render = lambda task: rendered.append(task.pair.name)
+    worker.work(60)
+    worker.end()
+    assert world.check_settled().keys() == {"p__sea.png", "p__sea--none.png", "p__sea--swap-luma.png"}
+    assert sorted(rendered) == ["p__sea--none", "p__sea--swap-luma"]
+
+
+def test_a_mask_is_for_all_photographs_or_by_their_names(world: World, tmp_path: Path) -> None:
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    (masks / "p.png").touch()
+    for setting in (masks / "p.png", masks):
+        world.settings = {"mask": {"file": str(setting)}}
+        world.drop(f"sea/{'p' if setting == masks else 'q'}.jpg")
+        worker = world.worker().start()
+        tasks: list[Task] = []
+        worker.stage.on_render = tasks.append
+        worker.work(12)
+        worker.end()
+        assert [(task.pair.mask, task.pair.mask_label) for task in tasks] == [(masks / "p.png", "p.png")]
+    world.drop("sea/r.jpg")
+    worker = world.worker().start()
+    worker.work(12)
+    worker.end()
+    assert [reason.reason for reason in reasons(world)] == [f"mask.file = {masks}: has no mask of the name 'r'."]
+
+
+def test_a_ticket_waits_for_its_mask(world: World) -> None:
+    world.drop("night.csv", b"content,style,mask\np.jpg,sea,m.png\n")
+    world.drop("p.jpg")
+    worker = world.worker().start()
+    worker.work(12)
+    assert world.results() == {}
+    world.drop("m.png", b"white")
+    tasks: list[Task] = []
+    worker.stage.on_render = tasks.append
+    worker.work(12)
+    worker.end()
+    assert world.check_settled().keys() == {"p__sea.png"}
+    assert [task.pair.mask_label for task in tasks] == ["m.png"]
+    assert world.spooled("done") == {"night.csv", "p.jpg", "m.png"}
+
+
+def test_after_a_restart_with_other_variants_each_has_its_own_name(world: World) -> None:
+    world.settings = {"colour": {"variants": ["none"]}}
+    world.drop("sea/p.jpg")
+    assert die_over(world, "p.jpg")
+    world.settings = {"colour": {"variants": ["match", "none"]}}
+    worked(world, 60)
+    modes = {name: metadata.settings["colour"]["mode"] for name, metadata in world.check_settled().items()}
+    assert modes == {"p__sea.png": "style-yuv", "p__sea--match.png": "match", "p__sea--none.png": "none"}
+
+
+def test_a_library_with_a_folder_that_cannot_be_read_still_has_its_styles(world: World) -> None:
+    (world.styles / "lost+found").mkdir()
+    disk = FaultyDisk(watched=())
+    entries = disk.entries
+
+    def refuse(folder: Path) -> Iterable[object]:
+        if folder.name == "lost+found":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return entries(folder)
+
+    disk.entries = refuse  # type: ignore[method-assign,assignment]
+    world.drop("sea/p.jpg")
+    worker = world.worker(disk).start()
+    worker.work(12)
+    worker.end()
+    assert world.check_settled().keys() == {"p__sea.png"}

@@ -39,7 +39,7 @@ class Terminal(io.StringIO):
 
 def pair(name: str = "night/kitten") -> Pair:
     settings = PairSettings.model_validate({"pyramid": {"evaluations": EVALUATIONS}})
-    return Pair(Path("/kitten.png"), Path("/swirl.png"), "kitten.png", "swirl.png", name, settings)
+    return Pair(Path("/kitten.png"), (Path("/swirl.png"),), "kitten.png", "swirl.png", name, settings)
 
 
 def evaluation(number: int, total: float = 1234.5) -> Evaluation:

@@ -56,7 +56,7 @@ def test_folders_beside_each_other_are_taken_as_absolute_paths(
 ) -> None:
     monkeypatch.chdir(world.root)
     found = Folders.of(world.inbox.relative_to(world.root), world.outbox.relative_to(world.root), validate({}))
-    assert found == Folders(world.inbox, world.outbox, world.inbox / ".impasto", None)
+    assert found == Folders(world.inbox, world.outbox, world.inbox / ".impasto", None, None)
     found = folders(world.root, "inbox", "outbox", "styles", "spool")
     assert (found.styles, found.spool) == (world.styles, world.root / "spool")
 

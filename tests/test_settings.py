@@ -51,6 +51,14 @@ def test_wrong_sizes(given: object) -> None:
         ({"objective": {"style_layers": ["conv6_1"]}}, "match pattern"),
         ({"objective": {"tv_weight": float("nan")}}, "finite"),
         ({"style": {"fit": "whole"}}, "does not go with"),
+        (
+            {"preset": "gatys2016", "colour": {"mode": "none", "variants": ["style-yuv"]}, "style": {"fit": "whole"}},
+            "both of one",
+        ),
+        ({"output": {"format": "jpeg", "bit_depth": 16}}, "bit_depth = 16 does not go with"),
+        ({"output": {"format": "webp", "bit_depth": 16}}, "bit_depth = 16 does not go with"),
+        ({"colour": {"strength": 1.5}}, "less than or equal to 1"),
+        ({"style": {"blend_weights": [1, 0]}}, "greater than 0"),
     ],
 )
 def test_what_does_not_go_together_is_refused(values: dict[str, Any], words: str) -> None:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.settings import PRESETS, Settings
+from pipeline.presets import PRESETS
+from pipeline.settings import Settings
 from pipeline.sources import for_pair, from_set_options, load, parse_value
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ class Clock:
 
 def pair(name: str) -> Pair:
     settings = PairSettings(pyramid={"evaluations": ASKED})  # type: ignore[arg-type]
-    return Pair(Path(f"{name}.png"), Path("s.png"), name, "s", name, settings)
+    return Pair(Path(f"{name}.png"), (Path("s.png"),), name, "s", name, settings)
 
 
 def night(pairs: int, seconds: float, slowness: float = 1.0, devices: int = 1) -> tuple[list[tuple[int, ...]], float]:

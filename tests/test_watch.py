@@ -127,7 +127,7 @@ def test_an_error_while_a_photograph_is_hashed_is_no_failure(world: World, monke
 
     world.drop("sea/a.jpg")
     worker = world.worker().start()
-    monkeypatch.setattr("pipeline.jobs.read_file", read)
+    monkeypatch.setattr("pipeline.service.read_file", read)
 
     def render(task: Task) -> None:
         read(task.pair.content)
@@ -536,7 +536,8 @@ def test_a_drain_ends_though_a_suspect_cannot_be_read(
     load_ahead(worker)
 
     def fail(task: Task) -> None:
-        raise IncompleteError("truncated", path=task.pair.style) if is_style else UnreadableError("Input/output error")
+        style = task.pair.styles[0]
+        raise IncompleteError("truncated", path=style) if is_style else UnreadableError("Input/output error")
 
     worker.stage.on_render = fail
     assert worker.watcher.run(lambda: worker.stage).exit_code == 4

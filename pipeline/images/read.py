@@ -1,186 +1,214 @@
-"""Bytes of an image file to a `Picture`."""
+"""Bytes of an image file to a `Picture`.
+
+Pillow decodes what has 8 bits per channel, `deep` what has more. Colours are converted to sRGB by the embedded ICC
+profile. Without one they are taken as sRGB, except where EXIF says Adobe RGB as DCF 2.0 does. A PNG's older gAMA and
+cHRM are not looked at, as in most programs.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import os
-import stat
 import struct
 import threading
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
+from PIL import UnidentifiedImageError, features
 
-from pipeline.errors import MACHINE_ERRNOS, ImageError, IncompleteError, UnreadableError
+from pipeline.errors import ImageError, IncompleteError
+from pipeline.images.deep import DamagedError, UnsupportedError, decode_png, decode_tiff
+from pipeline.images.header import Header, read_header
+from pipeline.images.kinds import DEFAULT_FORMATS, FORMATS, NAMED, READABLE, endings, kind_of, refusal
+from pipeline.images.picture import Picture, Pixels
+from pipeline.images.profile import ADOBE_RGB, ProfileError, converter
+from pipeline.images.samples import to_pixels, upright
+from pipeline.images.shallow import decode_shallow, says_adobe_rgb, space_of
+from pipeline.images.source import MAX_BYTES, SourceFile, read_file
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
-Pixels = np.ndarray[tuple[int, int, int], np.dtype[np.float32]]
-"""(H, W, 3) float32, sRGB, 0–255, not rounded."""
+    from pipeline.images.picture import Bits, Plane
+    from pipeline.images.profile import Colours, Samples, Space
+    from pipeline.images.samples import Decoded
+
+__all__ = ["FORMATS", "MAX_BYTES", "Picture", "Pixels", "SourceFile", "Wanted", "decode", "dimensions", "read_file"]
 
 Wanted = Callable[[int, int], tuple[int, int]]
 """From a picture's (width, height) to those that it will be brought to; called before anything is decoded."""
 
-FORMATS = {
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".png": "PNG",
-    ".webp": "WEBP",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-}
-"""The formats that are read, by file name ending."""
-
-MAX_BYTES = 1 << 30
-
-_DETAIL = 2
+_DETAIL: Final = 2
 """A JPEG is decoded at a half, a fourth or an eighth of its size, which takes a tenth of the time, if that leaves so
 many times the sides that are wanted."""
-
-# Our own limit on pixels is checked before decoding, by a setting; Pillow's would only add a second, fixed one.
-Image.MAX_IMAGE_PIXELS = None
-
-
-@dataclass(frozen=True)
-class SourceFile:
-    """One reading of a file: what is hashed is what is decoded."""
-
-    path: Path
-    data: bytes
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A decoded image."""
-
-    pixels: Pixels
-    """Fewer than the file has if fewer were wanted."""
-    format: str
-    """`JPEG`, `PNG`, `WEBP` or `TIFF`, by content."""
-    width: int
-    """Of the file, in px, after EXIF orientation."""
-    height: int
-    """Of the file, in px, after EXIF orientation."""
-    warnings: tuple[str, ...] = ()
-    """What was lost on the way, in words."""
-
-
-def read_file(path: Path) -> SourceFile:
-    """Read a regular file once and hash it.
-
-    Raises:
-        ImageError: it is no regular file, or too large, or there is no permission.
-        IncompleteError: it is missing.
-        UnreadableError: the disk or the network failed.
-    """
-    try:
-        # Not blocking, so that a FIFO is refused below instead of waited for.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor has no path
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise ImageError(f"{path.name}: not a regular file.", "Name an image file.")
-            if status.st_size > MAX_BYTES:
-                raise ImageError(f"{path.name}: larger than {MAX_BYTES >> 20} MB.", "Reduce the file.")
-            data = file.read()
-    except OSError as error:
-        message = f"{path.name}: cannot be read: {error.strerror}."
-        if error.errno in MACHINE_ERRNOS:
-            raise UnreadableError(message, "Check the disk or the network; then try again.") from error
-        remedy = "Check that it is there and readable."
-        if isinstance(error, FileNotFoundError):
-            raise IncompleteError(message, remedy, path) from error
-        raise ImageError(message, remedy) from error
-    return SourceFile(path, data, hashlib.sha256(data).hexdigest())
+_DAMAGES: Final = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    struct.error,
+    IndexError,
+    EOFError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    RuntimeError,
+)
+"""What Pillow raises for damaged files; ours are ValueErrors."""
+_OPTIONAL: Final = {"AVIF": "avif", "JPEG2000": "jpg_2000"}
+"""Formats that Pillow may be built without, and what it calls them then."""
 
 
 def dimensions(source: SourceFile) -> tuple[int, int] | None:
-    """(width, height) in px by the header, after EXIF orientation; None if it is no image."""
-    try:
-        with _no_warnings, Image.open(io.BytesIO(source.data), formats=sorted(set(FORMATS.values()))) as image:
-            return _upright_size(image)
-    except (OSError, ValueError, SyntaxError, struct.error, IndexError, EOFError):  # what Pillow raises
+    """(width, height) in px by the header, after EXIF orientation; None if it is no image that can be read."""
+    kind = kind_of(source.data)
+    if kind not in READABLE:
         return None
+    try:
+        with _no_warnings:
+            header = read_header(source.data, kind)
+    except _DAMAGES:
+        return None
+    return header.width, header.height
 
 
-def _upright_size(image: Image.Image) -> tuple[int, int]:
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        return image.size  # Pillow turns it by itself
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5  # noqa: PLR2004 - from there on width is height
-    return (image.height, image.width) if turned else image.size
-
-
-def decode(source: SourceFile, *, max_pixels: int, wanted: Wanted | None = None) -> Picture:
-    """Decode an image, with its EXIF orientation applied.
+def decode(
+    source: SourceFile,
+    *,
+    max_pixels: int,
+    wanted: Wanted | None = None,
+    formats: frozenset[str] = DEFAULT_FORMATS,
+) -> Picture:
+    """Decode an image: upright by its EXIF orientation, in sRGB by its colour profile.
 
     Args:
         source: the file's bytes.
         max_pixels: larger images are refused by their header, before anything is decoded.
         wanted: what it will be brought to, if that is smaller; what this raises is passed on.
+        formats: those that are read, of `kinds.READABLE`.
 
     Raises:
         IncompleteError: empty, truncated or damaged.
-        ImageError: of another kind than its name says, or too large.
+        ImageError: of a format that is not read, of another than its name says, or too large.
     """
+    name = source.path.name
+    kind = _checked_kind(source, formats)
+    lost: list[str] = []
+    with _no_warnings:
+        with _explained(source):
+            header = read_header(source.data, kind)
+        width, height = header.width, header.height
+        if width * height > max_pixels:
+            raise ImageError(
+                f"{name}: {width}×{height} is more than image.max_pixels = {max_pixels}.",
+                "Reduce the picture or raise the setting.",
+            )
+        target = wanted(width, height) if wanted is not None else None
+        with _explained(source):
+            pixels, alpha, bits = _load(header, source.data, target, lost)
+    said = tuple(f"{name}: {each}" for each in lost)
+    return Picture(pixels, kind, width, height, bits, alpha, header.tags, said)
+
+
+def _checked_kind(source: SourceFile, formats: frozenset[str]) -> str:
     name = source.path.name
     if not source.data:
         raise IncompleteError(f"{name}: the file is empty (0 bytes).", "Copy it again from its source.", source.path)
-    try:
-        with _no_warnings, Image.open(io.BytesIO(source.data), formats=sorted(set(FORMATS.values()))) as image:
-            return _decode_opened(image, source, max_pixels, wanted)
-    except UnidentifiedImageError as error:
+    kind = kind_of(source.data)
+    if kind is None:
         raise IncompleteError(
             f"{name}: its content is not an image that can be read.",
             "Convert it to JPEG, PNG, WebP or TIFF; if it is one, it is damaged: copy it again.",
             source.path,
-        ) from error
-    except (OSError, ValueError, SyntaxError, struct.error, IndexError, EOFError) as error:  # what Pillow raises
-        raise IncompleteError(
-            f"{name}: truncated or damaged: {error}.", "Copy it again from its source.", source.path
-        ) from error
-
-
-def _decode_opened(image: Image.Image, source: SourceFile, max_pixels: int, wanted: Wanted | None) -> Picture:
-    name = source.path.name
-    kind = "JPEG" if image.format == "MPO" else str(image.format)  # MPO: a JPEG with further pictures behind it
-    named = FORMATS.get(source.path.suffix.lower())
+        )
+    if kind not in formats:
+        wrong, remedy = refusal(kind)
+        raise ImageError(f"{name}: {wrong}", remedy)
+    named = NAMED.get(source.path.suffix.lower())
     if named not in (None, kind):
         raise ImageError(
             f"{name}: is named as {named} but contains {kind}.",
-            f"Rename it to {source.path.stem}.{kind.lower()} if that is the picture you mean.",
+            f"Rename it to {source.path.stem}{endings(frozenset({kind}))[0]} if that is the picture you mean.",
         )
-    if image.width * image.height > max_pixels:
+    if kind in _OPTIONAL and not features.check(_OPTIONAL[kind]):
         raise ImageError(
-            f"{name}: {image.width}×{image.height} is more than image.max_pixels = {max_pixels}.",
-            "Reduce the picture or raise the setting.",
+            f"{name}: is {kind}, which the installed Pillow cannot decode.", "Install another build of it."
         )
-    width, height = _upright_size(image)
-    if wanted is not None:
-        across, down = (_DETAIL * side for side in wanted(width, height))
-        image.draft(image.mode, (across, down) if (width, height) == image.size else (down, across))
-    image.load()
-    lost = []
-    if image.mode in ("I", "F"):
-        raise ImageError(f"{name}: has 32 bits per channel.", "Convert it to 8 or 16 bits.")
-    if _is_deep(image, source.data):
-        lost.append(f"{name}: more than 8 bits per channel were reduced to 8")
-    image = ImageOps.exif_transpose(image)  # first: what follows forgets EXIF
-    if image.mode.startswith("I;16"):  # Pillow would clip it to 255; colour images it reduces by itself
-        image = Image.fromarray(np.round(np.asarray(image, dtype=np.float32) / 257).astype(np.uint8))
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        lost.append(f"{name}: transparency was laid over white")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    if image.info.get("icc_profile"):
-        lost.append(f"{name}: its colour profile was not applied; the colours were taken as sRGB")
-    pixels = np.asarray(image.convert("RGB"), dtype=np.float32)
-    return Picture(pixels, kind, width, height, tuple(lost))
+    return kind
+
+
+@contextmanager
+def _explained(source: SourceFile) -> Iterator[None]:
+    """What is raised for damaged or odd files, as what the user can do about it."""
+    name = source.path.name
+    remedy = "Copy it again from its source."
+    try:
+        yield
+    except UnsupportedError as error:
+        raise ImageError(f"{name}: {error}", "Convert it to PNG or TIFF with 8 or 16 bits, grey or RGB.") from error
+    except UnidentifiedImageError as error:
+        message = f"{name}: truncated, damaged or of a rare kind: its header cannot be read."
+        raise IncompleteError(message, remedy, source.path) from error
+    except _DAMAGES as error:
+        raise IncompleteError(f"{name}: truncated or damaged: {error}.", remedy, source.path) from error
+
+
+def _load(
+    header: Header, data: bytes, target: tuple[int, int] | None, lost: list[str]
+) -> tuple[Pixels, Plane | None, Bits]:
+    """Pixels, alpha, and bits per channel; what was lost is appended."""
+    if header.has_more:
+        lost.append("has further pages or frames; only the first was taken")
+    if header.is_deep:
+        decoded, convert, orientation = _decode_deep(header, data, lost)
+    else:
+        decoded, convert, orientation = _decode_by_pillow(header, target, lost)
+    if header.bits > 8 and decoded.colours.dtype == np.uint8:  # noqa: PLR2004 - bits
+        lost.append("more than 8 bits per channel were reduced to 8")
+    decoded = upright(decoded, orientation)
+    if (target is None or header.kind != "JPEG") and decoded.colours.shape[:2] != (header.height, header.width):
+        raise DamagedError("its pixels are not as many as its header says")
+    return *to_pixels(decoded, convert), 16 if decoded.colours.dtype == np.uint16 else 8
+
+
+_Converter = Callable[["Samples"], "Colours"]
+
+
+def _decode_deep(header: Header, data: bytes, lost: list[str]) -> tuple[Decoded, _Converter | None, int]:
+    decoded = decode_tiff(data, header.tiff) if header.tiff is not None else decode_png(data)
+    if header.image is None:
+        lost.append("EXIF and XMP of this kind of TIFF are not read")
+    return decoded, _converter(header, decoded.space, lost), header.orientation
+
+
+def _decode_by_pillow(
+    header: Header, target: tuple[int, int] | None, lost: list[str]
+) -> tuple[Decoded, _Converter | None, int]:
+    image = header.opened
+    space = space_of(image)
+    convert = _converter(header, space, lost)
+    if target is not None:
+        across, down = (_DETAIL * side for side in target)
+        image.draft(image.mode, (down, across) if header.is_turned else (across, down))
+    decoded, orientation = decode_shallow(image, header.orientation, keep_cmyk=convert is not None)
+    return decoded, convert, orientation
+
+
+def _converter(header: Header, space: Space, lost: list[str]) -> _Converter | None:
+    """To sRGB; None: by none that is said, or not needed."""
+    profile = header.icc
+    if not profile and space == "rgb" and header.image is not None and says_adobe_rgb(header.image):
+        profile = ADOBE_RGB
+    otherwise = "its CMYK was converted without one" if space == "cmyk" else "its colours were taken as sRGB"
+    if not profile:
+        if space == "cmyk":
+            lost.append(f"has no colour profile: {otherwise}")
+        return None
+    try:
+        return converter(profile, space)
+    except ProfileError as error:
+        lost.append(f"its colour profile {error}: {otherwise}")
+        return None
 
 
 class _NoWarnings:
@@ -210,12 +238,3 @@ class _NoWarnings:
 
 
 _no_warnings = _NoWarnings()
-
-
-def _is_deep(image: Image.Image, data: bytes) -> bool:
-    """More than 8 bits per channel, which Pillow's mode does not tell for colour images."""
-    if isinstance(image, PngImagePlugin.PngImageFile):
-        return data[24] > 8  # noqa: PLR2004 - IHDR's bit depth
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        return bool(max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (8,))) > 8)  # noqa: PLR2004
-    return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import cv2
 import numpy as np
@@ -11,8 +11,12 @@ import numpy as np
 from pipeline.errors import ImageError
 
 if TYPE_CHECKING:
-    from pipeline.images.read import Picture, Pixels
+    from pipeline.images.picture import Picture, Pixels, Plane
 
+Values = TypeVar("Values", "Pixels", "Plane")
+
+_FAINTEST = 1 / 512
+"""Of alpha: what is less is not visible in 8 bits, and has no colour."""
 SHORTEST_SIDE = 16
 """VGG19 halves a picture four times before its last layer in use."""
 
@@ -43,9 +47,38 @@ def resize(pixels: Pixels, width: int, height: int) -> Pixels:
     """Resample to the given size: by area when shrinking, cubic when growing."""
     if pixels.shape[:2] == (height, width):
         return pixels
-    shrinks = width * height < pixels.shape[0] * pixels.shape[1]
-    resized = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    return np.clip(resized, 0, 255).astype(np.float32, copy=False)  # cubic overshoots at edges
+    return np.clip(_resample(pixels, width, height), 0, 255)  # cubic overshoots at edges
+
+
+def _resample(values: Values, width: int, height: int) -> Values:
+    shrinks = width * height < values.shape[0] * values.shape[1]
+    resized = cv2.resize(values, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    return cast("Values", resized.astype(np.float32, copy=False))
+
+
+def resize_plane(plane: Plane, width: int, height: int) -> Plane:
+    """The same of one channel of 0–1."""
+    return np.clip(_resample(plane, width, height), 0, 1) if plane.shape != (height, width) else plane
+
+
+def resize_visible(pixels: Pixels, alpha: Plane | None, width: int, height: int) -> tuple[Pixels, Plane | None]:
+    """Resample a picture with its alpha, so that what is not visible does not bleed into what is."""
+    if alpha is None or alpha.shape == (height, width):
+        return resize(pixels, width, height), alpha
+    resized = _resample(alpha, width, height)  # not clipped yet: what overshoots does so in both
+    premultiplied = _resample(pixels * alpha[:, :, None], width, height)
+    visible = resized > _FAINTEST
+    colours = np.full_like(premultiplied, 255)
+    np.divide(premultiplied, resized[:, :, None], out=colours, where=visible[:, :, None])
+    return np.clip(colours, 0, 255, out=colours), np.where(visible, np.minimum(resized, 1), np.float32(0))
+
+
+def over_white(pixels: Pixels, alpha: Plane) -> Pixels:
+    """A picture as it looks on white paper."""
+    laid = pixels - np.float32(255)
+    laid *= alpha[:, :, None]
+    laid += 255
+    return laid
 
 
 def fitted_size(width: int, height: int, content: tuple[int, int], fit: str) -> tuple[int, int]:
@@ -55,6 +88,11 @@ def fitted_size(width: int, height: int, content: tuple[int, int], fit: str) -> 
     across, down = content[0] / width, content[1] / height
     scale = min(content) / min(width, height) if fit == "whole" else max(across, down)
     return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def scaled_size(width: int, height: int, scale: float) -> tuple[int, int]:
+    """(width, height) in px that a painting is fitted to, for the setting `style.scale`."""
+    return max(SHORTEST_SIDE, round(width * scale)), max(SHORTEST_SIDE, round(height * scale))
 
 
 def fit_style(style: Picture, width: int, height: int, fit: str) -> Pixels:

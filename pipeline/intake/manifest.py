@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
-import csv
 import glob
-import io
-import json
 import os
 import re
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from pipeline.errors import MACHINE_ERRNOS, ManifestError, UnreadableError, UsageError
-from pipeline.pair import Pair
-from pipeline.settings import PAIR_KEYS, Values, did_you_mean, explain
-from pipeline.sources import for_pair, from_assignments, parse_value
+from pipeline.errors import ManifestError, UsageError
+from pipeline.intake.masks import mask_for
+from pipeline.intake.rows import Problems, Row, read_rows
+from pipeline.pair import Pair, check_blend
+from pipeline.settings import OUTPUT_FORMATS, explain
+from pipeline.sources import for_pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pipeline.settings import PairSettings
-
-COLUMNS = ("content", "style", "output", "preset", *PAIR_KEYS)
-MAX_BYTES = 1 << 26
-OUTPUT_FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a manifest: what it says, unchecked."""
-
-    line: int
-    content: str
-    style: str
-    output: str
-    values: Values
+    from pipeline.settings import PairSettings, Values
 
 
 @dataclass(frozen=True)
@@ -51,24 +35,10 @@ class Confines:
     """Why a result cannot have this name, or None."""
     roots: tuple[Path, ...] = ()
     """If any: the folders outside of which no file may be named."""
-    find_style: Callable[[str], Path | None] = lambda _: None
-    """The painting of a name in the style library."""
-
-
-@dataclass
-class Problems:
-    """All that is wrong with a manifest."""
-
-    found: list[tuple[int, str]] = field(default_factory=list)
-
-    def add(self, line: int, message: str) -> None:
-        """Take note."""
-        self.found.append((line, message))
-
-    def raise_if_any(self, manifest: str) -> None:
-        """ManifestError, if there is anything."""
-        if self.found:
-            raise ManifestError(manifest, [f"line {line}: {message}" for line, message in sorted(self.found)])
+    find_style: Callable[[str], tuple[Path, ...] | None] = lambda _: None
+    """The painting of a name in the style library, or those of a blend."""
+    mask: Path | None = None
+    """Of rows that name none; see `masks.mask_for`."""
 
 
 def read_manifest(path: Path, below: Values, flags: Values, confines: Confines) -> list[Pair]:
@@ -95,113 +65,6 @@ def read_manifest(path: Path, below: Values, flags: Values, confines: Confines) 
     return [pair for _, pair in pairs]
 
 
-def read_rows(path: Path, problems: Problems) -> Iterator[Row]:
-    """The rows of a manifest as they stand there.
-
-    Raises:
-        UnreadableError: the disk or the network failed.
-        UsageError: the file cannot be read.
-    """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UsageError(f"{path}: is larger than {MAX_BYTES >> 20} MB.", "Name a CSV or JSON Lines file.")
-        data = path.read_bytes()
-    except OSError as error:
-        if error.errno in MACHINE_ERRNOS:
-            raise UnreadableError(f"{path}: cannot be read: {error.strerror}.") from error
-        raise UsageError(f"{path}: cannot be read: {error.strerror}.", "Name a CSV or JSON Lines file.") from error
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        problems.add(line, f"byte {data[error.start]:#04x} is not UTF-8; save the manifest as UTF-8")
-        return
-    if "\0" in text:
-        problems.add(text[: text.index("\0")].count("\n") + 1, "there is a NUL character: this is no text file")
-        return
-    if not text.strip():
-        problems.add(1, "the manifest is empty")
-        return
-    if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
-        yield from _read_json_lines(text, problems)
-    else:
-        yield from _read_csv(text, problems)
-
-
-def _read_csv(text: str, problems: Problems) -> Iterator[Row]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = [name.strip() for name in next(reader)]
-        if not _check_header(header, problems):
-            return
-        previous = reader.line_num
-        for cells in reader:
-            line, previous = previous + 1, reader.line_num  # a quoted cell may span lines: name the first
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) > len(header):
-                problems.add(line, f"{len(cells)} cells for {len(header)} columns; quote a cell that has a comma")
-                continue
-            texts = {name: cell.strip() for name, cell in zip(header, cells, strict=False) if cell.strip()}
-            yield from _row(line, texts, problems, parse_value)
-    except csv.Error as error:
-        problems.add(reader.line_num, f"not CSV: {error}")
-
-
-def _check_header(header: list[str], problems: Problems) -> bool:
-    before = len(problems.found)
-    for name in header:
-        if name not in COLUMNS:
-            problems.add(1, f"unknown column {name!r}.{did_you_mean(name, COLUMNS)}")
-    for name in sorted({name for name in header if header.count(name) > 1}):
-        problems.add(1, f"column {name!r} stands twice")
-    for name in ("content", "style"):
-        if name not in header:
-            problems.add(1, f"there is no column {name!r}; the first line must name the columns: content,style,…")
-    return len(problems.found) == before
-
-
-def _read_json_lines(text: str, problems: Problems) -> Iterator[Row]:
-    for line, row in enumerate(text.split("\n"), start=1):
-        if not row.strip():
-            continue
-        try:
-            cells = json.loads(row)
-        except json.JSONDecodeError as error:
-            problems.add(line, f"not JSON: {error.msg} at column {error.colno}; JSON Lines has one object per line")
-            continue
-        except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand brackets
-            problems.add(line, f"not JSON as anybody writes it: {error}")
-            continue
-        if not isinstance(cells, dict):
-            problems.add(line, 'not a JSON object such as {"content": …, "style": …}')
-            continue
-        unknown = [name for name in cells if name not in COLUMNS]
-        for name in unknown:
-            problems.add(line, f"unknown key {name!r}.{did_you_mean(name, COLUMNS)}")
-        if not unknown:
-            yield from _row(
-                line, {k: v for k, v in cells.items() if v not in (None, "")}, problems, lambda value: value
-            )
-
-
-def _row(line: int, cells: dict[str, Any], problems: Problems, parse: Callable[[Any], Any]) -> Iterator[Row]:
-    paths = {name: cells.pop(name, "") for name in ("content", "style", "output")}
-    for name, path in paths.items():
-        if not isinstance(path, str):
-            problems.add(line, f"{name} should be text (got {path!r})")
-            return
-        if "\0" in path:
-            problems.add(line, f"{name} has a NUL character")
-            return
-    for name in ("content", "style"):
-        if not paths[name]:
-            problems.add(line, f"no {name}")
-    if paths["content"] and paths["style"]:
-        values = {name: value if name == "preset" else parse(value) for name, value in cells.items()}
-        yield Row(line, **paths, values=from_assignments(values))
-
-
 @dataclass(frozen=True)
 class Expander:
     """What every row of one manifest is judged by."""
@@ -214,36 +77,86 @@ class Expander:
 
     def pairs(self, row: Row) -> Iterator[Pair]:
         """The pairs that a row stands for: every content that it names × every style."""
+        settings = self.settings(row)
         contents = self._find(row.line, "content", row.content)
-        styles = self._find(row.line, "style", row.style)
+        styles = self._styles(row, blend=settings is not None and settings.style.blend)
         output = row.output.replace(os.sep, "/")
         ending = Path(output).suffix.lower()
         if ending in OUTPUT_FORMATS:
             output = output[: -len(ending)]
-        settings = self.settings(row)
         if settings is None:
             return
         if output and len(contents) * len(styles) > 1:
             count = len(contents) * len(styles)
             self.problems.add(row.line, f"output {row.output!r} for {count} pairs; leave it empty")
             return
+        if len(styles) > 1 and settings.style.blend_weights:
+            self.problems.add(row.line, "style.blend_weights are for one style of several paintings; set style.blend")
+        masks = self._masks(row)
         for content in contents:
+            mask = self._mask(row, content, masks)
             for style in styles:
-                name = unicodedata.normalize(
-                    "NFC", _text(output or f"{content.stem}__{self._name_of_style(row, style)}")
+                name = unicodedata.normalize("NFC", _text(output or f"{content.stem}__{style.name}"))
+                pair = Pair(
+                    content.resolve(),  # a link that a user names is followed here, and nowhere else
+                    style.paintings if style.is_of_library else tuple(path.resolve() for path in style.paintings),
+                    _label(content, self.folder),
+                    style.label,
+                    name,
+                    settings,
+                    mask.resolve() if mask is not None else None,
+                    _label(mask, self.folder) if mask is not None else "",
                 )
-                wrong = self.confines.check_name(f"{name}.{settings.output.extension}")
-                if wrong:
-                    self.problems.add(row.line, f"output {name!r} {wrong}")
-                else:
-                    labels = _label(content, self.folder), self._label_of_style(row, style)
-                    yield Pair(content, style, *labels, name, settings)
+                named = pair.content, *(() if style.is_of_library else pair.styles), *([pair.mask] if row.mask else [])
+                for path in named:
+                    if path is not None and self._is_outside(path):  # a link that was another a moment ago
+                        self.problems.add(row.line, f"{_label(path, self.folder)!r} is outside of run.roots")
+                yield from self._checked(row, pair)
 
-    def _name_of_style(self, row: Row, style: Path) -> str:
-        return row.style if self.confines.find_style(row.style) else style.stem
+    def _checked(self, row: Row, pair: Pair) -> Iterator[Pair]:
+        wrong = check_blend(len(pair.styles), pair.settings)
+        if wrong:
+            self.problems.add(row.line, wrong)
+            return
+        for variant in pair.variants():
+            wrong = self.confines.check_name(variant.file_name)
+            if wrong:
+                self.problems.add(row.line, f"output {variant.name!r} {wrong}")
+            else:
+                yield variant
 
-    def _label_of_style(self, row: Row, style: Path) -> str:
-        return _text(style.name) if self.confines.find_style(row.style) else _label(style, self.folder)
+    def _styles(self, row: Row, *, blend: bool) -> list[Style]:
+        named = self.confines.find_style(row.style)
+        if named is not None:
+            return [Style(row.style, library_label(named), named, is_of_library=True)]
+        files = self._find(row.line, "style", row.style)
+        path = Path(os.path.normpath(self.folder / row.style))
+        if not blend or path.is_file() or not files:
+            return [Style(file.stem, _label(file, self.folder), (file,)) for file in files]
+        folder = path if path.is_dir() else next(each for each in path.parents if not glob.has_magic(each.name))
+        return [Style(folder.name, _label(path, self.folder), tuple(files))]
+
+    def _masks(self, row: Row) -> Path | None:
+        """The mask of a row, or the folder of its masks; None if it has none."""
+        if not row.mask:
+            return self.confines.mask
+        masks = Path(os.path.normpath(self.folder / row.mask))
+        if masks.exists():
+            return masks
+        self.problems.add(row.line, f"mask {row.mask!r} does not exist")
+        return None
+
+    def _mask(self, row: Row, content: Path, masks: Path | None) -> Path | None:
+        """Of a photograph; None if it has none, which is a problem where it should have one."""
+        if masks is None:
+            return None
+        found = mask_for(masks, content.stem, self.confines.endings)
+        if found is None:
+            self.problems.add(row.line, f"mask folder {masks.name!r} has no mask of the name {content.stem!r}")
+        elif self._is_outside(found) and row.mask:
+            self.problems.add(row.line, f"mask {_label(found, self.folder)!r} is outside of run.roots")
+            return None
+        return found
 
     def settings(self, row: Row) -> PairSettings | None:
         """Those of a row, whose output's ending is one of them; None if something is wrong with them."""
@@ -268,19 +181,16 @@ class Expander:
 
     def _find(self, line: int, what: str, text: str) -> list[Path]:
         """The files that a cell names: a file, all images in a folder, or all matches of a glob."""
-        named = self.confines.find_style(text) if what == "style" else None
-        if named is not None:
-            return [named]
         path = Path(os.path.normpath(self.folder / text))
         if path.is_dir():
-            files = sorted(p for p in path.iterdir() if _is_image(p, self.confines))
+            files = sorted(p for p in path.iterdir() if is_image(p, self.confines.endings))
             complaint = f"{what} folder {text!r} has no images ({', '.join(self.confines.endings)})"
         elif path.exists():
             files, complaint = [path], ""
         elif glob.has_magic(text):
             matches = glob.glob(text, root_dir=self.folder, recursive=True)  # noqa: PTH207 - takes absolute ones, too
             files = sorted(Path(os.path.normpath(self.folder / match)) for match in matches)
-            files = [p for p in files if _is_image(p, self.confines)]
+            files = [p for p in files if is_image(p, self.confines.endings)]
             complaint = f"{what} {text!r} matches no images"
         else:
             files, complaint = [], f"{what} {text!r} does not exist"
@@ -289,15 +199,33 @@ class Expander:
         results = [p.name for p in files if complaint and p.with_name(f"{p.name}.json").exists()]
         if results:
             self.problems.add(line, f"{what} {text!r} takes in results of an earlier run: {', '.join(results[:3])}")
-        roots = self.confines.roots
-        outside = [p for p in files if roots and not _inside(p, roots)]
+        outside = [p for p in files if self._is_outside(p)]
         for stranger in outside:
             self.problems.add(line, f"{what} {_label(stranger, self.folder)!r} is outside of run.roots")
         return [p for p in files if p not in outside]
 
+    def _is_outside(self, path: Path) -> bool:
+        return bool(self.confines.roots) and not _inside(path, self.confines.roots)
 
-def _is_image(path: Path, confines: Confines) -> bool:
-    return path.is_file() and path.suffix.lower() in confines.endings and not path.name.startswith(".")
+
+@dataclass(frozen=True)
+class Style:
+    """What a row's style stands for."""
+
+    name: str
+    label: str
+    paintings: tuple[Path, ...]
+    is_of_library: bool = False
+
+
+def library_label(paintings: tuple[Path, ...]) -> str:
+    """As the metadata names a style of the library: by its file, or the folder of a blend."""
+    return _text(paintings[0].name if len(paintings) == 1 else paintings[0].parent.name)
+
+
+def is_image(path: Path, endings: tuple[str, ...]) -> bool:
+    """Whether a file in a folder is one of its pictures."""
+    return path.is_file() and path.suffix.lower() in endings and not path.name.startswith(".")
 
 
 def _inside(path: Path, roots: tuple[Path, ...]) -> bool:

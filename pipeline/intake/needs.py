@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from pipeline.intake.manifest import Expander, Problems, read_rows
+from pipeline.intake.manifest import Expander
+from pipeline.intake.rows import Problems, read_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +46,8 @@ def needs_of_ticket(path: Path, below: Values, flags: Values, confines: Confines
     files, styles = set(), set()
     for row in rows:
         expander.settings(row)
-        for what, text in (("content", row.content), ("style", row.style)):
+        named = (("content", row.content), ("style", row.style), *([("mask", row.mask)] if row.mask else []))
+        for what, text in named:
             if what == "style" and (confines.find_style(text) or not _has_ending(text, confines)):
                 styles.add(text)
                 continue

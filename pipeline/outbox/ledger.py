@@ -14,7 +14,7 @@ from pipeline.errors import MACHINE_ERRNOS, StorageError
 from pipeline.outbox.metadata import Failure, Metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from pipeline.outbox.publish import Outbox
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 Record = TypeVar("Record", bound=BaseModel)
 
-_NOT_IN_PIXELS: Final[Mapping[str, Any]] = {"image": {"max_pixels"}, "preset": True}
-"""Settings that cannot change a result: a limit, and a name for values that are in the key themselves."""
+_NOT_IN_PIXELS: Final[Mapping[str, Any]] = {"image": {"max_pixels", "formats"}, "colour": {"variants"}, "preset": True}
+"""Settings that cannot change a result: limits, other results, and a name for values that are in the key themselves."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,31 @@ class Fingerprint:
     settings: dict[str, Any]
     weights_sha256: str
     engine_version: str
+    mask_sha256: str = ""
+
+    @classmethod
+    def of(cls, pair: Pair, sha256_of: Callable[[Path], str], weights_sha256: str, engine_version: str) -> Fingerprint:
+        """Of a pair whose files have these hashes; what `sha256_of` raises is passed on."""
+        return cls(
+            sha256_of(pair.content),
+            style_sha256([sha256_of(path) for path in pair.styles]),
+            settings_in_key(pair.settings),
+            weights_sha256,
+            engine_version,
+            sha256_of(pair.mask) if pair.mask is not None else "",
+        )
 
     @property
     def key(self) -> str:
         """SHA-256 over the parts, as canonical JSON."""
         return hashlib.sha256(json.dumps(vars(self), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def style_sha256(of_paintings: Sequence[str]) -> str:
+    """The painting's own, or one of those of a blend, in their order."""
+    if len(of_paintings) == 1:
+        return of_paintings[0]
+    return hashlib.sha256("\n".join(of_paintings).encode()).hexdigest()
 
 
 def settings_in_key(settings: PairSettings) -> dict[str, Any]:
@@ -121,9 +141,11 @@ def _what_changed(metadata: Metadata, now: Fingerprint | None) -> str:
         for key, value in values.items()
         if was.get(section, {}).get(key) != value
     ]
+    mask = metadata.pair.mask.sha256 if metadata.pair.mask is not None else ""
     parts = {
         "content": metadata.pair.content.sha256 != now.content_sha256,
         "style": metadata.pair.style.sha256 != now.style_sha256,
+        "mask": mask != now.mask_sha256,
         **dict.fromkeys(settings, True),
         "weights": metadata.weights.sha256 != now.weights_sha256,
         "engine": metadata.engine_version != now.engine_version,

@@ -24,11 +24,19 @@ class InputFile(_Part):
     format: str
 
 
+class BlendedFile(InputFile):
+    """A painting of a blend."""
+
+    weight: float = Field(gt=0)
+
+
 class PairInputs(_Part):
-    """The two inputs of a result."""
+    """The inputs of a result."""
 
     content: InputFile
-    style: InputFile
+    style: InputFile = Field(description="of a blend: its folder, the hash over its paintings', the first's size")
+    blend: list[BlendedFile] = Field([], description="the paintings, where the style is more than one")
+    mask: InputFile | None = Field(None, description="where the style acts; null: everywhere")
 
 
 class PairPaths(_Part):
@@ -80,6 +88,7 @@ class OutputFile(_Part):
     sha256: str = Field(pattern=SHA256_PATTERN)
     width: int = Field(ge=1)
     height: int = Field(ge=1)
+    bits: Literal[8, 16] = Field(8, description="per channel")
 
 
 class Metadata(_Part):
@@ -97,6 +106,10 @@ class Metadata(_Part):
     precision: Literal["float32", "bfloat16", "float16"] = Field(description="of the convolutions")
     working_size: tuple[int, int] = Field(description="width and height in px")
     evaluations: int = Field(ge=1, description="made, not asked for")
+    optimisation: str = Field("", description="equal for results of one optimisation, which was made for one of them")
+    luma_moved: float = Field(
+        0.0, ge=0, le=1, description="share of pixels whose luma gave way so that their chroma has room in sRGB"
+    )
     planned: tuple[int, ...] = Field((), description="evaluations planned at each scale, coarse to fine")
     resumed_at: int = Field(0, ge=0, description="evaluations that an earlier process had made of it; 0: none")
     fit: str = Field("whole", description="how it was fitted into memory: whole, recompute, or tiles of so many px")

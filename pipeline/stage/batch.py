@@ -34,7 +34,8 @@ def size_key(loading: Loading) -> tuple[Hashable, ...]:
     """For pairs of one key batches of one size are worth it."""
     settings, loaded = loading.task.pair.settings, loading.loaded
     parts = settings.objective, settings.pyramid, settings.optimiser
-    return loaded.width, loaded.height, *(part.model_dump_json() for part in parts)
+    sizes = loaded.width, loaded.height, loaded.mask is not None, settings.style.scale, len(loaded.paintings)
+    return *sizes, *(part.model_dump_json() for part in parts)
 
 
 def next_of(line: Sequence[Waiting], max_reorder: int) -> Waiting | None:
@@ -46,7 +47,8 @@ def next_of(line: Sequence[Waiting], max_reorder: int) -> Waiting | None:
 def pick(line: Sequence[Waiting], size: int, max_reorder: int) -> list[Waiting]:
     """The next batch: the `next_of` the line, and those behind it that can go with it, of the same style first.
 
-    Those that are passed over were overtaken, and none is overtaken more often than `max_reorder` times.
+    Of pairs that one optimisation serves there is one in it. Those that are passed over were overtaken, and none is
+    overtaken more often than `max_reorder` times.
 
     Args:
         line: in the order in which they came.
@@ -61,6 +63,7 @@ def pick(line: Sequence[Waiting], size: int, max_reorder: int) -> list[Waiting]:
     place = line.index(first)
     for other in line[:place]:  # not loaded yet: the device does not wait for them
         other.overtaken += 1
+    optimisations = {first.loading.optimisation}
     able = [
         (each.loading.loaded.inputs.style.sha256 != style, each)
         for each in line[place + 1 :]
@@ -69,11 +72,14 @@ def pick(line: Sequence[Waiting], size: int, max_reorder: int) -> list[Waiting]:
     for _, each in sorted(able, key=lambda pair: pair[0]):
         if len(batch) >= size:
             break
+        if each.loading is None or each.loading.optimisation in optimisations:
+            continue  # it will have the result of the other
         passed = [other for other in line[: line.index(each)] if other not in batch]
         if all(other.overtaken < max_reorder for other in passed):
             for other in passed:
                 other.overtaken += 1
             batch.append(each)
+            optimisations.add(each.loading.optimisation)
     return batch
 
 

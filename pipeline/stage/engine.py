@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
+from pipeline.images.modes import Colour, preparation
 from pipeline.transfer.pyramid import schedule
 from pipeline.transfer.stylizer import Optimisation
 from pipeline.transfer.terms import ObjectiveSpec
 
 if TYPE_CHECKING:
-    from pipeline.settings import ObjectiveSettings, PairSettings
+    from collections.abc import Iterable
+
+    from pipeline.pair import Pair
+    from pipeline.settings import ColourSettings, ObjectiveSettings, PairSettings
 
 OF_THE_NETWORK = {"pooling", "padding"}
 """Of [objective], what a `Chain` is made with; the rest is the `ObjectiveSpec`."""
@@ -18,6 +23,29 @@ OF_THE_NETWORK = {"pooling", "padding"}
 def objective_spec(objective: ObjectiveSettings) -> ObjectiveSpec:
     """What is minimised."""
     return ObjectiveSpec(**objective.model_dump(exclude=OF_THE_NETWORK))
+
+
+def colour_of(colour: ColourSettings) -> Colour:
+    """Whose colours the pastiche has."""
+    return Colour(colour.mode, colour.strength, colour.match)
+
+
+def optimisation_key(pair: Pair, files: Iterable[str]) -> str:
+    """Equal for pairs that one optimisation serves: they differ in what is done after it. 16 hexadecimal digits.
+
+    Args:
+        pair: the pair.
+        files: what tells its files from others: their hashes, or their paths where they are not read yet.
+    """
+    settings = pair.settings
+    before = settings.model_dump_json(include={"image": {"size"}, "style": True, "objective": True, "pyramid": True})
+    parts = (
+        *files,
+        before,
+        settings.optimiser.model_dump_json(),
+        str(preparation(colour_of(settings.colour))),
+    )
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def optimisation(

@@ -196,7 +196,7 @@ class Line:
         self._usage.started()
         try:
             evaluations = batch[0].task.evaluations or batch[0].task.pair.settings.pyramid.planned
-            for loading, result in self._stage.painter.paint(batch, evaluations):
+            for loading, result in self._painted(batch, evaluations):
                 left.remove(loading)
                 if isinstance(result, Painted):
                     self._usage.add(pairs=1)
@@ -212,6 +212,23 @@ class Line:
                 self._failed(loading.task, error)
         finally:
             self._usage.add(stylise_seconds=time.perf_counter() - begin)
+
+    def _painted(
+        self, batch: list[Loading], evaluations: tuple[int, ...]
+    ) -> Iterator[tuple[Loading, Painted | ImpastoError]]:
+        """The results of a batch: those that an optimisation for another pair has made already, then the others."""
+        fresh = []
+        for loading in batch:
+            found = self._stage.shared.take(loading)
+            if found is None:
+                fresh.append(loading)
+                continue
+            self._stage.listener.pair_started(loading.task.pair)
+            yield loading, found
+        for loading, result in self._stage.painter.paint(fresh, evaluations) if fresh else ():
+            if isinstance(result, Painted):
+                self._stage.shared.keep(loading, result)
+            yield loading, result
 
     def _release(self, loading: Loading) -> None:
         self._budget.give_back(loading.pixels)

@@ -1,56 +1,51 @@
-"""The way in: two files to two pictures of one size, with the colours that the network is to see."""
+"""The way in: files to pictures of one size, with the colours that the network is to see."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
 
 from pipeline.errors import ImageError
-from pipeline.images.colour import with_chroma_of
-from pipeline.images.read import Picture, SourceFile, decode, dimensions, read_file
-from pipeline.images.size import fit_style, fitted_size, resize, working_size
-from pipeline.outbox.ledger import Fingerprint, settings_in_key
-from pipeline.outbox.metadata import InputFile, PairInputs
+from pipeline.images.colour import luma
+from pipeline.images.modes import finishes, prepare
+from pipeline.images.read import decode, dimensions, read_file
+from pipeline.images.size import (
+    fit_style,
+    fitted_size,
+    over_white,
+    resize_plane,
+    resize_visible,
+    scaled_size,
+    working_size,
+)
+from pipeline.outbox.ledger import Fingerprint, settings_in_key, style_sha256
+from pipeline.outbox.metadata import BlendedFile, InputFile, PairInputs
+from pipeline.stage.engine import colour_of, optimisation_key
+from pipeline.stage.loaded import LoadedPainting, LoadedPair, Original
 from pipeline.transfer.stylizer import ENGINE_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Sequence
 
     from torch import Tensor
 
-    from pipeline.images.read import Pixels
+    from pipeline.images.picture import Picture, Pixels, Plane
+    from pipeline.images.read import SourceFile
     from pipeline.pair import Pair
+    from pipeline.settings import ImageSettings
     from pipeline.stage.budget import PixelBudget
     from pipeline.stage.task import Task
 
-
-@dataclass(frozen=True)
-class LoadedPair:
-    """All that the device needs of a pair, and what the metadata will say of its inputs."""
-
-    content: Tensor
-    """(1, 3, H, W) float32, sRGB 0–255, in the host's memory."""
-    style: Tensor
-    """(1, 3, H', W') float32, sRGB 0–255, in the host's memory."""
-    style_key: Hashable
-    """Equal where the style's pixels are; None where they depend on the content."""
-    inputs: PairInputs
-    warnings: tuple[str, ...]
-
-    @property
-    def width(self) -> int:
-        """Of the content, in px."""
-        return self.content.shape[3]
-
-    @property
-    def height(self) -> int:
-        """Of the content, in px."""
-        return self.content.shape[2]
+_DARKEST_MASK: Final = 1 / 255
+"""A mask that is nowhere as light as that is black."""
+_NO_PIXELS: Final[Pixels] = np.empty((0, 0, 3), np.float32)
+_LIKE_PROPORTIONS: Final = 0.02
+"""Of which a mask's may differ from the photograph's by rounding."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +55,8 @@ class Loading:
     task: Task
     loaded: LoadedPair
     key: str
+    optimisation: str
+    """See `optimisation_key`."""
     started: datetime
     seconds: float
     ready: float
@@ -69,42 +66,53 @@ class Loading:
 class Loader:
     """What the threads that load have in common."""
 
-    def __init__(self, weights_sha256: str, max_pixels: int, *, pin: bool) -> None:
-        """`pin`: into memory from which a card takes it while it works on another."""
-        self._weights_sha256, self._max_pixels, self._pin = weights_sha256, max_pixels, pin
+    def __init__(self, weights_sha256: str, images: ImageSettings, *, pin: bool) -> None:
+        """With what holds for the images of the whole run.
+
+        Args:
+            weights_sha256: part of every key.
+            images: which files are read.
+            pin: into memory from which a card takes it while it works on another.
+        """
+        self._weights_sha256, self._images, self._pin = weights_sha256, images, pin
 
     def load(self, task: Task, budget: PixelBudget) -> Loading:
         """Load a pair, when there is room for it.
 
         Raises:
-            ImageError: one of the two images cannot be used.
+            ImageError: one of its images cannot be used.
             Closed: it is wanted no more.
         """
         started, begin = datetime.now(UTC), time.perf_counter()
         hold = _Hold(budget)
         try:
-            loaded = load(task.pair, self._max_pixels, hold)
+            loaded = load(task.pair, self._images, hold)
             if self._pin:
-                loaded = LoadedPair(
-                    loaded.content.pin_memory(),
-                    loaded.style.pin_memory(),
-                    loaded.style_key,
-                    loaded.inputs,
-                    loaded.warnings,
-                )
+                loaded = loaded.pinned()
         except BaseException:
             hold.shrink(0)
             raise
-        hold.shrink(loaded.content[0, 0].numel() + loaded.style[0, 0].numel())
+        hold.shrink(loaded.pixels)
         inputs, ready = loaded.inputs, time.perf_counter()
-        key = Fingerprint(
+        fingerprint = Fingerprint(
             inputs.content.sha256,
             inputs.style.sha256,
             settings_in_key(task.pair.settings),
             self._weights_sha256,
             ENGINE_VERSION,
-        ).key
-        return Loading(task, loaded, key, started, ready - begin - hold.waited, ready, hold.pixels)
+            inputs.mask.sha256 if inputs.mask is not None else "",
+        )
+        hashes = fingerprint.content_sha256, fingerprint.style_sha256, fingerprint.mask_sha256
+        return Loading(
+            task,
+            loaded,
+            fingerprint.key,
+            optimisation_key(task.pair, hashes),
+            started,
+            ready - begin - hold.waited,
+            ready,
+            hold.pixels,
+        )
 
 
 class _Hold:
@@ -128,45 +136,176 @@ class _Hold:
             self.pixels = pixels
 
 
-def load(pair: Pair, max_pixels: int, hold: _Hold | None = None) -> LoadedPair:
+@dataclass(frozen=True)
+class _Files:
+    """Of a pair, read once."""
+
+    content: SourceFile
+    styles: tuple[SourceFile, ...]
+    mask: SourceFile | None
+
+    @classmethod
+    def read(cls, pair: Pair) -> _Files:
+        return cls(
+            read_file(pair.content),
+            tuple(map(read_file, pair.styles)),
+            read_file(pair.mask) if pair.mask is not None else None,
+        )
+
+    @property
+    def all(self) -> tuple[SourceFile, ...]:
+        return (self.content, *self.styles, *([self.mask] if self.mask is not None else []))
+
+
+def load(pair: Pair, images: ImageSettings, hold: _Hold | None = None) -> LoadedPair:
     """Read, decode, resize and recolour a pair.
 
     Raises:
-        ImageError: one of the two images cannot be used.
+        ImageError: one of its images cannot be used.
         Closed: while it waited for room.
     """
-    hold = hold or _Hold()
-    files = read_file(pair.content), read_file(pair.style)
-    settings = pair.settings
+    files, hold, settings = _Files.read(pair), hold or _Hold(), pair.settings
 
     def wanted(width: int, height: int) -> tuple[int, int]:
-        try:
-            size = working_size(width, height, settings.image.size)
-        except ImageError as error:
-            raise ImageError(f"{pair.content.name}: {error.message}", error.remedy) from error
-        painting = dimensions(files[1]) or (0, 0)
-        hold.take_all(width * height + painting[0] * painting[1] + 2 * size[0] * size[1])
-        return size
+        size = _working_size(pair, width, height)
+        others = sum(across * down for across, down in (dimensions(file) or (0, 0) for file in files.all[1:]))
+        scaled = scaled_size(*size, settings.style.scale)
+        hold.take_all(width * height + others + size[0] * size[1] + len(files.styles) * scaled[0] * scaled[1])
+        return (width, height) if _is_upscaled(pair, (width, height), size) else size
 
-    fit = settings.style.fit
-    content = decode(files[0], max_pixels=max_pixels, wanted=wanted)
-    width, height = working_size(content.width, content.height, settings.image.size)
-    content_pixels = resize(content.pixels, width, height)
-    style = decode(files[1], max_pixels=max_pixels, wanted=lambda w, h: fitted_size(w, h, (width, height), fit))
-    style_pixels = fit_style(style, width, height, fit)
-    style_key: Hashable = (files[1].sha256, fit, *style_pixels.shape[:2])
-    if settings.colour.mode == "style-yuv":
-        style_pixels, style_key = with_chroma_of(style_pixels, content_pixels), None
-    inputs = PairInputs(
-        content=_describe(pair.content_label, files[0], content), style=_describe(pair.style_label, files[1], style)
+    content = decode(files.content, max_pixels=images.max_pixels, formats=images.kinds, wanted=wanted)
+    size = _working_size(pair, content.width, content.height)
+    pixels, alpha = resize_visible(content.pixels, content.alpha, *size)
+    mask = _Mask.read(files.mask, content, images) if files.mask is not None else None
+    plane = resize_plane(mask.plane, *size) if mask is not None else None
+    is_matched = settings.colour.mode in ("luminance", "match", "histogram")
+    painted = pixels[plane >= plane.max() / 2][None] if plane is not None and is_matched else None
+    colour, seen, paintings, styles = colour_of(settings.colour), pixels, [], []
+    for file, weight in zip(files.styles, pair.style_weights, strict=True):
+        style = _read_style(file, pair, images, size)
+        styles.append(replace(style, pixels=_NO_PIXELS))  # of a blend one at a time
+        fitted = fit_style(style, *scaled_size(*size, settings.style.scale), settings.style.fit)
+        seen, painting = prepare(colour, pixels, fitted, painted)
+        key = (file.sha256, settings.style.fit, *painting.shape[:2]) if painting is fitted else None
+        # Where it has the photograph's chroma, the part counts that lies over what is painted.
+        part = plane if colour.mode == "style-yuv" and key is None else None
+        paintings.append(LoadedPainting(_tensor(painting), weight, key, _mask_tensor(part, *painting.shape[1::-1])))
+    is_larger = _is_upscaled(pair, (content.width, content.height), size)
+    final_size = (content.width, content.height) if is_larger else size
+    original = Original(
+        content.bits,
+        content.tags,
+        content.alpha if is_larger else alpha,
+        (content.pixels if is_larger else pixels) if is_larger or finishes(colour) else None,
+        resize_plane(mask.plane, *final_size) if mask is not None else None,
+        is_larger=is_larger,
     )
+    warnings = [warning for picture in (content, *styles) for warning in picture.warnings]
     return LoadedPair(
-        _tensor(content_pixels), _tensor(style_pixels), style_key, inputs, content.warnings + style.warnings
+        _tensor(seen),
+        tuple(paintings),
+        _mask_tensor(plane, *size),
+        original,
+        _describe_all(pair, files, content, styles, mask),
+        (*warnings, *(mask.warnings if mask is not None else ())),
     )
+
+
+def _working_size(pair: Pair, width: int, height: int) -> tuple[int, int]:
+    try:
+        return working_size(width, height, pair.settings.image.size)
+    except ImageError as error:
+        raise ImageError(f"{pair.content.name}: {error.message}", error.remedy) from error
+
+
+def _is_upscaled(pair: Pair, native: tuple[int, int], working: tuple[int, int]) -> bool:
+    return pair.settings.image.upscale == "guided" and native[0] * native[1] > working[0] * working[1]
+
+
+def _read_style(file: SourceFile, pair: Pair, images: ImageSettings, size: tuple[int, int]) -> Picture:
+    """A painting, large enough for the photograph's working size; paintings have no transparency."""
+    style = pair.settings.style
+    target = scaled_size(*size, style.scale)
+    picture = decode(
+        file,
+        max_pixels=images.max_pixels,
+        formats=images.kinds,
+        wanted=lambda width, height: fitted_size(width, height, target, style.fit),
+    )
+    if picture.alpha is None:
+        return picture
+    lost = f"{file.path.name}: transparency was laid over white"
+    return replace(
+        picture,
+        pixels=over_white(picture.pixels, picture.alpha),
+        alpha=None,
+        warnings=(*picture.warnings, lost),
+    )
+
+
+@dataclass(frozen=True)
+class _Mask:
+    """Where the style acts."""
+
+    plane: Plane
+    """0–1; what is transparent is 0."""
+    picture: Picture
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def read(cls, file: SourceFile, content: Picture, images: ImageSettings) -> _Mask:
+        """The mask of a photograph.
+
+        Raises:
+            ImageError: it cannot be used.
+        """
+        picture = decode(
+            file,
+            max_pixels=images.max_pixels,
+            formats=images.kinds,
+            wanted=lambda _width, _height: (content.pixels.shape[1], content.pixels.shape[0]),
+        )
+        plane = luma(picture.pixels) / np.float32(255)
+        if picture.alpha is not None:
+            plane *= picture.alpha
+        if plane.max() < _DARKEST_MASK:
+            raise ImageError(
+                f"{file.path.name}: the mask is black everywhere, so the style acts nowhere.",
+                "Make it white where the photograph is to be painted, or leave it out.",
+            )
+        lost = picture.warnings
+        if abs(picture.width * content.height / (picture.height * content.width) - 1) > _LIKE_PROPORTIONS:
+            lost = (*lost, f"{file.path.name}: has other proportions than the photograph and was stretched to it")
+        return cls(plane, picture, lost)
+
+
+def _mask_tensor(plane: Plane | None, width: int, height: int) -> Tensor | None:
+    return torch.from_numpy(resize_plane(plane, width, height))[None, None] if plane is not None else None
 
 
 def _tensor(pixels: Pixels) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
+
+
+def _describe_all(
+    pair: Pair, files: _Files, content: Picture, styles: Sequence[Picture], mask: _Mask | None
+) -> PairInputs:
+    style = _describe(pair.style_label, files.styles[0], styles[0])
+    blend = []
+    if len(styles) > 1:
+        style = style.model_copy(update={"sha256": style_sha256([file.sha256 for file in files.styles])})
+        blend = [
+            BlendedFile(**_describe(file.path.name, file, picture).model_dump(), weight=weight)
+            for file, picture, weight in zip(files.styles, styles, pair.style_weights, strict=True)
+        ]
+    return PairInputs(
+        content=_describe(pair.content_label, files.content, content),
+        style=style,
+        blend=blend,
+        mask=_describe(pair.mask_label, files.mask, mask.picture)
+        if files.mask is not None and mask is not None
+        else None,
+    )
 
 
 def _describe(label: str, file: SourceFile, picture: Picture) -> InputFile:

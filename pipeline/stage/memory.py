@@ -15,7 +15,7 @@ import psutil
 import torch
 
 from pipeline.stage.engine import objective_spec
-from pipeline.transfer.tiling import WHOLE, Fit, gradient_margin, tiles
+from pipeline.transfer.tiling import WHOLE, Fit, gradient_margin, statistics_margin, tiles
 from pipeline.transfer.vgg import CONVOLUTIONS, channels_of, convolution_of, halvings_of
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ _BYTES_OF_A_STEP: Final = 24
 """Per px, that L-BFGS remembers of a step: two float32 images."""
 _IMAGES_OF_A_STEP: Final = 6
 """Float32 images that a step of L-BFGS takes for a while, mostly for cosine transforms, when activations are gone."""
+_BYTES_OF_A_MASK: Final = 6
+"""Per px: float32, at full size and halved up to four times."""
 _FIXED_BYTES: Final = 24 << 20
 """Gram matrices, what convolutions take for themselves, and leftovers."""
 _LARGE_PIXELS: Final = 1 << 19
@@ -84,9 +86,23 @@ class Work:
     history: int
     """Steps that L-BFGS remembers at most."""
     on_cuda: bool = False
+    masked: bool = False
+    scale: float = 1.0
+    """Of the paintings' sides by the content's."""
+    paintings: int = 1
 
     @classmethod
-    def of(cls, settings: PairSettings, width: int, height: int, precision: torch.dtype, device: torch.device) -> Work:
+    def of(  # noqa: PLR0913 - what decides it
+        cls,
+        settings: PairSettings,
+        width: int,
+        height: int,
+        precision: torch.dtype,
+        device: torch.device,
+        *,
+        masked: bool = False,
+        paintings: int = 1,
+    ) -> Work:
         """That of a pair of this working size."""
         spec = objective_spec(settings.objective)
         return cls(
@@ -97,7 +113,15 @@ class Work:
             precision.itemsize,
             min(settings.optimiser.history, max(1, settings.pyramid.planned[-1] - 1)),
             on_cuda=device.type == "cuda",
+            masked=masked,
+            scale=settings.style.scale,
+            paintings=paintings,
         )
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether what it takes says something of others of its size."""
+        return self.scale <= 1 and self.paintings == 1
 
     @property
     def pixels(self) -> int:
@@ -125,6 +149,14 @@ def predict(work: Work, fit: Fit, images: int = 1) -> int:
     history = 0 if fit.host else min(work.history, fit.history or work.history)
     content = sum(channels_of(layer) / 4 ** halvings_of(layer) for layer in work.content_layers) * work.value_bytes
     standing = (12 * _IMAGES + _BYTES_OF_A_STEP * history + content) * work.pixels * images
+    if work.masked:
+        standing += _BYTES_OF_A_MASK * work.pixels * images
+        activations += 12 * work.pixels * at_once  # the composite
+    if work.scale > 1 or work.paintings > 1:
+        width, height = round(work.width * work.scale), round(work.height * work.scale)
+        largest = max(tile.area for tile in tiles(height, width, fit.tile, statistics_margin(work.layers)))
+        standing += 12 * (work.paintings * width * height - work.pixels) * images
+        activations = max(activations, 2 * 64 * work.value_bytes * largest)  # two layers of the first block at once
     is_on_heap = not work.on_cuda and keeps_freed_memory(work.pixels, fit)
     return int(_FIXED_BYTES + (standing + max(activations, step)) * (_HEAP if is_on_heap else 1))
 
@@ -147,7 +179,7 @@ class Memory:
 
     def rungs(self, work: Work) -> list[Fit]:
         """The ladder without what would change nothing at this size."""
-        longest = max(work.width, work.height)
+        longest = max(work.width, work.height) * max(1.0, work.scale)
         return [fit for fit in self.ladder if fit.tile is None or fit.tile < longest or fit.host or fit.history]
 
     def predict(self, work: Work, fit: Fit, images: int = 1) -> int:
@@ -187,7 +219,8 @@ class Memory:
     def below(self, work: Work, fit: Fit, images: int = 1) -> Fit | None:
         """The next fit after one that did not fit; that is remembered."""
         fewest, _ = self._failed.get(fit, (math.inf, 0.0))
-        self._failed[fit] = int(min(work.pixels * images, fewest)), self._clock()
+        if work.is_usual:
+            self._failed[fit] = int(min(work.pixels * images, fewest)), self._clock()
         rungs = self.rungs(work)
         place = rungs.index(fit) + 1
         return rungs[place] if place < len(rungs) else None
@@ -195,7 +228,7 @@ class Memory:
     def learn(self, work: Work, fit: Fit, images: int, measured: int | None) -> None:
         """Correct predictions by what a batch took."""
         predicted = predict(work, fit, images)
-        if measured is not None and min(predicted, measured) >= _ENOUGH_TO_LEARN_FROM:
+        if work.is_usual and measured is not None and min(predicted, measured) >= _ENOUGH_TO_LEARN_FROM:
             self._corrections[fit] = min(1.5, max(0.8, measured / predicted))
 
     def free_bytes(self) -> int:

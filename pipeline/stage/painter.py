@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from pipeline.transfer.tiling import Fit
     from pipeline.transfer.vgg import Padding, Pooling, Vgg19
 
-
 _EVALUATIONS_TO_MEASURE: Final = 3
 
 
@@ -90,7 +89,15 @@ class Painter:
     def work_of(self, loading: Loading) -> Work:
         """What decides how much memory a pair takes."""
         loaded = loading.loaded
-        return Work.of(loading.task.pair.settings, loaded.width, loaded.height, self.precision, self.device)
+        return Work.of(
+            loading.task.pair.settings,
+            loaded.width,
+            loaded.height,
+            self.precision,
+            self.device,
+            masked=loaded.mask is not None,
+            paintings=len(loaded.paintings),
+        )
 
     def paint(
         self, batch: Sequence[Loading], evaluations: tuple[int, ...]
@@ -141,8 +148,9 @@ class Painter:
     def _seconds_per_image(self, loading: Loading, images: int) -> float:
         settings, device = loading.task.pair.settings, self.device
         (chain, _), spec = self.chain(settings), objective_spec(settings.objective)
-        content = loading.loaded.content.to(device)
-        targets = Targets.of(chain, spec, content, [Painting(content)])
+        content, mask = loading.loaded.content.to(device), loading.loaded.mask
+        mask = mask.to(device) if mask is not None else None
+        targets = Targets.of(chain, spec, content, [Painting(content)], mask=mask)
         image = content.repeat(images, 1, 1, 1)
         evaluate, _ = capture(Objective(chain, spec, Targets.stack([targets] * images)), image)
         evaluate(image)
@@ -252,7 +260,7 @@ class _Sitting:
         chain, cache = painter.chain(settings)
         stylizer = Stylizer(
             chain,
-            [self._tensors(place) for place in group],
+            [self._batch[place].loaded.on(painter.device) for place in group],
             self._spec,
             optimisation(settings, self._work.width, self._work.height, self._planned[group[0]]),
             fit=fit,
@@ -266,11 +274,6 @@ class _Sitting:
                 self._resumed[place] = min(self._resumed[place], state.made)
                 self._note([place], "other steps are remembered than before: the scale in work was begun anew")
         return stylizer
-
-    def _tensors(self, place: int) -> tuple[torch.Tensor, list[Painting]]:
-        loaded, device = self._batch[place].loaded, self._painter.device
-        style = loaded.style.to(device, non_blocking=True)
-        return loaded.content.to(device, non_blocking=True), [Painting(style, key=loaded.style_key)]
 
     def _after_step(self, group: list[int], step: Step) -> None:
         try:

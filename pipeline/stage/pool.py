@@ -28,6 +28,7 @@ from pipeline.stage.device_process import (
     Verdict,
     defect,
 )
+from pipeline.stage.engine import optimisation_key
 from pipeline.stage.line import POLL_SECONDS
 from pipeline.stage.stage import Stage
 from pipeline.stage.task import Outcome, Task
@@ -134,6 +135,8 @@ class _Round:
         self._error: Exception | None = None
         """What ends it."""
         self._is_halted = False
+        self._latest: tuple[str, Worker | None] = "", None
+        """The optimisation that was last given away, and to whom."""
 
     def run(self, tasks: Iterable[Task | None]) -> Generator[Outcome]:
         """See `StagePool.process`."""
@@ -191,9 +194,18 @@ class _Round:
         return min(free, key=lambda worker: len(worker.tasks), default=None)
 
     def _give(self, task: Task) -> None:
-        worker = self._free()
+        worker = self._worker_for(task)
         if worker is not None and self._error is None:
             worker.give(next(self._numbers), task)
+
+    def _worker_for(self, task: Task) -> Worker | None:
+        """The device with the fewest pairs; or that of the pair before, if both may come of one optimisation."""
+        key = optimisation_key(task.pair, map(str, task.pair.files)) if task.pair.settings.colour.variants else ""
+        before, worker = self._latest
+        if not key or key != before or worker not in self._at_work:
+            worker = self._free()
+        self._latest = key, worker
+        return worker
 
     def _until_idle(self) -> Generator[Outcome]:
         while self._in_work and self._error is None:

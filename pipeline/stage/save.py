@@ -4,25 +4,38 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from pipeline.images.colour import with_chroma_of
-from pipeline.images.write import encode
+import numpy as np
+
+from pipeline.images.modes import finish, prepare
+from pipeline.images.size import resize_plane, resize_visible
+from pipeline.images.tags import tags_of_result
+from pipeline.images.upscale import guided_upscale
+from pipeline.images.write import Encoding, encode, has_alpha, max_bits
 from pipeline.outbox.ledger import settings_in_metadata
 from pipeline.outbox.metadata import Metadata, ObjectiveRecord, ObjectiveTerms, OutputFile, Seconds, Weights
+from pipeline.stage.engine import colour_of
 from pipeline.stage.task import VERSIONS, now
 from pipeline.transfer.stylizer import ENGINE_VERSION
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pipeline.images.read import Pixels
+    from pipeline.images.modes import Colour
+    from pipeline.images.picture import Pixels
     from pipeline.outbox.publish import Outbox
+    from pipeline.pair import Pair
     from pipeline.settings import PairSettings
     from pipeline.stage.load import Loading
+    from pipeline.stage.loaded import LoadedPair, Original
     from pipeline.stage.painter import Painted
     from pipeline.transfer.state import Evaluation, ScaleResult
     from pipeline.transfer.weights import WeightsSource
+
+
+_FAINTEST: Final = 1 / 512
+"""Of a mask: below it nothing is painted."""
 
 
 @dataclass(frozen=True)
@@ -47,18 +60,26 @@ class Saver:
         """
         begin = time.perf_counter()
         task = loading.task
-        pair, output = task.pair, task.pair.settings.output
-        pixels = _pixels(painted.result.image)
-        if pair.settings.colour.mode == "swap-luma":
-            pixels = with_chroma_of(pixels, _pixels(loading.loaded.content))
-        task.fence()
-        data = encode(pixels, image_format=output.format, jpeg_quality=output.jpeg_quality)
+        pair, original = task.pair, loading.loaded.original
+        pixels, moved = _finish(_pixels(painted.result.image), loading.loaded, colour_of(pair.settings.colour))
         height, width = pixels.shape[:2]
+        encoding = _encoding(pair, original)
+        tags, lost = tags_of_result(
+            original.tags,
+            width=width,
+            height=height,
+            software=f"impasto {VERSIONS['impasto']}",
+            key=loading.key,
+            strip_gps=pair.settings.output.strip_gps,
+        )
+        task.fence()
+        data = encode(pixels, encoding, alpha=original.alpha, tags=tags)
         written = OutputFile(
             path=pair.file_name,
             sha256=self.outbox.publish_picture(pair.file_name, data, task.owner),
             width=width,
             height=height,
+            bits=encoding.bits,
         )
         seconds = Seconds(
             load=loading.seconds,
@@ -67,6 +88,8 @@ class Saver:
             save=time.perf_counter() - begin,
         )
         metadata = self._describe(loading, painted, written, seconds)
+        warnings = [*metadata.warnings, *lost, *_reduced(pair, original, encoding)]
+        metadata = metadata.model_copy(update={"luma_moved": moved, "warnings": warnings})
         self.outbox.publish_metadata(pair.name, pair.file_name, metadata, task.owner)
         return metadata
 
@@ -81,7 +104,8 @@ class Saver:
             engine_version=ENGINE_VERSION,
             device=self.device,
             precision=self.precision,
-            working_size=(written.width, written.height),
+            working_size=(loading.loaded.width, loading.loaded.height),
+            optimisation=loading.optimisation,
             evaluations=result.evaluations,
             planned=painted.planned,
             resumed_at=painted.resumed,
@@ -98,6 +122,46 @@ class Saver:
             finished=now(),
             versions=VERSIONS,
         )
+
+
+def _finish(pixels: Pixels, loaded: LoadedPair, colour: Colour) -> tuple[Pixels, float]:
+    """What is done after the optimisation, and the share of pixels whose luma gave way to their chroma."""
+    original = loaded.original
+    photograph = original.pixels
+    if photograph is None:
+        return pixels, 0.0
+    if original.is_larger:
+        height, width = pixels.shape[:2]
+        seen, _ = resize_visible(photograph, original.alpha, width, height)
+        pixels = guided_upscale(pixels, seen, photograph)
+    pixels, moved = finish(colour, pixels, photograph)
+    if original.mask is not None and loaded.mask is not None:
+        if colour.strength < 1:  # of what was half grey, and was not painted, half would stay
+            unpainted, _ = finish(colour, prepare(colour, photograph, photograph)[0], photograph)
+            pixels = pixels - (1 - original.mask)[:, :, None] * (unpainted - photograph)
+        if original.is_larger:  # the optimisation has left it be by the mask as it was seen, which is less sharp
+            height, width = original.mask.shape
+            applied = resize_plane(loaded.mask[0, 0].numpy(), width, height)
+            sharper = np.minimum(original.mask / np.maximum(applied, _FAINTEST), 1)
+            pixels = photograph + sharper[:, :, None] * (pixels - photograph)
+    return pixels, moved
+
+
+def _encoding(pair: Pair, original: Original) -> Encoding:
+    output, most = pair.settings.output, max_bits(pair.format)
+    wanted = original.bits if output.bit_depth == "same" else output.bit_depth
+    return Encoding(pair.format, 16 if wanted == most == 16 else 8, output.jpeg_quality)  # noqa: PLR2004 - bits
+
+
+def _reduced(pair: Pair, original: Original, encoding: Encoding) -> list[str]:
+    """What the result's format cannot hold, in words."""
+    reduced = []
+    wanted = pair.settings.output.bit_depth
+    if encoding.bits < (original.bits if wanted == "same" else wanted):
+        reduced.append(f"16 bits per channel were reduced to 8, which is all that {encoding.format} has")
+    if original.alpha is not None and not has_alpha(encoding.format):
+        reduced.append(f"transparency was laid over white, since {encoding.format} has none")
+    return reduced
 
 
 def _shortened(settings: PairSettings, painted: Painted) -> list[str]:

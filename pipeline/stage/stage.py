@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import ExitCode, Interrupted, StorageError
+from pipeline.settings import ImageSettings
 from pipeline.stage.batch import best_size, size_key
 from pipeline.stage.device import describe, find_device, find_precision, open_card
 from pipeline.stage.line import Line
@@ -20,6 +21,7 @@ from pipeline.stage.load import Loader, Loading
 from pipeline.stage.memory import Memory
 from pipeline.stage.painter import Listener, Painter
 from pipeline.stage.save import Saver
+from pipeline.stage.shared import SharedResults
 from pipeline.stage.usage import Usage
 from pipeline.transfer.tiling import WHOLE
 from pipeline.transfer.weights import load_weights
@@ -47,8 +49,8 @@ AHEAD: Final = 4
 class Limits:
     """How much is in work at once."""
 
-    max_pixels: int = 100_000_000
-    """Of an input file."""
+    images: ImageSettings = field(default_factory=ImageSettings)
+    """Which files are read."""
     batch: int = 0
     """Pairs that advance together on the device at most; 0: what is worth it."""
     max_reorder: int = 16
@@ -84,8 +86,9 @@ class Stage:
             on_checkpoint=self._count_anew,
             listener=self.listener,
         )
-        self.loader = Loader(weights.sha256, self.limits.max_pixels, pin=device.type == "cuda")
+        self.loader = Loader(weights.sha256, self.limits.images, pin=device.type == "cuda")
         self.saver = Saver(outbox, weights, describe(device), str(precision).removeprefix("torch."))
+        self.shared = SharedResults()
         self.usage = Usage()
         """Of all that was processed."""
         self._batch_sizes: dict[Hashable, int] = {}
@@ -107,7 +110,7 @@ class Stage:
             outbox=outbox,
             listener=listener,
             limits=Limits(
-                max_pixels=settings.image.max_pixels,
+                images=settings.image,
                 batch=settings.run.batch,
                 max_reorder=settings.run.max_reorder,
                 memory_bytes=int(settings.run.memory_gb * 2**30) or None,

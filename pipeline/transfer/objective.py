@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 
 from pipeline.transfer.targets import pixels_of
-from pipeline.transfer.terms import gram_sum, rows, total_variation
+from pipeline.transfer.terms import add_mixed, gram_sum, rows, total_variation
 from pipeline.transfer.tiling import WHOLE, gradient_margin, statistics_margin, tiles
 from pipeline.transfer.vgg import channels_of, convolution_of, halvings_of
 
@@ -27,6 +27,10 @@ class Objective:
     F are the image's features and P the content's, G the image's Gram matrices and A the style's (a weighted mean of
     several styles'), C_l the channels of layer l. With w = 1, style_weight = 1000, content_weight = 1 and rectified
     layers it is that of leongatys/PytorchNeuralStyleTransfer.
+
+    With a mask m it is that of the composite x = c + m·(z − c) of content and image z, with guided Gram matrices (see
+    `guidance`) and the style term times mean(m), so that where m is 1 a pixel is pulled between content and style as it
+    is without a mask: content and TV are means over the whole image. The gradient by z is m times that by x.
     """
 
     def __init__(self, chain: Chain, spec: ObjectiveSpec, targets: Targets, fit: Fit = WHOLE) -> None:
@@ -47,7 +51,7 @@ class Objective:
         """Evaluate a batch; nothing waits for the device.
 
         Args:
-            image: (B, 3, H, W) float32, sRGB 0–255.
+            image: z, (B, 3, H, W) float32, sRGB 0–255.
 
         Returns:
             Terms (B, 4) float32: total, content, style, tv, weighted, so that the first is the sum of the others; and
@@ -56,6 +60,14 @@ class Objective:
         if self._single:
             each = [one(image[i : i + 1]) for i, one in enumerate(self._single)]
             return torch.cat([terms for terms, _ in each]), torch.cat([gradient for _, gradient in each])
+        guidance = self._targets.guidance
+        if guidance is None:
+            return self._evaluate(image)
+        terms, gradient = self._evaluate(guidance.composite(image))
+        return terms, gradient.mul_(guidance.mask)
+
+    def _evaluate(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """At x, by x."""
         layers, side, (height, width) = self._spec.layers, self._fit.tile, image.shape[2:]
         tv, gradient = total_variation(image)
         gradient.mul_(self._spec.tv_weight)
@@ -83,19 +95,28 @@ class _Comparison:
         self._spec, self._targets, self._half = spec, targets, chain.dtype is torch.float16
         self._scales = {layer: chain.scales[convolution_of(layer)] for layer in spec.layers}
         self._pixels = {layer: pixels_of(image, layer) for layer in spec.layers}
+        self._masks: dict[str, Tensor] = {}
+        self._counts: dict[str, int | Tensor] = dict(self._pixels)
+        """H·W, or Σ m."""
+        if targets.guidance is not None:
+            self._masks = {layer: targets.guidance.masks[halvings_of(layer)] for layer in targets.grams}
+            self._counts = {layer: targets.guidance.sums[halvings_of(layer)] for layer in targets.grams}
+        self._share = targets.guidance.share if targets.guidance is not None else None
+        """mean(m), (B, 1, 1)."""
         self._squares = {layer: image.new_zeros(len(image)) for layer in targets.content}
         """Σ (F − P)², scaled."""
         self._products: dict[str, Tensor] = {}
-        """Σ F·Fᵀ, scaled."""
+        """Σ m · F·Fᵀ, scaled."""
         self._mixers: dict[str, Tensor] = {}
-        """4 style_weight · w_l/C_l² · (G − A) / (C²·H·W): what F is multiplied by for its gradient."""
+        """4 style_weight · w_l/C_l² · (G − A) / (C²·Σ m): what m·F is multiplied by for its gradient."""
         self._amplifier: Tensor | None = None
 
     def add(self, tile: Tile, layer: str, features: Tensor) -> None:
         """Take a tile's features of a tapped layer."""
         own = tile.within(features, halvings_of(layer))
         if layer in self._targets.grams:
-            product = gram_sum(own)
+            mask = self._masks.get(layer)
+            product = gram_sum(own, tile.of_whole(mask, halvings_of(layer)) if mask is not None else None)
             self._products[layer] = self._products[layer] + product if layer in self._products else product
         if layer in self._targets.content:
             difference = own - tile.of_whole(self._targets.content[layer], halvings_of(layer))
@@ -107,20 +128,29 @@ class _Comparison:
         for layer, squares in self._squares.items():
             content = content + squares * (self._content_factor(layer) / 2)
         for layer, target in self._targets.grams.items():
-            weight, channels = self._spec.style_weight_of(layer), channels_of(layer)
-            unscaled = self._pixels[layer] * self._scales[layer] ** 2
+            weight: float | Tensor = self._spec.style_weight_of(layer)
+            channels = channels_of(layer)
+            unscaled = self._counts[layer] * self._scales[layer] ** 2
             difference = self._products[layer] / unscaled - target
-            style = style + weight * difference.square().mean((1, 2))
+            of_layer = difference.square().mean((1, 2), keepdim=True)
+            if self._share is not None:
+                weight = weight * self._share
+            style = style + (weight * of_layer).view(-1)
             self._mixers[layer] = difference * (4 * weight / (channels**2 * unscaled))
         self._amplifier = self._find_amplifier() if self._half else None
         return torch.stack((content + style + tv, content, style, tv), dim=1)
 
     def inject(self, tile: Tile, layer: str, features: Tensor, gradient: Tensor | None) -> Tensor:
-        """Content: 2 content_weight · (F − P) / (C·H·W). Style: 4 style_weight · w_l/C_l² · F·(G − A) / (C²·H·W)."""
+        """Content: 2 content_weight · (F − P) / (C·H·W). Style: 4 style_weight · w_l/C_l² · m·F·(G − A) / (C²·Σ m)."""
         if layer in self._mixers:
             mixer = self._mixers[layer]
             mixer = (mixer if self._amplifier is None else mixer * self._amplifier).to(features.dtype)
-            if gradient is None:
+            mask = self._masks.get(layer)
+            if mask is not None:
+                gradient = torch.zeros_like(features) if gradient is None else gradient
+                gradient = gradient.contiguous(memory_format=torch.channels_last)
+                add_mixed(gradient, features, mixer, tile.margins_of_whole(mask, halvings_of(layer)))
+            elif gradient is None:
                 mixed = rows(features) @ mixer
                 gradient = mixed.view(len(features), *features.shape[2:], -1).permute(0, 3, 1, 2)
             else:
@@ -147,7 +177,7 @@ class _Comparison:
     def _find_amplifier(self) -> Tensor:
         """(B, 1, 1): brings what is injected to a root mean square of about 1/16 at most, where float16 would lose it.
 
-        Bound by what is at hand: rms(F·M)² = trace(M·G·M) / C.
+        Bound by what is at hand: rms(m·F·M)² ≤ trace(M·Σ(m·F·Fᵀ)·M) / (C·H·W), equal where m is 0 or 1.
         """
         powers = []
         for layer, mixer in self._mixers.items():

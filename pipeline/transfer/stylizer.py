@@ -9,11 +9,12 @@ import torch
 
 from pipeline.errors import NotFiniteError
 from pipeline.transfer.capture import capture
+from pipeline.transfer.guidance import shrink_mask
 from pipeline.transfer.lbfgs import Minimiser
 from pipeline.transfer.objective import Objective
 from pipeline.transfer.pyramid import Scale, refine, resample, work
 from pipeline.transfer.state import Evaluation, PairState, ScaleResult, evaluation_of
-from pipeline.transfer.targets import GramCache, Painting, Targets
+from pipeline.transfer.targets import GramCache, Painting, Subject, Targets
 from pipeline.transfer.tiling import WHOLE, Fit
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pipeline.transfer.terms import ObjectiveSpec
     from pipeline.transfer.vgg import Chain
 
-ENGINE_VERSION = "3"
+ENGINE_VERSION = "4"
 """Raised whenever the same inputs and settings give other pixels; part of every key."""
 
 _SMALLEST_PAINTING = 16
@@ -72,7 +73,7 @@ class Stylizer:
     def __init__(  # noqa: PLR0913 - the mathematics has this many givens
         self,
         chain: Chain,
-        pairs: Sequence[tuple[Tensor, Sequence[Painting]]],
+        subjects: Sequence[Subject],
         spec: ObjectiveSpec,
         optimisation: Optimisation,
         *,
@@ -84,14 +85,14 @@ class Stylizer:
 
         Args:
             chain: the network, on the device that shall do the work.
-            pairs: contents (1, 3, H, W) float32, sRGB 0–255, all of one size, each with its paintings.
+            subjects: whose contents are of one size; all have a mask or none.
             spec: the objective.
             optimisation: scales and optimiser.
             fit: how an evaluation is fitted into memory.
             cache: of paintings' Gram matrices through this chain.
             on_step: called after each evaluation; what it raises ends the optimisation.
         """
-        self._chain, self._pairs, self._spec, self._optimisation = chain, pairs, spec, optimisation
+        self._chain, self._subjects, self._spec, self._optimisation = chain, subjects, spec, optimisation
         self._fit, self._cache, self._on_step = fit, cache, on_step
         self.states: dict[int, PairState] = {}
         """Of pairs that are not done, each at the start of the scale that it works at or waits for."""
@@ -118,7 +119,7 @@ class Stylizer:
             The place of a pair and its result, as soon as it is done; its error if the objective is not finite at the
             start of a scale.
         """
-        self.states = dict(enumerate(states or [PairState() for _ in self._pairs]))
+        self.states = dict(enumerate(states or [PairState() for _ in self._subjects]))
         first = self.states[0].scale
         for index in range(first, len(self._optimisation.scales)):
             for place, minimum, trouble in self._scale(index):
@@ -164,7 +165,7 @@ class Stylizer:
                 continue
             for i, place in enumerate(places):
                 if minimiser.is_done(i):
-                    yield place, minimiser.minimum(i), trouble
+                    yield place, _composed(minimiser.minimum(i), targets, i), trouble
             places = [places[i] for i in staying]
             if places:
                 minimiser.select(staying)
@@ -173,23 +174,23 @@ class Stylizer:
                 evaluate, trouble = self._evaluation(targets, minimiser.x)
 
     def _prepare(self, scale: Scale) -> tuple[Minimiser, Targets]:
-        contents, images, targets = [], [], []
+        images, targets = [], []
         for place, state in self.states.items():
-            whole, paintings = self._pairs[place]
-            content = resample(whole, scale.width, scale.height)
-            shrink = scale.width / whole.shape[3]
-            targets.append(
-                Targets.of(
-                    self._chain,
-                    self._spec,
-                    content,
-                    [_shrunk(painting, shrink) for painting in paintings],
-                    fit=self._fit,
-                    cache=self._cache,
-                )
+            subject = self._subjects[place]
+            content = resample(subject.content, scale.width, scale.height)
+            shrink = scale.width / subject.content.shape[3]
+            of_one = Targets.of(
+                self._chain,
+                self._spec,
+                content,
+                [_shrunk(painting, shrink) for painting in subject.paintings],
+                mask=shrink_mask(subject.mask, scale.width, scale.height) if subject.mask is not None else None,
+                fit=self._fit,
+                cache=self._cache,
             )
-            contents.append(content)
-            images.append(content if state.image is None else refine(state.image.to(content.device), content))
+            targets.append(of_one)
+            image = content if state.image is None else refine(state.image.to(content.device), content)
+            images.append(image if of_one.guidance is None else of_one.guidance.inverse_composite(image))
         minimiser = Minimiser(
             torch.cat(images) if len(images) > 1 else images[0],
             evaluations=scale.evaluations,
@@ -210,6 +211,14 @@ class Stylizer:
         return capture(objective, example)
 
 
+def _composed(minimum: Minimum, targets: Targets, index: int) -> Minimum:
+    """With the image that was evaluated."""
+    if targets.guidance is None:
+        return minimum
+    return replace(minimum, image=targets.guidance.select([index]).composite(minimum.image))
+
+
 def _shrunk(painting: Painting, factor: float) -> Painting:
     height, width = (max(_SMALLEST_PAINTING, round(side * factor)) for side in painting.image.shape[2:])
-    return replace(painting, image=resample(painting.image, width, height))
+    mask = shrink_mask(painting.mask, width, height) if painting.mask is not None else None
+    return replace(painting, image=resample(painting.image, width, height), mask=mask)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from pipeline.transfer.guidance import Guidance
 from pipeline.transfer.terms import gram_sum
 from pipeline.transfer.tiling import WHOLE, statistics_margin, tiles
 from pipeline.transfer.vgg import channels_of, convolution_of, halvings_of
@@ -36,7 +37,20 @@ class Painting:
     """(1, 3, H, W) float32, sRGB 0–255; its size need not be the content's."""
     weight: float = 1.0
     key: Hashable = None
-    """Two paintings of one key and size are the same image; None: nothing is known of it."""
+    """Two paintings of one key and size are the same image with the same mask; None: nothing is known of it."""
+    mask: Tensor | None = None
+    """(1, 1, H, W) float32, 0–1: the part that counts, as in `Subject`; None: all."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is to be stylised, by which paintings, and where."""
+
+    content: Tensor
+    """(1, 3, H, W) float32, sRGB 0–255."""
+    paintings: Sequence[Painting]
+    mask: Tensor | None = None
+    """(1, 1, H, W) float32, 0–1: the style acts where it is 1, the content stays where it is 0; None: 1 everywhere."""
 
 
 class GramCache:
@@ -69,6 +83,8 @@ class Targets:
     """By layer (B, C, H/2ⁿ, W/2ⁿ), in the chain's precision and scales."""
     grams: dict[str, Tensor]
     """By layer (B, C, C) float32."""
+    guidance: Guidance | None = None
+    """Where the style acts; None: everywhere."""
 
     @property
     def images(self) -> int:
@@ -79,7 +95,8 @@ class Targets:
         """Of some images of the batch."""
         if list(images) == list(range(self.images)):
             return self
-        return Targets(*({layer: t[list(images)] for layer, t in each.items()} for each in (self.content, self.grams)))
+        content, grams = ({layer: t[list(images)] for layer, t in each.items()} for each in (self.content, self.grams))
+        return Targets(content, grams, self.guidance.select(images) if self.guidance is not None else None)
 
     @staticmethod
     def of(  # noqa: PLR0913 - the mathematics has this many givens
@@ -88,10 +105,11 @@ class Targets:
         content: Tensor,
         paintings: Sequence[Painting],
         *,
+        mask: Tensor | None = None,
         fit: Fit = WHOLE,
         cache: GramCache | None = None,
     ) -> Targets:
-        """Of one image (1, 3, H, W) and the paintings that it shall look like."""
+        """Of one image (1, 3, H, W), the paintings that it shall look like, and where: (1, 1, H, W), 0–1."""
         cache = GramCache(0) if cache is None else cache
         kept = _content_features(chain, spec.content_layers, content, fit) if spec.content_layers else {}
         grams = dict.fromkeys(spec.style_layers, torch.zeros((), device=content.device))
@@ -100,38 +118,45 @@ class Targets:
             of_one = cache.get(
                 painting,
                 spec.style_layers,
-                lambda p=painting: grams_of(chain, spec.style_layers, p.image, fit),  # type: ignore[misc]
+                lambda p=painting: grams_of(chain, spec.style_layers, p.image, fit, p.mask),  # type: ignore[misc]
             )
             for layer in grams:
                 grams[layer] = grams[layer] + of_one[layer] * (painting.weight / total)
-        return Targets(kept, grams)
+        return Targets(kept, grams, Guidance.of(content, mask, spec.style_layers) if mask is not None else None)
 
     @staticmethod
     def stack(each: Sequence[Targets]) -> Targets:
-        """Of a batch, from those of its images."""
+        """Of a batch, from those of its images: all have a mask or none."""
         if len(each) == 1:
             return each[0]
         first = each[0]
+        guidances = [t.guidance for t in each if t.guidance is not None]
         return Targets(
             {layer: torch.cat([t.content[layer] for t in each]) for layer in first.content},
             {layer: torch.cat([t.grams[layer] for t in each]) for layer in first.grams},
+            Guidance.stack(guidances) if guidances else None,
         )
 
 
-def grams_of(chain: Chain, layers: tuple[str, ...], image: Tensor, fit: Fit = WHOLE) -> Grams:
-    """Gram matrices G = F·Fᵀ / (H·W) of an image (1, 3, H, W), by layer."""
+def grams_of(
+    chain: Chain, layers: tuple[str, ...], image: Tensor, fit: Fit = WHOLE, mask: Tensor | None = None
+) -> Grams:
+    """Gram matrices G = F·Fᵀ / (H·W) of an image (1, 3, H, W), by layer; with a mask (1, 1, H, W) guided ones."""
     sums: Grams = {}
+    guidance = Guidance.of(image, mask, layers) if mask is not None else None
     for tile in tiles(image.shape[2], image.shape[3], fit.tile, statistics_margin(layers)):
 
         def add(layer: str, features: Tensor, tile: Tile = tile) -> None:
-            part = gram_sum(tile.within(features, halvings_of(layer)))
+            halvings = halvings_of(layer)
+            weights = tile.of_whole(guidance.masks[halvings], halvings) if guidance is not None else None
+            part = gram_sum(tile.within(features, halvings), weights)
             sums[layer] = sums[layer] + part if layer in sums else part
 
         chain.forward(tile.cut(image), layers, add, keep="nothing")
-    return {
-        layer: total / (pixels_of(image, layer) * chain.scales[convolution_of(layer)] ** 2)
-        for layer, total in sums.items()
+    counts = {
+        layer: guidance.sums[halvings_of(layer)] if guidance is not None else pixels_of(image, layer) for layer in sums
     }
+    return {layer: total / (counts[layer] * chain.scales[convolution_of(layer)] ** 2) for layer, total in sums.items()}
 
 
 def _content_features(chain: Chain, layers: tuple[str, ...], image: Tensor, fit: Fit) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ TV_SMOOTHING = 1.0
 """In levels of 0–255: below it total variation is quadratic, so that its gradient is defined everywhere."""
 
 _VALUES_AT_ONCE = 1 << 22
-"""Features that are converted from half precision to float32 at once for a Gram matrix: 16 MB."""
+"""Features that are converted to float32 or weighted at once for a Gram matrix: 16 MB."""
 
 
 @dataclass(frozen=True)
@@ -46,23 +46,46 @@ def rows(features: Tensor) -> Tensor:
     return features.permute(0, 2, 3, 1).flatten(1, 2)
 
 
-def gram_sum(features: Tensor) -> Tensor:
-    """F·Fᵀ in float32: Gram matrices before they are divided by H·W.
+def gram_sum(features: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Σ_i m_i · f_i · f_iᵀ in float32: Gram matrices before they are divided by Σ m, or by H·W.
 
     Args:
         features: (B, C, H, W).
+        mask: m, (B, 1, H, W) float32; None: 1 everywhere.
 
     Returns:
         (B, C, C) float32.
     """
     long = rows(features)
-    if long.dtype is torch.float32:
+    if long.dtype is torch.float32 and mask is None:
         return long.mT @ long
     total = features.new_zeros((len(long), long.shape[2], long.shape[2]), dtype=torch.float32)
-    for part in torch.split(long, _VALUES_AT_ONCE // long.shape[2], dim=1):
-        wide = part.float()
-        total.baddbmm_(wide.mT, wide)
+    for part in _parts(long):
+        wide = long[:, part].float()
+        total.baddbmm_(wide.mT, wide if mask is None else wide * rows(mask)[:, part])
     return total
+
+
+def add_mixed(gradient: Tensor, features: Tensor, mixer: Tensor, mask: Tensor) -> None:
+    """Add m_i · M · f_i at every place i, as the gradient of a guided Gram matrix has it.
+
+    Args:
+        gradient: (B, C, H, W) channels-last, changed in place.
+        features: (B, C, H, W).
+        mixer: M, (B, C, C), in the features' precision.
+        mask: m, (B, 1, H, W) float32.
+    """
+    long, total = rows(features), rows(gradient)
+    for part in _parts(long):
+        # The features and not the product are weighted: where they are large and black it might exceed float16.
+        weighted = (long[:, part] * rows(mask)[:, part]).to(long.dtype)
+        total[:, part].baddbmm_(weighted, mixer)
+
+
+def _parts(long: Tensor) -> list[slice]:
+    """Of (B, H·W, C) along the middle."""
+    step = _VALUES_AT_ONCE // long.shape[2]
+    return [slice(start, start + step) for start in range(0, long.shape[1], step)]
 
 
 def total_variation(image: Tensor) -> tuple[Tensor, Tensor]:

@@ -30,7 +30,7 @@ from pipeline.settings import PRESETS, ObjectiveSettings
 from pipeline.stage.device import find_precision
 from pipeline.transfer.pyramid import schedule
 from pipeline.transfer.stylizer import Optimisation
-from pipeline.transfer.targets import Painting
+from pipeline.transfer.targets import Painting, Subject
 from pipeline.transfer.terms import ObjectiveSpec
 from pipeline.transfer.vgg import Chain
 from pipeline.transfer.weights import find_weights, load_weights
@@ -123,7 +123,7 @@ def ours(chain: _Recording, content: Tensor, style: Tensor, evaluations: int) ->
     height, width = content.shape[2:]
     optimisation = Optimisation(schedule(width, height, (*COARSER, evaluations)))
     seen, begin = chain.watch((height, width)), time.perf_counter()
-    (result,) = stylise(chain, [(content, [Painting(style)])], SPEC, optimisation)
+    (result,) = stylise(chain, [Subject(content, [Painting(style)])], SPEC, optimisation)
     totals = dict(result.scales[-1].trace)
     first = result.scales[-1].first.number
     return [Moment(at - begin, image, totals.get(first + i, float("inf"))) for i, (at, image) in enumerate(seen)]

@@ -77,7 +77,7 @@ class FakeStage:
     def _render(self, task: Task) -> Metadata:
         pair = task.pair
         data = []
-        for path in (pair.content, pair.style):
+        for path in (pair.content, pair.styles[0]):
             try:
                 data.append(path.read_bytes())
             except FileNotFoundError as error:

@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ImageError
 from pipeline.images.read import Picture
-from pipeline.images.size import fit_style, fitted_size, resize, working_size
+from pipeline.images.size import (
+    fit_style,
+    fitted_size,
+    over_white,
+    resize,
+    resize_visible,
+    scaled_size,
+    working_size,
+)
 from tests.conftest import photo
 
 STYLE = Picture(photo(90, 40).astype(np.float32), "PNG", 90, 40)
@@ -84,3 +92,31 @@ def test_a_painting_that_was_decoded_smaller_is_fitted_alike(fit: str, size: tup
     fitted, wanted = fit_style(small, *size, fit), fit_style(large, *size, fit)
     assert fitted.shape == wanted.shape
     assert np.abs(fitted - wanted).mean() < 2
+
+
+@pytest.mark.parametrize(("width", "height"), [(10, 8), (80, 64)])
+def test_what_is_not_visible_does_not_bleed_into_what_is(width: int, height: int) -> None:
+    pixels = np.full((32, 40, 3), 100, np.float32)
+    alpha = np.ones((32, 40), np.float32)
+    pixels[:, :21], alpha[:, :21] = 255, 0
+    resized, visible = resize_visible(pixels, alpha, width, height)
+    assert visible is not None
+    assert resized.shape == (height, width, 3)
+    assert visible.shape == (height, width)
+    assert ((visible > 0) & (visible < 1)).any(), "the edge is soft"
+    np.testing.assert_allclose(resized[visible > 0.01], 100, atol=1e-3)
+    assert (resized[visible == 0] == 255).all()
+    same, same_alpha = resize_visible(pixels, alpha, 40, 32)
+    assert same is pixels
+    assert same_alpha is alpha
+
+
+def test_over_white() -> None:
+    pixels = np.full((1, 2, 3), 55, np.float32)
+    seen = over_white(pixels, np.array([[0, 0.5]], np.float32))
+    np.testing.assert_array_equal(seen[0, :, 0], [255, 155])
+
+
+@pytest.mark.parametrize(("scale", "size"), [(1.0, (40, 30)), (0.5, (20, 16)), (2.0, (80, 60))])
+def test_a_painting_is_scaled_relative_to_the_photograph(scale: float, size: tuple[int, int]) -> None:
+    assert scaled_size(40, 30, scale) == size

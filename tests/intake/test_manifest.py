@@ -33,7 +33,8 @@ def folder(tmp_path: Path) -> Path:
 def read(folder: Path, text: str | bytes, name: str = "m.csv", **keywords: Any) -> list[Pair]:
     path = folder / name
     path.write_bytes(text.encode() if isinstance(text, str) else text)
-    confines = Confines((".jpg", ".png", ".webp"), check_name, keywords.pop("roots", ()))
+    roots, mask = keywords.pop("roots", ()), keywords.pop("mask", None)
+    confines = Confines((".jpg", ".png", ".webp"), check_name, roots, mask=mask)
     return read_manifest(path, keywords.pop("below", {}), keywords.pop("flags", {}), confines)
 
 
@@ -58,7 +59,7 @@ def names(pairs: list[Pair]) -> list[str]:
 )
 def test_csv_of_all_kinds(folder: Path, text: str) -> None:
     (pair,) = read(folder, text)
-    assert (pair.content, pair.style) == (folder / "a.jpg", folder / "style.jpg")
+    assert (pair.content, *pair.styles) == (folder / "a.jpg", folder / "style.jpg")
     assert (pair.content_label, pair.style_label, pair.file_name) == ("a.jpg", "style.jpg", "a__style.png")
 
 
@@ -218,3 +219,90 @@ def test_any_bytes_are_pairs_or_an_explained_error(folder: Path, data: bytes, na
         assert str(error)  # noqa: PT017
     else:
         assert pairs
+
+
+def test_a_link_is_followed_and_its_own_name_counts(folder: Path) -> None:
+    (folder / "link.jpg").symlink_to(folder / "a.jpg")
+    (pair,) = read(folder, "content,style\nlink.jpg,style.jpg\n")
+    assert (pair.content, pair.content_label, pair.name) == (folder / "a.jpg", "link.jpg", "link__style")
+
+
+@pytest.mark.parametrize(("style", "name"), [("sub", "a__sub"), ("sub/*.jpg", "a__sub"), ("sub/c.jpg", "a__c")])
+def test_a_folder_or_pattern_of_paintings_is_one_style_if_they_shall_blend(folder: Path, style: str, name: str) -> None:
+    (folder / "sub" / "b.jpg").touch()
+    (pair,) = read(folder, f"content,style,style.blend\na.jpg,{style},true\n")
+    paintings = ("c",) if style == "sub/c.jpg" else ("b", "c")
+    assert (pair.name, pair.styles) == (name, tuple(folder / "sub" / f"{painting}.jpg" for painting in paintings))
+    assert pair.style_weights == (1.0,) * len(paintings)
+    assert pair.style_label == style
+
+
+def test_a_blend_has_one_weight_for_each_painting(folder: Path) -> None:
+    (folder / "sub" / "b.jpg").touch()
+    rows = "content,style,style.blend,style.blend_weights\na.jpg,sub,true,{}\n"
+    (pair,) = read(folder, rows.format('"[3, 1]"'))
+    assert pair.style_weights == (3, 1)
+    assert "3 values, but there are 2 paintings" in problems(folder, rows.format('"[3, 1, 1]"'))[0]
+    (pair,) = read(folder, 'content,style,style.blend_weights\na.jpg,style.jpg,"[3, 1]"\n')
+    assert pair.style_weights == (1,), "a painting alone has all the weight"
+
+
+def test_variants_are_further_results(folder: Path) -> None:
+    pairs = read(folder, 'content,style,colour.variants\na.jpg,style.jpg,"[""none"", ""style-yuv"", ""none""]"\n')
+    assert names(pairs) == ["a__style.png", "a__style--none.png"]
+    assert [pair.settings.colour.mode for pair in pairs] == ["style-yuv", "none"]
+
+
+def test_two_rows_may_not_have_variants_of_one_name(folder: Path) -> None:
+    rows = 'content,style,output,colour.variants\na.jpg,style.jpg,x,"[""none""]"\na.jpg,style.jpg,x--none,\n'
+    assert "would have the same output name" in problems(folder, rows)[0]
+
+
+def test_the_result_has_the_photographs_format_if_it_shall(folder: Path) -> None:
+    rows = "content,style,output.format\na.jpg,style.jpg,same\nb.png,style.jpg,same\nb.png,other/style2.webp,tiff\n"
+    assert names(read(folder, rows)) == ["a__style.jpg", "b__style.png", "b__style2.tif"]
+
+
+def test_a_row_may_name_a_mask_and_else_has_that_of_the_settings(folder: Path) -> None:
+    rows = "content,style,mask\na.jpg,style.jpg,sub/c.jpg\nb.png,style.jpg,\n"
+    assert [pair.mask for pair in read(folder, rows)] == [folder / "sub" / "c.jpg", None]
+    (named, default) = read(folder, rows, mask=folder / "a.jpg")
+    assert (named.mask_label, default.mask_label) == ("sub/c.jpg", "a.jpg")
+
+
+def test_a_folder_of_masks_has_one_for_each_photograph(folder: Path) -> None:
+    (folder / "sub" / "a.png").touch()
+    (pair,) = read(folder, "content,style,mask\na.jpg,style.jpg,sub\n")
+    assert pair.mask == folder / "sub" / "a.png"
+    assert problems(folder, "content,style,mask\nb.png,style.jpg,sub\n") == [
+        "line 2: mask folder 'sub' has no mask of the name 'b'"
+    ]
+
+
+def test_a_mask_that_is_not_there_or_outside_of_the_roots_is_refused(folder: Path) -> None:
+    assert problems(folder, "content,style,mask\na.jpg,style.jpg,m.png\n") == ["line 2: mask 'm.png' does not exist"]
+    rows = "content,style,mask\nsub/c.jpg,sub/c.jpg,a.jpg\n"
+    assert problems(folder, rows, roots=(folder / "sub",)) == ["line 2: mask 'a.jpg' is outside of run.roots"]
+
+
+def test_a_blend_by_a_pattern_has_the_name_of_the_folder_before_it(folder: Path) -> None:
+    (pair,) = read(folder, "content,style,style.blend\na.jpg,sub/**/*.jpg,true\n")
+    assert pair.name == "a__sub"
+
+
+def test_a_missing_mask_is_reported_once_for_a_row(folder: Path) -> None:
+    found = problems(folder, "content,style,mask\n*.jpg,other/style2.webp,m.png\n")
+    assert found == ["line 2: mask 'm.png' does not exist"]
+
+
+def test_weights_of_paintings_that_do_not_blend_are_a_mistake(folder: Path) -> None:
+    (folder / "sub" / "b.jpg").touch()
+    found = problems(folder, 'content,style,style.blend_weights\na.jpg,sub,"[3, 1]"\n')
+    assert found == ["line 2: style.blend_weights are for one style of several paintings; set style.blend"]
+
+
+def test_a_links_own_ending_is_that_of_its_result(folder: Path) -> None:
+    (folder / "blob").touch()
+    (folder / "link.tif").symlink_to(folder / "blob")
+    (pair,) = read(folder, "content,style,output.format\nlink.tif,style.jpg,same\n")
+    assert (pair.content, pair.file_name) == (folder / "blob", "link__style.tif")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.images.picture import Tags
 from pipeline.outbox.metadata import InputFile, PairInputs
 from pipeline.pair import Pair
 from pipeline.settings import PairSettings
 from pipeline.stage.batch import LARGEST, WORTHWHILE_GAIN, Waiting, best_size, next_of, pick
-from pipeline.stage.load import LoadedPair, Loading
+from pipeline.stage.load import Loading
+from pipeline.stage.loaded import LoadedPainting, LoadedPair, Original
 from pipeline.stage.task import Task
 
 MANY = 100
+NUMBERS = itertools.count()
 OTHERS = [
     {"objective": {"style_weight": 2.0}},
     {"objective": {"pooling": "max"}},
@@ -27,7 +31,11 @@ OTHERS = [
 
 
 def waiting(
-    painting: str = "a", size: tuple[int, int] = (40, 32), evaluations: tuple[int, ...] | None = None, **sections: Any
+    painting: str = "a",
+    size: tuple[int, int] = (40, 32),
+    evaluations: tuple[int, ...] | None = None,
+    optimisation: str = "",
+    **sections: Any,
 ) -> Waiting:
     """A loaded pair."""
     inputs = PairInputs(
@@ -35,9 +43,11 @@ def waiting(
         style=InputFile(path="s.png", sha256=painting * 64, width=1, height=1, format="png"),
     )
     image = torch.zeros(1, 1, 1, 1).expand(1, 3, size[1], size[0])
-    pair = Pair(Path("/p.png"), Path("/s.png"), "p.png", "s.png", "p", PairSettings(**sections))
+    pair = Pair(Path("/p.png"), (Path("/s.png"),), "p.png", "s.png", "p", PairSettings(**sections))
     task = Task(pair, 1, None, evaluations=evaluations)
-    return Waiting(Loading(task, LoadedPair(image, image, None, inputs, ()), "k", datetime.now(UTC), 0, 0, 0))
+    loaded = LoadedPair(image, (LoadedPainting(image, 1.0, None),), None, Original(8, Tags(), None), inputs, ())
+    optimisation = optimisation or str(next(NUMBERS))
+    return Waiting(Loading(task, loaded, "k", optimisation, datetime.now(UTC), 0, 0, 0))
 
 
 def places(line: list[Waiting], most: int = MANY, max_reorder: int = MANY) -> list[int]:
@@ -211,3 +221,9 @@ def test_what_does_not_fit_is_not_tried() -> None:
 
 def test_no_batch_is_larger_than_the_largest() -> None:
     assert best_size(lambda size: 1 / size, lambda _: True) == LARGEST
+
+
+def test_of_pairs_that_one_optimisation_serves_one_goes_to_the_device() -> None:
+    line = [waiting(optimisation=name) for name in ("a", "a", "b", "b")]
+    assert places(line) == [0, 2]
+    assert [each.overtaken for each in line] == [0, 1, 0, 0]

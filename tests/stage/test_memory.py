@@ -374,3 +374,20 @@ def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch, libc: 
     tune_allocator(1 << 20)
     tune_allocator(1)
     trim()
+
+
+def test_larger_and_further_paintings_take_more_memory() -> None:
+    plain = work(2000)
+    assert predict(work(2000, scale=0.5), WHOLE) == predict(plain, WHOLE)
+    large, several = work(2000, scale=3.0), work(2000, paintings=5)
+    assert predict(several, WHOLE) - predict(plain, WHOLE) == 12 * 4 * 2000**2
+    assert predict(large, WHOLE) - predict(plain, WHOLE) > 12 * 8 * 2000**2
+    small = Fit(tile=512)
+    gained = predict(large, WHOLE) - predict(large, small)
+    assert gained > predict(plain, WHOLE) - predict(plain, small), "the paintings are looked at in tiles, too"
+
+
+def test_a_large_painting_of_a_small_photograph_can_go_in_tiles() -> None:
+    memory = Memory(CPU, GB)
+    assert Fit(tile=512) not in memory.rungs(work(500))
+    assert Fit(tile=512) in memory.rungs(work(500, scale=2.0))

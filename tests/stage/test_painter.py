@@ -109,7 +109,7 @@ def make_pair(make_image: Callable[..., Path]) -> Callable[..., Pair]:
         style = make_image("style.png", width=50, seed=2)
         more = {"image": {"size": max(width, height)}, "pyramid": {"evaluations": evaluations}}
         settings = PairSettings(**more | sections)
-        return Pair(content, style, content.name, style.name, name, settings)
+        return Pair(content, (style,), content.name, style.name, name, settings)
 
     return make
 

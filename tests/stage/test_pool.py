@@ -90,7 +90,7 @@ class Bench:
         for number, path in enumerate((content, style)):
             Image.fromarray(photo(40, 32, seed + number)).save(path)
         settings = PairSettings.model_validate({"image": {"size": 40}, "pyramid": {"evaluations": evaluations}})
-        return Pair(content, style, content.name, style.name, name, settings)
+        return Pair(content, (style,), content.name, style.name, name, settings)
 
     def process(self, tasks: Iterable[Task | None]) -> Iterator[Outcome]:
         """Outcomes, which go into the record, too."""
@@ -300,7 +300,7 @@ def test_who_wants_no_more_outcomes_has_the_devices_back_soon(bench: Bench) -> N
 
 def test_lines_of_the_log_come_to_the_callers_log(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     nonsense: Any = (None,)
-    (outcome,) = bench.process([Task(bench.pair("strange"), 1, None, evaluations=nonsense)])
+    (outcome,) = bench.process([Task(bench.pair("strange", 11), 1, None, evaluations=nonsense)])
     assert isinstance(outcome.record, Failure)
     assert outcome.record.error_class == "internal"
     (line,) = [line for line in caplog.records if line.message.startswith("strange failed")]

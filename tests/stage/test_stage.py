@@ -15,7 +15,7 @@ from pipeline.outbox.checkpoints import CheckpointFiles
 from pipeline.outbox.metadata import Failure, Metadata
 from pipeline.outbox.publish import Outbox
 from pipeline.pair import Pair
-from pipeline.settings import PairSettings
+from pipeline.settings import ImageSettings, PairSettings
 from pipeline.stage import line as line_module
 from pipeline.stage import load as load_module
 from pipeline.stage.budget import PixelBudget
@@ -48,6 +48,8 @@ WHEN = Evaluation(1, 4.0, 1.0, 2.0, 1.0)
 RESULT = (ScaleResult(Scale(40, 32, 1), WHEN, WHEN, WHEN, ((1, 4.0),)),)
 LARGE = {"image": {"size": 64}, "pyramid": {"evaluations": (2, 3)}}
 """For `make_pair` with a width of 64 and a height of 64: two scales."""
+
+IMAGES = ImageSettings(max_pixels=10**6)
 
 
 class Recorder:
@@ -105,7 +107,7 @@ def make_stage(outbox: Outbox, network: Vgg19) -> MakeStage:
             precision=torch.float32,
             outbox=to or outbox,
             listener=listener or Recorder(),
-            limits=Limits(**{"max_pixels": 10**6} | limits),
+            limits=Limits(**{"images": IMAGES} | limits),
         )
 
     return make
@@ -125,7 +127,7 @@ def make_pair(make_image: Callable[..., Path]) -> MakePair:
         content = make_image(f"{name}.png", width=width, height=height, seed=seed)
         style = make_image(painting or f"{name}-style.png", width=50, seed=2)
         settings = PairSettings(**{"image": {"size": 40}, "pyramid": {"evaluations": 2}} | sections)
-        return Pair(content, style, content.name, style.name, name, settings)
+        return Pair(content, (style,), content.name, style.name, name, settings)
 
     return make
 
@@ -264,12 +266,12 @@ def test_a_pair_becomes_a_picture_with_metadata(make_stage: MakeStage, outbox: O
 
 def test_the_style_that_the_network_sees_has_the_contents_chroma(make_pair: MakePair) -> None:
     pair = make_pair()
-    loaded = load(pair, 10**6)
+    loaded = load(pair, IMAGES)
     content = pixels(pair.content)
-    style = pixels(pair.style, (40, 32))
-    assert loaded.style.shape == loaded.content.shape == (1, 3, 32, 40)
+    style = pixels(pair.styles[0], (40, 32))
+    assert loaded.paintings[0].image.shape == loaded.content.shape == (1, 3, 32, 40)
     np.testing.assert_array_equal(loaded.content[0].permute(1, 2, 0), content)
-    seen = oracle.yuv(loaded.style[0].permute(1, 2, 0).numpy())
+    seen = oracle.yuv(loaded.paintings[0].image[0].permute(1, 2, 0).numpy())
     assert np.abs(seen[..., 1:] - oracle.yuv(content)[..., 1:]).max() < 1e-2
     assert np.abs(seen[..., 0] - oracle.yuv(style)[..., 0]).mean() < 1.5, "the style's luma, resampled"
 
@@ -277,9 +279,9 @@ def test_the_style_that_the_network_sees_has_the_contents_chroma(make_pair: Make
 @pytest.mark.parametrize("mode", ["none", "swap-luma"])
 def test_other_modes_show_the_network_the_style_as_it_is(make_pair: MakePair, mode: str) -> None:
     pair = make_pair(colour={"mode": mode}, style={"fit": "whole"})
-    style = load(pair, 10**6).style
+    style = load(pair, IMAGES).paintings[0].image
     assert style.shape == (1, 3, 32, 50), "the same short side, not cropped"
-    np.testing.assert_array_equal(style[0].permute(1, 2, 0), pixels(pair.style))
+    np.testing.assert_array_equal(style[0].permute(1, 2, 0), pixels(pair.styles[0]))
 
 
 def test_swap_luma_gives_the_result_the_contents_chroma(
@@ -325,7 +327,7 @@ def test_a_bad_pair_that_comes_first_does_not_keep_the_others_waiting(
     make_stage: MakeStage, make_pair: MakePair
 ) -> None:
     bad, good = make_pair("bad"), make_pair("good")
-    bad.style.unlink()
+    bad.styles[0].unlink()
     assert [record.status for record in process(make_stage(), bad, good)] == ["failed", "done"]
 
 

@@ -21,12 +21,13 @@ from pipeline.transfer.objective import Objective
 from pipeline.transfer.pyramid import schedule
 from pipeline.transfer.state import PairState
 from pipeline.transfer.stylizer import Optimisation, Step, Stylisation, Stylizer
-from pipeline.transfer.targets import Painting, Targets
+from pipeline.transfer.targets import Painting, Subject, Targets
 from pipeline.transfer.tiling import Fit
 from pipeline.transfer.vgg import Chain, Vgg19
 from pipeline.transfer.weights import find_weights
 from tests.conftest import photo
 from tests.engine import stylise
+from tests.masks import disc
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,22 +48,27 @@ def chain(network: Vgg19, device: torch.device, dtype: torch.dtype = torch.float
     return Chain(network, device, dtype, pooling="average", padding="replicate")
 
 
-def objective(on: Chain) -> Objective:
+def objective(on: Chain, *, masked: bool = False) -> Objective:
     content, style = tensor(0).to(on.device), tensor(1).to(on.device)
-    return Objective(on, SPEC, Targets.of(on, SPEC, content, [Painting(style)]))
+    mask = disc(83, 66).to(on.device) if masked else None
+    return Objective(on, SPEC, Targets.of(on, SPEC, content, [Painting(style, mask=mask)], mask=mask))
 
 
+@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(("dtype", "allowed"), [(torch.float32, 1e-4), (torch.bfloat16, 0.08), (torch.float16, 0.08)])
-def test_objective_and_gradient_are_those_of_the_cpu(network: Vgg19, dtype: torch.dtype, allowed: float) -> None:
+def test_objective_and_gradient_are_those_of_the_cpu(
+    network: Vgg19, dtype: torch.dtype, allowed: float, *, masked: bool
+) -> None:
     image = tensor(2)
-    terms, gradient = objective(chain(network, CPU))(image)
-    found, found_gradient = objective(chain(network, CUDA, dtype))(image.to(CUDA))
+    terms, gradient = objective(chain(network, CPU), masked=masked)(image)
+    found, found_gradient = objective(chain(network, CUDA, dtype), masked=masked)(image.to(CUDA))
     assert found[0].tolist() == pytest.approx(terms[0].tolist(), rel=0.03)
     assert (found_gradient.cpu() - gradient).norm() <= allowed * gradient.norm()
 
 
-def test_a_captured_graph_gives_what_it_was_captured_from(network: Vgg19) -> None:
-    evaluate = objective(chain(network, CUDA))
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_captured_graph_gives_what_it_was_captured_from(network: Vgg19, *, masked: bool) -> None:
+    evaluate = objective(chain(network, CUDA), masked=masked)
     images = [tensor(seed).to(CUDA) for seed in (3, 4)]
     expected = [evaluate(image) for image in images]
     replayed, warnings = capture(evaluate, tensor(2).to(CUDA))
@@ -76,7 +82,7 @@ def test_a_captured_graph_gives_what_it_was_captured_from(network: Vgg19) -> Non
 
 def test_pairs_are_painted_in_the_precision_of_the_device(network: Vgg19) -> None:
     on = chain(network, CUDA, find_precision("auto", CUDA))
-    pairs = [(tensor(i).to(CUDA), [Painting(tensor(i + 4).to(CUDA))]) for i in range(3)]
+    pairs = [Subject(tensor(i).to(CUDA), [Painting(tensor(i + 4).to(CUDA))]) for i in range(3)]
     for result in stylise(on, pairs, SPEC, Optimisation(schedule(83, 66, (20, 20)))):
         assert result.image.isfinite().all()
         assert result.scales[0].best.total < 0.5 * result.scales[0].first.total
@@ -86,7 +92,7 @@ def test_pairs_are_painted_in_the_precision_of_the_device(network: Vgg19) -> Non
 @pytest.mark.parametrize("fit", [Fit(recompute=True), Fit(tile=32), Fit(tile=32, host=True)])
 def test_every_fit_paints_what_whole_pictures_are(network: Vgg19, fit: Fit) -> None:
     on = chain(network, CUDA)
-    pairs = [(tensor(0).to(CUDA), [Painting(tensor(1).to(CUDA))])]
+    pairs = [Subject(tensor(0).to(CUDA), [Painting(tensor(1).to(CUDA))])]
     (whole,) = stylise(on, pairs, SPEC, Optimisation(schedule(83, 66, (12,))))
     (result,) = stylise(on, pairs, SPEC, Optimisation(schedule(83, 66, (12,))), fit=fit)
     assert result.scales[0].best.total == pytest.approx(whole.scales[0].best.total, rel=0.05)
@@ -94,7 +100,7 @@ def test_every_fit_paints_what_whole_pictures_are(network: Vgg19, fit: Fit) -> N
 
 def test_a_pair_goes_on_from_a_file(network: Vgg19, tmp_path: Path) -> None:
     on, plan = chain(network, CUDA), Optimisation(schedule(83, 66, (6, 8)))
-    pairs = [(tensor(0).to(CUDA), [Painting(tensor(1).to(CUDA))])]
+    pairs = [Subject(tensor(0).to(CUDA), [Painting(tensor(1).to(CUDA))])]
 
     def stop(step: Step) -> None:
         if step.evaluations[0].number == 10:
@@ -115,7 +121,9 @@ def test_a_stage_paints_batches_while_others_are_loaded(network: Vgg19, tmp_path
     for i in range(7):
         Image.fromarray(photo(83, 66, i)).save(tmp_path / f"{i}.png")
     settings = PairSettings.model_validate({"image": {"size": 83}, "pyramid": {"evaluations": [8, 8]}})
-    pairs = [Pair(tmp_path / f"{i}.png", tmp_path / "6.png", f"{i}.png", "6.png", str(i), settings) for i in range(6)]
+    pairs = [
+        Pair(tmp_path / f"{i}.png", (tmp_path / "6.png",), f"{i}.png", "6.png", str(i), settings) for i in range(6)
+    ]
     outbox = Outbox(tmp_path / "out")
     stage = Stage(
         network=network,

@@ -1,18 +1,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
-from pipeline.settings import PRESETS, ObjectiveSettings
+from pipeline.presets import PRESETS
+from pipeline.settings import ObjectiveSettings
 from pipeline.transfer.objective import Objective
 from pipeline.transfer.targets import Painting, Targets
 from pipeline.transfer.terms import ObjectiveSpec, gram_sum, total_variation
+from pipeline.transfer.tiling import WHOLE, Fit
 from pipeline.transfer.vgg import Chain, Vgg19, channels_of
 from tests import oracle
 from tests.conftest import photo, pixels
+from tests.masks import disc, hard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 CPU = torch.device("cpu")
 DATA = Path(__file__).parents[2] / "data"
@@ -36,16 +42,29 @@ def spec_of(preset: str, **changes: Any) -> ObjectiveSpec:
     return ObjectiveSpec(**settings.model_dump(exclude={"pooling", "padding"}) | changes)
 
 
-def objective(chain: Chain, spec: ObjectiveSpec, *pairs: tuple[torch.Tensor, torch.Tensor]) -> Objective:
-    targets = [Targets.of(chain, spec, content, [Painting(style)]) for content, style in pairs]
+def objective(
+    chain: Chain,
+    spec: ObjectiveSpec,
+    *pairs: tuple[torch.Tensor, torch.Tensor],
+    masks: Sequence[torch.Tensor] | None = None,
+) -> Objective:
+    targets = [
+        Targets.of(chain, spec, content, [Painting(style)], mask=mask)
+        for (content, style), mask in zip(pairs, masks or [None] * len(pairs), strict=True)
+    ]
     return Objective(chain, spec, Targets.stack(targets))
 
 
 def truth_of(
-    image: torch.Tensor, content: torch.Tensor, style: torch.Tensor, spec: ObjectiveSpec, **network: str
+    image: torch.Tensor,
+    content: torch.Tensor,
+    style: torch.Tensor,
+    spec: ObjectiveSpec,
+    mask: torch.Tensor | None = None,
+    **network: str,
 ) -> Any:
     at = image.double().requires_grad_()
-    terms = oracle.objective(at, content, style, oracle.Weighted(**vars(spec), **network))
+    terms = oracle.objective(at, content, style, oracle.Weighted(**vars(spec), **network), mask)
     terms["total"].backward()
     return [terms[name].item() for name in TERMS], at.grad
 
@@ -161,3 +180,90 @@ def test_gradient_of_a_batch_of_real_pictures(network: Vgg19, preset: str, dtype
     # a unit that is zero but for rounding may fall to the other side of its rectifier's kink, with autograd's too
     assert sorted(errors)[1] <= allowed
     assert max(errors) <= max(allowed, 1e-2)
+
+
+@pytest.mark.parametrize("preset", ["colour-preserving", "gatys2016"])
+@pytest.mark.parametrize(("width", "height"), [(40, 32), (33, 47)])
+@pytest.mark.parametrize("mask_of", [disc, hard])
+def test_a_masked_objective_equals_an_independent_float64_computation(
+    network: Vgg19, preset: str, width: int, height: int, mask_of: Callable[[int, int], torch.Tensor]
+) -> None:
+    content, style, image, mask = tensor(0, width, height), tensor(1), noise(3, width, height), mask_of(width, height)
+    spec = spec_of(preset)
+    evaluate = objective(Chain(network, CPU, **network_of(preset)), spec, (content, style), masks=[mask])
+    terms, gradient = evaluate(image)
+    values, truth = truth_of(image, content, style, spec, mask, **network_of(preset))
+    assert terms[0].tolist() == pytest.approx(values, rel=1e-5)
+    assert (gradient - truth).norm() <= 1e-5 * truth.norm()
+    assert not gradient[(mask == 0).expand_as(gradient)].any()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_mask_of_ones_changes_nothing(network: Vgg19, preset: str) -> None:
+    chain, spec, image = Chain(network, CPU, **network_of(preset)), spec_of(preset), noise(2)
+    terms, gradient = objective(chain, spec, (tensor(0), tensor(1)))(image)
+    found, found_gradient = objective(chain, spec, (tensor(0), tensor(1)), masks=[torch.ones(1, 1, 32, 40)])(image)
+    assert found[0].tolist() == pytest.approx(terms[0].tolist(), rel=1e-6)
+    assert (found_gradient - gradient).norm() <= 1e-5 * gradient.norm()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("mask_of", [disc, hard])
+@pytest.mark.parametrize("style_weight", [1.0, 1e6])
+def test_a_mask_in_half_precision_is_near_float64(
+    network: Vgg19, dtype: torch.dtype, mask_of: Callable[[int, int], torch.Tensor], style_weight: float
+) -> None:
+    content, style, image, mask = tensor(0, 61, 45), tensor(1), tensor(2, 61, 45), mask_of(61, 45)
+    spec = spec_of("colour-preserving", style_weight=style_weight)
+    of_network = network_of("colour-preserving")
+    terms, gradient = objective(Chain(network, CPU, dtype, **of_network), spec, (content, style), masks=[mask])(image)
+    values, truth = truth_of(image, content, style, spec, mask, **of_network)
+    assert terms[0].tolist() == pytest.approx(values, rel=0.03)
+    assert (gradient - truth).norm() <= 0.08 * truth.norm()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(
+    "white", [(slice(0), slice(0)), (slice(46, 47), slice(0, 1)), (slice(9, 10), slice(9, 10))], ids=str
+)
+def test_next_to_nothing_of_a_mask_gives_finite_values(
+    network: Vgg19, dtype: torch.dtype, white: tuple[slice, slice]
+) -> None:
+    """Nothing at all, a pixel that falls out of the pooling's grid, and one that does not."""
+    spec, mask = spec_of("gatys2016", style_weight=1e6), torch.zeros(1, 1, 47, 33)
+    mask[0, 0, *white] = 1 / 255
+    evaluate = objective(Chain(network, CPU, dtype), spec, (tensor(0, 33, 47), tensor(1)), masks=[mask])
+    terms, gradient = evaluate(noise(2, 33, 47))
+    assert terms.isfinite().all()
+    assert gradient.isfinite().all()
+    assert (gradient != 0).any() == mask.any()
+
+
+def test_a_masked_pair_in_a_batch_is_as_alone(network: Vgg19, monkeypatch: pytest.MonkeyPatch) -> None:
+    chain, spec = Chain(network, CPU), spec_of("colour-preserving")
+    pairs, masks = [(tensor(i), tensor(i + 10)) for i in range(3)], [disc(40, 32), hard(40, 32), 1 - hard(40, 32)]
+    image = torch.cat([tensor(i + 20) for i in range(3)])
+    one_by_one = objective(chain, spec, *pairs, masks=masks)
+    monkeypatch.setattr(Objective, "_one_by_one", False)  # as on a card
+    for evaluate in (one_by_one, objective(chain, spec, *pairs, masks=masks)):
+        terms, gradient = evaluate(image)
+        for i, pair in enumerate(pairs):
+            alone, gradient_alone = objective(chain, spec, pair, masks=masks[i : i + 1])(image[i : i + 1])
+            assert terms[i].tolist() == pytest.approx(alone[0].tolist(), rel=1e-5)
+            assert (gradient[i] - gradient_alone[0]).norm() <= 1e-5 * gradient_alone.norm()
+
+
+@pytest.mark.parametrize("fit", [WHOLE, Fit(tile=176)], ids=str)
+@pytest.mark.parametrize("mask_of", [disc, hard])
+def test_of_a_masked_painting_the_part_below_the_mask_counts(
+    network: Vgg19, fit: Fit, mask_of: Callable[[int, int], torch.Tensor]
+) -> None:
+    width, height = 230, 45
+    spec, image, mask = spec_of("gatys2016"), tensor(1, width, height), mask_of(width, height)
+    chain = Chain(network, CPU)
+    targets = Targets.of(chain, spec, tensor(0), [Painting(image, mask=mask)], fit=fit)
+    features = oracle.activations(image.double())
+    for layer, found in targets.grams.items():
+        truth = oracle.guided_gram(features[layer], mask.double(), 2 ** (int(layer[4]) - 1))
+        assert (found - truth).norm() <= 1e-5 * truth.norm()
+        assert (truth - oracle.gram(features[layer])).norm() > 0.01 * truth.norm(), "it matters"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,16 +11,18 @@ import torch
 from pipeline.errors import NotFiniteError
 from pipeline.settings import ObjectiveSettings
 from pipeline.transfer import lbfgs, stylizer
-from pipeline.transfer.pyramid import Scale, schedule
+from pipeline.transfer.guidance import Guidance, shrink_mask
+from pipeline.transfer.pyramid import Scale, resample, schedule
 from pipeline.transfer.state import Evaluation, PairState
 from pipeline.transfer.stylizer import Optimisation, Step, Stylisation, Stylizer
-from pipeline.transfer.targets import GramCache, Painting, Targets
+from pipeline.transfer.targets import GramCache, Painting, Subject, Targets
 from pipeline.transfer.terms import ObjectiveSpec
 from pipeline.transfer.tiling import Fit
 from pipeline.transfer.vgg import Chain, Vgg19
 from tests import oracle
 from tests.conftest import photo
 from tests.engine import stylise
+from tests.masks import disc, hard
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +41,7 @@ def tensor(seed: int, width: int = 40, height: int = 32) -> torch.Tensor:
 
 
 def one(chain: Chain, optimisation: Optimisation = ONE_SCALE, **more: Any) -> Stylisation:
-    (result,) = stylise(chain, [(tensor(0), [Painting(tensor(1))])], SPEC, optimisation, **more)
+    (result,) = stylise(chain, [Subject(tensor(0), [Painting(tensor(1))])], SPEC, optimisation, **more)
     return result
 
 
@@ -46,7 +49,11 @@ def test_starts_from_the_content_and_goes_down(chain: Chain) -> None:
     content = tensor(0)
     seen: list[Evaluation] = []
     (result,) = stylise(
-        chain, [(content, [Painting(tensor(1))])], SPEC, ONE_SCALE, on_evaluation=lambda each: seen.append(each[0])
+        chain,
+        [Subject(content, [Painting(tensor(1))])],
+        SPEC,
+        ONE_SCALE,
+        on_evaluation=lambda each: seen.append(each[0]),
     )
     (scale,) = result.scales
     assert scale.first.content == 0, "the first evaluation is at the content itself"
@@ -67,7 +74,7 @@ def test_the_image_is_the_best_iterate_and_not_clipped(chain: Chain) -> None:
 
 def test_pyramid_goes_from_coarse_to_fine(chain: Chain) -> None:
     seen: list[Evaluation] = []
-    pair = (tensor(0, 83, 66), [Painting(tensor(1, 83, 66))])
+    pair = Subject(tensor(0, 83, 66), [Painting(tensor(1, 83, 66))])
     optimisation = Optimisation(schedule(83, 66, (9, 8, 7)))
     (result,) = stylise(chain, [pair], SPEC, optimisation, on_evaluation=lambda each: seen.append(each[0]))
     assert result.image.shape == (1, 3, 66, 83)
@@ -81,7 +88,7 @@ def test_pyramid_goes_from_coarse_to_fine(chain: Chain) -> None:
 
 
 def test_four_pairs_together_are_as_four_alone(chain: Chain) -> None:
-    pairs = [(tensor(i), [Painting(tensor(i + 4, 40 + i, 32))]) for i in range(4)]
+    pairs = [Subject(tensor(i), [Painting(tensor(i + 4, 40 + i, 32))]) for i in range(4)]
     optimisation = Optimisation((Scale(40, 32, 20),))
     for pair, together in zip(pairs, stylise(chain, pairs, SPEC, optimisation), strict=True):
         (alone,) = stylise(chain, [pair], SPEC, optimisation)
@@ -114,7 +121,7 @@ def test_restarts_are_told(chain: Chain, monkeypatch: pytest.MonkeyPatch, value:
 
 def test_not_finite_at_the_content_is_an_error(chain: Chain) -> None:
     with pytest.raises(NotFiniteError, match="at the start of the scale of 40×32 px"):
-        stylise(chain, [(tensor(0) * math.nan, [Painting(tensor(1))])], SPEC, ONE_SCALE)
+        stylise(chain, [Subject(tensor(0) * math.nan, [Painting(tensor(1))])], SPEC, ONE_SCALE)
 
 
 def test_same_input_same_pixels(chain: Chain) -> None:
@@ -142,7 +149,7 @@ def on_disk_and_back(state: PairState, path: Path) -> PairState:
 def test_goes_on_from_any_evaluation_to_the_same_end_to_the_last_bit(
     chain: Chain, tmp_path: Path, stop_at: int
 ) -> None:
-    pairs = [(tensor(0, 140, 132), [Painting(tensor(1, 140, 132))])]
+    pairs = [Subject(tensor(0, 140, 132), [Painting(tensor(1, 140, 132))])]
     (whole,) = stylise(chain, pairs, SPEC, THREE_SCALES)
     states: list[PairState] = []
 
@@ -163,17 +170,129 @@ def test_goes_on_from_any_evaluation_to_the_same_end_to_the_last_bit(
     assert (result.scales, result.evaluations, result.warnings) == (whole.scales, 18, whole.warnings)
 
 
+def masked(width: int, height: int, mask: torch.Tensor) -> Subject:
+    return Subject(tensor(0, width, height), [Painting(tensor(1, width, height))], mask)
+
+
+def test_a_masked_image_goes_down_and_is_the_photograph_where_the_mask_is_black(chain: Chain) -> None:
+    for mask in (disc(40, 32), hard(40, 32)):
+        (result,) = stylise(chain, [masked(40, 32, mask)], SPEC, ONE_SCALE)
+        (scale,) = result.scales
+        black, white = ((mask == value).expand_as(result.image) for value in (0, 1))
+        assert black.any()
+        assert torch.equal(result.image[black], tensor(0)[black])
+        assert (result.image - tensor(0))[white].abs().mean() > 10
+        assert scale.best.total < 0.5 * scale.first.total
+        truth = oracle.objective(result.image, tensor(0), tensor(1), oracle.Weighted())
+        assert scale.best.content == pytest.approx(truth["content"].item(), rel=1e-4), (
+            "of the image, not of the iterate"
+        )
+        assert scale.best.tv == pytest.approx(truth["tv"].item(), rel=1e-4)
+
+
+def test_a_mask_of_ones_paints_what_no_mask_does(chain: Chain) -> None:
+    plan = Optimisation(schedule(83, 66, (4, 4)))
+    ones = masked(83, 66, torch.ones(1, 1, 66, 83))
+    (without,), (result,) = (stylise(chain, [subject], SPEC, plan) for subject in (replace(ones, mask=None), ones))
+    assert (result.image - without.image).abs().max() < 0.1
+    assert result.scales[-1].best.total == pytest.approx(without.scales[-1].best.total, rel=1e-4)
+
+
+def test_black_stays_the_photograph_and_soft_stays_painted_over_the_scales(chain: Chain) -> None:
+    subject = masked(140, 132, disc(140, 132))
+    seen: list[PairState] = []
+    stylizer = Stylizer(chain, [subject], SPEC, THREE_SCALES, on_step=lambda step: seen.append(step.state_of(0)))
+    ((_, result),) = stylizer.run()
+    assert isinstance(result, Stylisation)
+    black = (subject.mask == 0).expand_as(result.image)
+    assert torch.equal(result.image[black], subject.content[black])
+    coarse = seen[-1].image
+    assert coarse is not None
+    content = resample(subject.content, *coarse.shape[:1:-1])
+    corner = (slice(None), slice(None), slice(4), slice(4))
+    assert torch.equal(coarse[corner], content[corner]), "that of a scale too"
+    assert [scale.first.total < 1.2 * before.best.total for before, scale in pairwise(result.scales)] == [True, True]
+
+
+def test_the_style_does_not_fade_from_scale_to_scale_where_the_mask_is_soft() -> None:
+    content, painted, mask = tensor(0), tensor(2), disc(40, 32)
+    guidance = Guidance.of(content, mask, SPEC.style_layers)
+    image = guidance.composite(painted)
+    again = guidance.composite(guidance.inverse_composite(image))
+    seen = (mask >= 1 / 8).expand_as(image)
+    assert torch.allclose(again[seen], image[seen], atol=1e-3)
+    strongest = (guidance.inverse_composite(painted) - content).abs().max()
+    assert strongest <= 8.001 * (painted - content).abs().max(), "nor is what leaks into the black blown up"
+
+
+@pytest.mark.parametrize("stop_at", [5, 6, 9])
+def test_a_masked_pair_goes_on_to_the_same_end_to_the_last_bit(chain: Chain, tmp_path: Path, stop_at: int) -> None:
+    plan = Optimisation(schedule(66, 70, (6, 7)), history=4)
+    subject = masked(66, 70, disc(66, 70))
+    (whole,) = stylise(chain, [subject], SPEC, plan)
+    states: list[PairState] = []
+
+    def stop(step: Step) -> None:
+        if step.evaluations[0].number == stop_at:
+            states.append(on_disk_and_back(step.state_of(0), tmp_path / "state"))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(Stylizer(chain, [subject], SPEC, plan, on_step=stop).run())
+    ((_, result),) = Stylizer(chain, [subject], SPEC, plan).run(states)
+    assert isinstance(result, Stylisation)
+    assert torch.equal(result.image, whole.image)
+    assert result.scales == whole.scales
+
+
+def test_masked_pairs_together_are_as_alone_and_leave_their_batch_composed(chain: Chain) -> None:
+    """One of them cannot start, so the others go on without it."""
+    masks = [disc(40, 32), hard(40, 32), 1 - hard(40, 32)]
+    subjects = [
+        Subject(tensor(i) * (math.nan if i == 1 else 1), [Painting(tensor(i + 4))], mask)
+        for i, mask in enumerate(masks)
+    ]
+    results = dict(Stylizer(chain, subjects, SPEC, Optimisation((Scale(40, 32, 8),))).run())
+    assert isinstance(results[1], NotFiniteError)
+    for place in (0, 2):
+        (alone,) = stylise(chain, [subjects[place]], SPEC, Optimisation((Scale(40, 32, 8),)))
+        result = results[place]
+        assert isinstance(result, Stylisation)
+        assert torch.equal(result.image, alone.image)
+        black = (masks[place] == 0).expand_as(alone.image)
+        assert torch.equal(result.image[black], subjects[place].content[black])
+
+
+def test_a_blend_is_painted_between_its_paintings(chain: Chain) -> None:
+    """The Gram matrices of a blend are the weighted means, at every scale of the pyramid, with a mask and without."""
+    plan = Optimisation(schedule(83, 66, (3, 3)))
+    content, one, two = tensor(0, 83, 66), tensor(1, 83, 66), tensor(2, 90, 50)
+    for mask in (None, disc(83, 66)):
+        (alone,), (twice,), (mostly,) = (
+            stylise(chain, [Subject(content, paintings, mask)], SPEC, plan)
+            for paintings in (
+                [Painting(one)],
+                [Painting(one, 0.3), Painting(one, 0.7)],
+                [Painting(one, 0.5), Painting(two, 0.5)],
+            )
+        )
+        assert (twice.image - alone.image).abs().max() < 0.1
+        assert (mostly.image - alone.image).abs().max() > 5
+
+
 def test_a_state_of_another_pair_is_refused(chain: Chain) -> None:
     states: list[PairState] = []
     stylizer = Stylizer(
         chain,
-        [(tensor(0), [Painting(tensor(1))])],
+        [Subject(tensor(0), [Painting(tensor(1))])],
         SPEC,
         ONE_SCALE,
         on_step=lambda step: states.append(step.state_of(0)),
     )
     list(stylizer.run())
-    other = Stylizer(chain, [(tensor(0, 50, 40), [Painting(tensor(1))])], SPEC, Optimisation((Scale(50, 40, 25),)))
+    other = Stylizer(
+        chain, [Subject(tensor(0, 50, 40), [Painting(tensor(1))])], SPEC, Optimisation((Scale(50, 40, 25),))
+    )
     with pytest.raises(ValueError, match="does not go on"):
         list(other.run(states[:1]))
 
@@ -182,7 +301,7 @@ def test_a_pair_that_is_done_leaves_its_batch(chain: Chain) -> None:
     """Where the start is the minimum nothing is gained; the batch goes on without it."""
     content, style = tensor(0), tensor(1)
     spec = replace(SPEC, style_weight=0.0, tv_weight=0.0)
-    still, moving = (content, [Painting(style)]), (content, [Painting(style)])
+    still, moving = Subject(content, [Painting(style)]), Subject(content, [Painting(style)])
     sizes: list[int] = []
     stylizer = Stylizer(
         chain, [still, moving], spec, ONE_SCALE, on_step=lambda step: sizes.append(len(step.evaluations))
@@ -194,7 +313,7 @@ def test_a_pair_that_is_done_leaves_its_batch(chain: Chain) -> None:
 
 
 def test_a_pair_that_cannot_start_leaves_the_others_alone(chain: Chain) -> None:
-    pairs = [(tensor(0) * (math.nan if i == 1 else 1), [Painting(tensor(i + 1))]) for i in range(3)]
+    pairs = [Subject(tensor(0) * (math.nan if i == 1 else 1), [Painting(tensor(i + 1))]) for i in range(3)]
     results = dict(Stylizer(chain, pairs, SPEC, ONE_SCALE).run())
     assert isinstance(results[1], NotFiniteError)
     for place in (0, 2):
@@ -236,3 +355,14 @@ def test_a_history_on_another_device_changes_nothing(chain: Chain, monkeypatch: 
     monkeypatch.setattr(lbfgs, "_add_products", add_by_rows)
     result = one(chain, fit=Fit(host=True))
     assert result.scales[-1].best.total == pytest.approx(usual.scales[-1].best.total, rel=0.05)
+
+
+def test_masks_are_shrunk_by_area() -> None:
+    mask = hard(80, 64)
+    assert shrink_mask(mask, 80, 64) is mask
+    half = shrink_mask(mask, 40, 32)
+    assert half.shape == (1, 1, 32, 40)
+    assert half.mean().item() == pytest.approx(mask.mean().item())
+    odd = shrink_mask(mask, 27, 21)
+    assert (odd.min().item(), odd.max().item()) == (0, 1)
+    assert torch.equal(shrink_mask(torch.ones(1, 1, 67, 81), 40, 33), torch.ones(1, 1, 33, 40))

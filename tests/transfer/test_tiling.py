@@ -1,17 +1,22 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
-from pipeline.settings import PRESETS, ObjectiveSettings
+from pipeline.presets import PRESETS
+from pipeline.settings import ObjectiveSettings
 from pipeline.transfer.objective import Objective
 from pipeline.transfer.targets import Painting, Targets
 from pipeline.transfer.terms import ObjectiveSpec
 from pipeline.transfer.tiling import WHOLE, Fit, gradient_margin, statistics_margin, tiles
 from pipeline.transfer.vgg import CONVOLUTIONS, Chain, Vgg19, reach
 from tests.conftest import photo
+from tests.masks import disc, hard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CPU = torch.device("cpu")
 DEFAULT_LAYERS = ObjectiveSettings().style_layers
@@ -27,9 +32,11 @@ def chain_and_spec(network: Vgg19, preset: str, dtype: torch.dtype = torch.float
     return chain, ObjectiveSpec(**settings.model_dump(exclude={"pooling", "padding"}))
 
 
-def evaluate(chain: Chain, spec: ObjectiveSpec, width: int, height: int, fit: Fit) -> tuple[Any, torch.Tensor]:
+def evaluate(  # noqa: PLR0913 - all that it depends on
+    chain: Chain, spec: ObjectiveSpec, width: int, height: int, fit: Fit, *, mask: torch.Tensor | None = None
+) -> tuple[Any, torch.Tensor]:
     content, style = tensor(0, width, height), tensor(1, width + 30, height)
-    targets = Targets.of(chain, spec, content, [Painting(style)], fit=fit)
+    targets = Targets.of(chain, spec, content, [Painting(style)], mask=mask, fit=fit)
     terms, gradient = Objective(chain, spec, targets, fit)(tensor(2, width, height))
     return terms[0].tolist(), gradient
 
@@ -48,11 +55,25 @@ def test_every_fit_gives_the_same_objective_and_gradient(
     assert (found_gradient - gradient).norm() <= 1e-3 * gradient.norm()
 
 
+@pytest.mark.parametrize(("width", "height"), [(240, 96), (71, 333)])
+@pytest.mark.parametrize("fit", [Fit(recompute=True), Fit(tile=112)])
+@pytest.mark.parametrize("mask_of", [disc, hard])
+def test_every_fit_minds_the_mask(
+    network: Vgg19, width: int, height: int, fit: Fit, mask_of: Callable[[int, int], torch.Tensor]
+) -> None:
+    chain, spec = chain_and_spec(network, "colour-preserving")
+    mask = mask_of(width, height)
+    terms, gradient = evaluate(chain, spec, width, height, WHOLE, mask=mask)
+    found, found_gradient = evaluate(chain, spec, width, height, fit, mask=mask)
+    assert found == pytest.approx(terms, rel=1e-5)
+    assert (found_gradient - gradient).norm() <= 1e-3 * gradient.norm()
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_tiles_in_half_precision(network: Vgg19, dtype: torch.dtype) -> None:
     chain, spec = chain_and_spec(network, "colour-preserving", dtype)
-    terms, gradient = evaluate(chain, spec, 71, 333, WHOLE)
-    found, found_gradient = evaluate(chain, spec, 71, 333, Fit(tile=112))
+    terms, gradient = evaluate(chain, spec, 71, 190, WHOLE)
+    found, found_gradient = evaluate(chain, spec, 71, 190, Fit(tile=112))
     assert found == pytest.approx(terms, rel=1e-3)
     assert (found_gradient - gradient).norm() <= 0.02 * gradient.norm()
 

@@ -1,0 +1,139 @@
+"""What is known of a picture before its pixels are decoded."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
+
+from pipeline.images.deep import CMYK, DamagedError, TiffHeader, UnsupportedError, read_tiff_header
+from pipeline.images.ifd import IfdError, integers, read_exif
+from pipeline.images.picture import Tags
+from pipeline.images.tags import read_tags
+
+if TYPE_CHECKING:
+    from PIL import ImageFile
+
+_TURNED: Final = 5
+"""From this orientation on, width is height."""
+_MAX_BITS: Final = 16
+
+# Our own limit on pixels is checked before decoding, by a setting; Pillow's would only add a second, fixed one.
+Image.MAX_IMAGE_PIXELS = None
+# A colour profile or a description of more than Pillow's 1 MB is no bomb.
+PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20
+
+
+@dataclass(frozen=True)
+class Header:
+    """Of a file's first picture."""
+
+    kind: str
+    """One of `kinds.READABLE`."""
+    width: int
+    """Upright, in px."""
+    height: int
+    """Upright, in px."""
+    bits: int
+    """Per channel, the most of them."""
+    tags: Tags
+    orientation: int
+    """EXIF's, 1–8."""
+    image: ImageFile.ImageFile | None
+    """As Pillow opened it; None: it does not know this kind of TIFF."""
+    tiff: TiffHeader | None
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether rows become columns."""
+        return self.orientation >= _TURNED
+
+    @property
+    def opened(self) -> ImageFile.ImageFile:
+        """The image where Pillow knows it."""
+        if self.image is None:
+            raise UnsupportedError("is a kind of TIFF that is not read.")
+        return self.image
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether `deep` decodes it, not Pillow."""
+        if self.tiff is not None:
+            # Of separate channels, Pillow knows but the commonest, and inverts none.
+            is_odd = self.tiff.separate and self.tiff.is_plain
+            return self.image is None or is_odd or (self.bits > 8 and self.tiff.photometric != CMYK)  # noqa: PLR2004
+        return self.kind == "PNG" and self.bits > 8  # noqa: PLR2004 - bits
+
+    @property
+    def has_more(self) -> bool:
+        """Further pictures; those behind a JPEG (MPO) are versions of the same."""
+        if self.tiff is not None:
+            return self.tiff.has_more
+        return self.kind != "JPEG" and bool(getattr(self.image, "is_animated", False))
+
+    @property
+    def icc(self) -> bytes:
+        """The colour profile; empty: none."""
+        if self.tiff is not None:
+            return self.tiff.icc
+        return (self.image.info.get("icc_profile") if self.image is not None else None) or b""
+
+
+def read_header(data: bytes, kind: str) -> Header:
+    """The header of a file of a kind out of `kinds.READABLE`.
+
+    Raises:
+        DamagedError: a number in it cannot be true; or what Pillow raises for what is damaged.
+        UnsupportedError: it may be whole but is not read.
+    """
+    if kind == "TIFF":
+        return _of_tiff(data)
+    image = Image.open(io.BytesIO(data), formats=[kind])
+    tags = read_tags(image)
+    orientation = _orientation(tags.exif)
+    width, height = image.size if orientation < _TURNED else image.size[::-1]
+    return Header(kind, width, height, _bits(data, kind), tags, orientation, image, None)
+
+
+def _of_tiff(data: bytes) -> Header:
+    tiff = read_tiff_header(data)
+    if tiff.bits > _MAX_BITS or not tiff.is_integer:
+        kind = "" if tiff.is_integer else ", signed or floating-point"
+        raise UnsupportedError(f"has {tiff.bits} bits per channel{kind}, which is not read.")
+    width, height = tiff.width, tiff.height
+    if tiff.orientation >= _TURNED:
+        width, height = height, width
+    try:
+        image = Image.open(io.BytesIO(data), formats=["TIFF"])
+    except UnidentifiedImageError:
+        return Header("TIFF", width, height, tiff.bits, Tags(), tiff.orientation, None, tiff)
+    if sorted(image.size) != sorted((width, height)):
+        raise DamagedError("it gives two sizes")
+    return Header("TIFF", width, height, tiff.bits, read_tags(image), tiff.orientation, image, tiff)
+
+
+def _orientation(exif: bytes) -> int:
+    """1 if EXIF does not say it. XMP is not asked: a program that turns a picture by XMP says it in EXIF, too."""
+    try:
+        found = read_exif(io.BytesIO(exif))
+    except IfdError:
+        return 1
+    values = integers(found.order, found.main.get(ExifTags.Base.Orientation))
+    return values[0] if values and 1 <= values[0] <= 8 else 1  # noqa: PLR2004 - EXIF's
+
+
+def _bits(data: bytes, kind: str) -> int:
+    """Per channel, which Pillow does not tell."""
+    if kind == "PNG":
+        if data[12:16] != b"IHDR":
+            raise DamagedError("its header does not come first")
+        return data[24]
+    if kind == "JPEG2000":  # SIZ marker: ISO/IEC 15444-1, A.5.1
+        at = data.find(b"\xff\x4f\xff\x51") + 42
+        return (data[at] & 0x7F) + 1
+    if kind == "AVIF":  # pixel information property: ISO/IEC 23008-12, 6.5.6
+        at = data.find(b"pixi")
+        return data[at + 9] if at >= 0 else 8
+    return 8

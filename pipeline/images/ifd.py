@@ -1,0 +1,252 @@
+"""TIFF directories (IFDs), which EXIF and TIFF files are made of: entries with their values as they stand in a file.
+
+Values are copied, never interpreted, so that what a camera wrote comes out as it went in. TIFF 6.0, section 2;
+EXIF 3.0 (CIPA DC-008), section 4.6.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import BinaryIO, Literal
+
+import numpy as np
+
+Order = Literal["<", ">"]
+"""Intel's or Motorola's, as `struct` writes it."""
+
+BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 1, 2, 3, 4, 5, 7
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_RATIONALS = (5, 10)
+
+_POINTERS = (13, 16, 17, 18)
+
+EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD, MAKER_NOTE = 0x8769, 0x8825, 0xA005, 0x927C
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One value, or several of a type."""
+
+    kind: int
+    """TIFF's type, such as `ASCII`."""
+    raw: bytes
+    """The values, in the byte order of their directory."""
+
+
+Directory = Mapping[int, Entry]
+"""By tag."""
+
+
+@dataclass(frozen=True)
+class Exif:
+    """The directories that describe a picture."""
+
+    order: Order = "<"
+    main: Directory = field(default_factory=dict)
+    """IFD0 without the pointers to the others."""
+    exif: Directory = field(default_factory=dict)
+    gps: Directory = field(default_factory=dict)
+    note_at: int | None = None
+    """Where MakerNote stands, in bytes from the beginning: its own pointers often count from there."""
+
+
+class IfdError(ValueError):
+    """Not a TIFF structure."""
+
+
+def ascii_entry(text: str) -> Entry:
+    """A text with its terminating NUL; what is not ASCII becomes `?`."""
+    return Entry(ASCII, text.encode("ascii", "replace") + b"\0")
+
+
+def number(order: Order, kind: int, *values: int) -> Entry:
+    """Values of `BYTE`, `SHORT`, `LONG`, or `RATIONAL` (numerator and denominator in turn)."""
+    return Entry(kind, struct.pack(f"{order}{len(values)}{ {BYTE: 'B', SHORT: 'H'}.get(kind, 'I') }", *values))
+
+
+def integers(order: Order, entry: Entry | None) -> list[int]:
+    """The values of a `BYTE`, `SHORT` or `LONG`, or numerators and denominators of a `RATIONAL`; else none."""
+    letter = {BYTE: "B", SHORT: "H", LONG: "I", RATIONAL: "I"}.get(entry.kind) if entry else None
+    if entry is None or letter is None:
+        return []
+    return [
+        int(each) for each in struct.unpack(f"{order}{len(entry.raw) // struct.calcsize(letter)}{letter}", entry.raw)
+    ]
+
+
+def rational(order: Order, value: float) -> Entry:
+    """A `RATIONAL`, to within a thousandth."""
+    fraction = Fraction(value).limit_denominator(1000)
+    return number(order, RATIONAL, fraction.numerator, fraction.denominator)
+
+
+def in_order(exif: Exif, wanted: Order) -> Exif:
+    """The same in another byte order; `UNDEFINED` values stay as they are, since nobody knows what they hold."""
+    if exif.order == wanted:
+        return exif
+
+    def turned(entry: Entry) -> Entry:
+        size = 4 if entry.kind in _RATIONALS else _SIZES[entry.kind]
+        return Entry(entry.kind, np.frombuffer(entry.raw, f"{exif.order}u{size}").astype(f"{wanted}u{size}").tobytes())
+
+    main, rest, gps = ({tag: turned(each) for tag, each in part.items()} for part in (exif.main, exif.exif, exif.gps))
+    return Exif(wanted, main, rest, gps, exif.note_at)
+
+
+def read_exif(file: BinaryIO) -> Exif:
+    """IFD0, the Exif IFD and the GPS IFD of a TIFF structure, classic or BigTIFF; damaged entries are left out.
+
+    Raises:
+        IfdError: it has no IFD0 that can be read.
+    """
+    reader = _Reader(file)
+    main, _ = reader.directory(reader.first)
+    exif, note_at = reader.below(main.get(EXIF_IFD))
+    gps, _ = reader.below(main.get(GPS_IFD))
+    return Exif(reader.order, _without_pointers(main), _without_pointers(exif), _without_pointers(gps), note_at)
+
+
+def _without_pointers(directory: Directory) -> Directory:
+    """What they point to is not carried along."""
+    pointers = (EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD)
+    return {tag: each for tag, each in directory.items() if tag not in pointers and each.kind not in _POINTERS}
+
+
+class _Reader:
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._left = self._size = file.seek(0, os.SEEK_END)
+        head = self._bytes(0, min(16, self._size))
+        orders: dict[bytes, Order] = {b"II": "<", b"MM": ">"}
+        if len(head) < 8 or head[:2] not in orders:  # noqa: PLR2004 - the header's size
+            raise IfdError("no TIFF header")
+        self.order = orders[head[:2]]
+        self._big = struct.unpack_from(f"{self.order}H", head, 2)[0] == 43  # noqa: PLR2004 - BigTIFF's version
+        if self._big and len(head) < 16:  # noqa: PLR2004 - the header's size
+            raise IfdError("no BigTIFF header")
+        self.first = self._number(head[8:16] if self._big else head[4:8])
+
+    def _bytes(self, at: int, size: int) -> bytes:
+        if at < 0 or at + size > self._size:
+            raise IfdError("beyond the end")
+        self._file.seek(at)
+        return self._file.read(size)
+
+    def _number(self, raw: bytes) -> int:
+        return int.from_bytes(raw, "little" if self.order == "<" else "big")
+
+    def below(self, pointer: Entry | None) -> tuple[dict[int, Entry], int | None]:
+        """The directory that an entry points to; an empty one if that cannot be read."""
+        try:
+            return self.directory(self._number(pointer.raw)) if pointer else ({}, None)
+        except IfdError:
+            return {}, None
+
+    def directory(self, at: int) -> tuple[dict[int, Entry], int | None]:
+        """The entries, and where MakerNote stands."""
+        word, cell = (8, 8) if self._big else (2, 4)
+        size = 4 + 2 * cell
+        count = min(self._number(self._bytes(at, word)), (self._size - at - word) // size)
+        if not count:
+            raise IfdError("an empty directory")
+        table = self._bytes(at + word, count * size)
+        entries: dict[int, Entry] = {}
+        note_at = None
+        for start in range(0, len(table), size):
+            tag, kind = struct.unpack_from(f"{self.order}HH", table, start)
+            length = self._number(table[start + 4 : start + 4 + cell]) * _SIZES.get(kind, 0)
+            value = table[start + 4 + cell : start + size]
+            # What all values have together is no more than the file, or they overlap to exhaust memory.
+            if tag in entries or not 0 < length <= self._left:
+                continue
+            if length > cell:
+                where = self._number(value)
+                if where + length > self._size:
+                    continue
+                note_at = where if tag == MAKER_NOTE else note_at
+                value = self._bytes(where, length)
+                self._left -= length
+            entries[tag] = Entry(kind, value[:length])
+        return entries, note_at
+
+
+def write_exif(exif: Exif, *, at: int = 8, keep_note: bool = True) -> bytes:
+    """IFD0 first, then the others and all values.
+
+    Args:
+        exif: what to write, with pointers where there is something to point to.
+        at: the offset that the first byte of the result will have in its file; even.
+        keep_note: leave MakerNote at `note_at`, if that is possible, with zeros before it where nothing fits.
+
+    Returns:
+        The directories only; `header` gives what stands before them in a structure of its own.
+    """
+    layout = _Layout(at, exif, keep_note=keep_note)
+    main, order = dict(exif.main), exif.order
+    tables = [(tag, part) for tag, part in ((EXIF_IFD, exif.exif), (GPS_IFD, exif.gps)) if part]
+    main.update({tag: number(order, LONG, 0) for tag, _ in tables})
+    main_at = layout.place(b"\0" * _table_size(main))
+    places = {tag: layout.place(b"\0" * _table_size(part)) for tag, part in tables}
+    main.update({tag: number(order, LONG, place) for tag, place in places.items()})
+    for place, directory in ((main_at, main), *((places[tag], part) for tag, part in tables)):
+        layout.put(place, _table(directory, order, layout))
+    return layout.result()
+
+
+def header(order: Order, first: int) -> bytes:
+    """What a TIFF structure begins with; `first`: where IFD0 stands."""
+    return (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, first)
+
+
+def _table_size(directory: Directory) -> int:
+    return 2 + 12 * len(directory) + 4
+
+
+def _table(directory: Directory, order: Order, layout: _Layout) -> bytes:
+    rows = [struct.pack(f"{order}H", len(directory))]
+    for tag, entry in sorted(directory.items()):
+        count = len(entry.raw) // _SIZES[entry.kind]
+        if len(entry.raw) <= 4:  # noqa: PLR2004 - what an entry holds itself
+            value = entry.raw.ljust(4, b"\0")
+        else:
+            note = layout.note if tag == MAKER_NOTE else None
+            value = struct.pack(f"{order}I", layout.place(entry.raw) if note is None else note)
+        rows.append(struct.pack(f"{order}HHI", tag, entry.kind, count) + value)
+    return b"".join(rows) + bytes(4)  # no IFD1: that is where thumbnails are
+
+
+class _Layout:
+    """Blocks one behind the other, at even offsets, around MakerNote if that has a place of its own."""
+
+    def __init__(self, at: int, exif: Exif, *, keep_note: bool) -> None:
+        self._at = at
+        self._data = bytearray()
+        self.note: int | None = None
+        self._note = exif.exif.get(MAKER_NOTE, Entry(UNDEFINED, b"")).raw
+        main = _table_size(exif.main) + 2 * 12  # with pointers to the two others
+        if keep_note and len(self._note) > 4 and exif.note_at is not None and exif.note_at >= at + main:  # noqa: PLR2004
+            self.note = exif.note_at
+
+    def place(self, block: bytes) -> int:
+        begin = self._at + len(self._data)
+        begin += begin % 2
+        if self.note is not None:
+            end = self.note + len(self._note)
+            if begin < end and begin + len(block) > self.note:
+                begin = end + end % 2
+        self.put(begin, block)
+        return begin
+
+    def put(self, place: int, block: bytes) -> None:
+        start = place - self._at
+        self._data.extend(bytes(max(0, start + len(block) - len(self._data))))
+        self._data[start : start + len(block)] = block
+
+    def result(self) -> bytes:
+        if self.note is not None:
+            self.put(self.note, self._note)
+        return bytes(self._data)

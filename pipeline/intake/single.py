@@ -1,0 +1,96 @@
+"""One pair that is named on the command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from pipeline.errors import UsageError
+from pipeline.intake.manifest import is_image
+from pipeline.intake.masks import mask_for
+from pipeline.pair import Pair, check_blend
+from pipeline.settings import OUTPUT_FORMATS, explain
+from pipeline.sources import for_pair
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.intake.manifest import Confines
+    from pipeline.settings import Values
+
+
+def single_pair(  # noqa: PLR0913, PLR0917 - what a command line says of it
+    content: Path, style: Path, out: Path, below: Values, flags: Values, confines: Confines
+) -> list[Pair]:
+    """The pair, and its variants.
+
+    Args:
+        content: the photograph.
+        style: the painting, or a folder of paintings that are one style.
+        out: the result; its ending is its format.
+        below: settings weaker than the command line's.
+        flags: those of the command line.
+        confines: the endings of images, what names are possible, and the mask.
+
+    Raises:
+        UsageError: a file is not there, or a name or a setting does not go.
+    """
+    if not content.is_file():
+        raise UsageError(f"{content}: there is no such file.")
+    ending = out.suffix.lower()
+    if ending not in OUTPUT_FORMATS:
+        raise UsageError(f"-o {out}: should end in {', '.join(OUTPUT_FORMATS)}.")
+    output = {**flags.get("output", {}), "format": OUTPUT_FORMATS[ending]}
+    try:
+        settings = for_pair(below, {}, {**flags, "output": output})
+    except ValidationError as error:
+        raise UsageError("\n".join(explain(error))) from error
+    paintings = _paintings(style, confines.endings)
+    wrong = check_blend(len(paintings), settings)
+    if wrong:
+        raise UsageError(f"{wrong}.", "Give one weight for each painting, or none.")
+    mask = _mask(content, confines)
+    pair = Pair(
+        content.resolve(),
+        paintings,
+        content.name,
+        style.absolute().name,
+        out.stem,
+        settings,
+        mask,
+        mask.name if mask is not None else "",
+    )
+    if ending.removeprefix(".") != pair.extension:
+        raise UsageError(f"-o {out}: use the ending .{pair.extension}.")
+    pairs = list(pair.variants())
+    for each in pairs:
+        wrong = confines.check_name(each.file_name)
+        if wrong:
+            raise UsageError(f"-o {out}: the name {each.file_name} {wrong}.")
+    return pairs
+
+
+def _paintings(style: Path, endings: tuple[str, ...]) -> tuple[Path, ...]:
+    if not style.is_dir():
+        if not style.is_file():
+            raise UsageError(f"{style}: there is no such file.")
+        return (style.resolve(),)
+    found = sorted(each for each in style.iterdir() if is_image(each, endings))
+    results = [each.name for each in found if each.with_name(f"{each.name}.json").exists()]
+    if results:
+        raise UsageError(
+            f"{style}: holds results of an earlier run: {', '.join(results[:3])}.", "Write them elsewhere."
+        )
+    if not found:
+        raise UsageError(f"{style}: there are no pictures ({', '.join(endings)}) in this folder.")
+    return tuple(each.resolve() for each in found)
+
+
+def _mask(content: Path, confines: Confines) -> Path | None:
+    if confines.mask is None:
+        return None
+    mask = mask_for(confines.mask, content.stem, confines.endings)
+    if mask is None:
+        raise UsageError(f"{confines.mask}: has no mask of the name {content.stem!r}.")
+    return mask.resolve()

@@ -1,0 +1,23 @@
+"""Masks, for tests and benchmarks: (1, 1, H, W) float32, 0–1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def disc(width: int, height: int) -> Tensor:
+    """White in the middle, black at the corners, soft between: a third of it each, about."""
+    down, across = torch.linspace(-1, 1, height)[:, None], torch.linspace(-1, 1, width)
+    return ((1.15 - (down**2 + across**2).sqrt()) / 0.5).clamp(0, 1)[None, None]
+
+
+def hard(width: int, height: int) -> Tensor:
+    """White in a corner that no pooling's grid falls on, black elsewhere."""
+    mask = torch.zeros(1, 1, height, width)
+    mask[..., height // 2 - 1 :, width // 3 + 1 :] = 1
+    return mask

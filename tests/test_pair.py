@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.pair import Pair, check_blend
+from pipeline.sources import for_pair
+
+
+def make(content: str = "/a.jpg", styles: int = 1, **settings: Any) -> Pair:
+    paintings = tuple(Path(f"/{i}.png") for i in range(styles))
+    return Pair(Path(content), paintings, content[1:], "0.png", "a", for_pair({}, settings, {}))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "content", "file_name"),
+    [
+        ("png", "/a.jpg", "a.png"),
+        ("jpeg", "/a.png", "a.jpg"),
+        ("tiff", "/a.png", "a.tif"),
+        ("same", "/a.JPEG", "a.jpg"),
+        ("same", "/a.TIFF", "a.tif"),
+        ("same", "/a.webp", "a.webp"),
+        ("same", "/a.gif", "a.png"),
+        ("same", "/a", "a.png"),
+    ],
+)
+def test_the_results_ending(wanted: str, content: str, file_name: str) -> None:
+    assert make(content, output={"format": wanted}).file_name == file_name
+
+
+def test_variants_are_the_pair_itself_and_one_for_every_other_mode() -> None:
+    pair = make(colour={"mode": "none", "variants": ["swap-luma", "none", "match", "swap-luma"]})
+    variants = list(pair.variants())
+    assert variants[0] is pair
+    assert [(each.name, each.settings.colour.mode) for each in variants] == [
+        ("a", "none"),
+        ("a--swap-luma", "swap-luma"),
+        ("a--match", "match"),
+    ]
+    assert [each.content for each in variants] == [pair.content] * 3
+
+
+def test_weights_are_equal_unless_they_are_given() -> None:
+    assert make(styles=2).style_weights == (1, 1)
+    assert make(styles=2, style={"blend_weights": [3, 1]}).style_weights == (3, 1)
+    assert make(styles=1, style={"blend_weights": [3, 1]}).style_weights == (1,)
+
+
+@pytest.mark.parametrize(("paintings", "weights", "fits"), [(2, [], True), (2, [1, 2], True), (3, [1, 2], False)])
+def test_a_blend_needs_a_weight_for_each_painting(paintings: int, weights: list[float], *, fits: bool) -> None:
+    settings = make(style={"blend_weights": weights}).settings
+    assert (check_blend(paintings, settings) is None) == fits
+    assert check_blend(1, settings) is None
+
+
+def test_all_files_of_a_pair() -> None:
+    pair = make(styles=2)
+    assert pair.files == (Path("/a.jpg"), Path("/0.png"), Path("/1.png"))
+    masked = Pair(*[getattr(pair, name) for name in list(vars(pair))[:-2]], mask=Path("/m.png"))
+    assert masked.files[-1] == Path("/m.png")
