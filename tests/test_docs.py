@@ -6,16 +6,22 @@ import re
 import shlex
 import shutil
 import subprocess
+import textwrap
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.settings import ALL_KEYS
+from pipeline.intake.rows import Problems, read_rows
+from pipeline.settings import ALL_KEYS, ColourMode
+from pipeline.sources import for_pair
 
 ROOT = Path(__file__).parents[1]
-DROP_FOLDER = (ROOT / "docs/drop-folder.md").read_text(encoding="utf-8")
+DROP_FOLDER, PICTURES, README = (
+    (ROOT / name).read_text(encoding="utf-8") for name in ("docs/drop-folder.md", "docs/pictures.md", "README.md")
+)
 
 
 def block(language: str) -> str:
@@ -59,8 +65,35 @@ def test_the_crontab_line_is_understood() -> None:
 
 
 def test_every_setting_that_the_docs_name_exists() -> None:
-    texts = DROP_FOLDER + (ROOT / "README.md").read_text(encoding="utf-8")
+    texts = DROP_FOLDER + PICTURES + README
     sections = {key.partition(".")[0] for key in ALL_KEYS}
     named = set(re.findall(rf"`((?:{'|'.join(sections)})\.[a-z_]+)", texts))
     assert "watch.settle_seconds" in named
     assert named <= set(ALL_KEYS)
+
+
+@pytest.mark.parametrize("line", re.findall(r"^    (impasto pair .*)$", PICTURES, re.MULTILINE))
+def test_the_pair_commands_are_understood(line: str) -> None:
+    result = CliRunner().invoke(app, impasto_arguments(line))
+    assert result.exit_code == 2
+    assert "photo.jpg: there is no such file" in result.stderr
+
+
+@pytest.mark.parametrize("text", [PICTURES, DROP_FOLDER, README], ids=["pictures", "drop-folder", "README"])
+def test_the_manifests_have_columns_that_there_are(text: str, tmp_path: Path) -> None:
+    blocks = re.findall(r"(?:^    content,style.*\n)(?:^    .*\n)+", text, re.MULTILINE)
+    assert blocks
+    for block_of_rows in blocks:
+        manifest = tmp_path / "m.csv"
+        manifest.write_text(textwrap.dedent(block_of_rows))
+        problems = Problems()
+        rows = list(read_rows(manifest, problems))
+        assert problems.found == []
+        assert len(rows) == block_of_rows.count("\n") - 1
+        for row in rows:
+            for_pair({}, row.values, {})
+
+
+def test_every_colour_mode_is_explained() -> None:
+    explained = re.findall(r"^\| `([a-z-]+)` \|", PICTURES, re.MULTILINE)
+    assert explained == list(get_args(ColourMode))
