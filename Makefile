@@ -14,8 +14,8 @@ test: $(STAMP)
 	.venv/bin/python -m pytest
 
 lint: $(STAMP)
-	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
+	.venv/bin/ruff check --no-cache .
+	.venv/bin/ruff format --no-cache --check .
 	.venv/bin/mypy
 
 $(STAMP): pyproject.toml

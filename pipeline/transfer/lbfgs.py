@@ -120,7 +120,8 @@ class _Image:
         elif values[0] < best:
             self.step = min(1.0, 2 * self.step)
         flat = len(self.bests) > PLATEAU_LENGTH + 1 and self.bests[-1] > (1 - plateau) * self.bests[-1 - PLATEAU_LENGTH]
-        self.done = flat or math.isinf(self.bests[-1])
+        # Of one colour both may be the same: the objective is 0, and nothing is better.
+        self.done = flat or math.isinf(self.bests[-1]) or self.bests[-1] == 0
         return self.bests[-1] < best
 
     def _restart(self, reason: str) -> None:

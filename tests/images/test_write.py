@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 from PIL import ExifTags, Image, JpegImagePlugin, TiffImagePlugin
-from pipeline.images.profile import SRGB
 
 from pipeline.errors import ImageError
 from pipeline.images.picture import Bits, Pixels, Plane, Tags
+from pipeline.images.profile import SRGB
 from pipeline.images.write import Encoding, Format, encode, has_alpha, max_bits
 from tests.conftest import photo
 from tests.images.camera import DATE, NOTE, camera_exif, camera_xmp

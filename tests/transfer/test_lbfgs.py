@@ -228,3 +228,17 @@ def test_callback_sees_every_evaluation_and_may_stop() -> None:
     with pytest.raises(KeyboardInterrupt):
         minimise(valley(), start(2), evaluations=20, on_evaluation=stop)
     assert [len(values) for values in seen] == [2, 2, 2]
+
+
+def test_where_nothing_is_to_be_gained_the_start_is_the_end() -> None:
+    """Of a photograph and a painting of one colour the objective is 0, but for rounding of the gradient."""
+    start = torch.full((1, 3, 16, 16), 100.0)
+
+    def evaluate(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        total = (image - start).square().sum().view(1, 1)
+        return torch.cat([total, total, 0 * total, 0 * total], dim=1), torch.full_like(image, 1e-3)
+
+    (minimum,) = minimise(evaluate, start, evaluations=5)
+    assert torch.equal(minimum.image, start)
+    assert [values[0] for values in minimum.values if values] == [0]
+    assert list(minimum.restarts) == []
