@@ -1,9 +1,43 @@
-"""impasto: batch neural style transfer that gives every photograph its own colours back."""
+"""impasto: batch neural style transfer that gives every photograph its own colours back.
+
+For scripts: `stylise` and its `Settings`. They are loaded when they are asked for, since torch takes its time.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-
-import os
 
 # Read by torch when it first allocates: large tensors on huge pages. Without it the kernel clears each tensor in pages
 # of 4 KB, which on Linux takes up to five times as long as the pooling or masking that fills the tensor.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+if TYPE_CHECKING:
+    from pipeline.api import Stylisation, stylise
+    from pipeline.api_settings import Settings
+    from pipeline.errors import ImpastoError
+    from pipeline.transfer.state import Evaluation
+
+__all__ = ["Evaluation", "ImpastoError", "Settings", "Stylisation", "stylise"]
+
+_HOMES = {
+    "Evaluation": "pipeline.transfer.state",
+    "ImpastoError": "pipeline.errors",
+    "Settings": "pipeline.api_settings",
+    "Stylisation": "pipeline.api",
+    "stylise": "pipeline.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

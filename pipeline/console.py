@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+from pipeline.errors import ExitCode
+from pipeline.logs import about
+from pipeline.observers import Observer
+from pipeline.stdout import results, say
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from pipeline.bench import Measurement
-    from pipeline.errors import ExitCode, ImpastoError
+    from pipeline.errors import ImpastoError
     from pipeline.forecast import Forecast, Forecasts
+    from pipeline.hooks import Hooks
     from pipeline.intake.records import Reason
+    from pipeline.observers import Work
     from pipeline.outbox.metadata import Failure, Metadata
     from pipeline.pair import Pair
     from pipeline.plan import PlannedPair
@@ -28,13 +34,32 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_WORDS: Final = {
+    "rendered": "rendered",
+    "skipped": "skipped (done already)",
+    "failed": "failed",
+    "waiting": "left for later",
+}
+_WORDS_OF_WATCHER: Final = {
+    "seen": "seen",
+    "done": "done",
+    "duplicate": "duplicate",
+    "failed": "failed",
+    "waiting": "claimed",
+    "in_inbox": "left in the inbox",
+    "elsewhere": "taken by others",
+}
 
-class Report:
-    """Results on stdout: JSON lines as they come, or one closing line for people."""
 
-    def __init__(self, *, as_json: bool) -> None:
-        self._as_json = as_json
+class Report(Observer):
+    """On stdout results: JSON lines as they come, or a closing line for people. On stderr what people should see."""
+
+    def __init__(self, *, as_json: bool, is_quiet: bool = False, hooks: Hooks | None = None) -> None:
+        """With `is_quiet`, nothing on stderr, since the log tells the same there; `hooks` are counted at the end."""
+        self._as_json, self._is_quiet, self._hooks = as_json, is_quiet, hooks
         self._is_gone = False
+        self._warnings = 0
+        self._work: Work | None = None
 
     def _emit(self, event: str, **fields: Any) -> None:
         if self._as_json:
@@ -45,16 +70,28 @@ class Report:
         if self._is_gone:
             return
         try:
-            typer.echo(text)
+            say(text)
         except OSError as error:
             self._is_gone = True
             logger.warning("results are written to stdout no more: %s", error)
+
+    def _note(self, text: str) -> None:
+        """On stderr, for people."""
+        if not self._is_quiet:
+            typer.echo(text, err=True)
+
+    def started(self, work: Work) -> None:
+        """What a watcher waits for."""
+        self._work = work
+        if work.command == "watch" and not self._as_json:
+            library = work.settings.styles.folder or "INBOX/<style>/_style.jpg"
+            self._note(f"Watching {work.source}; styles: {library}; results: {work.outbox}; Ctrl-C stops.")
 
     def planned(self, item: PlannedPair) -> None:
         """A pair that is not rendered in this run."""
         self._emit("pair", status=item.action.value, output=item.pair.file_name, reason=item.reason)
         if not self._as_json and item.action.value == "still failed":
-            typer.echo(f"{item.action.value}: {item.pair.name}: {item.reason}", err=True)
+            self._note(f"{item.action.value}: {item.pair.name}: {item.reason}")
 
     def forecast(self, forecast: Forecast) -> None:
         """What a run would do with a pair."""
@@ -71,64 +108,47 @@ class Report:
         """A pair that was rendered, or failed."""
         record: Metadata | Failure = outcome.record
         self._emit("pair", **record.model_dump(mode="json"))
+        for warning in record.warnings if record.status == "done" else ():
+            self._warnings += 1
+            self._note(f"warning: {outcome.pair.name}: {warning}")
 
     def duplicate(self, pair: Pair) -> None:
         """A pair of the inbox that was rendered before."""
         self._emit("pair", status="duplicate", output=pair.file_name, content=pair.content_label)
         if not self._as_json:
-            typer.echo(f"duplicate: {pair.content_label} is painted already as {pair.file_name}", err=True)
+            self._note(f"duplicate: {pair.content_label} is painted already as {pair.file_name}")
 
     def failed_job(self, reason: Reason) -> None:
         """A ticket, or a photograph, that failed before its pairs were known."""
         self._emit("job", status="failed", **reason.model_dump(mode="json"))
 
-    def watch_summary(self, summary: WatchSummary, where: Path, failed: Path) -> None:
-        """The end of a watch or drain, in files of the inbox."""
-        balance = summary.balance
-        fields = {name: value for name, value in vars(balance).items() if isinstance(value, int)}
-        self._emit(
-            "summary",
-            **fields,
-            missing=list(balance.missing),
-            seconds=round(summary.seconds, 3),
-            **summary.usage.describe(),
-            exit_code=int(summary.exit_code),
-        )
-        if not balance.is_even:
-            names = ", ".join(balance.missing) or "the counts do not add up"
-            typer.echo(
-                f"Not all files are accounted for: {names}. This is a defect of impasto; please report it.", err=True
-            )
+    def finished(self, summary: Summary | WatchSummary) -> None:
+        """The end, with all counts: of pairs, or of a watcher's files."""
+        described, hooks = summary.describe(), self._hooks
+        of_hooks = {} if hooks is None else {"hooks_failed": hooks.failed, "hooks_left_out": hooks.left_out}
+        self._emit("summary", **described, warnings=self._warnings, **of_hooks)
+        if "missing" in described and described["exit_code"] == ExitCode.INTERNAL:
+            names = ", ".join(described["missing"]) or "the counts do not add up"
+            self._note(f"Not all files are accounted for: {names}. This is a defect of impasto; please report it.")
         if not self._as_json:
-            words = {"in_inbox": "left in the inbox", "waiting": "claimed", "elsewhere": "taken by others"}
-            counts = ", ".join(f"{n} {words.get(name, name)}" for name, n in fields.items() if n) or "nothing to do"
-            self._say(f"{counts}; {summary.seconds:.0f} s; results in {where}")
-            self._where_time_went(summary.usage)
-            if balance.failed:
-                typer.echo(f"Reasons and remedies are in {failed}.", err=True)
+            self._closing_line(summary, described)
 
-    def summary(self, summary: Summary, where: Path) -> None:
-        """The end."""
-        fields = {
-            "rendered": summary.rendered,
-            "skipped": summary.skipped,
-            "failed": summary.failed,
-            "waiting": summary.waiting,
-        }
-        self._emit(
-            "summary",
-            **fields,
-            seconds=round(summary.seconds, 3),
-            **summary.usage.describe(),
-            exit_code=int(summary.exit_code),
-        )
-        if not self._as_json:
-            words = {"skipped": "skipped (done already)", "waiting": "left for later"}
-            counts = ", ".join(f"{n} {words.get(name, name)}" for name, n in fields.items() if n) or "nothing to do"
-            self._say(f"{counts}; {summary.seconds:.0f} s; results in {where}")
-            self._where_time_went(summary.usage)
-            if summary.failed:
-                typer.echo(f"Reasons and remedies are in {where / 'failed'}.", err=True)
+    def _closing_line(self, summary: Summary | WatchSummary, described: dict[str, Any]) -> None:
+        assert self._work is not None  # noqa: S101 - it was started
+        outbox, spool = self._work.outbox, self._work.spool
+        words = _WORDS if spool is None else _WORDS_OF_WATCHER
+        counts = [f"{described[name]} {word}" for name, word in words.items() if described[name]]
+        said = ", ".join((*(counts or ["nothing to do"]), *self._troubles()))
+        self._say(f"{said}; {summary.seconds:.0f} s; results in {outbox}")
+        self._where_time_went(summary.usage)
+        if described["failed"]:
+            self._note(f"Reasons and remedies are in {(spool or outbox) / 'failed'}.")
+
+    def _troubles(self) -> list[str]:
+        """What was not as it should be, though no pair failed of it."""
+        failed, left_out = (self._hooks.failed, self._hooks.left_out) if self._hooks is not None else (0, 0)
+        counted = {"with {} warning{}": self._warnings, "{} hook{} failed": failed, "{} hook{} left out": left_out}
+        return [text.format(number, "s" * (number != 1)) for text, number in counted.items() if number]
 
     def _where_time_went(self, usage: Usage) -> None:
         if not usage.pairs:
@@ -161,7 +181,7 @@ def show_plan(forecasts: Forecasts, *, as_json: bool) -> None:
             memory = f"{expected.bytes / 2**30:.2g} GiB {fit}".strip()
             cells += ["+".join(map(str, each.evaluations)), _duration(expected.seconds), memory]
         table.add_row(*(Text(cell, overflow="fold") for cell in cells))
-    console = Console(width=None if sys.stdout.isatty() else 200)  # a file has no edge to fold at
+    console = Console(file=results(), width=None if results().isatty() else 200)  # a file has no edge to fold at
     console.print(table)
     actions = [each.item.action for each in forecasts.pairs]
     counts = ", ".join(f"{action.value}: {actions.count(action)}" for action in sorted(set(actions)))
@@ -178,12 +198,14 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"  # noqa: PLR2004
 
 
-def show_measurements(where: dict[str, str | int], settings: Settings, found: Iterator[Measurement]) -> None:
-    """The table of `impasto bench`, row by row as it is measured."""
+def show_measurements(
+    where: dict[str, str | int], settings: Settings, found: Iterator[Measurement], *, is_quiet: bool = False
+) -> None:
+    """The table of `impasto bench`; with `is_quiet` stderr does not show meanwhile that it is at work."""
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    console = Console(width=None if sys.stdout.isatty() else 200)
+    console = Console(file=results(), width=None if results().isatty() else 200)
     console.print(", ".join(f"{name} {value}" for name, value in where.items()), highlight=False)
     columns = (
         "px", "evaluation", "its convolutions", "ratio", "with optimiser", "TFLOP/s", "of peak", "bytes/px", "pairs/h",
@@ -191,7 +213,7 @@ def show_measurements(where: dict[str, str | int], settings: Settings, found: It
     table = Table()
     for column in columns:
         table.add_column(column, justify="right")
-    with Console(stderr=True).status("measuring"):
+    with contextlib.nullcontext() if is_quiet else Console(stderr=True).status("measuring"):
         for each in found:
             table.add_row(
                 f"{each.side}²",
@@ -209,12 +231,18 @@ def show_measurements(where: dict[str, str | int], settings: Settings, found: It
     console.print(f"pairs/h with {planned} evaluations, coarse to fine, the last at this size")
 
 
-def say_error(error: ImpastoError, code: ExitCode, *, as_json: bool) -> None:
-    """An error on stderr and, for programs, on stdout."""
+def say_error(error: ImpastoError, code: ExitCode, *, as_json: bool, is_logged: bool = False) -> None:
+    """An error on stderr, or in the log instead, and for programs on stdout."""
     if as_json:
-        typer.echo(
-            json.dumps({"event": "error", "message": error.message, "remedy": error.remedy, "exit_code": int(code)})
-        )
+        fields = {"message": error.message, "remedy": error.remedy, "exit_code": int(code)}
+        try:
+            say(json.dumps({"event": "error", **fields}))
+        except OSError as gone:
+            logger.warning("results are written to stdout no more: %s", gone)
+    if is_logged:
+        fields = about("error", remedy=error.remedy, error_class=error.error_class, exit_code=int(code))
+        logger.error("%s", error.message, extra=fields)
+        return
     typer.echo(f"impasto: {error.message}", err=True)
     if error.remedy:
         typer.echo(error.remedy, err=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipeline.plan import Action
-from pipeline.settings import parse_duration
+from pipeline.section import parse_duration
 from pipeline.stage.device import find_devices
 from pipeline.stage.engine import optimisation_key
 from pipeline.stage.estimate import Estimator

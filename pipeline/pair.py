@@ -12,12 +12,19 @@ if TYPE_CHECKING:
     from pipeline.settings import OutputFormat, PairSettings
 
 
-def check_blend(paintings: int, settings: PairSettings) -> str | None:
-    """Why so many paintings cannot be one style with these settings, or None."""
+def check_blend(paintings: int, settings: PairSettings, *, may_be_alone: bool = False) -> str | None:
+    """Why so many paintings cannot be one style with these settings, or None.
+
+    Args:
+        paintings: that were found.
+        settings: of the pair.
+        may_be_alone: the weights are meant for other styles, so that one painting need not mind them.
+    """
     weights = settings.style.blend_weights
-    if paintings == 1 or not weights or len(weights) == paintings:
+    if not weights or len(weights) == paintings or (paintings == 1 and may_be_alone):
         return None
-    return f"style.blend_weights has {len(weights)} values, but there are {paintings} paintings to blend"
+    found = "is one painting, and nothing" if paintings == 1 else f"are {paintings} paintings"
+    return f"style.blend_weights has {len(weights)} value{'s' * (len(weights) != 1)}, but there {found} to blend"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from pipeline.logs import about
+
 logger = logging.getLogger(__name__)
 
 FIRST_SECONDS: Final = 0.5
@@ -22,7 +24,7 @@ class Pause:
     def begin(self, reason: str, now: float) -> float:
         """Wait for so many seconds."""
         if reason != self.reason:
-            logger.error("Paused: %s", reason)
+            logger.error("Paused: %s", reason, extra=about("paused", reason=reason))
         seconds = self._delay
         self.reason, self._until = reason, now + seconds
         self._delay = min(2 * seconds, LONGEST_SECONDS)
@@ -31,7 +33,7 @@ class Pause:
     def end(self) -> None:
         """It works again."""
         if self.reason:
-            logger.warning("Going on after: %s", self.reason)
+            logger.warning("Going on after: %s", self.reason, extra=about("resumed", reason=self.reason))
         self.reason, self._until, self._delay = "", 0.0, FIRST_SECONDS
 
     def lasts(self, now: float) -> bool:

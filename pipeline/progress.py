@@ -44,8 +44,10 @@ class Display(Protocol):
         """Leave the terminal as it was."""
 
 
-def make_display(mode: Literal["auto", "always", "never"]) -> GuardedDisplay:
-    """`auto`: rich if stderr is a terminal that can move its cursor, else lines."""
+def make_display(mode: Literal["auto", "always", "never"], *, is_logged: bool = False) -> GuardedDisplay:
+    """`auto`: rich if stderr is a terminal that can move its cursor, else lines; nothing if a log tells it all."""
+    if is_logged:
+        return GuardedDisplay(SilentDisplay())
     if mode == "never":
         return GuardedDisplay(NoDisplay())
     console = Console(stderr=True)
@@ -94,8 +96,8 @@ class GuardedDisplay:
         self._show(self.display.stop)
 
 
-class NoDisplay:
-    """Shows nothing but failures."""
+class SilentDisplay:
+    """Shows nothing."""
 
     def start(self, pairs: int | None) -> None:
         """Nothing."""
@@ -110,12 +112,19 @@ class NoDisplay:
         """Nothing."""
 
     def pair_finished(self, name: str, failure: str | None) -> None:
-        """A line for a failure."""
-        if failure:
-            print(f"failed: {name}: {failure}", file=sys.stderr, flush=True)  # noqa: T201
+        """Nothing."""
 
     def stop(self) -> None:
         """Nothing."""
+
+
+class NoDisplay(SilentDisplay):
+    """Shows nothing but failures."""
+
+    def pair_finished(self, name: str, failure: str | None) -> None:
+        """A line for a failure."""
+        if failure:
+            print(f"failed: {name}: {failure}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 class LineDisplay(NoDisplay):

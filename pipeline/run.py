@@ -8,7 +8,7 @@ import logging
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.ahead import ahead
 from pipeline.attempts import Attempts
@@ -16,7 +16,7 @@ from pipeline.errors import ExitCode, OccupiedError, StorageError
 from pipeline.outbox.marks import RUN
 from pipeline.outbox.metadata import Failure, Metadata
 from pipeline.plan import Action, plan
-from pipeline.settings import parse_duration
+from pipeline.section import parse_duration
 from pipeline.stage.device import find_devices
 from pipeline.stage.engine import optimisation_key
 from pipeline.stage.estimate import Estimator
@@ -62,6 +62,12 @@ class Summary:
     def exit_code(self) -> ExitCode:
         """Failures, those of earlier runs included, are never hidden behind a zero."""
         return ExitCode.PARTIAL if self.failed else ExitCode.OK
+
+    def describe(self) -> dict[str, Any]:
+        """As JSON."""
+        counts = {name: getattr(self, name) for name in ("rendered", "skipped", "failed", "waiting")}
+        times = {"seconds": round(self.seconds, 3), **self.usage.describe()}
+        return {**counts, **times, "exit_code": int(self.exit_code)}
 
 
 class _Watched:

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from filelock import FileLock, Timeout
 
@@ -108,6 +108,8 @@ class Service:
     on_failed_job: Callable[[Reason], None]
     disk: Disk
     clock: Callable[[], float] = time.monotonic
+    on_status: Callable[[dict[str, Any]], None] = lambda _: None
+    """Called by the thread that looks."""
 
     def watcher(self, stop: Stop, *, drain: bool = False) -> tuple[Watcher, Outbox]:
         """A watcher, and the outbox that the stage is to publish to."""
@@ -177,6 +179,7 @@ class Service:
             grace_seconds=self.settings.run.grace_seconds,
             drain_seconds=1.5 * settle_seconds + 0.1 if drain else None,
             clock=self.clock,
+            on_status=self.on_status,
         )
         return watcher, outbox
 
@@ -239,7 +242,7 @@ class Service:
         if paintings is None:
             return None
         settings = for_pair(self.below, {}, self.flags)
-        wrong = check_blend(len(paintings), settings)
+        wrong = check_blend(len(paintings), settings, may_be_alone=True)  # the library has others
         if wrong:
             raise UsageError(f"{style}: {wrong}.", "Give one weight for each painting, or none.")
         longest = max(("", *(f"--{mode}" for mode in settings.colour.variants)), key=len)

@@ -154,5 +154,9 @@ def for_pair(below: Values, row: Values, flags: Values) -> PairSettings:
         UsageError: the row names an unknown preset.
         ValidationError: a value is out of range.
     """
-    settings = Settings.model_validate(merge(below, row, flags))
+    return per_pair(Settings.model_validate(merge(below, row, flags)))
+
+
+def per_pair(settings: Settings) -> PairSettings:
+    """Those of all settings that a pair may have of its own."""
     return PairSettings.model_construct(**{name: getattr(settings, name) for name in PairSettings.model_fields})

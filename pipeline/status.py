@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,14 +36,23 @@ class Activity:
 class StatusBoard:
     """Shown by the thread that looks."""
 
-    def __init__(
-        self, spool: Spool, intake: Intake, books: Books, notifier: Notifier, activity: Callable[[], Activity]
+    def __init__(  # noqa: PLR0913 - what it shows
+        self,
+        spool: Spool,
+        intake: Intake,
+        books: Books,
+        notifier: Notifier,
+        activity: Callable[[], Activity],
+        *,
+        on_status: Callable[[dict[str, Any]], None],
     ) -> None:
         self._spool, self._intake, self._books, self._notifier = spool, intake, books, notifier
-        self._activity = activity
+        self._activity, self._on_status = activity, on_status
 
     def status(self) -> dict[str, Any]:
         """What a person may want to know."""
+        unclaimed = self._intake.unclaimed()
+        oldest = min((facts.ctime_ns / 1e9 for facts in unclaimed), default=None)  # moved here, or written to
         return {
             **vars(self._activity()),
             "mode": self._intake.mode,
@@ -51,19 +61,23 @@ class StatusBoard:
             "written": now(),
             "seen": self._books.seen,
             "in_inbox": len(self._books.in_inbox),
+            "unclaimed": len(unclaimed),
+            "oldest_unclaimed_seconds": 0.0 if oldest is None else round(max(0.0, time.time() - oldest), 3),
             "finished": dict(self._books.counts),
             "left": {printable(name): why for name, why in sorted(self._intake.left.items())},
         }
 
     def write(self) -> None:
-        """Into status.json, which need not survive a power cut.
+        """Into status.json, which need not survive a power cut; and tell whoever listens.
 
         Raises:
             OSError: it cannot be written.
         """
+        status = self.status()
+        self._on_status(status)
         path = self._spool.folder / "status.json"
         temporary = path.with_suffix(".tmp")
-        text = json.dumps(self.status(), indent=2, ensure_ascii=False)
+        text = json.dumps(status, indent=2, ensure_ascii=False)
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
         temporary.replace(path)
 

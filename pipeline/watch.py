@@ -10,7 +10,7 @@ import contextlib
 import logging
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.disk import as_storage_error, storage_errors
 from pipeline.errors import (
@@ -71,6 +71,12 @@ class WatchSummary:
     exit_code: ExitCode
     usage: Usage
 
+    def describe(self) -> dict[str, Any]:
+        """As JSON."""
+        counts = {**vars(self.balance), "missing": list(self.balance.missing)}
+        times = {"seconds": round(self.seconds, 3), **self.usage.describe()}
+        return {**counts, **times, "exit_code": int(self.exit_code)}
+
 
 class Watcher:
     """One process that works on one inbox."""
@@ -94,6 +100,7 @@ class Watcher:
         grace_seconds: float,
         drain_seconds: float | None = None,
         clock: Callable[[], float] = time.monotonic,
+        on_status: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> None:
         """`wake` is set, from any thread, when there is something new in the inbox.
 
@@ -112,7 +119,7 @@ class Watcher:
         self._last_tick = float("-inf")
         self._on_device = ""
         self._stop_was_told = False
-        self.board = StatusBoard(spool, intake, books, notifier, self._activity)
+        self.board = StatusBoard(spool, intake, books, notifier, self._activity, on_status=on_status)
         self.lookout = Lookout(
             intake=intake,
             spool=spool,

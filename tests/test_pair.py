@@ -53,7 +53,8 @@ def test_weights_are_equal_unless_they_are_given() -> None:
 def test_a_blend_needs_a_weight_for_each_painting(paintings: int, weights: list[float], *, fits: bool) -> None:
     settings = make(style={"blend_weights": weights}).settings
     assert (check_blend(paintings, settings) is None) == fits
-    assert check_blend(1, settings) is None
+    assert check_blend(1, settings, may_be_alone=True) is None
+    assert (check_blend(1, settings) is None) == (not weights or len(weights) == 1)
 
 
 def test_all_files_of_a_pair() -> None:

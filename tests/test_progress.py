@@ -114,6 +114,11 @@ def test_never_shows_failures_only(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "failed: night/kitten: no image\n")
 
 
+def test_where_a_log_tells_of_failures_nothing_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    render(make_display("always", is_logged=True), failure="no image")
+    assert capsys.readouterr() == ("", "")
+
+
 def rich_output(*, failure: str | None = None, name: str = "night/kitten") -> str:
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=100, color_system=None, _environ={})

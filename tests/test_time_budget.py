@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.pair import Pair
-from pipeline.settings import PairSettings, parse_duration
+from pipeline.section import parse_duration
+from pipeline.settings import PairSettings
 from pipeline.time_budget import FLOOR, TimeBudget, scaled
 
 ASKED = (60, 30, 20)

@@ -627,3 +627,20 @@ def test_a_sign_of_life_that_could_not_be_made_is_no_sign_of_death(tmp_path: Pat
         elif sign.exists():
             hints.hint.paths.add(sign)
     assert worker.watcher._intake.mode == "events"
+
+
+def test_the_status_counts_what_can_be_taken_and_tells_whoever_listens(world: World) -> None:
+    world.drop("sea/_style.png", b"a painting")
+    world.drop("unknown/left.jpg")
+    worker = world.worker().start()
+    worker.work(5)
+    told: list[dict[str, Any]] = []
+    worker.watcher.board._on_status = told.append
+    assert worker.watcher.board.status()["unclaimed"] == 0, "the one is left, and the other is there to stay"
+    assert worker.watcher.board.status()["oldest_unclaimed_seconds"] == 0
+    world.drop("sea/a.jpg")
+    worker.step(lookout.BEAT_SECONDS)  # is seen in this round, after the beat
+    worker.watcher.board.write()
+    assert [status["unclaimed"] for status in told] == [0, 1]
+    assert 0 < told[-1]["oldest_unclaimed_seconds"] < 600
+    worker.end()

@@ -56,6 +56,13 @@ def _resample(values: Values, width: int, height: int) -> Values:
     return cast("Values", resized.astype(np.float32, copy=False))
 
 
+def shrunk(pixels: Pixels, longest_side: int) -> Pixels:
+    """With neither side longer than so many px, in the same proportions; never enlarged."""
+    height, width = pixels.shape[:2]
+    factor = min(1.0, longest_side / max(height, width))
+    return resize(pixels, max(1, round(width * factor)), max(1, round(height * factor)))
+
+
 def resize_plane(plane: Plane, width: int, height: int) -> Plane:
     """The same of one channel of 0–1."""
     return np.clip(_resample(plane, width, height), 0, 1) if plane.shape != (height, width) else plane

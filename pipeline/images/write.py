@@ -102,8 +102,8 @@ def encode(pixels: Pixels, encoding: Encoding, *, alpha: Plane | None = None, ta
     return _ENCODERS[encoding.format](pixels, alpha, encoding, tags)
 
 
-def _samples(pixels: Pixels, alpha: Plane | None, bits: Bits, *, bgr: bool) -> Samples:
-    """RGB(A), or BGR(A) as OpenCV wants it."""
+def to_samples(pixels: Pixels, alpha: Plane | None, bits: Bits, *, bgr: bool) -> Samples:
+    """As a file has them: RGB(A), or BGR(A) as OpenCV wants it."""
     top = 255 if bits == 8 else 65535  # noqa: PLR2004 - a number of bits
     height, width = pixels.shape[:2]
     samples: Samples = np.empty(
@@ -139,7 +139,7 @@ def _jpeg(pixels: Pixels, alpha: Plane | None, encoding: Encoding, tags: Tags) -
     laid = pixels if alpha is None else over_white(pixels, alpha)
     data = _encoded_by_opencv(
         ".jpg",
-        _samples(laid, None, 8, bgr=True),
+        to_samples(laid, None, 8, bgr=True),
         *(cv2.IMWRITE_JPEG_QUALITY, encoding.jpeg_quality),
         *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
         *(cv2.IMWRITE_JPEG_OPTIMIZE, 1),
@@ -160,7 +160,7 @@ def _segment(marker: int, content: bytes) -> bytes:
 
 
 def _png(pixels: Pixels, alpha: Plane | None, encoding: Encoding, tags: Tags) -> bytes:
-    samples = _samples(pixels, alpha, encoding.bits, bgr=True)
+    samples = to_samples(pixels, alpha, encoding.bits, bgr=True)
     data = _encoded_by_opencv(".png", samples, cv2.IMWRITE_PNG_COMPRESSION, 6)
     behind_header = 33
     chunks = [_chunk(b"iCCP", b"sRGB\0\0" + zlib.compress(SRGB))]
@@ -180,7 +180,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 def _webp(pixels: Pixels, alpha: Plane | None, _encoding: Encoding, tags: Tags) -> bytes:
     """By Pillow, as OpenCV's does not keep the colours where nothing is visible."""
     file = io.BytesIO()
-    image = Image.fromarray(_samples(pixels, alpha, 8, bgr=False))
+    image = Image.fromarray(to_samples(pixels, alpha, 8, bgr=False))
     # Pillow's usual effort of 80 takes nearly twice as long for a hundredth less.
     image.save(file, "WEBP", lossless=True, quality=50, exact=True, icc_profile=SRGB, exif=tags.exif, xmp=tags.xmp)
     return file.getvalue()
@@ -188,7 +188,7 @@ def _webp(pixels: Pixels, alpha: Plane | None, _encoding: Encoding, tags: Tags) 
 
 def _tiff(pixels: Pixels, alpha: Plane | None, encoding: Encoding, tags: Tags) -> bytes:
     """By OpenCV, with a directory of ours at the end that has its entries and the tags'."""
-    samples = _samples(pixels, alpha, encoding.bits, bgr=True)
+    samples = to_samples(pixels, alpha, encoding.bits, bgr=True)
     data = _encoded_by_opencv(
         ".tiff",
         samples,

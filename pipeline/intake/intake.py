@@ -173,6 +173,11 @@ class Intake:
     def _form(self, name: str) -> Form:
         return classify(name, self._rules.image_endings).form
 
+    def unclaimed(self) -> list[Facts]:
+        """Of the files that can be taken, or will be when they have settled; those that are there to stay are none."""
+        stay = self.left.keys() | self._styles_in_use.keys() | self._given_back.keys()
+        return [known.facts for name, known in self._tracker.files.items() if name not in stay]
+
     # Looking
 
     def _look_at_everything(self, now: float) -> None:

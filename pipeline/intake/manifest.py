@@ -6,7 +6,7 @@ import glob
 import os
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from pipeline.errors import ManifestError, UsageError
 from pipeline.intake.masks import mask_for
+from pipeline.intake.pictures import WRITABLE, ending_of, is_image, is_picture, listed, tell_of_left_out
 from pipeline.intake.rows import Problems, Row, read_rows
 from pipeline.pair import Pair, check_blend
 from pipeline.settings import OUTPUT_FORMATS, explain
@@ -60,7 +61,7 @@ def read_manifest(path: Path, below: Values, flags: Values, confines: Confines) 
         raise ManifestError(path.name, ["line 1: the manifest lists no pairs"])
     expander = Expander(path.parent.resolve(), below, flags, confines, problems)
     pairs = [(row.line, pair) for row in rows for pair in expander.pairs(row)]
-    _check_distinct(pairs, problems)
+    _check_distinct(pairs, expander.rows_of_many, problems)
     problems.raise_if_any(path.name)
     return [pair for _, pair in pairs]
 
@@ -74,27 +75,24 @@ class Expander:
     flags: Values
     confines: Confines
     problems: Problems
+    rows_of_many: set[int] = field(default_factory=set)
+    """Lines that stand for more than one pair, so that they cannot have an output."""
+    _told: set[str] = field(default_factory=set)
+    """Folders and patterns of which it was said what is left out."""
 
     def pairs(self, row: Row) -> Iterator[Pair]:
         """The pairs that a row stands for: every content that it names × every style."""
         settings = self.settings(row)
         contents = self._find(row.line, "content", row.content)
         styles = self._styles(row, blend=settings is not None and settings.style.blend)
+        masks = self._masks_of(row, contents)
+        if settings is None or not self._goes_together(row, settings, contents, styles):
+            return
         output = row.output.replace(os.sep, "/")
-        ending = Path(output).suffix.lower()
-        if ending in OUTPUT_FORMATS:
-            output = output[: -len(ending)]
-        if settings is None:
-            return
-        if output and len(contents) * len(styles) > 1:
-            count = len(contents) * len(styles)
-            self.problems.add(row.line, f"output {row.output!r} for {count} pairs; leave it empty")
-            return
-        if len(styles) > 1 and settings.style.blend_weights:
-            self.problems.add(row.line, "style.blend_weights are for one style of several paintings; set style.blend")
-        masks = self._masks(row)
+        if ending_of(output) in OUTPUT_FORMATS:
+            output = output[: -len(ending_of(output))]
         for content in contents:
-            mask = self._mask(row, content, masks)
+            mask = masks.get(content)
             for style in styles:
                 name = unicodedata.normalize("NFC", _text(output or f"{content.stem}__{style.name}"))
                 pair = Pair(
@@ -113,8 +111,34 @@ class Expander:
                         self.problems.add(row.line, f"{_label(path, self.folder)!r} is outside of run.roots")
                 yield from self._checked(row, pair)
 
+    def _goes_together(self, row: Row, settings: PairSettings, contents: list[Path], styles: list[Style]) -> bool:
+        """Whether what a row says can be said of so many pairs."""
+        count = len(contents) * len(styles)
+        if count > 1:
+            self.rows_of_many.add(row.line)
+            if row.output:
+                self.problems.add(row.line, f"output {row.output!r} for {count} pairs; leave it empty")
+                return False
+        elif count and not self._suits_format(row, settings, contents[0]):
+            return False
+        if len(styles) > 1 and settings.style.blend_weights:
+            self.problems.add(row.line, "style.blend_weights are for one style of several paintings; set style.blend")
+        return True
+
+    def _suits_format(self, row: Row, settings: PairSettings, content: Path) -> bool:
+        """Whether an output's ending, if it has one, is that of the format."""
+        wanted = OUTPUT_FORMATS.get(ending_of(row.output))
+        kind = settings.output.format_for(content.name)
+        if wanted in (None, kind):
+            return True
+        is_same = f", here {kind}" if settings.output.format == "same" else ""
+        self.problems.add(
+            row.line, f"output {row.output!r} is a {wanted}, but output.format is {settings.output.format}{is_same}"
+        )
+        return False
+
     def _checked(self, row: Row, pair: Pair) -> Iterator[Pair]:
-        wrong = check_blend(len(pair.styles), pair.settings)
+        wrong = check_blend(len(pair.styles), pair.settings, may_be_alone=True)
         if wrong:
             self.problems.add(row.line, wrong)
             return
@@ -136,32 +160,35 @@ class Expander:
         folder = path if path.is_dir() else next(each for each in path.parents if not glob.has_magic(each.name))
         return [Style(folder.name, _label(path, self.folder), tuple(files))]
 
-    def _masks(self, row: Row) -> Path | None:
-        """The mask of a row, or the folder of its masks; None if it has none."""
+    def _masks_of(self, row: Row, contents: list[Path]) -> dict[Path, Path]:
+        """The masks of a row's photographs; one that should have a mask and has none is a problem."""
         if not row.mask:
-            return self.confines.mask
-        masks = Path(os.path.normpath(self.folder / row.mask))
-        if masks.exists():
-            return masks
-        self.problems.add(row.line, f"mask {row.mask!r} does not exist")
-        return None
-
-    def _mask(self, row: Row, content: Path, masks: Path | None) -> Path | None:
-        """Of a photograph; None if it has none, which is a problem where it should have one."""
+            masks, named = self.confines.mask, f"mask.file {str(self.confines.mask)!r}"
+        else:
+            masks, named = Path(os.path.normpath(self.folder / row.mask)), f"mask folder {row.mask!r}"
         if masks is None:
-            return None
-        found = mask_for(masks, content.stem, self.confines.endings)
-        if found is None:
-            self.problems.add(row.line, f"mask folder {masks.name!r} has no mask of the name {content.stem!r}")
-        elif self._is_outside(found) and row.mask:
-            self.problems.add(row.line, f"mask {_label(found, self.folder)!r} is outside of run.roots")
-            return None
-        return found
+            return {}
+        if not masks.exists():
+            self.problems.add(row.line, f"mask {row.mask!r} does not exist")
+            return {}
+        found = {content: mask_for(masks, content.stem, self.confines.endings) for content in contents}
+        missing = [content.stem for content, mask in found.items() if mask is None]
+        if missing:
+            self.problems.add(row.line, _missing_masks(named, missing, is_of_row=bool(row.mask)))
+        usable = {content: mask for content, mask in found.items() if mask is not None}
+        outside = [content for content, mask in usable.items() if row.mask and self._is_outside(mask)]
+        for mask in dict.fromkeys(usable.pop(content) for content in outside):
+            self.problems.add(row.line, f"mask {_label(mask, self.folder)!r} is outside of run.roots")
+        return usable
 
     def settings(self, row: Row) -> PairSettings | None:
         """Those of a row, whose output's ending is one of them; None if something is wrong with them."""
         values = row.values
-        image_format = OUTPUT_FORMATS.get(Path(row.output).suffix.lower())
+        image_format = OUTPUT_FORMATS.get(ending_of(row.output))
+        if not image_format and is_picture(row.output):
+            self.problems.add(
+                row.line, f"output {row.output!r}: results are {WRITABLE}; use such an ending, or leave it out"
+            )
         if image_format:
             values = {**values, "output": {"format": image_format, **values.get("output", {})}}
         try:
@@ -173,27 +200,26 @@ class Expander:
         except UsageError as error:
             self.problems.add(row.line, str(error))
             return None
-        if image_format and settings.output.format != image_format:
-            self.problems.add(
-                row.line, f"output {row.output!r} is a {image_format}, but output.format is {settings.output.format}"
-            )
         return settings
 
     def _find(self, line: int, what: str, text: str) -> list[Path]:
         """The files that a cell names: a file, all images in a folder, or all matches of a glob."""
         path = Path(os.path.normpath(self.folder / text))
         if path.is_dir():
-            files = sorted(p for p in path.iterdir() if is_image(p, self.confines.endings))
+            found = sorted(path.iterdir())
             complaint = f"{what} folder {text!r} has no images ({', '.join(self.confines.endings)})"
         elif path.exists():
-            files, complaint = [path], ""
+            found, complaint = [], ""
         elif glob.has_magic(text):
             matches = glob.glob(text, root_dir=self.folder, recursive=True)  # noqa: PTH207 - takes absolute ones, too
-            files = sorted(Path(os.path.normpath(self.folder / match)) for match in matches)
-            files = [p for p in files if is_image(p, self.confines.endings)]
+            found = sorted(Path(os.path.normpath(self.folder / match)) for match in matches)
             complaint = f"{what} {text!r} matches no images"
         else:
-            files, complaint = [], f"{what} {text!r} does not exist"
+            found, complaint = [], f"{what} {text!r} does not exist"
+        files = [each for each in found if is_image(each, self.confines.endings)] if complaint else [path]
+        if text not in self._told:
+            self._told.add(text)
+            tell_of_left_out(text, found, self.confines.endings)
         if not files:
             self.problems.add(line, complaint)
         results = [p.name for p in files if complaint and p.with_name(f"{p.name}.json").exists()]
@@ -223,11 +249,6 @@ def library_label(paintings: tuple[Path, ...]) -> str:
     return _text(paintings[0].name if len(paintings) == 1 else paintings[0].parent.name)
 
 
-def is_image(path: Path, endings: tuple[str, ...]) -> bool:
-    """Whether a file in a folder is one of its pictures."""
-    return path.is_file() and path.suffix.lower() in endings and not path.name.startswith(".")
-
-
 def _inside(path: Path, roots: tuple[Path, ...]) -> bool:
     return any(path.resolve().is_relative_to(root.resolve()) for root in roots)
 
@@ -246,14 +267,29 @@ def _text(name: str) -> str:
     return re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", name)
 
 
-def _check_distinct(pairs: list[tuple[int, Pair]], problems: Problems) -> None:
+def _missing_masks(masks: str, missing: list[str], *, is_of_row: bool) -> str:
+    names = "s" * (len(missing) != 1)
+    otherwise = ", or leave the mask empty in a row of its own" if is_of_row else ""
+    return (
+        f"{masks} has no mask of the name{names} {listed([repr(name) for name in missing])}; "
+        f"make one, all white if the style is to act everywhere{otherwise}"
+    )
+
+
+def _check_distinct(pairs: list[tuple[int, Pair]], rows_of_many: set[int], problems: Problems) -> None:
     """Two results must differ in more than case, because some file systems do not tell such names apart."""
     taken: dict[str, tuple[int, Pair]] = {}
     for line, pair in pairs:
         other_line, other = taken.setdefault(pair.name.casefold(), (line, pair))
         if other is not pair:
+            is_of_many = {line, other_line} <= rows_of_many
+            remedy = (
+                "rename one of the files, or name it in a row of its own, with an output"
+                if is_of_many
+                else ("give one of them an output")
+            )
             problems.add(
                 line,
                 f"{pair.content_label} × {pair.style_label} would have the same output name {pair.name!r} as "
-                f"{other.content_label} × {other.style_label} (line {other_line}); give one of them an output",
+                f"{other.content_label} × {other.style_label} (line {other_line}); {remedy}",
             )

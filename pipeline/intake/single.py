@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from pipeline.errors import UsageError
-from pipeline.intake.manifest import is_image
 from pipeline.intake.masks import mask_for
+from pipeline.intake.pictures import is_image
 from pipeline.pair import Pair, check_blend
 from pipeline.settings import OUTPUT_FORMATS, explain
 from pipeline.sources import for_pair
@@ -46,11 +46,11 @@ def single_pair(  # noqa: PLR0913, PLR0917 - what a command line says of it
         settings = for_pair(below, {}, {**flags, "output": output})
     except ValidationError as error:
         raise UsageError("\n".join(explain(error))) from error
-    paintings = _paintings(style, confines.endings)
+    paintings = paintings_of(style, confines.endings)
     wrong = check_blend(len(paintings), settings)
     if wrong:
         raise UsageError(f"{wrong}.", "Give one weight for each painting, or none.")
-    mask = _mask(content, confines)
+    mask = mask_of(content, confines.mask, confines.endings)
     pair = Pair(
         content.resolve(),
         paintings,
@@ -71,7 +71,12 @@ def single_pair(  # noqa: PLR0913, PLR0917 - what a command line says of it
     return pairs
 
 
-def _paintings(style: Path, endings: tuple[str, ...]) -> tuple[Path, ...]:
+def paintings_of(style: Path, endings: tuple[str, ...]) -> tuple[Path, ...]:
+    """The painting, or those of a folder.
+
+    Raises:
+        UsageError: there is none.
+    """
     if not style.is_dir():
         if not style.is_file():
             raise UsageError(f"{style}: there is no such file.")
@@ -87,10 +92,15 @@ def _paintings(style: Path, endings: tuple[str, ...]) -> tuple[Path, ...]:
     return tuple(each.resolve() for each in found)
 
 
-def _mask(content: Path, confines: Confines) -> Path | None:
-    if confines.mask is None:
-        return None
-    mask = mask_for(confines.mask, content.stem, confines.endings)
+def mask_of(content: Path, mask: Path | None, endings: tuple[str, ...]) -> Path | None:
+    """The mask of a photograph, where there is a mask or a folder of masks.
+
+    Raises:
+        UsageError: the folder has none for it.
+    """
     if mask is None:
-        raise UsageError(f"{confines.mask}: has no mask of the name {content.stem!r}.")
-    return mask.resolve()
+        return None
+    found = mask_for(mask, content.stem, endings)
+    if found is None:
+        raise UsageError(f"{mask}: has no mask of the name {content.stem!r}.")
+    return found.resolve()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SCHEMA_VERSION: Final = 1
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
@@ -91,8 +94,8 @@ class OutputFile(_Part):
     bits: Literal[8, 16] = Field(8, description="per channel")
 
 
-class Metadata(_Part):
-    """Beside a finished result; its presence says that the picture is complete and durable."""
+class Rendering(_Part):
+    """How a result came to be, wherever it is."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     status: Literal["done"] = "done"
@@ -120,10 +123,20 @@ class Metadata(_Part):
     peak_memory_bytes: int | None = Field(ge=0, description="of the CUDA device; on a CPU of the process")
     attempt: int = Field(ge=1)
     warnings: list[str]
-    output: OutputFile
     started: str = Field(description="UTC, ISO 8601")
     finished: str = Field(description="UTC, ISO 8601")
     versions: dict[str, str]
+
+    def written(self, output: OutputFile, lost: Sequence[str]) -> Metadata:
+        """The metadata of a result's file, which cannot hold what was lost."""
+        warnings = [*self.warnings, *lost]
+        return Metadata(**{**dict(self), "warnings": warnings}, output=output)
+
+
+class Metadata(Rendering):
+    """Beside a finished result; its presence says that the picture is complete and durable."""
+
+    output: OutputFile
 
 
 class Failure(_Part):

@@ -25,6 +25,7 @@ from pipeline.disk import Disk, exists, make_folders, put, remove_tree
 from pipeline.errors import LockedError, OccupiedError, StorageError, SupersededError
 from pipeline.outbox.checkpoints import CheckpointFiles
 from pipeline.outbox.marks import RUN, Mark, MarkFiles, short_name
+from pipeline.outbox.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,6 +70,7 @@ class Outbox:
         self._marks = MarkFiles(self._state / "pending", self._disk)
         self.checkpoints = CheckpointFiles(self._state / "checkpoints", self._temporary, self._disk)
         """Of pairs in work."""
+        self.thumbnails = Thumbnails(self._state / "thumbnails", self._disk)
 
     def picture_path(self, file_name: str) -> Path:
         """Where a result is."""
@@ -307,7 +309,7 @@ class Outbox:
         """
         self.check_free(file_name, owner)
         with _storage_errors(self.metadata_path(file_name)):
-            self._write(self.metadata_path(file_name), _json(record))
+            self._write(self.metadata_path(file_name), to_json(record))
             mark = self._marks.read(file_name)
             if mark is not None and mark.owner == owner:
                 self._disk.unlink(self._marks.path(file_name))
@@ -333,7 +335,7 @@ class Outbox:
             StorageError: the outbox cannot be written.
         """
         with _storage_errors(self.failure_path(name)):
-            self._write(self.failure_path(name), _json(record))
+            self._write(self.failure_path(name), to_json(record))
 
     def _drop_empty_folders(self, folder: Path) -> None:
         while folder != self.root and not self._disk.entries(folder):
@@ -366,7 +368,8 @@ class Outbox:
                 return
 
 
-def _json(record: BaseModel) -> bytes:
+def to_json(record: BaseModel) -> bytes:
+    """A record as its file has it."""
     return (record.model_dump_json(indent=2) + "\n").encode()
 
 

@@ -26,7 +26,7 @@ class Checkpoint:
 
     def __init__(
         self,
-        files: CheckpointFiles,
+        files: CheckpointFiles | None,
         key: str,
         identity: dict[str, Any],
         seconds: float,
@@ -35,7 +35,7 @@ class Checkpoint:
         """Nothing is read or written yet.
 
         Args:
-            files: where they are.
+            files: where they are; None: nothing is ever written.
             key: of the pair.
             identity: what must be equal besides to go on from it, as numbers and strings.
             seconds: between two.
@@ -50,6 +50,8 @@ class Checkpoint:
 
         None if it was not begun, or if what is there is of no use, which is a warning.
         """
+        if self._files is None:
+            return None
         try:
             with self._files.opened(self._key) as file:
                 if file is None:
@@ -65,15 +67,19 @@ class Checkpoint:
 
     def write_if_due(self, state: Callable[[], PairState], evaluations: tuple[int, ...]) -> bool:
         """Write where the pair is, if that was last done long ago; whether it is on disk now."""
-        return self._clock() - self._last >= self._wait and self.write(state(), evaluations)
+        is_due = self._files is not None and self._clock() - self._last >= self._wait
+        return is_due and self.write(state(), evaluations)
 
     def write(self, state: PairState, evaluations: tuple[int, ...]) -> bool:
         """Write where the pair is; a disk that fails is a warning (False), since the pair itself goes on."""
+        files = self._files
+        if files is None:
+            return False
         begin = self._clock()
         plain = {"identity": self._identity, "evaluations": list(evaluations), "state": state.to_plain()}
         is_written = True
         try:
-            self._files.write(self._key, lambda file: torch.save(plain, file))
+            files.write(self._key, lambda file: torch.save(plain, file))
         except (OSError, RuntimeError) as error:  # torch's own writer raises RuntimeError when the disk is full
             self._warn(f"no checkpoint could be written: {error}")
             is_written = False

@@ -186,6 +186,7 @@ class DeviceProcess:
         logging.basicConfig(
             level=self._assignment.log_level, handlers=[_ToParent(self.send)], format="%(message)s", force=True
         )
+        logging.captureWarnings(capture=True)
         threading.Thread(target=self._read, name="pipe", daemon=True).start()
         with contextlib.suppress(Exception):  # who asks for it will meet that again
             self._open_stage()

@@ -13,7 +13,7 @@ import torch
 from pipeline.errors import ImageError
 from pipeline.images.colour import luma
 from pipeline.images.modes import finishes, prepare
-from pipeline.images.read import decode, dimensions, read_file
+from pipeline.images.read import read_file
 from pipeline.images.size import (
     fit_style,
     fitted_size,
@@ -21,24 +21,25 @@ from pipeline.images.size import (
     resize_plane,
     resize_visible,
     scaled_size,
+    shrunk,
     working_size,
 )
-from pipeline.outbox.ledger import Fingerprint, settings_in_key, style_sha256
-from pipeline.outbox.metadata import BlendedFile, InputFile, PairInputs
+from pipeline.outbox.ledger import Fingerprint, settings_in_key
+from pipeline.outbox.thumbnails import LONGEST_SIDE_PX
 from pipeline.stage.engine import colour_of, optimisation_key
 from pipeline.stage.loaded import LoadedPainting, LoadedPair, Original
+from pipeline.stage.sources import Sources, decode_source, describe_inputs, dimensions_of
 from pipeline.transfer.stylizer import ENGINE_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor
 
     from pipeline.images.picture import Picture, Pixels, Plane
-    from pipeline.images.read import SourceFile
+    from pipeline.outbox.metadata import PairInputs
     from pipeline.pair import Pair
-    from pipeline.settings import ImageSettings
+    from pipeline.settings import ImageSettings, PairSettings
     from pipeline.stage.budget import PixelBudget
+    from pipeline.stage.sources import Source
     from pipeline.stage.task import Task
 
 _DARKEST_MASK: Final = 1 / 255
@@ -76,8 +77,8 @@ class Loader:
         """
         self._weights_sha256, self._images, self._pin = weights_sha256, images, pin
 
-    def load(self, task: Task, budget: PixelBudget) -> Loading:
-        """Load a pair, when there is room for it.
+    def load(self, task: Task, budget: PixelBudget, sources: Sources | None = None) -> Loading:
+        """Load a pair, when there is room for it; from its files, unless what it is made of is given.
 
         Raises:
             ImageError: one of its images cannot be used.
@@ -86,7 +87,7 @@ class Loader:
         started, begin = datetime.now(UTC), time.perf_counter()
         hold = _Hold(budget)
         try:
-            loaded = load(task.pair, self._images, hold)
+            loaded = load(task.pair, self._images, hold, sources)
             if self._pin:
                 loaded = loaded.pinned()
         except BaseException:
@@ -94,14 +95,7 @@ class Loader:
             raise
         hold.shrink(loaded.pixels)
         inputs, ready = loaded.inputs, time.perf_counter()
-        fingerprint = Fingerprint(
-            inputs.content.sha256,
-            inputs.style.sha256,
-            settings_in_key(task.pair.settings),
-            self._weights_sha256,
-            ENGINE_VERSION,
-            inputs.mask.sha256 if inputs.mask is not None else "",
-        )
+        fingerprint = fingerprint_of(inputs, task.pair.settings, self._weights_sha256)
         hashes = fingerprint.content_sha256, fingerprint.style_sha256, fingerprint.mask_sha256
         return Loading(
             task,
@@ -113,6 +107,18 @@ class Loader:
             ready,
             hold.pixels,
         )
+
+
+def fingerprint_of(inputs: PairInputs, settings: PairSettings, weights_sha256: str) -> Fingerprint:
+    """Of a pair that was read."""
+    return Fingerprint(
+        inputs.content.sha256,
+        inputs.style.sha256,
+        settings_in_key(settings),
+        weights_sha256,
+        ENGINE_VERSION,
+        inputs.mask.sha256 if inputs.mask is not None else "",
+    )
 
 
 class _Hold:
@@ -136,53 +142,42 @@ class _Hold:
             self.pixels = pixels
 
 
-@dataclass(frozen=True)
-class _Files:
-    """Of a pair, read once."""
-
-    content: SourceFile
-    styles: tuple[SourceFile, ...]
-    mask: SourceFile | None
-
-    @classmethod
-    def read(cls, pair: Pair) -> _Files:
-        return cls(
-            read_file(pair.content),
-            tuple(map(read_file, pair.styles)),
-            read_file(pair.mask) if pair.mask is not None else None,
-        )
-
-    @property
-    def all(self) -> tuple[SourceFile, ...]:
-        return (self.content, *self.styles, *([self.mask] if self.mask is not None else []))
+def _read(pair: Pair) -> Sources:
+    return Sources(
+        read_file(pair.content),
+        tuple(map(read_file, pair.styles)),
+        read_file(pair.mask) if pair.mask is not None else None,
+    )
 
 
-def load(pair: Pair, images: ImageSettings, hold: _Hold | None = None) -> LoadedPair:
-    """Read, decode, resize and recolour a pair.
+def load(pair: Pair, images: ImageSettings, hold: _Hold | None = None, sources: Sources | None = None) -> LoadedPair:
+    """Read, decode, resize and recolour a pair; nothing is read where what it is made of is given.
 
     Raises:
         ImageError: one of its images cannot be used.
         Closed: while it waited for room.
     """
-    files, hold, settings = _Files.read(pair), hold or _Hold(), pair.settings
+    files, hold, settings = sources or _read(pair), hold or _Hold(), pair.settings
 
     def wanted(width: int, height: int) -> tuple[int, int]:
         size = _working_size(pair, width, height)
-        others = sum(across * down for across, down in (dimensions(file) or (0, 0) for file in files.all[1:]))
+        others = sum(across * down for across, down in (dimensions_of(file) or (0, 0) for file in files.all[1:]))
         scaled = scaled_size(*size, settings.style.scale)
         hold.take_all(width * height + others + size[0] * size[1] + len(files.styles) * scaled[0] * scaled[1])
         return (width, height) if _is_upscaled(pair, (width, height), size) else size
 
-    content = decode(files.content, max_pixels=images.max_pixels, formats=images.kinds, wanted=wanted)
+    content = decode_source(files.content, images, wanted)
     size = _working_size(pair, content.width, content.height)
     pixels, alpha = resize_visible(content.pixels, content.alpha, *size)
     mask = _Mask.read(files.mask, content, images) if files.mask is not None else None
     plane = resize_plane(mask.plane, *size) if mask is not None else None
     is_matched = settings.colour.mode in ("luminance", "match", "histogram")
     painted = pixels[plane >= plane.max() / 2][None] if plane is not None and is_matched else None
+    small = {files.content.sha256: _small(content)}
     colour, seen, paintings, styles = colour_of(settings.colour), pixels, [], []
     for file, weight in zip(files.styles, pair.style_weights, strict=True):
         style = _read_style(file, pair, images, size)
+        small[file.sha256] = _small(style)
         styles.append(replace(style, pixels=_NO_PIXELS))  # of a blend one at a time
         fitted = fit_style(style, *scaled_size(*size, settings.style.scale), settings.style.fit)
         seen, painting = prepare(colour, pixels, fitted, painted)
@@ -206,9 +201,16 @@ def load(pair: Pair, images: ImageSettings, hold: _Hold | None = None) -> Loaded
         tuple(paintings),
         _mask_tensor(plane, *size),
         original,
-        _describe_all(pair, files, content, styles, mask),
+        describe_inputs(pair, files, content, styles, mask.picture if mask is not None else None),
         (*warnings, *(mask.warnings if mask is not None else ())),
+        small,
     )
+
+
+def _small(picture: Picture) -> Pixels:
+    """As the report shows it."""
+    pixels = picture.pixels if picture.alpha is None else over_white(picture.pixels, picture.alpha)
+    return shrunk(pixels, LONGEST_SIDE_PX)
 
 
 def _working_size(pair: Pair, width: int, height: int) -> tuple[int, int]:
@@ -222,16 +224,11 @@ def _is_upscaled(pair: Pair, native: tuple[int, int], working: tuple[int, int]) 
     return pair.settings.image.upscale == "guided" and native[0] * native[1] > working[0] * working[1]
 
 
-def _read_style(file: SourceFile, pair: Pair, images: ImageSettings, size: tuple[int, int]) -> Picture:
+def _read_style(file: Source, pair: Pair, images: ImageSettings, size: tuple[int, int]) -> Picture:
     """A painting, large enough for the photograph's working size; paintings have no transparency."""
     style = pair.settings.style
     target = scaled_size(*size, style.scale)
-    picture = decode(
-        file,
-        max_pixels=images.max_pixels,
-        formats=images.kinds,
-        wanted=lambda width, height: fitted_size(width, height, target, style.fit),
-    )
+    picture = decode_source(file, images, lambda width, height: fitted_size(width, height, target, style.fit))
     if picture.alpha is None:
         return picture
     lost = f"{file.path.name}: transparency was laid over white"
@@ -253,18 +250,13 @@ class _Mask:
     warnings: tuple[str, ...]
 
     @classmethod
-    def read(cls, file: SourceFile, content: Picture, images: ImageSettings) -> _Mask:
+    def read(cls, file: Source, content: Picture, images: ImageSettings) -> _Mask:
         """The mask of a photograph.
 
         Raises:
             ImageError: it cannot be used.
         """
-        picture = decode(
-            file,
-            max_pixels=images.max_pixels,
-            formats=images.kinds,
-            wanted=lambda _width, _height: (content.pixels.shape[1], content.pixels.shape[0]),
-        )
+        picture = decode_source(file, images, lambda _width, _height: content.pixels.shape[1::-1])
         plane = luma(picture.pixels) / np.float32(255)
         if picture.alpha is not None:
             plane *= picture.alpha
@@ -285,30 +277,3 @@ def _mask_tensor(plane: Plane | None, width: int, height: int) -> Tensor | None:
 
 def _tensor(pixels: Pixels) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
-
-
-def _describe_all(
-    pair: Pair, files: _Files, content: Picture, styles: Sequence[Picture], mask: _Mask | None
-) -> PairInputs:
-    style = _describe(pair.style_label, files.styles[0], styles[0])
-    blend = []
-    if len(styles) > 1:
-        style = style.model_copy(update={"sha256": style_sha256([file.sha256 for file in files.styles])})
-        blend = [
-            BlendedFile(**_describe(file.path.name, file, picture).model_dump(), weight=weight)
-            for file, picture, weight in zip(files.styles, styles, pair.style_weights, strict=True)
-        ]
-    return PairInputs(
-        content=_describe(pair.content_label, files.content, content),
-        style=style,
-        blend=blend,
-        mask=_describe(pair.mask_label, files.mask, mask.picture)
-        if files.mask is not None and mask is not None
-        else None,
-    )
-
-
-def _describe(label: str, file: SourceFile, picture: Picture) -> InputFile:
-    return InputFile(
-        path=label, sha256=file.sha256, width=picture.width, height=picture.height, format=picture.format.lower()
-    )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pipeline.transfer.targets import Painting, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Mapping
 
     import torch
     from torch import Tensor
@@ -58,6 +58,8 @@ class LoadedPair:
     original: Original
     inputs: PairInputs
     warnings: tuple[str, ...]
+    small: Mapping[str, Pixels] = field(default_factory=dict)
+    """What its files look like, for thumbnails, by SHA-256."""
 
     @property
     def width(self) -> int:

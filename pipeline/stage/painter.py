@@ -75,9 +75,9 @@ class Painter:
         device: torch.device,
         precision: torch.dtype,
         memory: Memory,
-        checkpoints: CheckpointFiles,
-        checkpoint_seconds: float,
-        on_checkpoint: Callable[[Task], None],
+        checkpoints: CheckpointFiles | None = None,
+        checkpoint_seconds: float = math.inf,
+        on_checkpoint: Callable[[Task], None] = lambda _: None,
         listener: Listener,
     ) -> None:
         self._network, self.device, self.precision, self.memory = network, device, precision, memory

@@ -14,16 +14,26 @@ from pipeline.images.tags import tags_of_result
 from pipeline.images.upscale import guided_upscale
 from pipeline.images.write import Encoding, encode, has_alpha, max_bits
 from pipeline.outbox.ledger import settings_in_metadata
-from pipeline.outbox.metadata import Metadata, ObjectiveRecord, ObjectiveTerms, OutputFile, Seconds, Weights
+from pipeline.outbox.metadata import (
+    Metadata,
+    ObjectiveRecord,
+    ObjectiveTerms,
+    OutputFile,
+    Rendering,
+    Seconds,
+    Weights,
+)
 from pipeline.stage.engine import colour_of
 from pipeline.stage.task import VERSIONS, now
 from pipeline.transfer.stylizer import ENGINE_VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
     from pipeline.images.modes import Colour
-    from pipeline.images.picture import Pixels
+    from pipeline.images.picture import Bits, Pixels
     from pipeline.outbox.publish import Outbox
     from pipeline.pair import Pair
     from pipeline.settings import PairSettings
@@ -39,13 +49,21 @@ _FAINTEST: Final = 1 / 512
 
 
 @dataclass(frozen=True)
+class Maker:
+    """What makes results."""
+
+    weights: WeightsSource
+    device: str
+    """As `device.describe` has it."""
+    precision: str
+
+
+@dataclass(frozen=True)
 class Saver:
     """What the threads that save have in common."""
 
     outbox: Outbox
-    weights: WeightsSource
-    device: str
-    precision: str
+    maker: Maker
 
     def save(self, loading: Loading, painted: Painted, queued: float) -> Metadata:
         """Encode and publish a picture, then its metadata.
@@ -61,25 +79,15 @@ class Saver:
         begin = time.perf_counter()
         task = loading.task
         pair, original = task.pair, loading.loaded.original
-        pixels, moved = _finish(_pixels(painted.result.image), loading.loaded, colour_of(pair.settings.colour))
-        height, width = pixels.shape[:2]
-        encoding = _encoding(pair, original)
-        tags, lost = tags_of_result(
-            original.tags,
-            width=width,
-            height=height,
-            software=f"impasto {VERSIONS['impasto']}",
-            key=loading.key,
-            strip_gps=pair.settings.output.strip_gps,
-        )
+        pixels, moved = finished(painted, loading.loaded, colour_of(pair.settings.colour))
         task.fence()
-        data = encode(pixels, encoding, alpha=original.alpha, tags=tags)
+        encoded = encode_result(pixels, original, pair, loading.key)
         written = OutputFile(
             path=pair.file_name,
-            sha256=self.outbox.publish_picture(pair.file_name, data, task.owner),
-            width=width,
-            height=height,
-            bits=encoding.bits,
+            sha256=self.outbox.publish_picture(pair.file_name, encoded.data, task.owner),
+            width=pixels.shape[1],
+            height=pixels.shape[0],
+            bits=encoded.bits,
         )
         seconds = Seconds(
             load=loading.seconds,
@@ -87,46 +95,90 @@ class Saver:
             stylise=painted.seconds,
             save=time.perf_counter() - begin,
         )
-        metadata = self._describe(loading, painted, written, seconds)
-        warnings = [*metadata.warnings, *lost, *_reduced(pair, original, encoding)]
-        metadata = metadata.model_copy(update={"luma_moved": moved, "warnings": warnings})
+        rendering = describe(loading, painted, self.maker, seconds, luma_moved=moved)
+        small = {**loading.loaded.small, written.sha256: pixels}
+        metadata = rendering.written(written, (*encoded.lost, *self._keep_thumbnails(small)))
         self.outbox.publish_metadata(pair.name, pair.file_name, metadata, task.owner)
         return metadata
 
-    def _describe(self, loading: Loading, painted: Painted, written: OutputFile, seconds: Seconds) -> Metadata:
-        settings, result = loading.task.pair.settings, painted.result
-        return Metadata(
-            key=loading.key,
-            pair=loading.loaded.inputs,
-            preset=settings.preset,
-            settings=settings_in_metadata(settings),
-            weights=Weights(name=self.weights.name, sha256=self.weights.sha256),
-            engine_version=ENGINE_VERSION,
-            device=self.device,
-            precision=self.precision,
-            working_size=(loading.loaded.width, loading.loaded.height),
-            optimisation=loading.optimisation,
-            evaluations=result.evaluations,
-            planned=painted.planned,
-            resumed_at=painted.resumed,
-            fit=str(painted.fit),
-            batch=painted.batch,
-            objective=_record(result.scales[-1]),
-            coarser=[_record(scale) for scale in result.scales[:-1]],
-            seconds=seconds,
-            peak_memory_bytes=painted.peak_memory_bytes,
-            attempt=loading.task.attempt,
-            warnings=[*loading.loaded.warnings, *_shortened(settings, painted), *result.warnings],
-            output=written,
-            started=loading.started.isoformat(timespec="milliseconds"),
-            finished=now(),
-            versions=VERSIONS,
-        )
+    def _keep_thumbnails(self, pictures: Mapping[str, Pixels]) -> list[str]:
+        """What came in between, in words: the report does without them."""
+        try:
+            for sha256, pixels in pictures.items():
+                if not self.outbox.thumbnails.has(sha256):
+                    self.outbox.thumbnails.put(sha256, pixels)
+        except OSError as error:
+            return [f"no thumbnail could be written: {error.strerror}"]
+        return []
 
 
-def _finish(pixels: Pixels, loaded: LoadedPair, colour: Colour) -> tuple[Pixels, float]:
+def describe(
+    loading: Loading, painted: Painted, maker: Maker, seconds: Seconds, *, luma_moved: float = 0.0
+) -> Rendering:
+    """What is to be known of a result that is not written yet; see `finished` for `luma_moved`."""
+    settings, result, loaded = loading.task.pair.settings, painted.result, loading.loaded
+    return Rendering(
+        key=loading.key,
+        pair=loaded.inputs,
+        preset=settings.preset,
+        settings=settings_in_metadata(settings),
+        weights=Weights(name=maker.weights.name, sha256=maker.weights.sha256),
+        engine_version=ENGINE_VERSION,
+        device=maker.device,
+        precision=maker.precision,
+        working_size=(loaded.width, loaded.height),
+        optimisation=loading.optimisation,
+        evaluations=result.evaluations,
+        luma_moved=luma_moved,
+        planned=painted.planned,
+        resumed_at=painted.resumed,
+        fit=str(painted.fit),
+        batch=painted.batch,
+        objective=_record(result.scales[-1]),
+        coarser=[_record(scale) for scale in result.scales[:-1]],
+        seconds=seconds,
+        peak_memory_bytes=painted.peak_memory_bytes,
+        attempt=loading.task.attempt,
+        warnings=[*loaded.warnings, *_shortened(settings, painted), *result.warnings],
+        started=loading.started.isoformat(timespec="milliseconds"),
+        finished=now(),
+        versions=VERSIONS,
+    )
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A result as a file."""
+
+    data: bytes
+    bits: Bits
+    lost: tuple[str, ...]
+    """What the file cannot hold, in words."""
+
+
+def encode_result(pixels: Pixels, original: Original, pair: Pair, key: str) -> Encoded:
+    """The file of a result, in the pair's format and with the photograph's transparency and tags.
+
+    Raises:
+        ImageError: larger than the format allows.
+    """
+    height, width = pixels.shape[:2]
+    encoding = _encoding(pair, original)
+    tags, lost = tags_of_result(
+        original.tags,
+        width=width,
+        height=height,
+        software=f"impasto {VERSIONS['impasto']}",
+        key=key,
+        strip_gps=pair.settings.output.strip_gps,
+    )
+    data = encode(pixels, encoding, alpha=original.alpha, tags=tags)
+    return Encoded(data, encoding.bits, (*lost, *_reduced(pair, original, encoding)))
+
+
+def finished(painted: Painted, loaded: LoadedPair, colour: Colour) -> tuple[Pixels, float]:
     """What is done after the optimisation, and the share of pixels whose luma gave way to their chroma."""
-    original = loaded.original
+    pixels, original = _pixels(painted.result.image), loaded.original
     photograph = original.pixels
     if photograph is None:
         return pixels, 0.0

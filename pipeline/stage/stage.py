@@ -20,7 +20,7 @@ from pipeline.stage.line import Line
 from pipeline.stage.load import Loader, Loading
 from pipeline.stage.memory import Memory
 from pipeline.stage.painter import Listener, Painter
-from pipeline.stage.save import Saver
+from pipeline.stage.save import Maker, Saver
 from pipeline.stage.shared import SharedResults
 from pipeline.stage.usage import Usage
 from pipeline.transfer.tiling import WHOLE
@@ -87,7 +87,7 @@ class Stage:
             listener=self.listener,
         )
         self.loader = Loader(weights.sha256, self.limits.images, pin=device.type == "cuda")
-        self.saver = Saver(outbox, weights, describe(device), str(precision).removeprefix("torch."))
+        self.saver = Saver(outbox, Maker(weights, describe(device), str(precision).removeprefix("torch.")))
         self.shared = SharedResults()
         self.usage = Usage()
         """Of all that was processed."""

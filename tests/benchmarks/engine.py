@@ -26,7 +26,8 @@ import pipeline  # noqa: F401 - before torch: large pages are for all three
 import torch
 from PIL import Image
 
-from pipeline.settings import PRESETS, ObjectiveSettings
+from pipeline.presets import PRESETS
+from pipeline.settings import ObjectiveSettings
 from pipeline.stage.device import find_precision
 from pipeline.transfer.pyramid import schedule
 from pipeline.transfer.stylizer import Optimisation

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 NAMES = ("a.jpg", "b.png", "sub/c.jpg", "häuschen, groß.jpg", "x[1].jpg", "style.jpg", "other/style2.webp", "notes.txt")
 
+MASK_IS_MISSING = (
+    "line 2: mask folder 'sub' has no mask of the name 'b'; make one, all white if the style is to act everywhere, or "
+    "leave the mask empty in a row of its own"
+)
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -274,9 +279,7 @@ def test_a_folder_of_masks_has_one_for_each_photograph(folder: Path) -> None:
     (folder / "sub" / "a.png").touch()
     (pair,) = read(folder, "content,style,mask\na.jpg,style.jpg,sub\n")
     assert pair.mask == folder / "sub" / "a.png"
-    assert problems(folder, "content,style,mask\nb.png,style.jpg,sub\n") == [
-        "line 2: mask folder 'sub' has no mask of the name 'b'"
-    ]
+    assert problems(folder, "content,style,mask\nb.png,style.jpg,sub\n") == [(MASK_IS_MISSING)]
 
 
 def test_a_mask_that_is_not_there_or_outside_of_the_roots_is_refused(folder: Path) -> None:

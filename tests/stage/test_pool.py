@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -306,6 +307,18 @@ def test_lines_of_the_log_come_to_the_callers_log(bench: Bench, caplog: pytest.L
     (line,) = [line for line in caplog.records if line.message.startswith("strange failed")]
     assert line.processName == "cpu"
     assert "Traceback" in line.message
+
+
+def test_warnings_of_python_come_to_the_callers_log(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    class Warns:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return warnings.warn, ("a tensor is odd",)  # done where it arrives
+
+    odd: Any = Warns()
+    (outcome,) = bench.process([Task(bench.pair("odd"), 1, odd)])
+    assert isinstance(outcome.record, Metadata)
+    (line,) = [line for line in caplog.records if line.name == "py.warnings"]
+    assert (line.processName, "a tensor is odd" in line.message) == ("cpu", True)
 
 
 def test_a_process_that_is_killed_is_named_and_its_pair_is_suspect(own_bench: Bench) -> None:

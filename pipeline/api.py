@@ -1,0 +1,230 @@
+"""For scripts: a photograph and a painting to a picture, by the same code as the command."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from pydantic import ValidationError
+
+from pipeline.api_settings import Settings
+from pipeline.disk import Disk, make_folders, put, storage_errors
+from pipeline.errors import UsageError
+from pipeline.images.given import from_array
+from pipeline.images.kinds import endings
+from pipeline.images.read import read_file
+from pipeline.images.write import to_samples
+from pipeline.intake.masks import default_mask
+from pipeline.intake.single import mask_of, paintings_of
+from pipeline.outbox.ledger import settings_in_metadata
+from pipeline.outbox.metadata import Metadata, ObjectiveRecord, OutputFile, Rendering, Seconds
+from pipeline.outbox.publish import to_json
+from pipeline.pair import Pair, check_blend
+from pipeline.settings import OUTPUT_FORMATS, OutputSettings, explain
+from pipeline.settings import Settings as AnySettings
+from pipeline.sources import per_pair
+from pipeline.stage.engine import colour_of
+from pipeline.stage.load import fingerprint_of
+from pipeline.stage.save import describe, encode_result, finished
+from pipeline.stage.solo import solo_for
+from pipeline.stage.sources import Source, Sources
+from pipeline.stage.task import Task, now
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import ArrayLike
+
+    from pipeline.images.picture import Pixels, Plane
+    from pipeline.stage.loaded import Original
+    from pipeline.transfer.state import Evaluation
+
+    Image = str | os.PathLike[str] | ArrayLike
+    """A file, or an array: see `stylise`."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Stylisation:
+    """A result. It is nowhere on disk until it is saved."""
+
+    metadata: Rendering
+    """What the JSON beside a result says, without the file that is not there yet. The inputs' paths are file names, or
+    `content`, `style` and `mask` for arrays, whose hashes are those of their values."""
+    pixels: Pixels
+    """(H, W, 3) float32, sRGB, nominally 0–255, as they are before they are clipped and rounded."""
+    _pair: Pair
+    _original: Original
+
+    def __repr__(self) -> str:
+        height, width = self.pixels.shape[:2]
+        return f"<Stylisation {self._pair.name}: {width}×{height} px>"
+
+    @cached_property
+    def picture(self) -> Pixels:
+        """(H, W, 3) float32, sRGB, 0–1; not multiplied by alpha."""
+        picture: Pixels = np.clip(self.pixels / np.float32(255), 0, 1)
+        return picture
+
+    @property
+    def alpha(self) -> Plane | None:
+        """(H, W) float32, 0–1, where the photograph is transparent; None if all is visible."""
+        return self._original.alpha
+
+    @property
+    def objective(self) -> tuple[ObjectiveRecord, ...]:
+        """How the optimisation went at each scale, coarse to fine: `trace` has the value at each evaluation."""
+        return (*self.metadata.coarser, self.metadata.objective)
+
+    def to_uint8(self) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:
+        """(H, W, 3): the very values that a PNG of 8 bits has."""
+        return to_samples(self.pixels, None, 8, bgr=False).astype(np.uint8, copy=False)
+
+    def save(self, path: str | os.PathLike[str], *, metadata: bool = False) -> Metadata:
+        """Write the picture, whole or not at all, as `impasto pair` does: with the photograph's EXIF, and as sRGB.
+
+        Args:
+            path: ends in .png, .jpg, .webp or .tif, which is its format; a file of this name is replaced.
+            metadata: write the JSON beside it, too, which makes it a result to the command.
+
+        Raises:
+            UsageError: of another ending, or output.bit_depth is more than the format has.
+            ImageError: larger than the format allows.
+            StorageError: it cannot be written.
+        """
+        target, begin = Path(path), time.perf_counter()
+        pair = _to_be_saved(self._pair, target)
+        key = fingerprint_of(self.metadata.pair, pair.settings, self.metadata.weights.sha256).key
+        encoded = encode_result(self.pixels, self._original, pair, key)
+        _write(target, encoded.data)
+        height, width = self.pixels.shape[:2]
+        digest = hashlib.sha256(encoded.data).hexdigest()
+        output = OutputFile(path=target.name, sha256=digest, width=width, height=height, bits=encoded.bits)
+        changed = {
+            "key": key,
+            "settings": settings_in_metadata(pair.settings),
+            "seconds": self.metadata.seconds.model_copy(update={"save": time.perf_counter() - begin}),
+            "finished": now(),
+        }
+        record = self.metadata.model_copy(update=changed).written(output, encoded.lost)
+        if metadata:
+            _write(target.with_name(f"{target.name}.json"), to_json(record))
+        return record
+
+
+def stylise(
+    content: Image,
+    style: Image | Sequence[Image],
+    settings: Settings | None = None,
+    *,
+    mask: Image | None = None,
+    on_evaluation: Callable[[Evaluation], None] = lambda _: None,
+) -> Stylisation:
+    """Paint a photograph in the manner of a painting.
+
+    The first call loads the network, which takes a second or two and is kept for the next ones. Threads may call it at
+    the same time, and wait for each other.
+
+    >>> from pipeline import Settings, stylise
+    >>> tiny = Settings(image={"size": 32}, pyramid={"evaluations": 2})
+    >>> result = stylise("data/content/chelsea.jpg", "data/styles/nocturne.jpg", tiny)
+    >>> result.picture.shape, result.picture.dtype.name
+    ((21, 32, 3), 'float32')
+    >>> [number for number, total in result.objective[-1].trace]
+    [1, 2]
+    >>> blend = stylise(result.picture, ["data/styles/harvest.jpg", "data/styles/harbour.jpg"], tiny)
+    >>> blend.to_uint8().shape
+    (21, 32, 3)
+
+    Args:
+        content: the photograph: a file, or an array (H, W, 3) in sRGB of uint8, uint16, or floats from 0 to 1.
+        style: the painting, likewise; several, or a folder of them, are blended, by `style.blend_weights`.
+        settings: see `Settings`. Of those for a whole run `run.device`, `run.memory_gb`, `[network]` and `mask.file`
+            count; of several cards the first is used.
+        mask: painted where it is white, the photograph where it is black: a file, or an array (H, W).
+        on_evaluation: called after each evaluation of the objective, in this thread; what it raises ends the work.
+
+    Raises:
+        UsageError: a setting is wrong or does not go with the pictures, or a folder has none.
+        ImageError: a picture cannot be used.
+        OutOfMemoryError: it does not fit into memory, not even in tiles.
+        NotFiniteError: the objective overflows.
+        MachineError: there is no such device, or the weights cannot be had.
+    """
+    settings = settings or Settings()
+    pair, sources = _pair(content, style, mask, settings)
+    solo = solo_for(settings)
+    loading, painted = solo.paint(Task(pair, 1, None), sources, settings.image, on_evaluation)
+    pixels, moved = finished(painted, loading.loaded, colour_of(pair.settings.colour))
+    seconds = Seconds(load=loading.seconds, queue=0.0, stylise=painted.seconds, save=0.0)
+    rendering = describe(loading, painted, solo.maker, seconds, luma_moved=moved)
+    return Stylisation(rendering, pixels, pair, loading.loaded.original)
+
+
+def _pair(
+    content: Image, style: Image | Sequence[Image], mask: Image | None, settings: AnySettings
+) -> tuple[Pair, Sources]:
+    if settings.colour.variants:
+        raise UsageError("colour.variants: a call has one result.", "Call once with each colour.mode.")
+    of_images = endings(settings.image.kinds)
+    photograph = _source(content, "content")
+    if isinstance(style, str | os.PathLike):
+        label, paintings = (
+            Path(style).absolute().name,
+            [_source(each, "style") for each in paintings_of(Path(style), of_images)],
+        )
+    elif isinstance(style, list | tuple):
+        paintings = [_source(each, f"style {number}") for number, each in enumerate(style, 1)]
+        label = " + ".join(each.path.name for each in paintings)
+    else:
+        paintings = [_source(cast("Image", style), "style")]
+        label = paintings[0].path.name
+    if not paintings:
+        raise UsageError("style: an empty list has no painting.", "Name one at least.")
+    wrong = check_blend(len(paintings), settings)
+    if wrong:
+        raise UsageError(f"{wrong}.", "Give one weight for each painting, or none.")
+    if mask is None:
+        mask = mask_of(photograph.path, default_mask(settings.mask.file), of_images)
+    where = _source(mask, "mask", channels=1) if mask is not None else None
+    pair = Pair(
+        photograph.path,
+        tuple(each.path for each in paintings),
+        photograph.path.name,
+        label,
+        f"{photograph.path.stem}__{Path(label).stem}",
+        per_pair(settings),
+        where.path if where is not None else None,
+        where.path.name if where is not None else "",
+    )
+    return pair, Sources(photograph, tuple(paintings), where)
+
+
+def _source(image: Image, name: str, *, channels: int = 3) -> Source:
+    if isinstance(image, str | os.PathLike):
+        return read_file(Path(image).resolve())
+    return from_array(np.asarray(image), Path(name), channels=channels)
+
+
+def _to_be_saved(pair: Pair, target: Path) -> Pair:
+    """The pair with the format that the name says."""
+    image_format = OUTPUT_FORMATS.get(target.suffix.lower())
+    if image_format is None:
+        raise UsageError(f"{target.name}: should end in {', '.join(OUTPUT_FORMATS)}.")
+    try:
+        output = OutputSettings(**{**dict(pair.settings.output), "format": image_format})
+    except ValidationError as error:
+        raise UsageError("\n".join(explain(error))) from error
+    return replace(pair, settings=pair.settings.model_copy(update={"output": output}))
+
+
+def _write(target: Path, data: bytes) -> None:
+    disk = Disk()
+    with storage_errors(target):
+        make_folders(disk, target.parent)
+        put(disk, target, data, target.with_name(f".{target.name}.{os.getpid()}.tmp"))

@@ -1,0 +1,1 @@
+"""What each command does: parse, call one function, map the outcome to an exit code."""

@@ -1,0 +1,73 @@
+"""Pictures that a program has in memory already, in the place of files."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from pipeline.errors import ImageError
+from pipeline.images.picture import Bits, Picture, Pixels
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_ROUNDING: Final = 1e-3
+"""Floats may leave 0–1 by so much, as what was resampled does, and are clipped."""
+_LEVELS: Final[dict[str, float]] = {"uint8": 255.0, "uint16": 65535.0}
+
+
+@dataclass(frozen=True)
+class GivenPicture:
+    """A picture that need not be read."""
+
+    path: Path
+    """A name for messages; there is no such file."""
+    picture: Picture
+    sha256: str
+    """Of its values, their type and its shape."""
+
+
+def from_array(values: np.ndarray[Any, Any], name: Path, *, channels: int = 3) -> GivenPicture:
+    """Take an array for a picture in sRGB.
+
+    Args:
+        values: (H, W, 3), or (H, W) if one channel is asked for: uint8, uint16, or floats from 0 to 1.
+        name: for messages.
+        channels: 3, or 1 for a mask.
+
+    Raises:
+        ImageError: it has another shape or type, or values that are none of a picture.
+    """
+    shape = "(H, W, 3)" if channels == 3 else "(H, W)"  # noqa: PLR2004 - red, green and blue
+    fits = values.ndim == 3 and values.shape[2] == 3 if channels == 3 else values.ndim == 2  # noqa: PLR2004
+    if not fits or not values.size:
+        raise ImageError(f"{name}: an array of the shape {values.shape} is no picture.", f"Give one of {shape}.")
+    pixels = _to_255(values, name)
+    if channels == 1:
+        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+    digest = hashlib.sha256(f"{values.dtype.str}{values.shape}".encode())
+    digest.update(np.ascontiguousarray(values).data)
+    bits: Bits = 8 if values.dtype == np.uint8 else 16
+    height, width = values.shape[:2]
+    return GivenPicture(name, Picture(pixels, "array", width, height, bits), digest.hexdigest())
+
+
+def _to_255(values: np.ndarray[Any, Any], name: Path) -> Pixels:
+    levels = _LEVELS.get(values.dtype.name)
+    if levels is not None:
+        pixels: Pixels = np.divide(values, np.float32(levels / 255), dtype=np.float32)
+        return pixels
+    if values.dtype.kind != "f":
+        raise ImageError(
+            f"{name}: an array of {values.dtype} is no picture.", "Give uint8, uint16, or floats from 0 to 1."
+        )
+    if not (values.min() >= -_ROUNDING and values.max() <= 1 + _ROUNDING):  # nor if one is no number
+        raise ImageError(
+            f"{name}: has values from {values.min():.4g} to {values.max():.4g}; floats should be from 0 to 1.",
+            "Divide by 255, or clip.",
+        )
+    scaled: Pixels = np.clip(values, 0, 1).astype(np.float32) * np.float32(255)
+    return scaled

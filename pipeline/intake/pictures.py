@@ -1,0 +1,106 @@
+"""Pictures in a folder: which are taken, and which are left out, of which a user should hear."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+logger = logging.getLogger(__name__)
+
+MOST_NAMES: Final = 3
+"""So many files are named, the others counted."""
+WRITABLE: Final = ".png, .jpg, .webp or .tif"
+
+_FORMATS: Final = {
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".png": "png",
+    ".webp": "webp",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".avif": "avif",
+    ".bmp": "bmp",
+    ".gif": "gif",
+    ".jp2": "jpeg2000",
+    ".j2k": "jpeg2000",
+}
+"""What `image.formats` calls a file of this ending; `pipeline.images` knows more of it."""
+_UNREADABLE: Final = frozenset(
+    [
+        ".heic",
+        ".heif",
+        ".jxl",
+        ".psd",
+        ".svg",
+        ".ico",
+        ".cr2",
+        ".cr3",
+        ".nef",
+        ".nrw",
+        ".arw",
+        ".dng",
+        ".raf",
+        ".orf",
+        ".rw2",
+        ".pef",
+        ".srw",
+    ]
+)
+"""Endings of pictures that cannot be read at all."""
+
+
+def ending_of(name: str) -> str:
+    """Of a file, in lower case, with its dot."""
+    return PurePosixPath(name.replace("\\", "/")).suffix.lower()
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file is a picture by its ending, one that is read or another."""
+    ending = ending_of(name)
+    return ending in _FORMATS or ending in _UNREADABLE
+
+
+def is_image(path: Path, endings: tuple[str, ...]) -> bool:
+    """Whether a file in a folder is one of its pictures."""
+    return path.is_file() and path.suffix.lower() in endings and not path.name.startswith(".")
+
+
+def remedy_for(names: Iterable[str]) -> str:
+    """What to do about pictures that are not read, without a full stop."""
+    formats = sorted({_FORMATS[ending] for ending in map(ending_of, names) if ending in _FORMATS})
+    convert = "convert them to JPEG, PNG, WebP or TIFF"
+    if not formats:
+        return convert
+    allowed = " and ".join(f'"{each}"' for each in formats)
+    return f"add {allowed} to image.formats, or {convert}"
+
+
+def listed(names: list[str]) -> str:
+    """The first of some names, and how many there are besides."""
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def tell_of_left_out(where: str, paths: Iterable[Path], endings: tuple[str, ...]) -> None:
+    """One warning for the pictures that a folder or a pattern has and that are not taken, and for dead links.
+
+    Args:
+        where: the folder or pattern, as the user wrote it.
+        paths: all that it has.
+        endings: of those that are taken.
+    """
+    visible = sorted(path for path in paths if not path.name.startswith("."))
+    dead = [path.name for path in visible if path.is_symlink() and not path.exists() and is_picture(path.name)]
+    others = [
+        path.name for path in visible if path.suffix.lower() not in endings and is_picture(path.name) and path.is_file()
+    ]
+    if others:
+        count = f"{len(others)} picture{'s' * (len(others) != 1)}"
+        logger.warning("%s: %s left out: %s. To have them, %s.", where, count, listed(others), remedy_for(others))
+    if dead:
+        count = f"{len(dead)} link{'s' * (len(dead) != 1)}"
+        logger.warning("%s: %s to files that are not there left out: %s.", where, count, listed(dead))
