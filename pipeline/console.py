@@ -13,6 +13,7 @@ from pipeline.errors import ExitCode
 from pipeline.logs import about
 from pipeline.observers import Observer
 from pipeline.stdout import results, say
+from pipeline.words import duration, rate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,7 +156,7 @@ class Report(Observer):
             return
         peak = "" if usage.peak_memory_bytes is None else f"; at most {usage.peak_memory_bytes / 2**30:.1f} GiB"
         self._say(
-            f"{usage.pairs_per_hour:.3g} pairs/h; the device was busy {usage.busy_share:.0%} of the time: "
+            f"{rate(usage.pairs_per_hour)}; the device was busy {usage.busy_share:.0%} of the time: "
             f"stylise {usage.stylise_seconds:.0f} s, wait {usage.wait_seconds:.1f} s; meanwhile "
             f"load {usage.load_seconds:.1f} s, save {usage.save_seconds:.1f} s{peak}"
         )
@@ -179,23 +180,16 @@ def show_plan(forecasts: Forecasts, *, as_json: bool) -> None:
         if expected is not None:
             fit = "too large" if expected.fit is None else "" if str(expected.fit) == "whole" else str(expected.fit)
             memory = f"{expected.bytes / 2**30:.2g} GiB {fit}".strip()
-            cells += ["+".join(map(str, each.evaluations)), _duration(expected.seconds), memory]
+            cells += ["+".join(map(str, each.evaluations)), duration(expected.seconds), memory]
         table.add_row(*(Text(cell, overflow="fold") for cell in cells))
     console = Console(file=results(), width=None if results().isatty() else 200)  # a file has no edge to fold at
     console.print(table)
     actions = [each.item.action for each in forecasts.pairs]
     counts = ", ".join(f"{action.value}: {actions.count(action)}" for action in sorted(set(actions)))
-    takes = f"; about {_duration(forecasts.seconds)} on this machine" if forecasts.seconds else ""
+    takes = f"; about {duration(forecasts.seconds)} on this machine" if forecasts.seconds else ""
     console.print(f"{counts}; nothing was written{takes}", highlight=False)
     if forecasts.is_short:
         console.print("The time budget is too short, even with the fewest evaluations: pairs will be left for later.")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:  # noqa: PLR2004
-        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"  # noqa: PLR2004
 
 
 def show_measurements(

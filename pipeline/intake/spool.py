@@ -363,5 +363,10 @@ def _walk(disk: Disk, folder: Path, prefix: str) -> Iterator[str]:
             yield f"{prefix}{entry.name}"
 
 
+def is_this_host(part: str) -> bool:
+    """Whether the first part of a worker's name is this machine's."""
+    return part == _plain(socket.gethostname())
+
+
 def _plain(text: str) -> str:
     return "".join(character if character.isalnum() or character == "-" else "_" for character in text)[:40] or "host"

@@ -51,13 +51,18 @@ class RunRecord(BaseModel):
         if self.host != socket.gethostname():
             silent = datetime.now(UTC) - datetime.fromisoformat(self.written)
             return silent.total_seconds() < SILENT_SECONDS
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:  # somebody else's, so there is one
-            return True
+        return is_process_alive(self.pid)
+
+
+def is_process_alive(pid: int) -> bool:
+    """Whether this machine has a process of this number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's, so there is one
         return True
+    return True
 
 
 def path_of(root: Path, record: RunRecord) -> Path:

@@ -45,14 +45,6 @@ class SheetView:
     cells: tuple[tuple[CellView, ...], ...]
 
 
-def duration(seconds: float) -> str:
-    """Seconds in words."""
-    if seconds < 60:  # noqa: PLR2004 - seconds of a minute
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"  # noqa: PLR2004 - two digits
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"  # noqa: PLR2004
-
-
 def memory(amount: int) -> str:
     """Bytes in words."""
     return f"{amount / 2**30:.2g} GiB"
