@@ -1,0 +1,97 @@
+"""A night: bad files among good ones, a process that is killed half-way, and the morning after."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+PAIRS = 40
+POISONED = {3: b"", 11: b"no picture at all", 19: b"\xff\xd8\xff\xe0 cut", 27: b"\x89PNG\r\n\x1a\n", 35: b"RIFF"}
+
+# Kills itself as the twentieth pair begins.
+CHILD = """
+import os, signal
+from pipeline import run
+started, begun = run._Watched.pair_started, []
+def start(*arguments):
+    begun.append(1)
+    if len(begun) == 20:
+        os.kill(os.getpid(), signal.SIGKILL)
+    started(*arguments)
+run._Watched.pair_started = start
+from pipeline.cli import main
+main()
+"""
+
+
+def arguments(folder: Path) -> list[str]:
+    settings = ["--set", "image.size=32", "--set", "pyramid.evaluations=1", "--progress", "never"]
+    return ["run", str(folder / "night.csv"), "--outbox", str(folder / "out"), *settings]
+
+
+def told(exit_code: int, *command: str) -> dict[str, Any]:
+    """The last line that a command says in JSON."""
+    result = CliRunner().invoke(app, [*command, "--json"])
+    assert result.exit_code == exit_code, result.output
+    last: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+    return last
+
+
+def counts(said: dict[str, Any]) -> tuple[int, int, int]:
+    return said["done"], said["failed"], said["damaged"]
+
+
+def on_disk(outbox: Path) -> tuple[int, int, int]:
+    pictures = {path.name for path in outbox.glob("*.png")}
+    described = {path.name.removesuffix(".json") for path in outbox.glob("*.png.json")}
+    return len(pictures & described), len(list(outbox.glob("failed/*.json"))), len(pictures ^ described)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL on Windows")
+def test_forty_pairs_five_of_them_bad_and_a_kill(tmp_path: Path, make_image: Callable[..., Path]) -> None:
+    outbox = tmp_path / "out"
+    for number in range(PAIRS):
+        path = make_image(f"content/p{number:02}.png", width=32, height=24, seed=number)
+        path.write_bytes(POISONED.get(number, path.read_bytes()))
+    make_image("swirl.png", seed=99)
+    (tmp_path / "night.csv").write_text("content,style\ncontent,swirl.png\n")
+
+    command = [sys.executable, "-c", CHILD, *arguments(tmp_path)]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == -signal.SIGKILL
+    status = told(0, "status", str(outbox))
+    assert counts(status) == on_disk(outbox)
+    assert 0 < status["done"] < 35
+    assert [(run["command"], run["state"]) for run in status["runs"]] == [("run", "died")]
+    said = CliRunner().invoke(app, ["status", str(outbox)]).stdout
+    assert f"To go on: impasto run {tmp_path}/night.csv --outbox {outbox}" in said
+
+    assert told(3, *arguments(tmp_path))["failed"] == 5
+    status, report = told(0, "status", str(outbox)), told(0, "report", str(outbox))
+    assert counts(status) == counts(report) == on_disk(outbox) == (35, 5, 0)
+    assert all(error["reason"] and error["remedy"] for error in status["last_errors"])
+
+    for number in (3, 11):
+        make_image(f"content/p{number:02}.png", width=32, height=24, seed=number)
+    again = told(0, "retry", str(outbox), "--only", "p03__swirl", "--only", "p11*")
+    assert [(each["name"], each["action"]) for each in again["retries"]] == [
+        ("p03__swirl", "forgotten"),
+        ("p11__swirl", "forgotten"),
+    ]
+    assert again["commands"] == [f"impasto run {tmp_path}/night.csv --outbox {outbox}"]
+    told(3, *arguments(tmp_path))
+    status, report = told(0, "status", str(outbox)), told(0, "report", str(outbox))
+    assert counts(status) == counts(report) == on_disk(outbox) == (37, 3, 0)
+    assert {error["name"] for error in status["last_errors"]} == {f"p{n}__swirl" for n in (19, 27, 35)}
+    assert [(run["state"], run["exit_code"]) for run in status["runs"]] == [("ended", 3)]
