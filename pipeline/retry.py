@@ -5,6 +5,7 @@ Nothing is rendered here. A watcher takes what is back in its inbox; pairs of a 
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from pipeline.disk import Disk, storage_errors
-from pipeline.errors import LockedError, UsageError
+from pipeline.errors import UsageError
 from pipeline.intake.records import Job, JobRecord
 from pipeline.intake.spool import RECORD, Spool
 from pipeline.outbox.metadata import Failure
@@ -21,7 +22,8 @@ from pipeline.outbox.publish import FAILED_FOLDER, STATE_FOLDER, Outbox
 from pipeline.outbox.report.links import shown
 from pipeline.outbox.report.listing import list_outbox
 from pipeline.outbox.runs import read_runs
-from pipeline.survey import again, kind_of, run_state
+from pipeline.survey.outbox import run_state
+from pipeline.survey.survey import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -91,18 +93,17 @@ def retry(folder: Path, only: Sequence[str] = (), *, dry_run: bool = False) -> R
 
 
 def _of_outbox(root: Path, only: Sequence[str], disk: Disk, *, dry_run: bool) -> Retried:
-    runs = [run_state(record) for record in read_runs(root)]
-    for run in runs:
-        if run.is_at_work and run.command not in _SERVICES:
-            raise LockedError(f"{root}: impasto {run.command} {run.source} is at work on it.", "Wait for its end.")
-    services = [record for record in read_runs(root) if record.spool and Path(record.spool, "failed").is_dir()]
+    records = read_runs(root)
+    services = [record for record in records if record.spool and Path(record.spool, "failed").is_dir()]
     with_job = {name for each in services for name in _names_of_jobs(Path(each.spool), disk)}  # before they move
     jobs: list[Retry] = []
     for each in services:
         jobs += _of_inbox(Path(each.source), Path(each.spool), only, disk, dry_run=dry_run)
-    pairs = list(_of_failures(Outbox(root, disk), only, with_job, disk, dry_run=dry_run))
-    wanted = [run for run in runs if (jobs if run.command in _SERVICES else pairs) and not run.is_at_work]
-    return Retried((*jobs, *pairs), tuple(again(run, str(root)) for run in wanted))
+    box = Outbox(root, disk)
+    with contextlib.nullcontext() if dry_run else box.locked():
+        pairs = list(_of_failures(box, only, with_job, disk, dry_run=dry_run))
+    idle = [run for run in (run_state(record, root) for record in records) if not run.is_at_work]
+    return Retried((*jobs, *pairs), tuple(run.again for run in idle if (jobs if run.command in _SERVICES else pairs)))
 
 
 def _of_failures(box: Outbox, only: Sequence[str], with_job: set[str], disk: Disk, *, dry_run: bool) -> Iterator[Retry]:
@@ -133,10 +134,8 @@ def _of_inbox(inbox: Path, root: Path, only: Sequence[str], disk: Disk, *, dry_r
         if not _matches(only, job.id, *files, *_results(job, disk)):
             continue
         name = shown(", ".join(files)) or job.id
-        if not files:
-            yield Retry(name, LEFT, f"there are no files in {shown(entry.path)}")
-        elif dry_run or spool.release(job):
-            yield Retry(name, BACK, "")
+        if dry_run or spool.release(job):
+            yield Retry(name, BACK if files else FORGOTTEN, "")  # by hand, or by a retry that was interrupted
         else:
             yield Retry(name, LEFT, "a file of that name is in the inbox by now; its own is in " + shown(entry.path))
 

@@ -15,7 +15,9 @@ from pipeline.errors import ExitCode
 from pipeline.stdout import results, say
 
 if TYPE_CHECKING:
-    from pipeline.survey import InboxSurvey, OutboxSurvey, RunState, Survey
+    from pipeline.survey.inbox import InboxSurvey
+    from pipeline.survey.outbox import OutboxSurvey, RunState
+    from pipeline.survey.survey import Survey
 
 FOLLOW_SECONDS: Final = 5.0
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="An outbox, or the inbox of a watcher.")]
@@ -35,7 +37,7 @@ def status_command(
     Example: impasto status out
     """
     with errors_to_exit_codes(as_json=json_, verbose=verbose):
-        from pipeline.survey import survey  # noqa: PLC0415
+        from pipeline.survey.survey import survey  # noqa: PLC0415
 
         while True:
             found = survey(folder)
@@ -70,8 +72,6 @@ def lines_of(found: Survey) -> list[str]:
 
 
 def _lines_of_outbox(found: OutboxSurvey) -> list[str]:
-    from pipeline.outbox.report.links import shell_quoted  # noqa: PLC0415
-
     lines = [
         (
             f"{found.path}: {found.done} done, {found.failed} failed, {found.damaged} damaged; "
@@ -79,14 +79,13 @@ def _lines_of_outbox(found: OutboxSurvey) -> list[str]:
         )
     ]
     for run in found.runs:
-        lines += _lines_of_run(run, found.path)
+        lines += _lines_of_run(run)
     if found.failed:
-        lines.append(f"Another go at what failed: impasto retry {shell_quoted(found.path)}")
+        lines.append(f"Another go at what failed: {found.retry}")
     return lines
 
 
-def _lines_of_run(run: RunState, outbox: str) -> list[str]:
-    from pipeline.survey import again  # noqa: PLC0415
+def _lines_of_run(run: RunState) -> list[str]:
     from pipeline.words import duration, rate  # noqa: PLC0415
 
     counts = ", ".join(f"{number} {word}" for word, number in run.counts.items()) or "nothing yet"
@@ -95,7 +94,7 @@ def _lines_of_run(run: RunState, outbox: str) -> list[str]:
         where = f"process {run.pid} on {run.host}"
         return [
             f"{head}: died ({where}), last heard of at {run.written}: {counts}",
-            f"  To go on: {again(run, outbox)}, with the options that it had",
+            f"  To go on: {run.again}, with the options that it had",
         ]
     if run.state == "ended":
         why = f": {run.reason}" if run.reason else ""
@@ -109,7 +108,6 @@ def _lines_of_run(run: RunState, outbox: str) -> list[str]:
 
 
 def _lines_of_inbox(found: InboxSurvey) -> list[str]:
-    from pipeline.outbox.report.links import shell_quoted  # noqa: PLC0415
     from pipeline.words import duration  # noqa: PLC0415
 
     oldest = found.oldest_waiting_seconds
@@ -129,7 +127,7 @@ def _lines_of_inbox(found: InboxSurvey) -> list[str]:
     if not found.is_at_work:
         lines.append("Nobody watches this inbox at the moment.")
     if found.failed:
-        lines.append(f"Another go at what failed: impasto retry {shell_quoted(found.path)}")
+        lines.append(f"Another go at what failed: {found.retry}")
     return lines
 
 

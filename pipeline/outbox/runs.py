@@ -8,6 +8,7 @@ import socket
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.outbox.publish import STATE_FOLDER
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FOLDER: Final = "runs"
+_CLOCK_SECONDS: Final = 60.0
+"""So much a clock may have been set back since a process began."""
 SILENT_SECONDS: Final = 60.0
 """On another machine a run that wrote nothing for so long is dead."""
 
@@ -51,18 +54,21 @@ class RunRecord(BaseModel):
         if self.host != socket.gethostname():
             silent = datetime.now(UTC) - datetime.fromisoformat(self.written)
             return silent.total_seconds() < SILENT_SECONDS
-        return is_process_alive(self.pid)
+        return is_process_alive(self.pid, datetime.fromisoformat(self.written).timestamp())
 
 
-def is_process_alive(pid: int) -> bool:
-    """Whether this machine has a process of this number."""
+def is_process_alive(pid: int, seen: float) -> bool:
+    """Whether a process of this machine, which was there then, still is.
+
+    Args:
+        pid: its number, which may have gone to another one since, after a restart for instance.
+        seen: a moment at which it lived, in seconds since 1970.
+    """
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        process = psutil.Process(pid)
+        return process.create_time() < seen + _CLOCK_SECONDS and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:  # somebody else's, so there is one
-        return True
-    return True
 
 
 def path_of(root: Path, record: RunRecord) -> Path:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from pipeline.cli import app
 from pipeline.intake.records import JobRecord, Reason
+from pipeline.outbox.publish import Outbox
 from pipeline.outbox.runs import RunRecord, read_runs, write_run
 from pipeline.stage.task import now
 from tests.outbox.report.samples import add_failure, add_result, write
@@ -74,13 +75,19 @@ def test_status_counts_what_an_outbox_has_and_tells_the_last_errors(tmp_path: Pa
 def test_status_tells_a_run_at_work_with_its_rate_and_what_is_left(tmp_path: Path) -> None:
     counts = {"done": 10, "waiting": 20}
     record_run(
-        tmp_path, started="2026-03-01T20:00:00+00:00", written="2026-03-01T21:00:00+00:00", counts=counts,
-        on_device=["sea/cat"], pid=os.getpid(),
+        tmp_path, started="2100-03-01T20:00:00+00:00", written="2100-03-01T21:00:00+00:00", counts=counts,
+        on_device=["sea/cat"],
     )  # fmt: skip
     (run,) = told("status", tmp_path)["runs"]
     assert (run["state"], run["pairs_per_hour"], run["seconds_left"]) == ("running", 10.0, 7200)
     said = call("status", tmp_path).stdout
     assert "running; 10 done, 20 waiting; 10 pairs/h, about 2 h 00 min left\n  on the device: sea/cat" in said
+
+
+def test_a_process_that_got_the_number_of_one_that_died_is_not_taken_for_it(tmp_path: Path) -> None:
+    record_run(tmp_path, started="2026-03-01T20:00:00+00:00", written="2026-03-01T21:00:00+00:00", pid=os.getpid())
+    (run,) = told("status", tmp_path)["runs"]
+    assert run["state"] == "died"
 
 
 def test_status_follows_until_nobody_is_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,8 +152,8 @@ def test_retry_leaves_what_is_no_record_and_says_so(tmp_path: Path) -> None:
 
 def test_retry_waits_for_a_run_at_work(tmp_path: Path) -> None:
     add_failure(tmp_path, "a")
-    record_run(tmp_path)
-    assert call("retry", tmp_path).exit_code == 11
+    with Outbox(tmp_path).locked():
+        assert call("retry", tmp_path).exit_code == 11
     assert (tmp_path / "failed/a.json").is_file()
 
 
@@ -163,6 +170,13 @@ def test_retry_puts_jobs_back_into_the_inbox_and_replaces_nothing(tmp_path: Path
     assert (tmp_path / "sea/bad.jpg").read_bytes() == b"cut"
     assert (tmp_path / "sea/taken.jpg").read_bytes() == b"new"
     assert [path.name for path in (tmp_path / ".impasto/failed").iterdir()] == ["2-b"]
+
+
+def test_retry_finishes_one_that_was_interrupted_when_its_files_were_back(tmp_path: Path) -> None:
+    add_failed_job(tmp_path, "1-a", "sea/bad.jpg")
+    (tmp_path / ".impasto/failed/1-a/in/sea/bad.jpg").rename(tmp_path / "bad.jpg")
+    assert call("retry", tmp_path).exit_code == 0
+    assert list((tmp_path / ".impasto/failed").iterdir()) == []
 
 
 def test_retry_of_a_watchers_outbox_finds_the_inbox(tmp_path: Path) -> None:

@@ -75,7 +75,10 @@ def test_settings_are_compared_with_those_of_the_latest_run(tmp_path: Path) -> N
         ),
     ],
 )
-def test_says_how_the_latest_run_stands(tmp_path: Path, changes: dict[str, Any], expected: str) -> None:
+def test_says_how_the_latest_run_stands(
+    tmp_path: Path, changes: dict[str, Any], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.outbox.runs.is_process_alive", lambda pid, _seen: pid == os.getpid())
     add_run(tmp_path, **changes)
     said = said_of_run(tmp_path)
     assert said.startswith(f"Latest run: impasto run of /photos/manifest.csv, {expected}")

@@ -1,0 +1,1 @@
+"""How an outbox and an inbox stand at the moment."""
