@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline import __version__
+from pipeline.commands.doctor import doctor_command
 from pipeline.commands.look import retry_command, status_command
 from pipeline.commands.proof import proof_command
 from pipeline.commands.render import pair_command, run_command
@@ -31,6 +32,7 @@ app.command("proof")(proof_command)
 app.command("report")(report_command)
 app.command("status")(status_command)
 app.command("retry")(retry_command)
+app.command("doctor")(doctor_command)
 app.command("bench")(bench_command)
 app.command("schema")(schema_command)
 

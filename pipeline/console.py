@@ -13,7 +13,7 @@ from pipeline.errors import ExitCode
 from pipeline.logs import about
 from pipeline.observers import Observer
 from pipeline.stdout import results, say
-from pipeline.words import duration, rate
+from pipeline.words import duration, memory, rate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -154,7 +154,7 @@ class Report(Observer):
     def _where_time_went(self, usage: Usage) -> None:
         if not usage.pairs:
             return
-        peak = "" if usage.peak_memory_bytes is None else f"; at most {usage.peak_memory_bytes / 2**30:.1f} GiB"
+        peak = "" if usage.peak_memory_bytes is None else f"; at most {memory(usage.peak_memory_bytes)}"
         self._say(
             f"{rate(usage.pairs_per_hour)}; the device was busy {usage.busy_share:.0%} of the time: "
             f"stylise {usage.stylise_seconds:.0f} s, wait {usage.wait_seconds:.1f} s; meanwhile "
@@ -179,8 +179,8 @@ def show_plan(forecasts: Forecasts, *, as_json: bool) -> None:
         cells = [item.pair.content_label, item.pair.style_label, item.pair.file_name, item.action.value, item.reason]
         if expected is not None:
             fit = "too large" if expected.fit is None else "" if str(expected.fit) == "whole" else str(expected.fit)
-            memory = f"{expected.bytes / 2**30:.2g} GiB {fit}".strip()
-            cells += ["+".join(map(str, each.evaluations)), duration(expected.seconds), memory]
+            needed = f"{memory(expected.bytes)} {fit}".strip()
+            cells += ["+".join(map(str, each.evaluations)), duration(expected.seconds), needed]
         table.add_row(*(Text(cell, overflow="fold") for cell in cells))
     console = Console(file=results(), width=None if results().isatty() else 200)  # a file has no edge to fold at
     console.print(table)
@@ -218,7 +218,7 @@ def show_measurements(
                 f"{each.teraflops:.3g}",
                 f"{each.share_of_peak:.0%}",
                 "unknown" if each.bytes_per_pixel is None else f"{each.bytes_per_pixel:.0f}",
-                f"{each.pairs_per_hour:.3g}",
+                rate(each.pairs_per_hour).removesuffix(" pairs/h"),
             )
     console.print(table)
     planned = ", ".join(map(str, settings.pyramid.planned))

@@ -59,6 +59,11 @@ _OPTIONAL: Final = {"AVIF": "avif", "JPEG2000": "jpg_2000"}
 """Formats that Pillow may be built without, and what it calls them then."""
 
 
+def unavailable() -> frozenset[str]:
+    """Formats of `kinds.READABLE` that this Pillow was built without."""
+    return frozenset(kind for kind, name in _OPTIONAL.items() if not features.check(name))
+
+
 def dimensions(source: SourceFile) -> tuple[int, int] | None:
     """(width, height) in px by the header, after EXIF orientation; None if it is no image that can be read."""
     kind = kind_of(source.data)
@@ -130,7 +135,7 @@ def _checked_kind(source: SourceFile, formats: frozenset[str]) -> str:
             f"{name}: is named as {named} but contains {kind}.",
             f"Rename it to {source.path.stem}{endings(frozenset({kind}))[0]} if that is the picture you mean.",
         )
-    if kind in _OPTIONAL and not features.check(_OPTIONAL[kind]):
+    if kind in unavailable():
         raise ImageError(
             f"{name}: is {kind}, which the installed Pillow cannot decode.", "Install another build of it."
         )

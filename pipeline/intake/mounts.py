@@ -20,12 +20,17 @@ def is_shared(path: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> boo
         path: of the folder.
         mountinfo: where the kernel tells what is mounted; False on a system that has none.
     """
+    kind = file_system_of(path, mountinfo)
+    return kind is not None and _SHARED.fullmatch(kind) is not None
+
+
+def file_system_of(path: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> str | None:
+    """The type of the file system that a folder is on; None on a system that does not tell."""
     try:
         text = mountinfo.read_bytes().decode(errors="surrogateescape")
     except OSError:
-        return False
-    kind = file_system(path.resolve().as_posix(), text)
-    return kind is not None and _SHARED.fullmatch(kind) is not None
+        return None
+    return file_system(path.resolve().as_posix(), text)
 
 
 def file_system(path: str, mountinfo: str) -> str | None:

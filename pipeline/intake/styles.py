@@ -66,6 +66,10 @@ class Styles:
         else:
             self._dropped[name] = path
 
+    def names(self) -> list[str]:
+        """Of the folder's styles."""
+        return sorted(self._library)
+
     def find(self, name: str) -> tuple[Path, ...] | None:
         """The painting of a name, or those of a blend; neither case nor the way accents are written matters."""
         dropped = self._dropped.get(name)

@@ -20,8 +20,8 @@ from pipeline.outbox.metadata import Failure
 from pipeline.plan import plan
 from pipeline.proof.page import page
 from pipeline.proof.sheet import draw
-from pipeline.proof.view import GENERATOR, CellView, Head, SheetView, memory
-from pipeline.words import duration
+from pipeline.proof.view import GENERATOR, CellView, Head, SheetView
+from pipeline.words import duration, memory
 
 if TYPE_CHECKING:
     from pathlib import Path

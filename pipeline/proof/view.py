@@ -43,8 +43,3 @@ class SheetView:
     columns: tuple[Head, ...]
     rows: tuple[Head, ...]
     cells: tuple[tuple[CellView, ...], ...]
-
-
-def memory(amount: int) -> str:
-    """Bytes in words."""
-    return f"{amount / 2**30:.2g} GiB"

@@ -33,6 +33,8 @@ PACKAGED_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 PACKAGED_SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
 TORCHVISION_URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
 TORCHVISION_SHA256_PREFIX = "dcbb9e9d"
+TORCHVISION_SIZE = "548 MB"
+"""Of the file."""
 
 _PREPROCESSING = {
     "caffe": ((123.68, 116.779, 103.939), (1.0, 1.0, 1.0)),

@@ -1,0 +1,144 @@
+"""The machine as the doctor sees it: as it is here, and with what it might lack."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from pipeline.doctor import machine
+from pipeline.doctor.doctor import examine
+from pipeline.errors import MachineError, UsageError
+from pipeline.settings import validate
+from pipeline.stage import estimate
+from pipeline.transfer import weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from pipeline.doctor.finding import Finding
+    from pipeline.settings import Settings
+
+
+def found(check: Callable[[Settings], Iterator[Finding]], values: dict[str, Any] | None = None) -> dict[str, Finding]:
+    return {each.about: each for each in check(validate(values or {}))}
+
+
+def test_all_is_well_here() -> None:
+    findings = list(examine(validate({"run": {"device": "cpu"}, "network": {"precision": "float32"}})))
+    assert [each.about for each in findings] == ["versions", "device", "precision", "weights", "a pair", "codecs"]
+    assert {each.level for each in findings} == {"OK"}
+    assert not any(each.remedy for each in findings)
+
+
+def test_a_device_that_does_not_exist_is_a_finding_and_the_rest_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    findings = list(examine(validate({"run": {"device": "cuda:5"}})))
+    failed = [each for each in findings if each.level == "FAIL"]
+    assert [each.about for each in failed] == ["device", "weights"]
+    assert "this machine offers 0 CUDA devices" in failed[0].text
+    assert "--device cpu" in failed[0].remedy
+    assert findings[-1].about == "codecs"
+
+
+def test_a_card_that_torch_cannot_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(machine, "CARD", tmp_path)
+    assert found(machine.device)["device"].level == "WARN"
+    assert found(machine.device, {"run": {"device": "cpu"}})["device"].level == "OK"
+
+
+def test_emulated_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False}, raising=False)
+    values = {"run": {"device": "cpu"}, "network": {"precision": "bfloat16"}}
+    assert found(machine.device, values)["precision"].level == "WARN"
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
+    assert found(machine.device, values)["precision"].level == "OK"
+
+
+def test_weights_that_are_to_be_downloaded_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    findings = found(machine.weights, {"network": {"weights": "torchvision"}})
+    assert list(findings) == ["weights"]
+    assert findings["weights"].level == "WARN"
+    assert f"put the file at {tmp_path}" in findings["weights"].remedy
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match=r"no\.pth: cannot be read"):
+        found(machine.weights, {"network": {"weights": str(tmp_path / "no.pth")}})
+
+
+def test_weights_that_cannot_be_kept_are_a_warning_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(weights, "_cache_path", lambda _: tmp_path / "file/cache.safetensors")
+    findings = list(examine(validate({"run": {"device": "cpu"}})))
+    (warning,) = (each for each in findings if each.level == "WARN")
+    assert warning.about == "weights"
+    assert "cannot be kept" in warning.text
+    assert warning.remedy
+    assert caplog.messages == [], "it is told among the findings"
+
+
+def test_a_device_without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device\nmore")
+
+    monkeypatch.setattr(estimate.Estimator, "_measure", fail)
+    with pytest.raises(MachineError, match="no kernel image is available for execution on the device") as caught:
+        found(machine.weights)
+    assert "more" not in caught.value.message
+
+
+@pytest.mark.parametrize(("gib", "level"), [(2.5, "WARN"), (0.001, "FAIL")])
+def test_a_pair_that_has_no_room(gib: float, level: str) -> None:
+    values = {"run": {"device": "cpu", "memory_gb": gib}, "image": {"size": 2048}}
+    assert found(machine.weights, values)["a pair"].level == level
+
+
+def test_a_codec_that_breaks_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = machine.encode
+    monkeypatch.setattr(
+        machine,
+        "encode",
+        lambda pixels, encoding: real(255 - pixels if encoding.format == "webp" else pixels, encoding),
+    )
+    finding = found(machine.codecs)["codecs"]
+    assert finding.level == "FAIL"
+    assert finding.text == "what is written is not what is read: webp 8 bits."
+
+
+def test_a_codec_that_writes_nonsense(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = machine.encode
+    monkeypatch.setattr(machine, "encode", lambda pixels, how: b"nonsense" if how.bits == 16 else real(pixels, how))
+    assert "png 16 bits, tiff 16 bits" in found(machine.codecs)["codecs"].text
+
+
+def test_a_format_that_pillow_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "unavailable", lambda: frozenset({"AVIF"}))
+    finding = found(machine.codecs, {"image": {"formats": ["jpeg", "avif"]}})["codecs"]
+    assert (finding.level, "AVIF" in finding.text) == ("FAIL", True)
+    finding = found(machine.codecs)["codecs"]
+    assert (finding.level, "AVIF" in finding.text) == ("OK", False)
+
+
+def test_hooks() -> None:
+    assert found(machine.hooks) == {}
+    assert found(machine.hooks, {"hooks": {"on_pair": ["true", "x"]}})["hooks"].text == "true"
+    with pytest.raises(UsageError, match="no program 'no-such-program'"):
+        found(machine.hooks, {"hooks": {"on_finish": ["no-such-program"]}})
+
+
+def test_metrics_and_styles_are_looked_at_where_they_are_set(tmp_path: Path) -> None:
+    values = {"metrics": {"textfile": str(tmp_path / "no/a.prom")}, "styles": {"folder": str(tmp_path)}}
+    findings = {each.about: each.level for each in examine(validate({"run": {"device": "cpu"}, **values}))}
+    assert (findings["metrics.textfile"], findings["styles.folder"]) == ("FAIL", "FAIL")
+    values = {"metrics": {"textfile": str(tmp_path / "a.prom")}}
+    findings = {each.about: each.level for each in examine(validate({"run": {"device": "cpu"}, **values}))}
+    assert findings["metrics.textfile"] == "OK"
+    assert list(tmp_path.iterdir()) == []
