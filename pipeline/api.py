@@ -30,8 +30,9 @@ from pipeline.settings import OUTPUT_FORMATS, OutputSettings, explain
 from pipeline.settings import Settings as AnySettings
 from pipeline.sources import per_pair
 from pipeline.stage.engine import colour_of
+from pipeline.stage.finish import finished
 from pipeline.stage.load import fingerprint_of
-from pipeline.stage.save import describe, encode_result, finished
+from pipeline.stage.save import describe, encode_result
 from pipeline.stage.solo import solo_for
 from pipeline.stage.sources import Source, Sources
 from pipeline.stage.task import Task, now
@@ -160,7 +161,7 @@ def stylise(
     pair, sources = _pair(content, style, mask, settings)
     solo = solo_for(settings)
     loading, painted = solo.paint(Task(pair, 1, None), sources, settings.image, on_evaluation)
-    pixels, moved = finished(painted, loading.loaded, colour_of(pair.settings.colour))
+    pixels, moved = finished(painted.result.image, loading.loaded, colour_of(pair.settings.colour))
     seconds = Seconds(load=loading.seconds, queue=0.0, stylise=painted.seconds, save=0.0)
     rendering = describe(loading, painted, solo.maker, seconds, luma_moved=moved)
     return Stylisation(rendering, pixels, pair, loading.loaded.original)

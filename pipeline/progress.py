@@ -8,8 +8,9 @@ import time
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from tqdm import tqdm
+
+from pipeline.live import RichDisplay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,6 +135,8 @@ class LineDisplay(NoDisplay):
         self._clock = clock
         self._total: int | None = 0
         self._finished = 0
+        self._shares: dict[str, float] = {}
+        """Of the work of each pair on a device, that is done."""
         self._begin = self._last = clock()
 
     def start(self, pairs: int | None) -> None:
@@ -146,79 +149,21 @@ class LineDisplay(NoDisplay):
 
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
         """A line, if the last one was long ago."""
+        self._shares[pair.name] = evaluation.share
         if self._clock() - self._last >= LINE_SECONDS:
-            wanted = sum(pair.settings.pyramid.planned)
-            self._line(
-                f"{pair.name} {evaluation.number}/{wanted} objective {evaluation.total:.4g}",
-                self._finished + evaluation.share,
-            )
+            self._line(f"{pair.name} {evaluation.number}/{evaluation.planned} objective {evaluation.total:.4g}")
 
     def pair_finished(self, name: str, failure: str | None) -> None:
         """A line."""
         super().pair_finished(name, failure)
+        self._shares.pop(name, None)
         self._finished += 1
-        self._line(f"{name} {'failed' if failure else 'done'}", self._finished)
+        self._line(f"{name} {'failed' if failure else 'done'}")
 
-    def _line(self, text: str, pairs: float) -> None:
+    def _line(self, text: str) -> None:
         self._last = self._clock()
+        pairs = self._finished + sum(self._shares.values())
         meter = tqdm.format_meter(
             round(pairs, 2), self._total or 0, self._last - self._begin, ncols=0, unit="pair", postfix=text
         )
         print(meter, file=sys.stderr, flush=True)  # noqa: T201
-
-
-class RichDisplay:
-    """An overall bar, and a bar for the pair on the device with its objective and time left."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),  # a file may be named [draft]
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=console,
-            transient=True,
-        )
-        self._all = self._progress.add_task("all pairs", total=None, note="")
-        self._pair = self._progress.add_task("", total=None, note="", visible=False)
-        self._finished = 0
-
-    def start(self, pairs: int | None) -> None:
-        """Show the overall bar."""
-        self._progress.update(self._all, total=pairs)
-        self._progress.start()
-
-    def expect(self, pairs: int) -> None:
-        """From now on."""
-        self._progress.update(self._all, total=pairs)
-
-    def pair_started(self, pair: Pair) -> None:
-        """Begin the pair's bar anew."""
-        self._progress.reset(
-            self._pair, total=sum(pair.settings.pyramid.planned), description=pair.name, note="", visible=True
-        )
-
-    def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
-        """Advance both bars."""
-        del pair  # its bar was begun with it
-        self._progress.update(self._pair, completed=evaluation.number, note=f"objective {evaluation.total:.4g}")
-        self._progress.update(self._all, completed=round(self._finished + evaluation.share, 2))
-
-    def pair_finished(self, name: str, failure: str | None) -> None:
-        """A line that stays above the bars."""
-        self._finished += 1
-        self._progress.update(self._all, completed=self._finished)
-        self._console.print(
-            f"failed: {name}: {failure}" if failure else f"done: {name}",
-            markup=False,
-            highlight=False,
-            style="red" if failure else None,
-        )
-
-    def stop(self) -> None:
-        """Remove the bars."""
-        self._progress.stop()

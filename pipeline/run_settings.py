@@ -52,6 +52,9 @@ class RunSettings(Section):
     checkpoint_seconds: float = Field(
         120.0, gt=0, description="a pair in work is written down so often, to go on from there after a crash"
     )
+    preview_seconds: float = Field(
+        0.0, ge=0, description="what a pair in work looks like is in OUTBOX/.impasto/preview, anew so often; 0: not"
+    )
     grace_seconds: float = Field(
         30.0,
         ge=0,

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pytest
-from rich.console import Console
 
+from pipeline.live import RichDisplay
 from pipeline.pair import Pair
-from pipeline.progress import GuardedDisplay, LineDisplay, NoDisplay, RichDisplay, make_display
+from pipeline.progress import GuardedDisplay, LineDisplay, NoDisplay, make_display
 from pipeline.settings import PairSettings
 from pipeline.transfer.stylizer import Evaluation
 
@@ -43,7 +43,7 @@ def pair(name: str = "night/kitten") -> Pair:
 
 
 def evaluation(number: int, total: float = 1234.5) -> Evaluation:
-    return Evaluation(number, total, 1.0, 2.0, 3.0, number / EVALUATIONS)
+    return Evaluation(number, total, 1.0, 2.0, 3.0, number / EVALUATIONS, EVALUATIONS)
 
 
 def render(display: Display, *, failure: str | None = None, name: str = "night/kitten") -> None:
@@ -91,6 +91,17 @@ def test_a_line_says_how_far_the_run_is_and_the_pair(clock: Clock, capsys: pytes
         assert words in err
 
 
+def test_pairs_on_several_devices_count_together(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    display = LineDisplay(clock)
+    display.start(4)
+    display.evaluated(pair("a"), evaluation(50))
+    clock.now += 60
+    display.evaluated(pair("b"), evaluation(75))
+    assert "1.25/4" in capsys.readouterr().err
+    display.pair_finished("a", None)
+    assert "1.75/4" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("failure", [None, "disk on fire"])
 def test_lines_are_plain_text_for_logs(clock: Clock, capsys: pytest.CaptureFixture[str], failure: str | None) -> None:
     display = LineDisplay(clock)
@@ -117,33 +128,6 @@ def test_never_shows_failures_only(capsys: pytest.CaptureFixture[str]) -> None:
 def test_where_a_log_tells_of_failures_nothing_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     render(make_display("always", is_logged=True), failure="no image")
     assert capsys.readouterr() == ("", "")
-
-
-def rich_output(*, failure: str | None = None, name: str = "night/kitten") -> str:
-    file = io.StringIO()
-    console = Console(file=file, force_terminal=True, width=100, color_system=None, _environ={})
-    render(RichDisplay(console), failure=failure, name=name)
-    return file.getvalue()
-
-
-@pytest.mark.parametrize("failure", [None, "no image"])
-def test_a_terminal_shows_both_bars_and_the_objective(failure: str | None) -> None:
-    shown = rich_output(failure=failure)
-    for words in ("all pairs", "night/kitten", "7/100", "0/2", "objective 1234"):
-        assert words in shown
-    assert ("failed: night/kitten: no image" if failure else "done: night/kitten") in shown
-
-
-@pytest.mark.parametrize("name", ["[draft] kitten", "a[/b]", "[red]x[/red]"])
-def test_a_name_in_brackets_is_a_name_and_no_markup(name: str) -> None:
-    before_the_end = rich_output(name=name).split("done: ")[0]
-    assert name in before_the_end
-    assert f"failed: {name}: why [/not]" in rich_output(name=name, failure="why [/not]")
-
-
-def test_a_terminal_is_left_as_it_was() -> None:
-    shown = rich_output()
-    assert shown.rfind("\x1b[?25h") > shown.rfind("\x1b[?25l") >= 0, "the cursor was hidden and is shown again"
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ def resolve_settings(  # noqa: PLR0913, PLR0917 - the options that are settings
     device: str | None,
     styles: Path | None = None,
     mask: Path | None = None,
+    preview: float | None = None,
 ) -> tuple[Values, Values, Settings]:
     """The values below a manifest's rows, those of the command line, and the settings that both give."""
     from pipeline.sources import from_set_options, load  # noqa: PLC0415
@@ -42,6 +43,8 @@ def resolve_settings(  # noqa: PLR0913, PLR0917 - the options that are settings
         flags["preset"] = preset
     if device is not None:
         flags.setdefault("run", {})["device"] = device
+    if preview is not None:
+        flags.setdefault("run", {})["preview_seconds"] = preview
     if styles is not None:
         flags.setdefault("styles", {})["folder"] = str(styles)
     if mask is not None:

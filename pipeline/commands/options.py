@@ -24,4 +24,8 @@ InboxArgument = Annotated[Path, typer.Argument(help="The folder where photograph
 OutboxOption = Annotated[Path, typer.Option(help="Folder for results.")]
 StylesOption = Annotated[Path | None, typer.Option(help="Folder of paintings (styles.folder).")]
 LogFormatOption = Annotated[LogFormat, typer.Option(help="Of the log on stderr; with json no progress is shown.")]
+PreviewOption = Annotated[
+    float | None,
+    typer.Option(min=0, metavar="SECONDS", help="So often, write the pair in work to OUTBOX/.impasto/preview."),
+]
 VerboseOption = Annotated[bool, typer.Option("-v", "--verbose", help="Log details to stderr.")]

@@ -21,6 +21,7 @@ from pipeline.commands.options import (
     LogFormatOption,
     OutboxOption,
     PresetOption,
+    PreviewOption,
     ProgressOption,
     SetOption,
     VerboseOption,
@@ -39,6 +40,7 @@ def run_command(  # noqa: PLR0913 - one parameter per option
     device: DeviceOption = None,
     json_: JsonOption = False,
     progress: ProgressOption = "auto",
+    preview: PreviewOption = None,
     log_format: LogFormatOption = "human",
     verbose: VerboseOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would be done; write nothing.")] = False,
@@ -63,7 +65,7 @@ def run_command(  # noqa: PLR0913 - one parameter per option
 
         if time_budget is not None:
             set_ = [*(set_ or []), f"run.time_budget={time_budget}"]
-        below, flags, settings = resolve_settings(config, preset, set_, device)
+        below, flags, settings = resolve_settings(config, preset, set_, device, preview=preview)
         pairs = read_manifest(manifest, below, flags, confines_of(settings))
         box = Outbox(outbox)
         if dry_run:
@@ -100,6 +102,7 @@ def pair_command(  # noqa: PLR0913 - one parameter per option
     device: DeviceOption = None,
     json_: JsonOption = False,
     progress: ProgressOption = "auto",
+    preview: PreviewOption = None,
     log_format: LogFormatOption = "human",
     verbose: VerboseOption = False,
 ) -> None:
@@ -112,7 +115,7 @@ def pair_command(  # noqa: PLR0913 - one parameter per option
         from pipeline.outbox.publish import Outbox  # noqa: PLC0415
         from pipeline.run import run  # noqa: PLC0415
 
-        below, flags, settings = resolve_settings(config, preset, set_, device, mask=mask)
+        below, flags, settings = resolve_settings(config, preset, set_, device, mask=mask, preview=preview)
         pairs = single_pair(content, style, out, below, flags, confines_of(settings))
         with observers_of(settings, as_json=json_, log_format=log_format) as observers:
             observers.started(Work("pair", content.absolute(), out.parent.absolute(), settings, len(pairs)))

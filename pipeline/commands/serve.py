@@ -17,6 +17,7 @@ from pipeline.commands.options import (
     LogFormatOption,
     OutboxOption,
     PresetOption,
+    PreviewOption,
     ProgressOption,
     SetOption,
     StylesOption,
@@ -53,12 +54,13 @@ def watch_command(  # noqa: PLR0913 - one parameter per option
     device: DeviceOption = None,
     json_: JsonOption = False,
     progress: ProgressOption = "auto",
+    preview: PreviewOption = None,
     log_format: LogFormatOption = "human",
     verbose: VerboseOption = False,
 ) -> None:
     """Both commands, which differ in when they end."""
     with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
-        settings = resolve_settings(config, preset, set_, device, styles)
+        settings = resolve_settings(config, preset, set_, device, styles, preview=preview)
         command = context.command.name or ""
         with observers_of(settings[2], as_json=json_, log_format=log_format) as observers:
             summary = _serve(command, inbox, outbox, settings, display_of(progress, log_format), observers)

@@ -25,6 +25,7 @@ from pipeline.disk import Disk, exists, make_folders, put, remove_tree
 from pipeline.errors import LockedError, OccupiedError, StorageError, SupersededError
 from pipeline.outbox.checkpoints import CheckpointFiles
 from pipeline.outbox.marks import RUN, Mark, MarkFiles, short_name
+from pipeline.outbox.previews import Previews
 from pipeline.outbox.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class Outbox:
         self._marks = MarkFiles(self._state / "pending", self._disk)
         self.checkpoints = CheckpointFiles(self._state / "checkpoints", self._temporary, self._disk)
         """Of pairs in work."""
+        self.previews = Previews(self._state / "preview", self._temporary, self._disk)
+        """Of pairs in work, likewise."""
         self.thumbnails = Thumbnails(self._state / "thumbnails", self._disk)
 
     def picture_path(self, file_name: str) -> Path:
@@ -121,6 +124,8 @@ class Outbox:
             stack.callback(lock.release)  # also when clearing away fails
             self.clear_temporary(RUN)
             stack.enter_context(self.opened())
+            with _storage_errors(self.root, of_all=True):
+                self.previews.clear()
             yield
 
     def clear_temporary(self, process: str) -> None:

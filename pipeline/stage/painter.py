@@ -15,6 +15,7 @@ from pipeline.stage.checkpoint import Checkpoint
 from pipeline.stage.device import PeakMemory, describe
 from pipeline.stage.engine import objective_spec, optimisation
 from pipeline.stage.memory import Memory, Work, tune_allocator
+from pipeline.stage.preview import Preview
 from pipeline.transfer.capture import capture
 from pipeline.transfer.objective import Objective
 from pipeline.transfer.state import PairState
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
     from pipeline.outbox.checkpoints import CheckpointFiles
+    from pipeline.outbox.previews import Previews
     from pipeline.pair import Pair
     from pipeline.settings import PairSettings
     from pipeline.stage.load import Loading
@@ -77,11 +79,14 @@ class Painter:
         memory: Memory,
         checkpoints: CheckpointFiles | None = None,
         checkpoint_seconds: float = math.inf,
+        previews: Previews | None = None,
+        preview_seconds: float = 0.0,
         on_checkpoint: Callable[[Task], None] = lambda _: None,
         listener: Listener,
     ) -> None:
         self._network, self.device, self.precision, self.memory = network, device, precision, memory
         self._checkpoints, self._checkpoint_seconds, self._listener = checkpoints, checkpoint_seconds, listener
+        self._previews, self._preview_seconds = previews, preview_seconds
         self.on_checkpoint = on_checkpoint
         """Called when a task has come further, and that is on disk."""
         self._chains: dict[tuple[Pooling, Padding], tuple[Chain, GramCache]] = {}
@@ -114,8 +119,9 @@ class Painter:
         """
         for loading in batch:
             self._listener.pair_started(loading.task.pair)
+        sitting = _Sitting(self, batch, evaluations)
         try:
-            yield from _Sitting(self, batch, evaluations).run()
+            yield from sitting.run()
         except (ImpastoError, GeneratorExit):
             raise
         except Exception as error:
@@ -125,6 +131,8 @@ class Painter:
                     "Check the device; then run the same command again to continue.",
                 ) from error
             raise
+        finally:
+            sitting.clear_up()
 
     def chain(self, settings: PairSettings) -> tuple[Chain, GramCache]:
         """The network for these settings, with the Gram matrices that were seen through it."""
@@ -165,6 +173,10 @@ class Painter:
         identity = {"precision": str(self.precision), "device": self.device.type}
         return Checkpoint(self._checkpoints, loading.key, identity, self._checkpoint_seconds)
 
+    def preview(self, loading: Loading) -> Preview:
+        """That of a pair, not written yet."""
+        return Preview(self._previews, self._preview_seconds, loading)
+
     def evaluated(self, loading: Loading, evaluation: Evaluation) -> None:
         """Tell the listener."""
         self._listener.evaluated(loading.task.pair, evaluation)
@@ -177,6 +189,7 @@ class _Sitting:
         self._painter, self._batch = painter, batch
         self._begin = time.perf_counter()
         self._checkpoints = [painter.checkpoint(loading) for loading in batch]
+        self._previews = [painter.preview(loading) for loading in batch]
         self._work = painter.work_of(batch[0])
         settings = batch[0].task.pair.settings
         self._spec = objective_spec(settings.objective)
@@ -290,6 +303,12 @@ class _Sitting:
             place = group[index]
             if self._checkpoints[place].write_if_due(partial(step.state_of, index), self._planned[place]):
                 self._painter.on_checkpoint(self._batch[place].task)
+            self._previews[place].write_if_due(partial(step.image_of, index))
+
+    def clear_up(self) -> None:
+        """Nothing is in work any more."""
+        for preview in self._previews:
+            preview.remove()
 
     def _ended(self, place: int, result: Stylisation | NotFiniteError, fit: Fit, batch: int) -> Painted | ImpastoError:
         if isinstance(result, NotFiniteError):

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from pipeline.images.modes import finish, prepare
-from pipeline.images.size import resize_plane, resize_visible
 from pipeline.images.tags import tags_of_result
-from pipeline.images.upscale import guided_upscale
 from pipeline.images.write import Encoding, encode, has_alpha, max_bits
 from pipeline.outbox.ledger import settings_in_metadata
 from pipeline.outbox.metadata import (
@@ -24,28 +19,22 @@ from pipeline.outbox.metadata import (
     Weights,
 )
 from pipeline.stage.engine import colour_of
+from pipeline.stage.finish import finished
 from pipeline.stage.task import VERSIONS, now
 from pipeline.transfer.stylizer import ENGINE_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from torch import Tensor
-
-    from pipeline.images.modes import Colour
     from pipeline.images.picture import Bits, Pixels
     from pipeline.outbox.publish import Outbox
     from pipeline.pair import Pair
     from pipeline.settings import PairSettings
     from pipeline.stage.load import Loading
-    from pipeline.stage.loaded import LoadedPair, Original
+    from pipeline.stage.loaded import Original
     from pipeline.stage.painter import Painted
     from pipeline.transfer.state import Evaluation, ScaleResult
     from pipeline.transfer.weights import WeightsSource
-
-
-_FAINTEST: Final = 1 / 512
-"""Of a mask: below it nothing is painted."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +68,7 @@ class Saver:
         begin = time.perf_counter()
         task = loading.task
         pair, original = task.pair, loading.loaded.original
-        pixels, moved = finished(painted, loading.loaded, colour_of(pair.settings.colour))
+        pixels, moved = finished(painted.result.image, loading.loaded, colour_of(pair.settings.colour))
         task.fence()
         encoded = encode_result(pixels, original, pair, loading.key)
         written = OutputFile(
@@ -176,29 +165,6 @@ def encode_result(pixels: Pixels, original: Original, pair: Pair, key: str) -> E
     return Encoded(data, encoding.bits, (*lost, *_reduced(pair, original, encoding)))
 
 
-def finished(painted: Painted, loaded: LoadedPair, colour: Colour) -> tuple[Pixels, float]:
-    """What is done after the optimisation, and the share of pixels whose luma gave way to their chroma."""
-    pixels, original = _pixels(painted.result.image), loaded.original
-    photograph = original.pixels
-    if photograph is None:
-        return pixels, 0.0
-    if original.is_larger:
-        height, width = pixels.shape[:2]
-        seen, _ = resize_visible(photograph, original.alpha, width, height)
-        pixels = guided_upscale(pixels, seen, photograph)
-    pixels, moved = finish(colour, pixels, photograph)
-    if original.mask is not None and loaded.mask is not None:
-        if colour.strength < 1:  # of what was half grey, and was not painted, half would stay
-            unpainted, _ = finish(colour, prepare(colour, photograph, photograph)[0], photograph)
-            pixels = pixels - (1 - original.mask)[:, :, None] * (unpainted - photograph)
-        if original.is_larger:  # the optimisation has left it be by the mask as it was seen, which is less sharp
-            height, width = original.mask.shape
-            applied = resize_plane(loaded.mask[0, 0].numpy(), width, height)
-            sharper = np.minimum(original.mask / np.maximum(applied, _FAINTEST), 1)
-            pixels = photograph + sharper[:, :, None] * (pixels - photograph)
-    return pixels, moved
-
-
 def _encoding(pair: Pair, original: Original) -> Encoding:
     output, most = pair.settings.output, max_bits(pair.format)
     wanted = original.bits if output.bit_depth == "same" else output.bit_depth
@@ -222,12 +188,6 @@ def _shortened(settings: PairSettings, painted: Painted) -> list[str]:
         return []
     made, wanted = ("+".join(map(str, each)) for each in (painted.planned, asked))
     return [f"for want of time {made} evaluations were planned instead of {wanted}"]
-
-
-def _pixels(image: Tensor) -> Pixels:
-    """(1, 3, H, W) → (H, W, 3)."""
-    pixels: Pixels = image[0].permute(1, 2, 0).numpy()
-    return pixels
 
 
 def _record(result: ScaleResult) -> ObjectiveRecord:

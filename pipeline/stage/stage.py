@@ -58,6 +58,8 @@ class Limits:
     memory_bytes: int | None = None
     """That a batch may take on the device; None: what is free."""
     checkpoint_seconds: float = 120.0
+    preview_seconds: float = 0.0
+    """Between two pictures of a pair in work; 0: none."""
 
 
 class Stage:
@@ -83,6 +85,8 @@ class Stage:
             memory=Memory(device, self.limits.memory_bytes),
             checkpoints=outbox.checkpoints,
             checkpoint_seconds=self.limits.checkpoint_seconds,
+            previews=outbox.previews,
+            preview_seconds=self.limits.preview_seconds,
             on_checkpoint=self._count_anew,
             listener=self.listener,
         )
@@ -115,6 +119,7 @@ class Stage:
                 max_reorder=settings.run.max_reorder,
                 memory_bytes=int(settings.run.memory_gb * 2**30) or None,
                 checkpoint_seconds=settings.run.checkpoint_seconds,
+                preview_seconds=settings.run.preview_seconds,
             ),
         )
 

@@ -27,6 +27,8 @@ class Evaluation:
     tv: float
     share: float = 0.0
     """Of the pair's work that is done then, by pixels."""
+    planned: int = 0
+    """Evaluations that are made at most, over all scales; 0 where nobody asked."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +104,10 @@ class PairState:
         return replace(cls(**{**plain, "results": ()}), results=results, warnings=tuple(plain["warnings"]))
 
 
-def evaluation_of(number: int, terms: tuple[float, ...] | None, share: float = 0.0) -> Evaluation:
+def evaluation_of(number: int, terms: tuple[float, ...] | None, share: float = 0.0, planned: int = 0) -> Evaluation:
     """From the values that the optimiser saw; None where they were not finite."""
     total, content, style, tv = terms or (math.nan,) * 4
-    return Evaluation(number, total, content, style, tv, share)
+    return Evaluation(number, total, content, style, tv, share, planned)
 
 
 def _result(scale: Scale, minimum: Minimum, made: int) -> ScaleResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -65,6 +66,8 @@ class Step:
     """By the place of the pair among those that were begun together."""
     state_of: Callable[[int], PairState]
     """Where a pair is now. Its tensors are in work: to be written before the next evaluation, or copied."""
+    image_of: Callable[[int], Tensor]
+    """(1, 3, h, w): the best image of a pair at the scale that it works at, to be copied likewise."""
 
 
 class Stylizer:
@@ -144,20 +147,21 @@ class Stylizer:
         begun = {place: replace(state, minimiser=None) for place, state in self.states.items()}
         self.states = dict(begun)
         done_before, share = work(scales, index)
+        planned = sum(each.evaluations for each in scales)
         evaluate, trouble = self._evaluation(targets, minimiser.x)
         while places:
             if not all(minimiser.is_done(i) for i in range(len(places))):  # else it was restored at its end
                 values = minimiser.step(evaluate)
                 number = minimiser.number
                 evaluations = {
-                    place: evaluation_of(begun[place].made + number, each, done_before + number * share)
+                    place: evaluation_of(begun[place].made + number, each, done_before + number * share, planned)
                     for place, each in zip(places, values, strict=True)
                 }
-                now = list(places)
                 self._on_step(
                     Step(
                         evaluations,
-                        lambda place, now=now: replace(begun[place], minimiser=minimiser.state(now.index(place))),  # type: ignore[misc]
+                        partial(_state_of, begun, minimiser, list(places)),
+                        partial(_image_of, minimiser, targets, list(places)),
                     )
                 )
             staying = [i for i in range(len(places)) if not minimiser.is_done(i)]
@@ -209,6 +213,15 @@ class Stylizer:
         if self._fit.tile is not None:
             return objective, []  # long enough for launches not to count, and a graph would keep more memory
         return capture(objective, example)
+
+
+def _state_of(begun: Mapping[int, PairState], minimiser: Minimiser, places: list[int], place: int) -> PairState:
+    return replace(begun[place], minimiser=minimiser.state(places.index(place)))
+
+
+def _image_of(minimiser: Minimiser, targets: Targets, places: list[int], place: int) -> Tensor:
+    index = places.index(place)
+    return _composed(minimiser.minimum(index), targets, index).image
 
 
 def _composed(minimum: Minimum, targets: Targets, index: int) -> Minimum:

@@ -198,6 +198,38 @@ def test_a_mask_of_ones_paints_what_no_mask_does(chain: Chain) -> None:
     assert result.scales[-1].best.total == pytest.approx(without.scales[-1].best.total, rel=1e-4)
 
 
+@pytest.mark.parametrize("mask", [None, disc(140, 132)], ids=["all", "masked"])
+def test_the_best_image_so_far_can_be_had_at_each_evaluation(chain: Chain, mask: torch.Tensor | None) -> None:
+    subject = Subject(tensor(0, 140, 132), [Painting(tensor(1, 140, 132))], mask)
+    seen: list[torch.Tensor] = []
+    numbers: list[tuple[int, int]] = []
+
+    def look(step: Step) -> None:
+        seen.append(step.image_of(0).clone())
+        numbers.append((step.evaluations[0].number, step.evaluations[0].planned))
+
+    ((_, result),) = Stylizer(chain, [subject], SPEC, THREE_SCALES, on_step=look).run()
+    assert isinstance(result, Stylisation)
+    assert numbers == [(number, 18) for number in range(1, 19)]
+    assert torch.equal(seen[-1], result.image)
+    assert [tuple(image.shape[2:]) for image in seen[::6]] == [(33, 35), (66, 70), (132, 140)]
+    begin = resample(subject.content, 35, 33)
+    assert torch.allclose(seen[0], begin, atol=1e-3)
+    assert (seen[5] - begin).abs().mean() > 1
+
+
+def test_of_a_batch_each_has_its_own_image(chain: Chain) -> None:
+    pairs = [Subject(tensor(seed), [Painting(tensor(2))]) for seed in (0, 1)]
+    last: dict[int, torch.Tensor] = {}
+
+    def look(step: Step) -> None:
+        last.update({place: step.image_of(place).clone() for place in step.evaluations})
+
+    for place, result in Stylizer(chain, pairs, SPEC, ONE_SCALE, on_step=look).run():
+        assert isinstance(result, Stylisation)
+        assert torch.equal(last[place], result.image)
+
+
 def test_black_stays_the_photograph_and_soft_stays_painted_over_the_scales(chain: Chain) -> None:
     subject = masked(140, 132, disc(140, 132))
     seen: list[PairState] = []

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline.disk import Disk
+from pipeline.outbox.previews import Previews
+from pipeline.outbox.publish import Outbox
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "state/preview"
+
+
+@pytest.fixture
+def previews(folder: Path, tmp_path: Path) -> Previews:
+    return Previews(folder, tmp_path / "state/tmp", Disk())
+
+
+def test_a_preview_is_replaced_whole(previews: Previews, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    previews.write("sea/a", b"one")
+    assert previews.path("sea/a") == folder / "sea/a.jpg"
+    seen = []
+    rename = Disk.rename
+
+    def looking(disk: Disk, source: Path, target: Path) -> None:
+        seen.append((source.read_bytes(), target.read_bytes()))
+        rename(disk, source, target)
+
+    monkeypatch.setattr(Disk, "rename", looking)
+    previews.write("sea/a", b"two")
+    assert seen == [(b"two", b"one")]
+    assert previews.path("sea/a").read_bytes() == b"two"
+
+
+def test_the_last_one_leaves_nothing_behind(previews: Previews, folder: Path) -> None:
+    for name in ("sea/a", "sea/b", "c"):
+        previews.write(name, b"x")
+    previews.remove("sea/a")
+    assert sorted(path.name for path in folder.rglob("*.jpg")) == ["b.jpg", "c.jpg"]
+    previews.remove("c")
+    previews.remove("sea/b")
+    assert not folder.exists()
+    previews.remove("sea/b")  # once more is no error
+
+
+def test_what_cannot_be_removed_is_an_error(previews: Previews, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Disk, path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    previews.write("a", b"x")
+    monkeypatch.setattr(Disk, "unlink", fail)
+    with pytest.raises(PermissionError):
+        previews.remove("a")
+
+
+def test_those_of_a_killed_run_go_with_the_next(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path)
+    with outbox.locked():
+        outbox.previews.write("sea/a", b"x")
+    assert outbox.previews.path("sea/a").exists()
+    with outbox.locked():
+        assert not outbox.previews.path("sea/a").exists()
