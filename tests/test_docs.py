@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 import shutil
@@ -15,18 +16,16 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.intake.rows import Problems, read_rows
-from pipeline.settings import ALL_KEYS, ColourMode
+from pipeline.settings import ALL_KEYS, ColourMode, PairSettings
 from pipeline.sources import for_pair
 
 ROOT = Path(__file__).parents[1]
-DROP_FOLDER, PICTURES, README = (
-    (ROOT / name).read_text(encoding="utf-8") for name in ("docs/drop-folder.md", "docs/pictures.md", "README.md")
-)
+DOCS = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *ROOT.glob("docs/*.md"))}
+OPERATIONS, PICTURES = DOCS["operations"], DOCS["pictures"]
 
 
-def block(language: str) -> str:
-    (text,) = re.findall(rf"```{language}\n(.*?)```", DROP_FOLDER, re.DOTALL)
-    return str(text)
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", OPERATIONS, re.DOTALL)
 
 
 def impasto_arguments(line: str) -> list[str]:
@@ -36,28 +35,29 @@ def impasto_arguments(line: str) -> list[str]:
 
 
 def check_understood(arguments: list[str]) -> None:
-    """The command gets as far as looking for its inbox."""
+    """The command gets as far as looking for what it is to work on."""
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
-    assert f"{arguments[1]}: there is no such folder" in result.stderr
+    assert re.search(rf"{arguments[1]}: (there is no such folder|cannot be read: No such file)", result.stderr)
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     unit = tmp_path / "impasto.service"
-    unit.write_text(block("systemd").replace("/opt/impasto/bin/impasto", "/bin/true").replace("User=impasto\n", ""))
+    unit.write_text(blocks("systemd")[0].replace("/opt/impasto/bin/impasto", "/bin/true").replace("User=impasto\n", ""))
     command = [str(shutil.which("systemd-analyze")), "verify", str(unit)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_unit_starts_a_command_that_is_understood() -> None:
-    (line,) = re.findall(r"ExecStart=(.*)", block("systemd"))
+    (line,) = re.findall(r"ExecStart=(.*)", blocks("systemd")[0])
     check_understood(impasto_arguments(line))
 
 
-def test_the_crontab_line_is_understood() -> None:
-    fields = block("crontab").split(maxsplit=5)
+@pytest.mark.parametrize("line", blocks("crontab"))
+def test_a_crontab_line_is_understood(line: str) -> None:
+    fields = line.split(maxsplit=5)
     assert len(fields) == 6
     assert all(re.fullmatch(r"[\d*/,-]+", field) for field in fields[:5])
     command, _, _ = fields[5].partition(">>")
@@ -65,25 +65,18 @@ def test_the_crontab_line_is_understood() -> None:
 
 
 def test_every_setting_that_the_docs_name_exists() -> None:
-    texts = DROP_FOLDER + PICTURES + README
+    texts = "".join(DOCS.values())
     sections = {key.partition(".")[0] for key in ALL_KEYS}
     named = set(re.findall(rf"`((?:{'|'.join(sections)})\.[a-z_]+)", texts))
     assert "watch.settle_seconds" in named
     assert named <= set(ALL_KEYS)
 
 
-@pytest.mark.parametrize("line", re.findall(r"^    (impasto pair .*)$", PICTURES, re.MULTILINE))
-def test_the_pair_commands_are_understood(line: str) -> None:
-    result = CliRunner().invoke(app, impasto_arguments(line))
-    assert result.exit_code == 2
-    assert "photo.jpg: there is no such file" in result.stderr
-
-
-@pytest.mark.parametrize("text", [PICTURES, DROP_FOLDER, README], ids=["pictures", "drop-folder", "README"])
-def test_the_manifests_have_columns_that_there_are(text: str, tmp_path: Path) -> None:
-    blocks = re.findall(r"(?:^    content,style.*\n)(?:^    .*\n)+", text, re.MULTILINE)
-    assert blocks
-    for block_of_rows in blocks:
+@pytest.mark.parametrize("page", ["pictures", "drop-folder", "README"])
+def test_the_manifests_have_columns_that_there_are(page: str, tmp_path: Path) -> None:
+    tables = re.findall(r"(?:^    content,style.*\n)(?:^    .*\n)+", DOCS[page], re.MULTILINE)
+    assert tables
+    for block_of_rows in tables:
         manifest = tmp_path / "m.csv"
         manifest.write_text(textwrap.dedent(block_of_rows))
         problems = Problems()
@@ -97,3 +90,37 @@ def test_the_manifests_have_columns_that_there_are(text: str, tmp_path: Path) ->
 def test_every_colour_mode_is_explained() -> None:
     explained = re.findall(r"^\| `([a-z-]+)` \|", PICTURES, re.MULTILINE)
     assert explained == list(get_args(ColourMode))
+
+
+def test_the_table_of_cards_is_what_its_script_prints() -> None:
+    spec = importlib.util.spec_from_file_location("make_capacity", ROOT / "docs/make_capacity.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert "\n".join(module.rows()) in OPERATIONS
+    million = f"{module.flops_of_a_pixel() / 1e6:.2f} million floating-point operations for each pixel"
+    assert million in OPERATIONS.replace("\n", " ")
+    takes = f"as long as {module.evaluations_of_a_pair(PairSettings()):.0f} evaluations of full size"
+    assert takes in OPERATIONS.replace("\n", " ")
+    assert f"reach {module.SHARE:.0%}".replace("%", " %") in OPERATIONS.replace("\n", " ")
+
+
+@pytest.mark.parametrize("page", DOCS)
+def test_links_lead_somewhere(page: str) -> None:
+    folder = ROOT if page == "README" else ROOT / "docs"
+    targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)]+)\)", DOCS[page])]
+    missing = [each for each in targets if not each.startswith("https://") and not (folder / each).exists()]
+    assert missing == []
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    assert {name for name in DOCS if f"](docs/{name}.md)" in DOCS["README"]} == set(DOCS) - {"README"}
+
+
+def test_scripts_that_are_named_exist() -> None:
+    text = "".join(DOCS.values())
+    modules, files = set(re.findall(r"python -m (tests[\w.]+)", text)), set(re.findall(r"python (docs/\w+\.py)", text))
+    assert (len(modules), len(files)) >= (2, 2)
+    assert [name for name in modules if not (ROOT / f"{name.replace('.', '/')}.py").exists()] == []
+    assert [name for name in files if not (ROOT / name).exists()] == []

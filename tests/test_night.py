@@ -95,3 +95,38 @@ def test_forty_pairs_five_of_them_bad_and_a_kill(tmp_path: Path, make_image: Cal
     assert counts(status) == counts(report) == on_disk(outbox) == (37, 3, 0)
     assert {error["name"] for error in status["last_errors"]} == {f"p{n}__swirl" for n in (19, 27, 35)}
     assert [(run["state"], run["exit_code"]) for run in status["runs"]] == [("ended", 3)]
+
+
+@pytest.mark.parametrize("ask", ["inbox", "out"])
+def test_a_drained_inbox_with_bad_files_one_of_which_is_mended(
+    ask: str, tmp_path: Path, make_image: Callable[..., Path]
+) -> None:
+    for number in range(6):
+        path = make_image(f"inbox/sea/p{number}.png", width=32, height=24, seed=number)
+        if number in (1, 4):
+            path.write_bytes(b"no picture at all")
+    make_image("styles/sea.png", seed=99)
+    quick = ("image.size=32", "pyramid.evaluations=1", "watch.settle_seconds=0.1", "watch.incomplete_seconds=0.1")
+    settings = [part for each in quick for part in ("--set", each)]
+    to = ["--outbox", str(tmp_path / "out"), "--styles", str(tmp_path / "styles"), "--progress", "never"]
+    drain = ["drain", str(tmp_path / "inbox"), *to, *settings]
+
+    assert told(3, *drain)["failed"] == 2
+    asked = told(0, "status", str(tmp_path / ask))
+    assert (asked["done"], asked["failed"]) == (4, 2)
+    assert [bool(each["reason"] and each["remedy"]) for each in asked["last_errors"]] == [True, True]
+    (bad,) = tmp_path.glob("inbox/.impasto/failed/*/in/sea/p1.png")
+    bad.write_bytes((tmp_path / "styles/sea.png").read_bytes())
+
+    again = told(0, "retry", str(tmp_path / ask))
+    assert sorted((each["name"], each["action"]) for each in again["retries"]) == [
+        ("sea/p1.png", "back in the inbox"),
+        ("sea/p4.png", "back in the inbox"),
+    ]
+    assert sorted(path.name for path in (tmp_path / "inbox/sea").iterdir()) == ["p1.png", "p4.png"]
+    assert told(3, *drain)["failed"] == 1
+    for each in ("inbox", "out"):
+        status = told(0, "status", str(tmp_path / each))
+        assert (status["done"], status["failed"]) == (5, 1)
+        assert "p4" in status["last_errors"][0]["name"]
+    assert on_disk(tmp_path / "out") == (5, 1, 0)

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from pipeline.commands.common import errors_to_exit_codes, resolve_settings
-from pipeline.commands.options import ConfigOption, DeviceOption, PresetOption, SetOption, StylesOption, VerboseOption
+from pipeline.commands.options import (
+    ConfigOption,
+    DeviceOption,
+    LogFormatOption,
+    PresetOption,
+    SetOption,
+    StylesOption,
+    VerboseOption,
+)
 from pipeline.errors import ExitCode
 from pipeline.stdout import results, say
 
@@ -30,6 +38,7 @@ def doctor_command(  # noqa: PLR0913 - one parameter per option
     device: DeviceOption = None,
     styles: StylesOption = None,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    log_format: LogFormatOption = "human",
     verbose: VerboseOption = False,
 ) -> None:
     """Look at device, weights, codecs and folders before the night that needs them.
@@ -38,7 +47,7 @@ def doctor_command(  # noqa: PLR0913 - one parameter per option
 
     Example: impasto doctor inbox out --styles data/styles
     """
-    with errors_to_exit_codes(as_json=json_, verbose=verbose):
+    with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
         _, _, settings = resolve_settings(config, preset, set_, device, styles)
         from pipeline.doctor.doctor import examine  # noqa: PLC0415
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from pipeline.commands.common import errors_to_exit_codes
-from pipeline.commands.options import VerboseOption
+from pipeline.commands.options import LogFormatOption, VerboseOption
 from pipeline.errors import ExitCode
 from pipeline.stdout import results, say
 
@@ -28,6 +28,7 @@ def status_command(
     *,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Again every 5 s, until nobody is at work.")] = False,
+    log_format: LogFormatOption = "human",
     verbose: VerboseOption = False,
 ) -> None:
     """Tell what is done, failed and waiting, who is at work, and the last errors.
@@ -36,7 +37,7 @@ def status_command(
 
     Example: impasto status out
     """
-    with errors_to_exit_codes(as_json=json_, verbose=verbose):
+    with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
         from pipeline.survey.survey import survey  # noqa: PLC0415
 
         while True:
@@ -131,7 +132,7 @@ def _lines_of_inbox(found: InboxSurvey) -> list[str]:
     return lines
 
 
-def retry_command(
+def retry_command(  # noqa: PLR0913 - one parameter per option
     folder: FolderArgument,
     *,
     only: Annotated[
@@ -139,6 +140,7 @@ def retry_command(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would be done; change nothing.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    log_format: LogFormatOption = "human",
     verbose: VerboseOption = False,
 ) -> None:
     """Have what failed tried again: by the next run, or by the watcher.
@@ -147,7 +149,7 @@ def retry_command(
 
     Example: impasto retry out --only "sea/*"
     """
-    with errors_to_exit_codes(as_json=json_, verbose=verbose):
+    with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
         from dataclasses import asdict  # noqa: PLC0415
 
         from pipeline.retry import retry  # noqa: PLC0415

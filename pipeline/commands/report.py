@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from pipeline.commands.common import errors_to_exit_codes
-from pipeline.commands.options import VerboseOption
+from pipeline.commands.options import LogFormatOption, VerboseOption
 from pipeline.stdout import say
 
 
@@ -18,13 +18,14 @@ def report_command(
     outbox: Annotated[Path, typer.Argument(help="The folder of results.")],
     *,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    log_format: LogFormatOption = "human",
     verbose: VerboseOption = False,
 ) -> None:
     """Write OUTBOX/index.html: failures with their remedies, and a gallery of all results.
 
     Example: impasto report out
     """
-    with errors_to_exit_codes(as_json=json_, verbose=verbose):
+    with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
         from pipeline.outbox.report.links import shown  # noqa: PLC0415
         from pipeline.outbox.report.update import write_report  # noqa: PLC0415
 

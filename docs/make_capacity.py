@@ -1,0 +1,80 @@
+"""Prints the table of docs/operations.md: what a card should do, on paper. `python docs/make_capacity.py`.
+
+The seconds of a pair are the floating-point operations of its convolutions, forth and back, by the speed that the
+card's data sheet promises, of which a share is taken for granted. The largest size is that of the memory model by which
+pairs are fitted to a card.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from pipeline.settings import PairSettings
+from pipeline.stage.memory import SHARE_OF_FREE, Work, predict
+from pipeline.transfer.tiling import WHOLE
+from pipeline.transfer.vgg import CONVOLUTIONS, channels_of, halvings_of
+
+SHARE = 0.35
+"""Of the data sheet's speed that a convolution reaches, with all that comes between."""
+CARDS = (
+    ("T4", 65, 16, torch.float16),
+    ("L4", 121, 24, torch.bfloat16),
+    ("RTX 3090", 71, 24, torch.bfloat16),
+    ("RTX 4090", 165, 24, torch.bfloat16),
+    ("A100 80 GB", 312, 80, torch.bfloat16),
+    ("H100 SXM", 989, 80, torch.bfloat16),
+)
+"""Name, dense tensor TFLOP/s with sums in float32 and memory in GB by NVIDIA's data sheets, and the precision."""
+SIDES = (512, 1024, 2048)
+STEP = 16
+_STARTS = 1.5
+"""Evaluations that the start of a scale takes."""
+
+
+def flops_of_a_pixel() -> float:
+    """Of an evaluation: each convolution to conv5_1 is done twice, with a multiplication and an addition each."""
+    used = CONVOLUTIONS[: CONVOLUTIONS.index("conv5_1") + 1]
+    before = (3, *(channels_of(name) for name in used))
+    values = (
+        9 * channels_in * channels_of(name) / 4 ** halvings_of(name)
+        for channels_in, name in zip(before, used, strict=False)
+    )
+    return 2 * 2 * sum(values)
+
+
+def evaluations_of_a_pair(settings: PairSettings) -> float:
+    """As many of full size would take as long."""
+    planned = settings.pyramid.planned
+    return sum((count + _STARTS) / 4**halvings for halvings, count in enumerate(reversed(planned)))
+
+
+def pairs_per_hour(teraflops: float, side: int) -> float:
+    """Of square pictures, with the default settings."""
+    flops = flops_of_a_pixel() * side**2 * evaluations_of_a_pair(PairSettings())
+    return 3600 * SHARE * teraflops * 1e12 / flops
+
+
+def largest_side(gigabytes: float, precision: torch.dtype) -> int:
+    """In px: of the largest square that fits into an otherwise empty card whole."""
+    side = STEP
+    while True:
+        work = Work.of(PairSettings(), side + STEP, side + STEP, precision, torch.device("cuda"))
+        if predict(work, WHOLE) > SHARE_OF_FREE * gigabytes * 1e9:
+            return side
+        side += STEP
+
+
+def rows() -> list[str]:
+    """The table, in Markdown."""
+    lines = [
+        "| card | " + " | ".join(f"{side}²" for side in SIDES) + " | whole up to |",
+        "|---" * (len(SIDES) + 2) + "|",
+    ]
+    for name, teraflops, gigabytes, precision in CARDS:
+        speeds = [f"{float(f'{pairs_per_hour(teraflops, side):.2g}'):,.0f}" for side in SIDES]
+        lines.append(f"| {name} | {' | '.join(speeds)} | {largest_side(gigabytes, precision)}² |")
+    return lines
+
+
+if __name__ == "__main__":
+    print("\n".join(rows()))
