@@ -8,6 +8,8 @@ from pydantic import AfterValidator, Field
 
 from pipeline.section import Section, check_duration
 
+DEVICE_PATTERN = r"^(auto|cpu|cuda(:\d+)?)$"
+
 
 class MaskSettings(Section):
     """Where the style acts."""
@@ -34,7 +36,7 @@ class NetworkSettings(Section):
 class RunSettings(Section):
     """The run as a whole."""
 
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = Field(
+    device: Annotated[str, Field(pattern=DEVICE_PATTERN)] = Field(
         "auto", description="auto, cpu, cuda (all cards at once) or cuda:N"
     )
     roots: tuple[str, ...] = Field((), description="if set, a manifest may only name files below these folders")

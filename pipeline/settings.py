@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_v
 
 from pipeline.errors import UsageError
 from pipeline.run_settings import (
+    DEVICE_PATTERN,
     HooksSettings,
     MaskSettings,
     MetricsSettings,
@@ -281,6 +282,12 @@ def did_you_mean(word: str, known: tuple[str, ...]) -> str:
     return f" Did you mean {near[0]}?" if near else ""
 
 
+_PATTERNS = {
+    DEVICE_PATTERN: "should be auto, cpu, cuda or cuda:N",
+    LAYER_PATTERN: "should be a layer of VGG19 up to conv5_1, such as conv4_2 or relu4_2",
+}
+
+
 def explain(error: ValidationError) -> list[str]:
     """Each finding of pydantic as one line: `section.key: what is wrong (got …)`."""
     lines = []
@@ -289,7 +296,8 @@ def explain(error: ValidationError) -> list[str]:
         if finding["type"] == "extra_forbidden":
             lines.append(f"{name}: there is no such setting.{did_you_mean(name, (*ALL_KEYS, *SECTIONS))}")
             continue
-        message = finding["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        message = _PATTERNS.get(finding.get("ctx", {}).get("pattern", ""), finding["msg"])
+        message = message.removeprefix("Value error, ").removeprefix("Input ")
         got = finding["input"]
         lines.append(f"{name}: {message} (got {got!r})" if name and not isinstance(got, dict | BaseModel) else message)
     return lines

@@ -342,6 +342,14 @@ def test_the_pair_command_tells_what_failed_and_where(manifest: Path) -> None:
     assert f"Reasons and remedies are in {manifest.parent / 'failed'}." in result.stderr
 
 
+def test_the_pair_command_explains_that_it_takes_no_folder(manifest: Path) -> None:
+    folder = manifest.parent
+    result = impasto("pair", folder / "content", folder / "styles/swirl.png", "-o", folder / "x.png")
+    assert result.exit_code == 2
+    assert f"{folder}/content: is a folder." in result.stderr
+    assert "impasto run" in result.stderr
+
+
 def test_the_pair_command_explains_a_bad_name(manifest: Path) -> None:
     content, style = manifest.parent / "content/a.png", manifest.parent / "styles/swirl.png"
     assert "should end in" in impasto("pair", content, style, "-o", "x.gif").stderr

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,18 @@ def test_config_toml_explains_every_setting_with_the_models_own_words() -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"run": {"device": "gpu"}}, "run.device: should be auto, cpu, cuda or cuda:N (got 'gpu')"),
+        ({"objective": {"style_layers": ["conv6_1"]}}, "should be a layer of VGG19 up to conv5_1, such as conv4_2"),
+    ],
+)
+def test_what_does_not_match_is_explained_in_words(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(words)):
+        settings.validate(values)
+
+
+@pytest.mark.parametrize(
     ("given", "size"), [(16, 16), ("512", 512), ("native", "native"), ("12MP", "12MP"), ("0.5MP", "0.5MP")]
 )
 def test_sizes(given: object, size: object) -> None:
@@ -48,7 +61,7 @@ def test_wrong_sizes(given: object) -> None:
     [
         ({"objective": {"style_layer_weights": [1, 2]}}, "2 values"),
         ({"objective": {"style_layers": [], "content_layers": []}}, "nothing to minimise"),
-        ({"objective": {"style_layers": ["conv6_1"]}}, "match pattern"),
+        ({"objective": {"style_layers": ["conv6_1"]}}, "should be a layer of VGG19"),
         ({"objective": {"tv_weight": float("nan")}}, "finite"),
         ({"style": {"fit": "whole"}}, "does not go with"),
         (

@@ -56,7 +56,7 @@ def _why_left(view: FileView) -> str:
         return "asks for no style: put it into a folder with a style's name, or set styles.default"
     if view.candidate.form == "photo" and not view.style_is_known:
         return (
-            f"asks for the style {printable(view.style)!r}, which is not in styles.folder; "
+            f"asks for the style {printable(view.style)!r}, which is not in styles.folder (--styles); "
             f"add it there, or drop a painting as {printable(view.style)}/_style.jpg"
         )
     return ""

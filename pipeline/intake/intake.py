@@ -109,6 +109,10 @@ class Intake:
                 self._degrade(f"events cannot be had ({error.strerror}); see sysctl fs.inotify.max_user_watches")
         self._sign.begin(self._clock())
         self._look_at_everything(self._clock())
+        if self._styles.lacks_paintings:
+            logger.warning(
+                "styles.folder has no paintings; only folders with a _style picture of their own are painted."
+            )
         default = self._rules.default_style
         if default and self._styles.find(default) is None:
             logger.warning("styles.default = %s is not in styles.folder; photographs at the top wait for it.", default)

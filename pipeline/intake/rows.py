@@ -82,7 +82,7 @@ def read_rows(path: Path, problems: Problems) -> Iterator[Row]:
 
 
 def _read_csv(text: str, problems: Problems) -> Iterator[Row]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=_delimiter(text))
     try:
         header = [name.strip() for name in next(reader)]
         if not _check_header(header, problems):
@@ -93,12 +93,18 @@ def _read_csv(text: str, problems: Problems) -> Iterator[Row]:
             if not any(cell.strip() for cell in cells):
                 continue
             if len(cells) > len(header):
-                problems.add(line, f"{len(cells)} cells for {len(header)} columns; quote a cell that has a comma")
+                problems.add(line, f"{len(cells)} cells for {len(header)} columns; quote a cell that has a separator")
                 continue
             texts = {name: cell.strip() for name, cell in zip(header, cells, strict=False) if cell.strip()}
             yield from _row(line, texts, problems, parse_value)
     except csv.Error as error:
         problems.add(reader.line_num, f"not CSV: {error}")
+
+
+def _delimiter(text: str) -> str:
+    """What stands between the columns' names: spreadsheets write semicolons where a comma is the decimal point."""
+    header = text.lstrip().partition("\n")[0]
+    return next((mark for mark in (",", ";", "\t") if mark in header), ",")
 
 
 def _check_header(header: list[str], problems: Problems) -> bool:

@@ -36,6 +36,8 @@ def single_pair(  # noqa: PLR0913, PLR0917 - what a command line says of it
     Raises:
         UsageError: a file is not there, or a name or a setting does not go.
     """
+    if content.is_dir():
+        raise UsageError(f"{content}: is a folder.", "Name one photograph; for many, write a manifest: impasto run.")
     if not content.is_file():
         raise UsageError(f"{content}: there is no such file.")
     ending = out.suffix.lower()

@@ -66,6 +66,11 @@ class Styles:
         else:
             self._dropped[name] = path
 
+    @property
+    def lacks_paintings(self) -> bool:
+        """Whether there is a folder, with nothing in it."""
+        return self._folder is not None and not self._library
+
     def names(self) -> list[str]:
         """Of the folder's styles."""
         return sorted(self._library)

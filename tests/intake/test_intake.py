@@ -521,6 +521,17 @@ def test_events_that_come_are_relied_on(world: World) -> None:
     assert list(world.inbox.glob(".impasto-*")) == []
 
 
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_a_library_without_paintings_is_told_at_once(
+    world: World, caplog: pytest.LogCaptureFixture, *, is_empty: bool
+) -> None:
+    for path in world.styles.iterdir() if is_empty else ():
+        path.unlink()
+    worker = world.worker().start()
+    worker.end()
+    assert any("styles.folder has no paintings" in message for message in caplog.messages) is is_empty
+
+
 @pytest.mark.parametrize(("default", "told"), [("sae", 1), ("sea", 0), ("", 0)])
 def test_a_default_style_that_is_not_there_is_told_at_once(
     world: World, caplog: pytest.LogCaptureFixture, default: str, told: int

@@ -59,6 +59,9 @@ def names(pairs: list[Pair]) -> list[str]:
         "content,style\na.jpg,style.jpg\n",
         "\ufeffcontent,style\r\na.jpg,style.jpg\r\n",
         "style , content\nstyle.jpg , a.jpg",
+        "content;style;output\r\na.jpg;style.jpg;\r\n",
+        "content\tstyle\na.jpg\tstyle.jpg\n",
+        "content,style,preset\na.jpg,style.jpg,\n",
         'content,style,output\n"a.jpg",style.jpg,\n\n,,\n',
     ],
 )
