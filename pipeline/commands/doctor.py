@@ -24,7 +24,7 @@ from pipeline.stdout import results, say
 if TYPE_CHECKING:
     from pipeline.doctor.finding import Finding, Level
 
-_COLOURS: Final[dict[Level, str]] = {"OK": "green", "WARN": "yellow", "FAIL": "bold red"}
+_COLOURS: Final[dict[Level, str]] = {"OK": "green", "WARN": "yellow", "FAIL": "red"}
 
 
 def doctor_command(  # noqa: PLR0913 - one parameter per option

@@ -19,7 +19,7 @@ from pipeline.images.read import decode, unavailable
 from pipeline.images.size import working_size
 from pipeline.images.source import SourceFile
 from pipeline.images.write import Encoding, encode, max_bits
-from pipeline.stage.device import describe, find_device, find_devices, find_precision
+from pipeline.stage.device import describe, find_device, find_devices, find_precision, native_precisions
 from pipeline.stage.estimate import Estimator
 from pipeline.stage.memory import free_cuda_bytes, free_host_bytes
 from pipeline.transfer.tiling import WHOLE
@@ -74,9 +74,9 @@ def device(settings: Settings) -> Iterator[Finding]:
 
 def _precision(settings: Settings) -> Finding:
     wanted, first = settings.network.precision, find_device(settings.run.device)
-    taken, fastest = (find_precision(name, first) for name in (wanted, "auto"))
+    taken = find_precision(wanted, first)
     name = str(taken).removeprefix("torch.")
-    if taken.itemsize < 4 and fastest == torch.float32:  # noqa: PLR2004 - bytes
+    if taken not in native_precisions(first):
         return Finding(
             "precision", "WARN", f"{name} is emulated on this device, which takes longer than float32.",
             "Set network.precision = auto or float32.",

@@ -65,12 +65,18 @@ def find_precision(name: str, device: torch.device) -> torch.dtype:
     """
     if name != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+    return native_precisions(device)[0]
+
+
+def native_precisions(device: torch.device) -> tuple[torch.dtype, ...]:
+    """Those that the device computes convolutions in by itself, the fastest first."""
     if device.type == "cuda":
         major, _ = torch.cuda.get_device_capability(device)
-        return torch.bfloat16 if major >= 8 else torch.float16 if major == 7 else torch.float32  # noqa: PLR2004
+        halves = (torch.bfloat16, torch.float16) if major >= 8 else (torch.float16,) if major == 7 else ()  # noqa: PLR2004
+        return (*halves, torch.float32)
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    native = any(capabilities.get(flag) for flag in ("avx512_bf16", "amx_bf16"))
-    return torch.bfloat16 if native else torch.float32
+    has_bfloat16 = any(capabilities.get(flag) for flag in ("avx512_bf16", "amx_bf16"))
+    return (torch.bfloat16, torch.float32) if has_bfloat16 else (torch.float32,)
 
 
 def describe(device: torch.device) -> str:

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 
+@pytest.fixture
+def _measured_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate.Estimator, "_measure", lambda *_: 0.1)
+
+
 def found(check: Callable[[Settings], Iterator[Finding]], values: dict[str, Any] | None = None) -> dict[str, Finding]:
     return {each.about: each for each in check(validate(values or {}))}
 
@@ -33,6 +38,7 @@ def test_all_is_well_here() -> None:
     assert not any(each.remedy for each in findings)
 
 
+@pytest.mark.usefixtures("_measured_at_once")
 def test_a_device_that_does_not_exist_is_a_finding_and_the_rest_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     findings = list(examine(validate({"run": {"device": "cuda:5"}})))
@@ -50,12 +56,21 @@ def test_a_card_that_torch_cannot_use(tmp_path: Path, monkeypatch: pytest.Monkey
     assert found(machine.device, {"run": {"device": "cpu"}})["device"].level == "OK"
 
 
-def test_emulated_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False}, raising=False)
-    values = {"run": {"device": "cpu"}, "network": {"precision": "bfloat16"}}
-    assert found(machine.device, values)["precision"].level == "WARN"
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
-    assert found(machine.device, values)["precision"].level == "OK"
+@pytest.mark.parametrize(
+    ("precision", "has_bfloat16", "level"),
+    [
+        ("bfloat16", False, "WARN"),
+        ("bfloat16", True, "OK"),
+        ("float16", True, "WARN"),  # a processor may have the other half precision
+        ("float32", False, "OK"),
+        ("auto", False, "OK"),
+        ("auto", True, "OK"),
+    ],
+)
+def test_emulated_precision(monkeypatch: pytest.MonkeyPatch, precision: str, level: str, *, has_bfloat16: bool) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has_bfloat16}, raising=False)
+    values = {"run": {"device": "cpu"}, "network": {"precision": precision}}
+    assert found(machine.device, values)["precision"].level == level
 
 
 def test_weights_that_are_to_be_downloaded_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,6 +87,7 @@ def test_weights_that_are_not_there(tmp_path: Path) -> None:
         found(machine.weights, {"network": {"weights": str(tmp_path / "no.pth")}})
 
 
+@pytest.mark.usefixtures("_measured_at_once")
 def test_weights_that_cannot_be_kept_are_a_warning_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -95,6 +111,7 @@ def test_a_device_without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "more" not in caught.value.message
 
 
+@pytest.mark.usefixtures("_measured_at_once")
 @pytest.mark.parametrize(("gib", "level"), [(2.5, "WARN"), (0.001, "FAIL")])
 def test_a_pair_that_has_no_room(gib: float, level: str) -> None:
     values = {"run": {"device": "cpu", "memory_gb": gib}, "image": {"size": 2048}}
@@ -134,6 +151,7 @@ def test_hooks() -> None:
         found(machine.hooks, {"hooks": {"on_finish": ["no-such-program"]}})
 
 
+@pytest.mark.usefixtures("_measured_at_once")
 def test_metrics_and_styles_are_looked_at_where_they_are_set(tmp_path: Path) -> None:
     values = {"metrics": {"textfile": str(tmp_path / "no/a.prom")}, "styles": {"folder": str(tmp_path)}}
     findings = {each.about: each.level for each in examine(validate({"run": {"device": "cpu"}, **values}))}
