@@ -31,7 +31,7 @@ class Finding:
 
 
 def found_by(about: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """What a check finds; warnings that it logs and the error that ends it are findings, too."""
+    """What a check finds; warnings that it logs and the error that ends it, if we know its kind, are findings, too."""
     handler = _Warnings()
     findings: list[Finding] = []
     with _only_handled_by(handler):
@@ -39,6 +39,8 @@ def found_by(about: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Fin
             findings += check()
         except ImpastoError as error:
             findings.append(Finding(about, "FAIL", error.message, error.remedy))
+        except OSError as error:
+            findings.append(Finding(about, "FAIL", f"{error.strerror}.", "Mend its rights, or name another."))
     for message in handler.messages:
         yield Finding(about, "WARN", message, "Work goes on all the same; mend it if you can.")
     yield from findings

@@ -19,7 +19,7 @@ from pipeline.images.read import decode, unavailable
 from pipeline.images.size import working_size
 from pipeline.images.source import SourceFile
 from pipeline.images.write import Encoding, encode, max_bits
-from pipeline.stage.device import describe, find_device, find_devices, find_precision, native_precisions
+from pipeline.stage.device import describe, find_device, find_devices, find_precision, native_precisions, open_card
 from pipeline.stage.estimate import Estimator
 from pipeline.stage.memory import free_cuda_bytes, free_host_bytes
 from pipeline.transfer.tiling import WHOLE
@@ -55,11 +55,12 @@ def device(settings: Settings) -> Iterator[Finding]:
     """Where it is computed, and in which precision.
 
     Raises:
-        DeviceError: a CUDA device was asked for that does not exist.
+        DeviceError: a CUDA device was asked for that does not exist, or cannot be used.
     """
     wanted = settings.run.device
     for each in find_devices(wanted):
         if each.type == "cuda":
+            open_card(each)
             yield Finding("device", "OK", f"{describe(each)}, {memory(free_cuda_bytes(each))} of memory free")
         elif wanted == "auto" and CARD.exists():
             yield Finding(

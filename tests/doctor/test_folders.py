@@ -11,6 +11,7 @@ from filelock import FileLock
 
 from pipeline.disk import Disk
 from pipeline.doctor import folders
+from pipeline.doctor.finding import found_by
 from pipeline.doctor.folders import folder, styles
 from pipeline.settings import validate
 
@@ -77,6 +78,13 @@ def test_a_file_in_place_of_a_folder(tmp_path: Path) -> None:
 def test_a_missing_folder_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert f"{tmp_path} cannot be written" in found(tmp_path / "out")["FAIL"]
+
+
+def test_a_folder_that_cannot_be_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(tmp_path), "is_dir", raising(errno.EACCES))
+    (finding,) = found_by("x", lambda: folder(tmp_path / "out", SETTINGS))
+    assert (finding.level, finding.text) == ("FAIL", "Permission denied.")
+    assert finding.remedy
 
 
 @pytest.mark.parametrize(("free", "level"), [(1 << 20, "FAIL"), (1 << 30, "WARN")])

@@ -49,6 +49,17 @@ def test_a_device_that_does_not_exist_is_a_finding_and_the_rest_is_looked_at(mon
     assert findings[-1].about == "codecs"
 
 
+def test_a_card_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("CUDA error: all CUDA-capable devices are busy or unavailable\nmore")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "set_device", fail)
+    with pytest.raises(MachineError, match="cuda:0 cannot be used: CUDA error: all CUDA-capable devices are busy"):
+        found(machine.device)
+
+
 def test_a_card_that_torch_cannot_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(machine, "CARD", tmp_path)
