@@ -48,7 +48,7 @@ class RunState:
     seconds_left: float | None
     """At this rate; None if nobody knows."""
     again: str
-    """The command that goes on where it ended; its further options are not known."""
+    """The command that goes on where it ended; its further options are not known, nor what stands in capitals."""
 
     @property
     def is_at_work(self) -> bool:
@@ -133,8 +133,13 @@ def run_state(record: RunRecord, root: Path) -> RunState:
         on_device=tuple(map(shown, record.on_device)),
         pairs_per_hour=None if per_hour is None else round(per_hour, 1),
         seconds_left=None if left is None else round(left),
-        again=f"impasto {record.command} {shell_quoted(record.source)} --outbox {shell_quoted(str(root))}",
+        again=_again(record, root),
     )
+
+
+def _again(record: RunRecord, root: Path) -> str:
+    rest = "STYLE -o OUTPUT" if record.command == "pair" else f"--outbox {shell_quoted(str(root))}"
+    return f"impasto {record.command} {shell_quoted(record.source)} {rest}"
 
 
 def _seconds_between(begin: str, end: str) -> float:

@@ -90,6 +90,15 @@ def test_a_process_that_got_the_number_of_one_that_died_is_not_taken_for_it(tmp_
     assert run["state"] == "died"
 
 
+def test_how_to_go_on_is_a_command_that_exists(tmp_path: Path) -> None:
+    long_ago = "2026-03-01T20:00:00+00:00"
+    record_run(tmp_path, "pair", source="/photos/my cat.jpg", started=long_ago, written=long_ago)
+    said = call("status", tmp_path).stdout
+    assert "To go on: impasto pair '/photos/my cat.jpg' STYLE -o OUTPUT, with the options that it had\n" in said
+    add_failure(tmp_path, "bad")
+    assert "Next: impasto pair '/photos/my cat.jpg' STYLE -o OUTPUT, with" in call("retry", tmp_path).stdout
+
+
 def test_status_follows_until_nobody_is_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record = record_run(tmp_path)
 
