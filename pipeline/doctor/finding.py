@@ -40,7 +40,7 @@ def found_by(about: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Fin
         except ImpastoError as error:
             findings.append(Finding(about, "FAIL", error.message, error.remedy))
         except OSError as error:
-            findings.append(Finding(about, "FAIL", f"{error.strerror}.", "Mend its rights, or name another."))
+            findings.append(Finding(about, "FAIL", f"{error.strerror or error}.", "Mend its rights, or name another."))
     for message in handler.messages:
         yield Finding(about, "WARN", message, "Work goes on all the same; mend it if you can.")
     yield from findings

@@ -16,7 +16,7 @@ from pipeline.doctor.folders import folder, styles
 from pipeline.settings import validate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pipeline.doctor.finding import Finding
@@ -85,6 +85,14 @@ def test_a_folder_that_cannot_be_looked_at(tmp_path: Path, monkeypatch: pytest.M
     (finding,) = found_by("x", lambda: folder(tmp_path / "out", SETTINGS))
     assert (finding.level, finding.text) == ("FAIL", "Permission denied.")
     assert finding.remedy
+
+
+def test_an_error_of_the_system_that_has_no_number_is_told_by_its_text() -> None:
+    def check() -> Iterator[Finding]:
+        raise OSError("the library says so")
+
+    (finding,) = found_by("x", check)
+    assert finding.text == "the library says so."
 
 
 @pytest.mark.parametrize(("free", "level"), [(1 << 20, "FAIL"), (1 << 30, "WARN")])
