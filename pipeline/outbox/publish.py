@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import logging
 import os
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from pipeline.outbox.marks import NameState, Owner
+
+logger = logging.getLogger(__name__)
 
 FAILED_FOLDER = "failed"
 STATE_FOLDER = ".impasto"
@@ -319,6 +322,7 @@ class Outbox:
             if mark is not None and mark.owner == owner:
                 self._disk.unlink(self._marks.path(file_name))
         self.forget_failure(name)
+        self._forget_preview(name)
 
     def forget_failure(self, name: str) -> None:
         """Remove the failure record of a pair that is done, if there is one.
@@ -341,6 +345,15 @@ class Outbox:
         """
         with _storage_errors(self.failure_path(name)):
             self._write(self.failure_path(name), to_json(record))
+        self._forget_preview(name)
+
+    def _forget_preview(self, name: str) -> None:
+        """A process that was killed has left it: who paints the pair removes it as the pair ends."""
+        try:
+            if exists(self._disk, self.previews.path(name)):
+                self.previews.remove(name)
+        except OSError as error:
+            logger.warning("the preview of %s cannot be removed: %s", name, error)
 
     def _drop_empty_folders(self, folder: Path) -> None:
         while folder != self.root and not self._disk.entries(folder):

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final
 from pipeline.errors import ImpastoError, Interrupted, MachineError, OutOfMemoryError
 from pipeline.stage.batch import Waiting, next_of, pick
 from pipeline.stage.budget import Closed, PixelBudget
-from pipeline.stage.painter import Painted, is_out_of_memory
+from pipeline.stage.memory import is_out_of_memory
+from pipeline.stage.painter import Painted
 from pipeline.stage.task import Outcome, Task, failure_of
 
 if TYPE_CHECKING:

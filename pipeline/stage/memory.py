@@ -295,3 +295,13 @@ def trim() -> None:
     if sys.platform == "linux":
         with suppress(AttributeError, OSError):
             ctypes.CDLL(None).malloc_trim(0)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a pair was too large for the device or, where torch gives the error no type, for the CPU."""
+    text = str(error)
+    return (
+        isinstance(error, torch.OutOfMemoryError | MemoryError)
+        or "DefaultCPUAllocator" in text
+        or "CUDA error: out of memory" in text
+    )

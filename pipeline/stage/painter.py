@@ -14,7 +14,7 @@ from pipeline.errors import DeviceError, ImpastoError, Interrupted, NotFiniteErr
 from pipeline.stage.checkpoint import Checkpoint
 from pipeline.stage.device import PeakMemory, describe
 from pipeline.stage.engine import objective_spec, optimisation
-from pipeline.stage.memory import Memory, Work, tune_allocator
+from pipeline.stage.memory import Memory, Work, is_out_of_memory, tune_allocator
 from pipeline.stage.preview import Preview
 from pipeline.transfer.capture import capture
 from pipeline.transfer.objective import Objective
@@ -351,13 +351,3 @@ class _Sitting:
         for place in list(self._states) if places is None else places:
             del self._states[place]
             yield self._batch[place], error
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether a pair was too large for the device or, where torch gives the error no type, for the CPU."""
-    text = str(error)
-    return (
-        isinstance(error, torch.OutOfMemoryError | MemoryError)
-        or "DefaultCPUAllocator" in text
-        or "CUDA error: out of memory" in text
-    )

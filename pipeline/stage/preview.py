@@ -11,6 +11,7 @@ from pipeline.images.write import Encoding, encode
 from pipeline.stage.checkpoint import LARGEST_SHARE
 from pipeline.stage.engine import colour_of
 from pipeline.stage.finish import finished_so_far
+from pipeline.stage.memory import is_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,7 @@ _JPEG: Final = Encoding("jpeg", jpeg_quality=90)
 
 
 class Preview:
-    """That of one pair; nothing that goes wrong with it stops the pair."""
+    """That of one pair, which goes on without if there is no room for it, on disk or in memory."""
 
     def __init__(
         self, files: Previews | None, seconds: float, loading: Loading, clock: Callable[[], float] = time.monotonic
@@ -54,9 +55,7 @@ class Preview:
         begin, files = self._clock(), self._files
         if files is None or begin - self._last < self._wait:
             return
-        colour = colour_of(self._loading.task.pair.settings.colour)
-        pixels = finished_so_far(image().cpu(), self._loading.loaded, colour)
-        self._try(lambda: files.write(self._name, encode(pixels, _JPEG)))
+        self._try(lambda: files.write(self._name, self._jpeg_of(image())))
         self._last = self._clock()
         self._wait = max(self._seconds, (self._last - begin) / LARGEST_SHARE)
 
@@ -66,10 +65,16 @@ class Preview:
         if files is not None:
             self._try(lambda: files.remove(self._name))
 
+    def _jpeg_of(self, image: Tensor) -> bytes:
+        colour = colour_of(self._loading.task.pair.settings.colour)
+        return encode(finished_so_far(image.cpu(), self._loading.loaded, colour), _JPEG)
+
     def _try(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except (OSError, ImpastoError) as error:
+        except Exception as error:
+            if not isinstance(error, OSError | ImpastoError) and not is_out_of_memory(error):
+                raise
             if not self._has_failed:
                 logger.warning("no preview of %s can be had: %s", self._name, error)
             self._has_failed = True

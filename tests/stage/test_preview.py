@@ -160,6 +160,57 @@ def test_a_disk_that_takes_none_stops_no_pair(
     assert message.startswith("no preview of sea/a can be had: ")
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory")])
+def test_a_memory_that_has_no_room_for_one_stops_no_pair(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, render: Callable[..., Any]
+) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(preview_module, "finished_so_far", fail)
+    record, seen = render()
+    assert (record.status, record.fit, seen) == ("done", "whole", {})
+    assert [message.startswith("no preview of sea/a can be had") for message in caplog.messages] == [True]
+
+
+def test_a_defect_is_not_taken_for_want_of_room(monkeypatch: pytest.MonkeyPatch, render: Callable[..., Any]) -> None:
+    monkeypatch.setattr(preview_module, "finished_so_far", lambda *_: 1 / 0)
+    record, _ = render()
+    assert record.reason == "ZeroDivisionError: division by zero"
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_that_of_a_killed_process_goes_as_the_pair_ends_also_where_nobody_asks_for_one(
+    outbox: Outbox, render: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, *, good: bool
+) -> None:
+    monkeypatch.setattr(outbox.previews, "clear", lambda: None)  # watchers share an outbox and clear nothing
+    jpeg = cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    for name in ("sea/a", "sea/b"):  # the other is of one at work
+        outbox.previews.write(name, jpeg)
+    record, _ = render(seconds=0.0, **({} if good else {"image": {"size": 16, "max_pixels": 256}}))
+    if not good:
+        with outbox.locked():
+            outbox.publish_failure("sea/a", record)  # as who ran the stage does
+    assert record.status == ("done" if good else "failed")
+    assert [path.name for path in (outbox.root / ".impasto/preview").rglob("*.jpg")] == ["b.jpg"]
+
+
+def test_one_that_cannot_be_removed_is_told_and_the_result_counts(
+    outbox: Outbox, render: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(outbox.previews, "clear", lambda: None)
+    outbox.previews.write("sea/a", cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes())
+    monkeypatch.setattr(outbox.previews, "remove", fail)
+    record, _ = render(seconds=0.0)
+    assert record.status == "done"
+    assert [message for message in caplog.messages if "preview" in message] == [
+        "the preview of sea/a cannot be removed: [Errno 13] Permission denied"
+    ]
+
+
 def test_it_is_written_every_so_often_and_seldom_where_that_takes_long(
     monkeypatch: pytest.MonkeyPatch, make_image: Callable[..., Path]
 ) -> None:
