@@ -20,7 +20,8 @@ from pipeline.stage import line as line_module
 from pipeline.stage import load as load_module
 from pipeline.stage.budget import PixelBudget
 from pipeline.stage.load import Loading, load
-from pipeline.stage.painter import Painted, Painter, is_out_of_memory
+from pipeline.stage.memory import is_out_of_memory
+from pipeline.stage.painter import Painted, Painter
 from pipeline.stage.save import Saver
 from pipeline.stage.stage import AHEAD, Limits, Stage
 from pipeline.stage.task import Outcome, Task
@@ -521,7 +522,7 @@ def test_later_pairs_do_not_wait_for_a_slow_one(
         if name == "b":
             in_time.append(painted_others.wait(SECONDS))
 
-    order = paint_by(lambda name: painted_others.set() if name == "f" else None)
+    order = paint_by(lambda _: painted_others.set() if len(order) == 4 else None)
     load_by(before=wait)
     process(make_stage(), *(make_pair(name) for name in "abcdef"))
     assert in_time == [True]
