@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import torch
 
-from pipeline.settings import PairSettings
-from pipeline.stage.memory import SHARE_OF_FREE, Work, predict
+from pipeline.settings.pair_settings import PairSettings
+from pipeline.stage.device.memory import SHARE_OF_FREE, Work, predict
 from pipeline.transfer.tiling import WHOLE
 from pipeline.transfer.vgg import CONVOLUTIONS, channels_of, halvings_of
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline import Settings, stylise
-from pipeline.images.size import shrunk
+from pipeline.images.resize import shrunk
 
 ROOT = Path(__file__).parents[1]
 TO = ROOT / "docs/images"

@@ -17,8 +17,8 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 if TYPE_CHECKING:
     from pipeline.api import Stylisation, stylise
-    from pipeline.api_settings import Settings
     from pipeline.errors import ImpastoError
+    from pipeline.settings.api import Settings
     from pipeline.transfer.state import Evaluation
 
 __all__ = ["Evaluation", "ImpastoError", "Settings", "Stylisation", "stylise"]
@@ -26,7 +26,7 @@ __all__ = ["Evaluation", "ImpastoError", "Settings", "Stylisation", "stylise"]
 _HOMES = {
     "Evaluation": "pipeline.transfer.state",
     "ImpastoError": "pipeline.errors",
-    "Settings": "pipeline.api_settings",
+    "Settings": "pipeline.settings.api",
     "Stylisation": "pipeline.api",
     "stylise": "pipeline.api",
 }

@@ -1,5 +1,5 @@
 """`python -m pipeline` is the same as the command `impasto`."""
 
-from pipeline.cli import main
+from pipeline.cli.main import main
 
 main()

@@ -13,28 +13,28 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from pydantic import ValidationError
 
-from pipeline.api_settings import Settings
 from pipeline.disk import Disk, make_folders, put, storage_errors
 from pipeline.errors import UsageError
-from pipeline.images.given import from_array
-from pipeline.images.kinds import endings
-from pipeline.images.read import read_file
-from pipeline.images.write import to_samples
-from pipeline.intake.masks import default_mask
-from pipeline.intake.single import mask_of, paintings_of
+from pipeline.images.decode import read_file
+from pipeline.images.encode import to_samples
+from pipeline.images.formats import endings
+from pipeline.images.from_array import from_array
 from pipeline.outbox.ledger import settings_in_metadata
 from pipeline.outbox.metadata import Metadata, ObjectiveRecord, OutputFile, Rendering, Seconds
 from pipeline.outbox.publish import to_json
 from pipeline.pair import Pair, check_blend
-from pipeline.settings import OUTPUT_FORMATS, OutputSettings, explain
-from pipeline.settings import Settings as AnySettings
-from pipeline.sources import per_pair
-from pipeline.stage.engine import colour_of
-from pipeline.stage.finish import finished
-from pipeline.stage.load import fingerprint_of
-from pipeline.stage.save import describe, encode_result
+from pipeline.run.masks import default_mask
+from pipeline.run.single_pair import mask_of, paintings_of
+from pipeline.settings.api import Settings
+from pipeline.settings.pair_settings import OUTPUT_FORMATS, OutputSettings, explain
+from pipeline.settings.pair_settings import Settings as AnySettings
+from pipeline.settings.resolve import per_pair
+from pipeline.stage.engine_config import colour_of
+from pipeline.stage.load.inputs import Source, Sources
+from pipeline.stage.load.loader import fingerprint_of
+from pipeline.stage.paint.postprocess import finished
+from pipeline.stage.save.saver import describe, encode_result
 from pipeline.stage.solo import solo_for
-from pipeline.stage.sources import Source, Sources
 from pipeline.stage.task import Task, now
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from pipeline.images.picture import Pixels, Plane
-    from pipeline.stage.loaded import Original
+    from pipeline.stage.load.loaded_pair import Original
     from pipeline.transfer.state import Evaluation
 
     Image = str | os.PathLike[str] | ArrayLike

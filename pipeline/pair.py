@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pipeline.settings import OutputFormat, PairSettings
+    from pipeline.settings.pair_settings import OutputFormat, PairSettings
 
 
 def check_blend(paintings: int, settings: PairSettings, *, may_be_alone: bool = False) -> str | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import NotFiniteError
 from pipeline.transfer.lbfgs import Minimiser, Minimum
-from pipeline.transfer.stylizer import Optimisation, Step, Stylisation, Stylizer
+from pipeline.transfer.styliser import Optimisation, Step, Stylisation, Stylizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pipeline.transfer.lbfgs import Evaluate
+    from pipeline.transfer.losses import ObjectiveSpec
     from pipeline.transfer.state import Evaluation
     from pipeline.transfer.targets import Subject
-    from pipeline.transfer.terms import ObjectiveSpec
     from pipeline.transfer.vgg import Chain
 
 

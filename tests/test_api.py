@@ -18,11 +18,11 @@ from typer.testing import CliRunner
 
 import pipeline
 from pipeline import Evaluation, ImpastoError, Settings, Stylisation, stylise
-from pipeline.cli import app
+from pipeline.cli.main import app
 from pipeline.errors import ExitCode, ImageError, Interrupted, NotFiniteError, StorageError, UsageError, WeightsError
 from pipeline.outbox.metadata import Metadata
-from pipeline.settings import ObjectiveSettings
-from pipeline.sources import from_set_options, load
+from pipeline.settings.pair_settings import ObjectiveSettings
+from pipeline.settings.resolve import from_set_options, load
 from pipeline.stage import solo as solo_module
 from tests.conftest import photo
 
@@ -289,7 +289,7 @@ print(json.dumps([*found, sorted(set(pipeline.__all__) - set(dir(pipeline)))]))
         pipeline.stylize  # noqa: B018 - that is the test
 
 
-@pytest.mark.parametrize("name", ["pipeline.api", "pipeline.api_settings"])
+@pytest.mark.parametrize("name", ["pipeline.api", "pipeline.settings.api"])
 def test_the_examples_in_the_docstrings_are_true(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     found = doctest.testmod(import_module(name))

@@ -14,10 +14,10 @@ from typing import get_args
 import pytest
 from typer.testing import CliRunner
 
-from pipeline.cli import app
-from pipeline.intake.rows import Problems, read_rows
-from pipeline.settings import ALL_KEYS, ColourMode, PairSettings
-from pipeline.sources import for_pair
+from pipeline.cli.main import app
+from pipeline.run.manifest_rows import Problems, read_rows
+from pipeline.settings.pair_settings import ALL_KEYS, ColourMode, PairSettings
+from pipeline.settings.resolve import for_pair
 
 ROOT = Path(__file__).parents[1]
 DOCS = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *ROOT.glob("docs/*.md"))}

@@ -17,7 +17,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from pipeline.cli import app
+from pipeline.cli.main import app
 from tests.outbox.report.samples import add_failure
 
 if TYPE_CHECKING:
@@ -54,8 +54,10 @@ def place(tmp_path: Path, make_image: Callable[..., Path], monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("IMPASTO_IMAGE__SIZE", "40")
     monkeypatch.setenv("IMPASTO_WATCH__SETTLE_SECONDS", "0.1")
-    monkeypatch.setattr("pipeline.bench.SIDES", (32,))
-    monkeypatch.setattr("pipeline.settings.EVALUATIONS", dict.fromkeys(("draft", "standard", "print"), (1,) * 5))
+    monkeypatch.setattr("pipeline.cli.bench.measure.SIDES", (32,))
+    monkeypatch.setattr(
+        "pipeline.settings.pair_settings.EVALUATIONS", dict.fromkeys(("draft", "standard", "print"), (1,) * 5)
+    )
     return tmp_path
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-from pipeline.cli import app
+from pipeline.cli.main import app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ def start(*arguments):
         os.kill(os.getpid(), signal.SIGKILL)
     started(*arguments)
 run._Watched.pair_started = start
-from pipeline.cli import main
+from pipeline.cli.main import main
 main()
 """
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline.pair import Pair, check_blend
-from pipeline.sources import for_pair
+from pipeline.settings.resolve import for_pair
 
 
 def make(content: str = "/a.jpg", styles: int = 1, **settings: Any) -> Pair:

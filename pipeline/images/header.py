@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
-from pipeline.images.deep import CMYK, DamagedError, TiffHeader, UnsupportedError, read_tiff_header
-from pipeline.images.ifd import IfdError, integers, read_exif
+from pipeline.images.decode_imagecodecs import CMYK, DamagedError, TiffHeader, UnsupportedError, read_tiff_header
+from pipeline.images.metadata.ifd import IfdError, integers, read_exif
+from pipeline.images.metadata.tags import read_tags
 from pipeline.images.picture import Tags
-from pipeline.images.tags import read_tags
 
 if TYPE_CHECKING:
     from PIL import ImageFile

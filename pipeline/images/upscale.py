@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from pipeline.images.colour import luma
+from pipeline.images.colour.luma_chroma import luma
 
 if TYPE_CHECKING:
     from pipeline.images.picture import Pixels, Plane

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pipeline.outbox.publish import Outbox
     from pipeline.pair import Pair
-    from pipeline.settings import PairSettings
+    from pipeline.settings.pair_settings import PairSettings
 
 Record = TypeVar("Record", bound=BaseModel)
 

@@ -24,10 +24,10 @@ from filelock import FileLock, Timeout
 
 from pipeline.disk import Disk, exists, make_folders, put, remove_tree
 from pipeline.errors import LockedError, OccupiedError, StorageError, SupersededError
-from pipeline.outbox.checkpoints import CheckpointFiles
 from pipeline.outbox.marks import RUN, Mark, MarkFiles, short_name
 from pipeline.outbox.previews import Previews
 from pipeline.outbox.thumbnails import Thumbnails
+from pipeline.outbox.working_files import CheckpointFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

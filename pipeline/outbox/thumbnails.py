@@ -40,8 +40,8 @@ class Thumbnails:
         Raises:
             OSError: it cannot be written.
         """
-        from pipeline.images.size import shrunk  # noqa: PLC0415 - heavy; others only ask where they are
-        from pipeline.images.write import Encoding, encode  # noqa: PLC0415
+        from pipeline.images.encode import Encoding, encode  # noqa: PLC0415
+        from pipeline.images.resize import shrunk  # noqa: PLC0415 - heavy; others only ask where they are
 
         make_folders(self._disk, self._folder)
         path = self.path(sha256)

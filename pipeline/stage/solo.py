@@ -7,22 +7,22 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import ImpastoError
-from pipeline.stage.budget import PixelBudget
-from pipeline.stage.device import describe, find_device, find_precision, open_card
-from pipeline.stage.load import Loader
-from pipeline.stage.memory import Memory
-from pipeline.stage.painter import Painter
-from pipeline.stage.save import Maker
+from pipeline.stage.device.devices import describe, find_device, find_precision, open_card
+from pipeline.stage.device.memory import Memory
+from pipeline.stage.load.loader import Loader
+from pipeline.stage.paint.painter import Painter
+from pipeline.stage.pixel_budget import PixelBudget
+from pipeline.stage.save.saver import Maker
 from pipeline.transfer.weights import find_weights, load_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline.pair import Pair
-    from pipeline.settings import ImageSettings, Settings
-    from pipeline.stage.load import Loading
-    from pipeline.stage.painter import Painted
-    from pipeline.stage.sources import Sources
+    from pipeline.settings.pair_settings import ImageSettings, Settings
+    from pipeline.stage.load.inputs import Sources
+    from pipeline.stage.load.loader import Loading
+    from pipeline.stage.paint.painter import Painted
     from pipeline.stage.task import Task
     from pipeline.transfer.state import Evaluation
 

@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import ExitCode, Interrupted, StorageError
-from pipeline.settings import ImageSettings
-from pipeline.stage.batch import best_size, size_key
-from pipeline.stage.device import describe, find_device, find_precision, open_card
-from pipeline.stage.line import Line
-from pipeline.stage.load import Loader, Loading
-from pipeline.stage.memory import Memory
-from pipeline.stage.painter import Listener, Painter
-from pipeline.stage.save import Maker, Saver
-from pipeline.stage.shared import SharedResults
-from pipeline.stage.usage import Usage
+from pipeline.settings.pair_settings import ImageSettings
+from pipeline.stage.batching import best_size, size_key
+from pipeline.stage.device.devices import describe, find_device, find_precision, open_card
+from pipeline.stage.device.memory import Memory
+from pipeline.stage.executor import Line
+from pipeline.stage.load.loader import Loader, Loading
+from pipeline.stage.paint.painter import Listener, Painter
+from pipeline.stage.paint.result_cache import SharedResults
+from pipeline.stage.save.saver import Maker, Saver
+from pipeline.stage.summary import Usage
 from pipeline.transfer.tiling import WHOLE
 from pipeline.transfer.weights import load_weights
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from pipeline.outbox.publish import Outbox
     from pipeline.pair import Pair
-    from pipeline.settings import Settings
+    from pipeline.settings.pair_settings import Settings
     from pipeline.stage.task import Outcome, Task
     from pipeline.transfer.state import Evaluation
     from pipeline.transfer.vgg import Vgg19

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 
+from pipeline.transfer.losses import add_mixed, gram_sum, rows, total_variation
 from pipeline.transfer.targets import pixels_of
-from pipeline.transfer.terms import add_mixed, gram_sum, rows, total_variation
 from pipeline.transfer.tiling import WHOLE, gradient_margin, statistics_margin, tiles
 from pipeline.transfer.vgg import channels_of, convolution_of, halvings_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from pipeline.transfer.losses import ObjectiveSpec
     from pipeline.transfer.targets import Targets
-    from pipeline.transfer.terms import ObjectiveSpec
     from pipeline.transfer.tiling import Fit, Tile
     from pipeline.transfer.vgg import Chain, Keep
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from pipeline.transfer.guidance import Guidance
-from pipeline.transfer.terms import gram_sum
+from pipeline.transfer.losses import gram_sum
 from pipeline.transfer.tiling import WHOLE, statistics_margin, tiles
 from pipeline.transfer.vgg import channels_of, convolution_of, halvings_of
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pipeline.transfer.terms import ObjectiveSpec
+    from pipeline.transfer.losses import ObjectiveSpec
     from pipeline.transfer.tiling import Fit, Tile
     from pipeline.transfer.vgg import Chain
 

@@ -26,13 +26,13 @@ import pipeline  # noqa: F401 - before torch: large pages are for all three
 import torch
 from PIL import Image
 
-from pipeline.presets import PRESETS
-from pipeline.settings import ObjectiveSettings
-from pipeline.stage.device import find_precision
+from pipeline.settings.pair_settings import ObjectiveSettings
+from pipeline.settings.presets import PRESETS
+from pipeline.stage.device.devices import find_precision
+from pipeline.transfer.losses import ObjectiveSpec
 from pipeline.transfer.pyramid import schedule
-from pipeline.transfer.stylizer import Optimisation
+from pipeline.transfer.styliser import Optimisation
 from pipeline.transfer.targets import Painting, Subject
-from pipeline.transfer.terms import ObjectiveSpec
 from pipeline.transfer.vgg import Chain
 from pipeline.transfer.weights import find_weights, load_weights
 from tests import oracle

@@ -30,17 +30,17 @@ import psutil
 import torch
 from PIL import Image
 
-from pipeline import run as run_module
 from pipeline.disk import Disk
-from pipeline.images.read import read_file
-from pipeline.intake.manifest import Confines, read_manifest
+from pipeline.images.decode import read_file
+from pipeline.monitoring.progress import NoDisplay
 from pipeline.outbox.publish import Outbox, check_name
-from pipeline.progress import NoDisplay
-from pipeline.settings import ObjectiveSettings, validate
-from pipeline.stage import load as load_module
-from pipeline.stage.device import PeakMemory, find_precision
-from pipeline.stage.engine import objective_spec
-from pipeline.stage.memory import ON_CPU, Work, predict, trim, tune_allocator
+from pipeline.run import runner as run_module
+from pipeline.run.manifest import Confines, read_manifest
+from pipeline.settings.pair_settings import ObjectiveSettings, validate
+from pipeline.stage.device.devices import PeakMemory, find_precision
+from pipeline.stage.device.memory import ON_CPU, Work, predict, trim, tune_allocator
+from pipeline.stage.engine_config import objective_spec
+from pipeline.stage.load import loader as load_module
 from pipeline.transfer.lbfgs import Minimiser
 from pipeline.transfer.objective import Objective
 from pipeline.transfer.pyramid import resample
@@ -52,7 +52,7 @@ from pipeline.transfer.weights import find_weights, load_weights
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.images.read import SourceFile
+    from pipeline.images.decode import SourceFile
     from pipeline.stage.task import Outcome
 
 DATA = Path(__file__).parents[2] / "data"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from watchdog.observers.inotify_c import InotifyFD
 
-from pipeline.intake import alive
+from pipeline.watch import alive
 from tests.faults.world import World, photo
 
 if TYPE_CHECKING:

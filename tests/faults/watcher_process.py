@@ -6,9 +6,9 @@ import sys
 import time
 from pathlib import Path
 
-from pipeline.progress import NoDisplay
-from pipeline.service import Folders, Service
-from pipeline.settings import validate
+from pipeline.monitoring.progress import NoDisplay
+from pipeline.settings.pair_settings import validate
+from pipeline.watch.service import Folders, Service
 from tests.faults.disk import HastyDisk
 from tests.faults.world import WEIGHTS, FakeStage
 

@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ImageError, ImpastoError, IncompleteError, Interrupted, MachineError
-from pipeline.intake.hints import Hint
+from pipeline.monitoring.progress import NoDisplay
 from pipeline.outbox.ledger import Fingerprint, settings_in_key, settings_in_metadata
 from pipeline.outbox.metadata import Metadata
-from pipeline.progress import NoDisplay
-from pipeline.service import Folders, Service
-from pipeline.settings import validate
-from pipeline.sources import merge
+from pipeline.settings.pair_settings import validate
+from pipeline.settings.resolve import merge
+from pipeline.signals import Stop
+from pipeline.stage.summary import Usage
 from pipeline.stage.task import VERSIONS, Outcome, Task, failure_of, now
-from pipeline.stage.usage import Usage
-from pipeline.stop import Stop
+from pipeline.watch.inbox.events import Hint
+from pipeline.watch.service import Folders, Service
 from tests.faults.disk import Crash, FaultyDisk, HastyDisk
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.disk import Disk
-    from pipeline.intake.books import Balance
     from pipeline.outbox.publish import Outbox
-    from pipeline.watch import Watcher
+    from pipeline.watch.spool.accounting import Balance
+    from pipeline.watch.watcher import Watcher
 
 WEIGHTS = "f" * 64
 END, JPEG_END = b"|end", b"\xff\xd9"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
-import pipeline.service
 import pipeline.stage.stage
-from pipeline.cli import app
+import pipeline.watch.service
+from pipeline.cli.main import app
 from pipeline.transfer import weights
 from pipeline.transfer.weights import find_weights, load_weights
 

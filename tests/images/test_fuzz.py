@@ -19,8 +19,8 @@ import pytest
 from PIL import Image, features
 
 from pipeline.errors import ImageError
-from pipeline.images.kinds import READABLE
-from pipeline.images.read import Picture, SourceFile, decode, dimensions
+from pipeline.images.decode import Picture, SourceFile, decode, dimensions
+from pipeline.images.formats import READABLE
 from tests.conftest import photo
 from tests.images.camera import camera_exif, camera_xmp
 from tests.images.files import chunk, png, tiff

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image, features
 
 from pipeline.errors import ImageError, IncompleteError
-from pipeline.images.kinds import READABLE
-from pipeline.images.read import Picture, SourceFile, decode, dimensions
+from pipeline.images.decode import Picture, SourceFile, decode, dimensions
+from pipeline.images.formats import READABLE
 from tests.conftest import photo
 from tests.images.camera import camera_xmp
 from tests.images.files import chunk, png, tiff

@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms
 
+from pipeline.images.colour.icc import SRGB
+from pipeline.images.decode import SourceFile, decode
+from pipeline.images.encode import Encoding, encode, has_alpha
+from pipeline.images.metadata.tags import tags_of_result
 from pipeline.images.picture import Picture, Plane
-from pipeline.images.profile import SRGB
-from pipeline.images.read import SourceFile, decode
-from pipeline.images.tags import tags_of_result
-from pipeline.images.write import Encoding, encode, has_alpha
 from tests.conftest import photo
 from tests.images.camera import DATE, THUMBNAIL, camera_exif, camera_xmp, exif_tags, gps_tags, main_tags, numbers
 from tests.images.camera import structure as tiff_structure

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.images.size import resize
+from pipeline.images.resize import resize
 from pipeline.images.upscale import guided_upscale
 from tests.conftest import photo
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import pytest
 
 from pipeline.disk import Disk
-from pipeline.outbox.checkpoints import KEPT_SECONDS, CheckpointFiles
+from pipeline.outbox.working_files import KEPT_SECONDS, CheckpointFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.outbox.ledger import settings_in_metadata
 from pipeline.outbox.metadata import Failure, Metadata, json_schema
-from pipeline.settings import PairSettings
+from pipeline.settings.pair_settings import PairSettings
 
 DIGEST = "0123456789abcdef" * 4
 

@@ -13,13 +13,13 @@ from PIL import Image
 from pipeline.outbox.metadata import Failure, Metadata
 from pipeline.outbox.publish import Outbox
 from pipeline.pair import Pair
-from pipeline.settings import PairSettings
-from pipeline.stage.painter import Painted, Painter
+from pipeline.settings.pair_settings import PairSettings
+from pipeline.stage.paint.painter import Painted, Painter
 from pipeline.stage.stage import Stage
 from pipeline.stage.task import Task
 from pipeline.transfer.pyramid import Scale
 from pipeline.transfer.state import Evaluation, ScaleResult
-from pipeline.transfer.stylizer import Stylisation
+from pipeline.transfer.styliser import Stylisation
 from pipeline.transfer.tiling import WHOLE
 from pipeline.transfer.weights import find_weights
 from tests import oracle
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from pipeline.stage.load import Loading
+    from pipeline.stage.load.loader import Loading
     from pipeline.transfer.vgg import Vgg19
 
 

@@ -11,24 +11,24 @@ import pytest
 import torch
 
 from pipeline.errors import DeviceError, ExitCode, Interrupted, MachineError, StorageError
-from pipeline.outbox.checkpoints import CheckpointFiles
 from pipeline.outbox.metadata import Failure, Metadata
 from pipeline.outbox.publish import Outbox
+from pipeline.outbox.working_files import CheckpointFiles
 from pipeline.pair import Pair
-from pipeline.settings import ImageSettings, PairSettings
-from pipeline.stage import line as line_module
-from pipeline.stage import load as load_module
-from pipeline.stage.budget import PixelBudget
-from pipeline.stage.load import Loading, load
-from pipeline.stage.memory import is_out_of_memory
-from pipeline.stage.painter import Painted, Painter
-from pipeline.stage.save import Saver
+from pipeline.settings.pair_settings import ImageSettings, PairSettings
+from pipeline.stage import executor as line_module
+from pipeline.stage.device.memory import is_out_of_memory
+from pipeline.stage.load import loader as load_module
+from pipeline.stage.load.loader import Loading, load
+from pipeline.stage.paint.painter import Painted, Painter
+from pipeline.stage.pixel_budget import PixelBudget
+from pipeline.stage.save.saver import Saver
 from pipeline.stage.stage import AHEAD, Limits, Stage
 from pipeline.stage.task import Outcome, Task
 from pipeline.transfer import targets
 from pipeline.transfer.pyramid import Scale
 from pipeline.transfer.state import Evaluation, ScaleResult
-from pipeline.transfer.stylizer import Stylisation, Stylizer
+from pipeline.transfer.styliser import Stylisation, Stylizer
 from pipeline.transfer.tiling import WHOLE
 from pipeline.transfer.weights import find_weights
 from tests import oracle
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pipeline.stage.batch import Waiting
+    from pipeline.stage.batching import Waiting
     from pipeline.transfer.vgg import Vgg19
 
 SECONDS = 20

@@ -5,11 +5,11 @@ import random
 import pytest
 import torch
 
-from pipeline.settings import ObjectiveSettings
+from pipeline.settings.pair_settings import ObjectiveSettings
 from pipeline.transfer.calibration import calibrated, calibration_image, mean_activations
+from pipeline.transfer.losses import ObjectiveSpec
 from pipeline.transfer.objective import Objective
 from pipeline.transfer.targets import Painting, Targets
-from pipeline.transfer.terms import ObjectiveSpec
 from pipeline.transfer.vgg import CONVOLUTIONS, MEAN_ACTIVATIONS, Chain, Vgg19
 from tests.conftest import photo
 

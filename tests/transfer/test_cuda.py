@@ -11,16 +11,16 @@ from PIL import Image
 from pipeline.outbox.metadata import Metadata
 from pipeline.outbox.publish import Outbox
 from pipeline.pair import Pair
-from pipeline.settings import ObjectiveSettings, PairSettings
-from pipeline.stage.device import find_precision
-from pipeline.stage.engine import objective_spec
+from pipeline.settings.pair_settings import ObjectiveSettings, PairSettings
+from pipeline.stage.device.devices import find_precision
+from pipeline.stage.engine_config import objective_spec
 from pipeline.stage.stage import Limits, Stage
 from pipeline.stage.task import Task
-from pipeline.transfer.capture import capture
+from pipeline.transfer.cuda_graph import capture
 from pipeline.transfer.objective import Objective
 from pipeline.transfer.pyramid import schedule
 from pipeline.transfer.state import PairState
-from pipeline.transfer.stylizer import Optimisation, Step, Stylisation, Stylizer
+from pipeline.transfer.styliser import Optimisation, Step, Stylisation, Stylizer
 from pipeline.transfer.targets import Painting, Subject, Targets
 from pipeline.transfer.tiling import Fit
 from pipeline.transfer.vgg import Chain, Vgg19

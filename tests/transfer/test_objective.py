@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from pipeline.presets import PRESETS
-from pipeline.settings import ObjectiveSettings
+from pipeline.settings.pair_settings import ObjectiveSettings
+from pipeline.settings.presets import PRESETS
+from pipeline.transfer.losses import ObjectiveSpec, gram_sum, total_variation
 from pipeline.transfer.objective import Objective
 from pipeline.transfer.targets import Painting, Targets
-from pipeline.transfer.terms import ObjectiveSpec, gram_sum, total_variation
 from pipeline.transfer.tiling import WHOLE, Fit
 from pipeline.transfer.vgg import Chain, Vgg19, channels_of
 from tests import oracle

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from pipeline.presets import PRESETS
-from pipeline.settings import ObjectiveSettings
+from pipeline.settings.pair_settings import ObjectiveSettings
+from pipeline.settings.presets import PRESETS
+from pipeline.transfer.losses import ObjectiveSpec
 from pipeline.transfer.objective import Objective
 from pipeline.transfer.targets import Painting, Targets
-from pipeline.transfer.terms import ObjectiveSpec
 from pipeline.transfer.tiling import WHOLE, Fit, gradient_margin, statistics_margin, tiles
 from pipeline.transfer.vgg import CONVOLUTIONS, Chain, Vgg19, reach
 from tests.conftest import photo

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from pipeline.outbox.report.read import SettingsByName
     from pipeline.outbox.report.records import PairRecord
-    from pipeline.outbox.runs import RunRecord
+    from pipeline.outbox.run_records import RunRecord
 
 Difference = tuple[str, str, str]
 """A setting's name, its value for the pair, and the usual one, as text."""

@@ -13,7 +13,7 @@ from pipeline.outbox.report.links import shown
 
 if TYPE_CHECKING:
     from pipeline.outbox.report.view import DamagedView, FailureView, Totals
-    from pipeline.outbox.runs import RunRecord
+    from pipeline.outbox.run_records import RunRecord
 
 MARKER: Final = '<meta name="generator" content="impasto report">'
 """In every page of ours, near its beginning: what has none is somebody else's and is not overwritten."""

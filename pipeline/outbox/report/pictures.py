@@ -54,8 +54,8 @@ def fill_missing(root: Path, results: Mapping[str, Result], thumbnails: Thumbnai
 
 
 def _make(path: Path, result: Result, thumbnails: Thumbnails) -> Damaged | str | None:
-    from pipeline.images.read import decode, read_file  # noqa: PLC0415 - heavy, and seldom needed
-    from pipeline.images.size import over_white  # noqa: PLC0415
+    from pipeline.images.decode import decode, read_file  # noqa: PLC0415 - heavy, and seldom needed
+    from pipeline.images.resize import over_white  # noqa: PLC0415
 
     try:
         source = read_file(path)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.disk import Disk
+    from pipeline.outbox.listing import Listing
     from pipeline.outbox.metadata import ObjectiveRecord
-    from pipeline.outbox.report.listing import Listing
     from pipeline.outbox.report.records import PairRecord, Stamp
 
 SettingsByName = dict[str, dict[str, dict[str, Any]]]

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.outbox.metadata import Failure, Metadata
-from pipeline.settings import PairSettings
+from pipeline.settings.pair_settings import PairSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

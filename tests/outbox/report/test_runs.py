@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline.outbox.report.update import write_report
-from pipeline.outbox.runs import RunRecord
+from pipeline.outbox.run_records import RunRecord
 from tests.outbox.report.samples import BEGIN, SETTINGS, add_result, page_data, write
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def test_settings_are_compared_with_those_of_the_latest_run(tmp_path: Path) -> N
 def test_says_how_the_latest_run_stands(
     tmp_path: Path, changes: dict[str, Any], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.outbox.runs.is_process_alive", lambda pid, _seen: pid == os.getpid())
+    monkeypatch.setattr("pipeline.outbox.run_records.is_process_alive", lambda pid, _seen: pid == os.getpid())
     add_run(tmp_path, **changes)
     said = said_of_run(tmp_path)
     assert said.startswith(f"Latest run: impasto run of /photos/manifest.csv, {expected}")

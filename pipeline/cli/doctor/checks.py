@@ -1,0 +1,46 @@
+"""Everything that is looked at, in the order in which it would go wrong."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.cli.doctor import folder_checks, machine_checks
+from pipeline.cli.doctor.finding import Finding, found_by
+from pipeline.monitoring.metrics import Metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pipeline.settings.pair_settings import Settings
+
+
+def examine(settings: Settings, paths: Sequence[Path] = ()) -> Iterator[Finding]:
+    """Look at the machine, and at folders: inboxes, outboxes, or both.
+
+    Nothing is rendered, and what is written for a trial is removed.
+
+    Args:
+        settings: as work will be done with.
+        paths: of the folder_checks.
+    """
+    checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
+        ("versions", machine_checks.versions),
+        ("device", partial(machine_checks.device, settings)),
+        ("weights", partial(machine_checks.weights, settings)),
+        ("codecs", partial(machine_checks.codecs, settings)),
+        ("hooks", partial(machine_checks.hooks, settings)),
+    ]
+    if settings.metrics.textfile:
+        checks.append(("metrics.textfile", partial(_metrics, Path(settings.metrics.textfile))))
+    if settings.styles.folder:
+        checks.append(("styles.folder", partial(folder_checks.styles, settings)))
+    checks += [(str(path), partial(folder_checks.folder, path, settings)) for path in paths]
+    for about, check in checks:
+        yield from found_by(about, check)
+
+
+def _metrics(path: Path) -> Iterator[Finding]:
+    Metrics(path)
+    yield Finding("metrics.textfile", "OK", f"{path}: can be written")

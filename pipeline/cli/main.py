@@ -1,0 +1,61 @@
+"""The command `impasto`: its commands by name. Results go to stdout; progress and errors go to stderr."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from pipeline import __version__
+from pipeline.cli.bench.command import bench_command, schema_command
+from pipeline.cli.doctor.command import doctor_command
+from pipeline.cli.proof.command import proof_command
+from pipeline.cli.report import report_command
+from pipeline.cli.run import pair_command, run_command
+from pipeline.cli.status.command import retry_command, status_command
+from pipeline.cli.watch import DRAIN_HELP, WATCH_HELP, watch_command
+from pipeline.errors import ExitCode
+from pipeline.monitoring.stdio import say
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run_command)
+app.command("pair")(pair_command)
+app.command("watch", help=WATCH_HELP)(watch_command)
+app.command("drain", help=DRAIN_HELP)(watch_command)
+app.command("proof")(proof_command)
+app.command("report")(report_command)
+app.command("status")(status_command)
+app.command("retry")(retry_command)
+app.command("doctor")(doctor_command)
+app.command("bench")(bench_command)
+app.command("schema")(schema_command)
+
+
+def main() -> None:
+    """Entry point of the command."""
+    try:
+        app()
+    except KeyboardInterrupt:  # before a run has its own handler
+        sys.exit(ExitCode.INTERRUPTED)
+
+
+def _show_version(*, wanted: bool) -> None:
+    if wanted:
+        say(f"impasto {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def impasto(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=lambda value: _show_version(wanted=value))
+    ] = False,
+) -> None:
+    """Paint photographs in the manner of paintings, and give each its own colours back."""

@@ -1,0 +1,31 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pipeline.monitoring.logs import LogFormat
+
+ProgressMode = Literal["auto", "always", "never"]
+ConfigOption = Annotated[Path | None, typer.Option("--config", envvar="IMPASTO_CONFIG", help="A config.toml.")]
+PresetOption = Annotated[
+    str | None, typer.Option(help="colour-preserving (default), gatys2016, luminance or pytorch-tutorial.")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a setting; repeatable.")
+]
+DeviceOption = Annotated[str | None, typer.Option(metavar="auto|cpu|cuda[:N]", help="Where to compute.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object per pair on stdout, then a summary.")]
+ProgressOption = Annotated[ProgressMode, typer.Option(help="Progress on stderr.")]
+InboxArgument = Annotated[Path, typer.Argument(help="The folder where photographs are dropped.")]
+OutboxOption = Annotated[Path, typer.Option(help="Folder for results.")]
+StylesOption = Annotated[Path | None, typer.Option(help="Folder of paintings (styles.folder).")]
+LogFormatOption = Annotated[LogFormat, typer.Option(help="Of the log on stderr; with json no progress is shown.")]
+PreviewOption = Annotated[
+    float | None,
+    typer.Option(min=0, metavar="SECONDS", help="So often, write the pair in work to OUTBOX/.impasto/preview."),
+]
+VerboseOption = Annotated[bool, typer.Option("-v", "--verbose", help="Log details to stderr.")]

@@ -1,0 +1,156 @@
+"""`impasto proof`: all photographs with all paintings, small, on one sheet."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from pipeline.cli.options import (
+    ConfigOption,
+    DeviceOption,
+    JsonOption,
+    LogFormatOption,
+    PresetOption,
+    ProgressOption,
+    SetOption,
+    VerboseOption,
+)
+from pipeline.cli.setup import confines_of, display_of, errors_to_exit_codes, resolve_settings
+from pipeline.errors import ExitCode, Interrupted, UsageError
+from pipeline.monitoring.logs import LogObserver
+from pipeline.monitoring.observer import Observer
+from pipeline.monitoring.stdio import say
+
+if TYPE_CHECKING:
+    from pipeline.cli.proof.grid import Grid
+    from pipeline.cli.proof.proofs import Proof
+    from pipeline.cli.proof.view import SheetView
+    from pipeline.monitoring.progress import Display
+    from pipeline.settings.pair_settings import Settings
+    from pipeline.stage.task import Outcome
+
+MOST = 200
+"""Proofs that are made without asking."""
+
+
+def proof_command(  # noqa: PLR0913 - one parameter per option
+    contents: Annotated[list[str], typer.Argument(metavar="CONTENT...", help="Photographs, folders or patterns.")],
+    styles: Annotated[Path | None, typer.Option(help="Folder of paintings (styles.folder).")] = None,
+    *,
+    out: Annotated[Path, typer.Option("-o", "--out", help="The sheet, a PNG; the page is written beside it.")] = Path(
+        "proof.png"
+    ),
+    size: Annotated[int, typer.Option(min=16, max=4096, metavar="PX", help="Longest side of a proof.")] = 256,
+    quality: Annotated[Literal["draft", "standard", "print"], typer.Option(help="Of the proofs.")] = "draft",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help=f"Make more than {MOST} proofs without asking.")] = False,
+    config: ConfigOption = None,
+    preset: PresetOption = None,
+    set_: SetOption = None,
+    device: DeviceOption = None,
+    json_: JsonOption = False,
+    progress: ProgressOption = "auto",
+    log_format: LogFormatOption = "human",
+    verbose: VerboseOption = False,
+) -> None:
+    """Try every photograph with every painting, small, on one sheet.
+
+    And tell what the full run would take, with the settings as they are given.
+
+    Proofs have these settings, too, but --size and --quality. In a full
+    picture strokes are finer in proportion, and the painting often takes hold
+    of the photograph more: a sheet shows what goes together. To see the
+    strokes, prove a few pictures with --size nearer to image.size.
+
+    Example: impasto proof data/content --styles data/styles -o proof.png
+    """
+    with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
+        from pipeline.cli.proof.grid import read_grid, reductions  # noqa: PLC0415
+        from pipeline.cli.proof.proofs import check_ours, write  # noqa: PLC0415
+        from pipeline.settings.pair_settings import validate  # noqa: PLC0415
+        from pipeline.settings.resolve import merge  # noqa: PLC0415
+
+        below, flags, settings = resolve_settings(config, preset, set_, device, styles)
+        if not settings.styles.folder:
+            raise UsageError("There are no paintings to prove with.", "Name their folder with --styles.")
+        page = _page_beside(out)
+        for path in (out, page):
+            check_ours(path)
+        reduced = reductions(size, quality, settings.image.size)
+        grid = read_grid(contents, Path(settings.styles.folder), below, flags, reduced, confines_of(settings))
+        if not yes and len(grid.cells) > MOST:
+            _ask(len(grid.cells), can_ask=not json_)
+        display, log = display_of(progress, log_format), LogObserver() if log_format == "json" else Observer()
+        proof, view = _prove(grid, settings, validate(merge(below, flags, reduced)), display, log)
+        write(view, out, page)
+        _tell(proof, out, page, as_json=json_)
+        raise typer.Exit(ExitCode.PARTIAL if proof.failed else ExitCode.OK)
+
+
+def _page_beside(sheet: Path) -> Path:
+    if sheet.suffix.lower() != ".png":
+        raise UsageError(f"-o {sheet}: should end in .png.")
+    return sheet.with_suffix(".html")
+
+
+def _ask(proofs: int, *, can_ask: bool) -> None:
+    """Whether it was meant so; where nobody can be asked, it was not."""
+    if not (can_ask and _is_watched()):
+        raise UsageError(f"These are {proofs} proofs, more than {MOST}.", "Name fewer pictures, or add --yes.")
+    if not typer.confirm(f"These are {proofs} proofs. Make them all?", err=True):
+        raise typer.Exit(ExitCode.OK)
+
+
+def _is_watched() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _prove(
+    grid: Grid, settings: Settings, of_proof: Settings, display: Display, log: Observer
+) -> tuple[Proof, SheetView]:
+    """Make the proofs, in an outbox that is gone afterwards."""
+    from pipeline.cli.proof.proofs import Proof, expect, sheet_of  # noqa: PLC0415
+    from pipeline.outbox.publish import Outbox  # noqa: PLC0415
+    from pipeline.run.runner import run  # noqa: PLC0415
+    from pipeline.transfer.weights import find_weights  # noqa: PLC0415
+
+    weights = find_weights(settings.network.weights, settings.network.preprocessing)
+    with tempfile.TemporaryDirectory(prefix="impasto-proof-") as folder:
+        outbox = Outbox(Path(folder))
+        forecasts = expect(grid, settings, weights, outbox)
+        outcomes: list[Outcome] = []
+
+        def keep(outcome: Outcome) -> None:
+            outcomes.append(outcome)
+            log.outcome(outcome)
+
+        try:
+            run([cell.small for cell in grid.cells], outbox, of_proof, display, on_outcome=keep)
+        except Interrupted as error:
+            error.remedy = "No sheet was written."
+            raise
+        records = {outcome.pair.name: outcome.record for outcome in outcomes}
+        proof = Proof(grid, settings, of_proof, forecasts, records)
+        return proof, sheet_of(proof, outbox)
+
+
+def _tell(proof: Proof, sheet: Path, page: Path, *, as_json: bool) -> None:
+    from pipeline.cli.proof.proofs import describe, expected_seconds, in_full  # noqa: PLC0415
+
+    cells, failed = len(proof.grid.cells), proof.failed
+    if not as_json:
+        but = f", {failed} of them failed" if failed else ""
+        say(f"{cells} proof{'s' * (cells != 1)}{but}: {sheet} and {page}")
+        say(f"In full: {in_full(proof)}.")
+        return
+    for cell, forecast in zip(proof.grid.cells, proof.forecasts.pairs, strict=True):
+        record = proof.records[cell.small.name]
+        say(json.dumps({"event": "pair", **describe(cell, forecast, record)}))
+    summary: dict[str, Any] = {"done": cells - failed, "failed": failed, "sheet": str(sheet), "page": str(page)}
+    code = ExitCode.PARTIAL if failed else ExitCode.OK
+    expected = round(expected_seconds(proof), 2)
+    say(json.dumps({"event": "summary", **summary, "expected_seconds": expected, "exit_code": int(code)}))

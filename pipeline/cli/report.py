@@ -1,0 +1,41 @@
+"""`impasto report`: one page that shows what became of the pairs."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.options import LogFormatOption, VerboseOption
+from pipeline.cli.setup import errors_to_exit_codes
+from pipeline.monitoring.stdio import say
+
+
+def report_command(
+    outbox: Annotated[Path, typer.Argument(help="The folder of results.")],
+    *,
+    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    log_format: LogFormatOption = "human",
+    verbose: VerboseOption = False,
+) -> None:
+    """Write OUTBOX/index.html: failures with their remedies, and a gallery of all results.
+
+    Example: impasto report out
+    """
+    with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
+        from pipeline.outbox.report.links import shown  # noqa: PLC0415
+        from pipeline.outbox.report.update import write_report  # noqa: PLC0415
+
+        written = write_report(outbox)
+        totals, page = written.totals, shown(os.fspath(written.path))
+        if json_:
+            fields = {"event": "report", "path": page, **vars(totals), "thumbnails_made": written.thumbnails_made}
+            say(json.dumps(fields))
+            return
+        say(
+            f"{page}: {totals.done} done, {totals.failed} failed, {totals.damaged} damaged, "
+            f"{totals.with_warnings} with warnings"
+        )

@@ -1,0 +1,160 @@
+"""Have another go at what failed: failure records go out of the outbox, failed jobs back into their inbox.
+
+Nothing is rendered here. A watcher takes what is back in its inbox; pairs of a manifest are rendered by the next run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from pydantic import ValidationError
+
+from pipeline.cli.status.outbox import run_state
+from pipeline.cli.status.survey import kind_of
+from pipeline.disk import Disk, storage_errors
+from pipeline.errors import UsageError
+from pipeline.outbox.listing import list_outbox
+from pipeline.outbox.metadata import Failure
+from pipeline.outbox.publish import FAILED_FOLDER, STATE_FOLDER, Outbox
+from pipeline.outbox.report.links import shown
+from pipeline.outbox.run_records import read_runs
+from pipeline.watch.spool.records import Job, JobRecord
+from pipeline.watch.spool.spool import RECORD, Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_SERVICES: Final = frozenset({"watch", "drain"})
+
+
+@dataclass(frozen=True)
+class Retry:
+    """What one failure comes to."""
+
+    name: str
+    """Of the pair, or of the job's files."""
+    action: str
+    """`forgotten`, `back in the inbox`, or `left`."""
+    reason: str
+    """Why it was left."""
+
+
+@dataclass(frozen=True)
+class Retried:
+    """All of them, and how it goes on."""
+
+    retries: tuple[Retry, ...]
+    commands: tuple[str, ...]
+    """To be given next, one for each run or watcher concerned that is not at work."""
+
+    @property
+    def count(self) -> int:
+        """Failures that will be tried again."""
+        return sum(1 for each in self.retries if each.action != LEFT)
+
+    @property
+    def left(self) -> int:
+        """Failures for which nothing could be done."""
+        return len(self.retries) - self.count
+
+
+FORGOTTEN: Final = "forgotten"
+BACK: Final = "back in the inbox"
+LEFT: Final = "left"
+
+
+def retry(folder: Path, only: Sequence[str] = (), *, dry_run: bool = False) -> Retried:
+    """Prepare failures for another attempt.
+
+    Args:
+        folder: an outbox, or the inbox of a watcher. Of a watcher's outbox the inbox is known and seen to as well.
+        only: names of pairs or files, or patterns such as `sea/*`; empty: all.
+        dry_run: change nothing.
+
+    Raises:
+        UsageError: it is neither an outbox nor an inbox, or nothing that failed has such a name.
+        LockedError: a run works on the outbox.
+        StorageError: the disk failed.
+    """
+    disk = Disk()
+    with storage_errors(folder):
+        if kind_of(folder) == "inbox":
+            found = Retried(tuple(_of_inbox(folder, folder / STATE_FOLDER, only, disk, dry_run=dry_run)), ())
+        else:
+            found = _of_outbox(folder, only, disk, dry_run=dry_run)
+    if only and not found.retries:
+        names = ", ".join(map(shown, only))
+        raise UsageError(f"{folder}: nothing that failed is called {names}.", "impasto status names what failed.")
+    return found
+
+
+def _of_outbox(root: Path, only: Sequence[str], disk: Disk, *, dry_run: bool) -> Retried:
+    records = read_runs(root)
+    services = [record for record in records if record.spool and Path(record.spool, "failed").is_dir()]
+    with_job = {name for each in services for name in _names_of_jobs(Path(each.spool), disk)}  # before they move
+    jobs: list[Retry] = []
+    for each in services:
+        jobs += _of_inbox(Path(each.source), Path(each.spool), only, disk, dry_run=dry_run)
+    box = Outbox(root, disk)
+    with contextlib.nullcontext() if dry_run else box.locked():
+        pairs = list(_of_failures(box, only, with_job, disk, dry_run=dry_run))
+    idle = [run for run in (run_state(record, root) for record in records) if not run.is_at_work]
+    return Retried((*jobs, *pairs), tuple(run.again for run in idle if (jobs if run.command in _SERVICES else pairs)))
+
+
+def _of_failures(box: Outbox, only: Sequence[str], with_job: set[str], disk: Disk, *, dry_run: bool) -> Iterator[Retry]:
+    """But for those whose job is back in its inbox: a record goes away when the photograph succeeds."""
+    for path in sorted(list_outbox(box.root, disk).failures):
+        name = path.removeprefix(f"{FAILED_FOLDER}/").removesuffix(".json")
+        if name in with_job or not _matches(only, name):
+            continue
+        try:
+            Failure.model_validate_json(disk.read(box.root / path))
+        except FileNotFoundError:  # it has succeeded meanwhile
+            continue
+        except ValidationError:
+            yield Retry(shown(name), LEFT, f"{path} is no record of this version; if it is not yours, remove it")
+            continue
+        if not dry_run:
+            box.forget_failure(name)
+        yield Retry(shown(name), FORGOTTEN, "")
+
+
+def _of_inbox(inbox: Path, root: Path, only: Sequence[str], disk: Disk, *, dry_run: bool) -> Iterator[Retry]:
+    spool = Spool(root, inbox, disk)
+    for entry in disk.entries(root / "failed"):
+        if not entry.is_dir(follow_symlinks=False):
+            continue
+        job = Job(entry.name, Path(entry.path))
+        files = spool.files(job)
+        if not _matches(only, job.id, *files, *_results(job, disk)):
+            continue
+        name = shown(", ".join(files)) or job.id
+        if dry_run or spool.release(job):
+            yield Retry(name, BACK if files else FORGOTTEN, "")  # by hand, or by a retry that was interrupted
+        else:
+            yield Retry(name, LEFT, "a file of that name is in the inbox by now; its own is in " + shown(entry.path))
+
+
+def _names_of_jobs(root: Path, disk: Disk) -> Iterator[str]:
+    for entry in disk.entries(root / "failed"):
+        yield from _results(Job(entry.name, Path(entry.path)), disk)
+
+
+def _results(job: Job, disk: Disk) -> Iterator[str]:
+    """What the results of a job would be called, with and without ending."""
+    try:
+        record = JobRecord.model_validate_json(disk.read(job.folder / RECORD))
+    except (FileNotFoundError, ValidationError):  # it failed before they had names
+        return
+    for name in record.results.values():
+        yield name
+        yield str(PurePosixPath(name).with_suffix(""))
+
+
+def _matches(only: Sequence[str], *names: str) -> bool:
+    return not only or any(name == wanted or fnmatch.fnmatchcase(name, wanted) for name in names for wanted in only)

@@ -1,0 +1,125 @@
+"""`impasto run` and `impasto pair`: render, and exit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pipeline.cli.options import (
+    ConfigOption,
+    DeviceOption,
+    JsonOption,
+    LogFormatOption,
+    OutboxOption,
+    PresetOption,
+    PreviewOption,
+    ProgressOption,
+    SetOption,
+    VerboseOption,
+)
+from pipeline.cli.setup import (
+    confines_of,
+    display_of,
+    errors_to_exit_codes,
+    observers_of,
+    resolve_settings,
+)
+from pipeline.monitoring.console import show_plan
+from pipeline.monitoring.observer import Work
+
+
+def run_command(  # noqa: PLR0913 - one parameter per option
+    manifest: Annotated[Path, typer.Argument(help="CSV (content,style,…) or JSON Lines.")],
+    outbox: OutboxOption,
+    *,
+    config: ConfigOption = None,
+    preset: PresetOption = None,
+    set_: SetOption = None,
+    device: DeviceOption = None,
+    json_: JsonOption = False,
+    progress: ProgressOption = "auto",
+    preview: PreviewOption = None,
+    log_format: LogFormatOption = "human",
+    verbose: VerboseOption = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would be done; write nothing.")] = False,
+    redo: Annotated[Literal["failed", "all"] | None, typer.Option(help="Render failed pairs, or all, again.")] = None,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first pair that fails.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Render at most N pairs.")] = None,
+    time_budget: Annotated[
+        str | None, typer.Option(metavar="8h", help="Fewer evaluations per pair where the time is short.")
+    ] = None,
+) -> None:
+    """Process a manifest and exit; what is done already is skipped.
+
+    Example: impasto run data/manifest.csv --outbox out
+    """
+    with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
+        from pipeline.outbox.publish import Outbox  # noqa: PLC0415
+        from pipeline.run.forecast import forecast  # noqa: PLC0415
+        from pipeline.run.manifest import read_manifest  # noqa: PLC0415
+        from pipeline.run.plan import plan  # noqa: PLC0415
+        from pipeline.run.runner import run  # noqa: PLC0415
+        from pipeline.transfer.weights import find_weights  # noqa: PLC0415
+
+        if time_budget is not None:
+            set_ = [*(set_ or []), f"run.time_budget={time_budget}"]
+        below, flags, settings = resolve_settings(config, preset, set_, device, preview=preview)
+        pairs = read_manifest(manifest, below, flags, confines_of(settings))
+        box = Outbox(outbox)
+        if dry_run:
+            weights = find_weights(settings.network.weights, settings.network.preprocessing)
+            planned = list(plan(pairs, box, weights, redo=redo, limit=limit))
+            show_plan(forecast(planned, settings, weights), as_json=json_)
+            return
+        with observers_of(settings, as_json=json_, log_format=log_format) as observers:
+            observers.started(Work("run", manifest.absolute(), outbox.absolute(), settings, len(pairs)))
+            summary = run(
+                pairs,
+                box,
+                settings,
+                display_of(progress, log_format),
+                redo=redo,
+                limit=limit,
+                fail_fast=fail_fast,
+                on_planned=observers.planned,
+                on_outcome=observers.outcome,
+            )
+            observers.finished(summary)
+        raise typer.Exit(summary.exit_code)
+
+
+def pair_command(  # noqa: PLR0913 - one parameter per option
+    content: Annotated[Path, typer.Argument(help="The photograph.")],
+    style: Annotated[Path, typer.Argument(help="The painting, or a folder of paintings to blend.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The result: .png, .jpg, .webp or .tif.")],
+    *,
+    mask: Annotated[Path | None, typer.Option(help="Painted where it is white, the photograph where black.")] = None,
+    config: ConfigOption = None,
+    preset: PresetOption = None,
+    set_: SetOption = None,
+    device: DeviceOption = None,
+    json_: JsonOption = False,
+    progress: ProgressOption = "auto",
+    preview: PreviewOption = None,
+    log_format: LogFormatOption = "human",
+    verbose: VerboseOption = False,
+) -> None:
+    """Render one pair, now, even if it is there already.
+
+    Example: impasto pair data/content/chelsea.jpg data/styles/nocturne.jpg -o cat.png
+    """
+    with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
+        from pipeline.outbox.publish import Outbox  # noqa: PLC0415
+        from pipeline.run.runner import run  # noqa: PLC0415
+        from pipeline.run.single_pair import single_pair  # noqa: PLC0415
+
+        below, flags, settings = resolve_settings(config, preset, set_, device, mask=mask, preview=preview)
+        pairs = single_pair(content, style, out, below, flags, confines_of(settings))
+        with observers_of(settings, as_json=json_, log_format=log_format) as observers:
+            observers.started(Work("pair", content.absolute(), out.parent.absolute(), settings, len(pairs)))
+            display = display_of(progress, log_format)
+            summary = run(pairs, Outbox(out.parent), settings, display, redo="all", on_outcome=observers.outcome)
+            observers.finished(summary)
+        raise typer.Exit(summary.exit_code)

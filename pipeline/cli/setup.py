@@ -1,0 +1,121 @@
+"""What commands have in common: settings from options, and errors to exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from pipeline.errors import ExitCode, ImpastoError
+from pipeline.monitoring.console import Report, say_error
+from pipeline.monitoring.logs import LogFormat, LogObserver, about, logging_to_stderr
+from pipeline.monitoring.observer import Observer, Observers, exit_code_of
+from pipeline.monitoring.stdio import claim_stdout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.cli.options import ProgressMode
+    from pipeline.monitoring.progress import Display
+    from pipeline.run.manifest import Confines
+    from pipeline.settings.pair_settings import Settings, Values
+
+logger = logging.getLogger(__name__)
+
+
+def resolve_settings(  # noqa: PLR0913, PLR0917 - the options that are settings
+    config: Path | None,
+    preset: str | None,
+    set_: list[str] | None,
+    device: str | None,
+    styles: Path | None = None,
+    mask: Path | None = None,
+    preview: float | None = None,
+) -> tuple[Values, Values, Settings]:
+    """The values below a manifest's rows, those of the command line, and the settings that both give."""
+    from pipeline.settings.resolve import from_set_options, load  # noqa: PLC0415
+
+    flags = from_set_options(set_ or [])
+    if preset is not None:
+        flags["preset"] = preset
+    if device is not None:
+        flags.setdefault("run", {})["device"] = device
+    if preview is not None:
+        flags.setdefault("run", {})["preview_seconds"] = preview
+    if styles is not None:
+        flags.setdefault("styles", {})["folder"] = str(styles)
+    if mask is not None:
+        flags.setdefault("mask", {})["file"] = str(mask)
+    below, settings = load(config, flags)
+    return below, flags, settings
+
+
+def confines_of(settings: Settings) -> Confines:
+    """What a manifest, or a command line, may name."""
+    from pipeline.images.formats import endings  # noqa: PLC0415
+    from pipeline.outbox.publish import check_name  # noqa: PLC0415
+    from pipeline.run.manifest import Confines  # noqa: PLC0415
+    from pipeline.run.masks import default_mask  # noqa: PLC0415
+
+    roots = tuple(Path(root) for root in settings.run.roots)
+    return Confines(endings(settings.image.kinds), check_name, roots, mask=default_mask(settings.mask.file))
+
+
+def display_of(mode: ProgressMode, log_format: LogFormat = "human") -> Display:
+    """What a person sees on stderr while it runs; a log in JSON has stderr for itself."""
+    from pipeline.monitoring.progress import make_display  # noqa: PLC0415
+
+    return make_display(mode, is_logged=log_format == "json")
+
+
+def observers_of(settings: Settings, *, as_json: bool, log_format: LogFormat) -> Observers:
+    """Who hears what becomes of the pairs.
+
+    Raises:
+        UsageError: a hook's program, or the folder for metrics, is not there.
+        StorageError: metrics cannot be written.
+    """
+    from pipeline.monitoring.run_record import LiveReport, RunRecorder  # noqa: PLC0415
+
+    told: list[Observer] = [RunRecorder()]
+    hooks = None
+    if settings.hooks.on_pair or settings.hooks.on_finish:
+        from pipeline.monitoring.hooks import Hooks  # noqa: PLC0415
+
+        hooks = Hooks(settings.hooks, settings.run.grace_seconds)
+        told.append(hooks)
+    if settings.metrics.textfile:
+        from pipeline.monitoring.metrics import Metrics  # noqa: PLC0415
+
+        told.append(Metrics(Path(settings.metrics.textfile)))
+    if settings.run.report:
+        told.append(LiveReport())
+    if log_format == "json":
+        told.append(LogObserver())
+    report = Report(as_json=as_json, is_quiet=log_format == "json", hooks=hooks)
+    return Observers([*told, report])  # the report last, so that its closing line counts what hooks did
+
+
+@contextlib.contextmanager
+def errors_to_exit_codes(*, as_json: bool, verbose: bool, log_format: LogFormat = "human") -> Iterator[None]:
+    """Have stdout for results and the log on stderr, and end with the exit code of an error that is explained."""
+    claim_stdout()
+    is_logged = log_format == "json"
+    with logging_to_stderr(log_format, verbose=verbose):
+        try:
+            yield
+        except ImpastoError as error:
+            code = exit_code_of(error)
+            say_error(error, code, as_json=as_json, is_logged=is_logged)
+            raise typer.Exit(code) from error
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as error:
+            if not is_logged:
+                raise  # people get the traceback
+            text = "%s: %s. This is a defect of impasto; please report it."
+            logger.critical(text, type(error).__name__, error, exc_info=True, extra=about("defect"))
+            raise typer.Exit(ExitCode.INTERNAL) from error

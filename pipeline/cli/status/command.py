@@ -1,0 +1,170 @@
+"""`impasto status` and `impasto retry`: what became of it all, and another go at what failed."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from pipeline.cli.options import LogFormatOption, VerboseOption
+from pipeline.cli.setup import errors_to_exit_codes
+from pipeline.errors import ExitCode
+from pipeline.monitoring.stdio import results, say
+
+if TYPE_CHECKING:
+    from pipeline.cli.status.inbox import InboxSurvey
+    from pipeline.cli.status.outbox import OutboxSurvey, RunState
+    from pipeline.cli.status.survey import Survey
+
+FOLLOW_SECONDS: Final = 5.0
+FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="An outbox, or the inbox of a watcher.")]
+
+
+def status_command(
+    folder: FolderArgument,
+    *,
+    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Again every 5 s, until nobody is at work.")] = False,
+    log_format: LogFormatOption = "human",
+    verbose: VerboseOption = False,
+) -> None:
+    """Tell what is done, failed and waiting, who is at work, and the last errors.
+
+    Looks only; works beside a run and after one that died.
+
+    Example: impasto status out
+    """
+    with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
+        from pipeline.cli.status.survey import survey  # noqa: PLC0415
+
+        while True:
+            found = survey(folder)
+            _show(found, as_json=json_, clears=follow)
+            if not (follow and found.is_at_work):
+                return
+            time.sleep(FOLLOW_SECONDS)
+
+
+def _show(found: Survey, *, as_json: bool, clears: bool) -> None:
+    from dataclasses import asdict  # noqa: PLC0415
+
+    if as_json:
+        say(json.dumps({"event": "status", **asdict(found)}))
+        return
+    if clears and results().isatty():
+        from rich.console import Console  # noqa: PLC0415
+
+        Console(file=results()).clear()
+    say("\n".join(lines_of(found)))
+
+
+def lines_of(found: Survey) -> list[str]:
+    """For people."""
+    lines = _lines_of_inbox(found) if found.kind == "inbox" else _lines_of_outbox(found)
+    if found.last_errors:
+        more = f", the last {len(found.last_errors)} of {found.failed}" if found.failed > len(found.last_errors) else ""
+        lines.append(f"Failed{more}:")
+        for error in found.last_errors:
+            lines += [f"  {error.name}: {error.reason}", *([f"    {error.remedy}"] if error.remedy else [])]
+    return lines
+
+
+def _lines_of_outbox(found: OutboxSurvey) -> list[str]:
+    lines = [
+        (
+            f"{found.path}: {found.done} done, {found.failed} failed, {found.damaged} damaged; "
+            f"{found.done_last_hour} done in the last hour"
+        )
+    ]
+    for run in found.runs:
+        lines += _lines_of_run(run)
+    if found.failed:
+        lines.append(f"Another go at what failed: {found.retry}")
+    return lines
+
+
+def _lines_of_run(run: RunState) -> list[str]:
+    from pipeline.text import duration, rate  # noqa: PLC0415
+
+    counts = ", ".join(f"{number} {word}" for word, number in run.counts.items()) or "nothing yet"
+    head = f"{run.command} {run.source}"
+    if run.state == "died":
+        where = f"process {run.pid} on {run.host}"
+        return [
+            f"{head}: died ({where}), last heard of at {run.written}: {counts}",
+            f"  To go on: {run.again}, with the options that it had",
+        ]
+    if run.state == "ended":
+        why = f": {run.reason}" if run.reason else ""
+        return [f"{head}: ended with exit code {run.exit_code}{why}; {counts}"]
+    why = f" ({run.reason})" if run.reason else ""
+    at = [f"{head}: {run.state}{why}; {counts}"]
+    if run.pairs_per_hour is not None:
+        left = "" if run.seconds_left is None else f", about {duration(run.seconds_left)} left"
+        at[0] += f"; {rate(run.pairs_per_hour)}{left}"
+    return [*at, *(f"  on the device: {name}" for name in run.on_device)]
+
+
+def _lines_of_inbox(found: InboxSurvey) -> list[str]:
+    from pipeline.text import duration  # noqa: PLC0415
+
+    oldest = found.oldest_waiting_seconds
+    age = "" if oldest is None else f" (the oldest for {duration(oldest)})"
+    lines = [
+        (
+            f"{found.path}: {found.waiting} waiting{age}, {found.claimed} claimed, {found.done} done, "
+            f"{found.failed} failed; {found.done_last_hour} done in the last hour"
+        )
+    ]
+    for worker in found.workers:
+        why = f" ({worker.reason})" if worker.reason else ""
+        device = f"; on the device: {worker.on_device}" if worker.on_device else ""
+        lines.append(f"watcher {worker.name}: {worker.state}{why}, {worker.claimed} claimed{device}")
+        if worker.state == "died" and worker.claimed:
+            lines.append("  The next watcher that starts here takes its jobs over.")
+    if not found.is_at_work:
+        lines.append("Nobody watches this inbox at the moment.")
+    if found.failed:
+        lines.append(f"Another go at what failed: {found.retry}")
+    return lines
+
+
+def retry_command(  # noqa: PLR0913 - one parameter per option
+    folder: FolderArgument,
+    *,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A pair or a file, or a pattern; repeatable.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would be done; change nothing.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    log_format: LogFormatOption = "human",
+    verbose: VerboseOption = False,
+) -> None:
+    """Have what failed tried again: by the next run, or by the watcher.
+
+    Failed files go back into the inbox; of an outbox's pairs the failures are forgotten.
+
+    Example: impasto retry out --only "sea/*"
+    """
+    with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
+        from dataclasses import asdict  # noqa: PLC0415
+
+        from pipeline.cli.retry.requeue import retry  # noqa: PLC0415
+
+        found = retry(folder, only or (), dry_run=dry_run)
+        if json_:
+            say(json.dumps({"event": "retry", "dry_run": dry_run, **asdict(found)}))
+        else:
+            for each in found.retries:
+                why = f": {each.reason}" if each.reason else ""
+                say(f"{each.name}: {each.action}{why}")
+            may = "would be tried" if dry_run else "will be tried"
+            left = f", {found.left} left as they are" if found.left else ""
+            say(f"{found.count} {may} again{left}." if found.retries else "Nothing has failed.")
+            for command in found.commands:
+                say(f"Next: {command}, with the options that it had")
+        if found.left:
+            raise typer.Exit(ExitCode.PARTIAL)

@@ -1,0 +1,186 @@
+"""How the inbox of a watcher stands, and its spool."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline.cli.status.last_error import LATEST, LastError
+from pipeline.disk import Disk
+from pipeline.images.formats import endings
+from pipeline.outbox.report.links import shell_quoted, shown
+from pipeline.outbox.run_records import is_process_alive
+from pipeline.settings.pair_settings import ImageSettings
+from pipeline.watch.inbox.names import classify, is_ignored, printable
+from pipeline.watch.inbox.stability import Facts
+from pipeline.watch.spool.records import Reason
+from pipeline.watch.spool.spool import LEASE_SECONDS, REASON, Spool, is_this_host
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_HOUR_SECONDS: Final = 3600.0
+_NAME_PARTS: Final = 3
+"""Of a worker: host, process, random digits."""
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """A watcher that has jobs, or lives."""
+
+    name: str
+    state: Literal["running", "paused", "stopping", "died"]
+    reason: str
+    on_device: str
+    claimed: int
+    """Jobs."""
+    written: str
+    """UTC, ISO 8601; when it last said so."""
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether it still goes on."""
+        return self.state != "died"
+
+
+@dataclass(frozen=True)
+class InboxSurvey:
+    """Files in the inbox, and jobs in its spool."""
+
+    path: str
+    waiting: int
+    """Photographs and tickets that nobody has claimed."""
+    oldest_waiting_seconds: float | None
+    claimed: int
+    done: int
+    """Jobs in `done/`."""
+    failed: int
+    done_last_hour: int
+    workers: tuple[WorkerState, ...]
+    last_errors: tuple[LastError, ...]
+    retry: str
+    """The command that has what failed tried again."""
+    kind: Literal["inbox"] = "inbox"
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether any watcher goes on."""
+        return any(worker.is_at_work for worker in self.workers)
+
+
+class _Board(BaseModel):
+    """The part of a worker's status.json that is told here."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    state: Literal["running", "paused", "stopping"] = "running"
+    reason: str = ""
+    on_device: str = ""
+    written: str = ""
+
+
+def survey_inbox(inbox: Path, root: Path) -> InboxSurvey:
+    """Count files and jobs.
+
+    Args:
+        inbox: the folder.
+        root: its spool.
+
+    Raises:
+        OSError: the disk failed.
+    """
+    disk = Disk()
+    workers = tuple(_worker(disk, Path(entry.path)) for entry in _folders(disk, root / "work"))
+    done = [job for date in _folders(disk, root / "done") for job in _folders(disk, Path(date.path))]
+    failed = _folders(disk, root / "failed")
+    since = time.time() - _HOUR_SECONDS
+    waiting = list(_waiting(inbox, Spool(root, inbox, disk)))
+    return InboxSurvey(
+        path=shown(str(inbox.absolute())),
+        waiting=len(waiting),
+        oldest_waiting_seconds=round(max(0.0, time.time() - min(waiting)), 1) if waiting else None,
+        claimed=sum(worker.claimed for worker in workers),
+        done=len(done),
+        failed=len(failed),
+        done_last_hour=sum(1 for job in done if job.stat(follow_symlinks=False).st_ctime > since),
+        workers=workers,
+        last_errors=tuple(_last_reasons(disk, failed)),
+        retry=f"impasto retry {shell_quoted(str(inbox))}",
+    )
+
+
+def _folders(disk: Disk, path: Path) -> list[os.DirEntry[str]]:
+    try:
+        return [entry for entry in disk.entries(path) if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []
+
+
+def _worker(disk: Disk, folder: Path) -> WorkerState:
+    try:
+        board = _Board.model_validate_json(disk.read(folder / "status.json"))
+    except (FileNotFoundError, ValidationError):  # it has just begun
+        board = _Board()
+    lives = is_worker_alive(folder.name, folder / "beat")
+    return WorkerState(
+        name=folder.name,
+        state=board.state if lives else "died",
+        reason=board.reason,
+        on_device=shown(board.on_device) if lives else "",
+        claimed=len(_folders(disk, folder)),
+        written=board.written,
+    )
+
+
+def is_worker_alive(name: str, beat: Path) -> bool:
+    """By its process on this machine, else by its beat."""
+    parts = name.rsplit("-", 2)
+    try:
+        seen = beat.lstat().st_mtime
+    except FileNotFoundError:
+        return False
+    if len(parts) == _NAME_PARTS and parts[1].isdecimal() and is_this_host(parts[0]):
+        return is_process_alive(int(parts[1]), seen)
+    return time.time() - seen < LEASE_SECONDS
+
+
+def _last_reasons(disk: Disk, failed: list[os.DirEntry[str]]) -> Iterator[LastError]:
+    for entry in sorted(failed, key=lambda job: job.name, reverse=True)[:LATEST]:
+        try:
+            reason = Reason.model_validate_json(disk.read(Path(entry.path) / REASON))
+        except (FileNotFoundError, ValidationError):
+            yield LastError(entry.name, f"it has no {REASON}", "", "")
+        else:
+            names = ", ".join(map(printable, reason.files)) or entry.name
+            yield LastError(names, shown(reason.reason), shown(reason.remedy), reason.failed)
+
+
+def _waiting(inbox: Path, spool: Spool) -> Iterator[float]:
+    """When each file that may be claimed came or was last written, in seconds since 1970."""
+    pictures = endings(ImageSettings().kinds)
+
+    def walk(folder: str) -> Iterator[float]:
+        try:
+            entries = list(os.scandir(inbox / folder))
+        except FileNotFoundError:
+            return
+        for entry in entries:
+            relative = f"{folder}{entry.name}"
+            if is_ignored(entry.name):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from walk(f"{relative}/")
+            elif entry.is_file(follow_symlinks=False) and classify(relative, pictures).form in {"photo", "ticket"}:
+                try:
+                    facts = Facts.of(entry.stat(follow_symlinks=False))
+                except FileNotFoundError:  # claimed since it was listed
+                    continue
+                if not spool.was_given_back(relative, facts):
+                    yield facts.ctime_ns / 1e9
+
+    yield from walk("")

@@ -1,0 +1,107 @@
+"""`impasto watch` and `impasto drain`: render what lands in a folder."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from pipeline.cli.options import (
+    ConfigOption,
+    DeviceOption,
+    InboxArgument,
+    JsonOption,
+    LogFormatOption,
+    OutboxOption,
+    PresetOption,
+    PreviewOption,
+    ProgressOption,
+    SetOption,
+    StylesOption,
+    VerboseOption,
+)
+from pipeline.cli.setup import display_of, errors_to_exit_codes, observers_of, resolve_settings
+from pipeline.monitoring.observer import Observers, Work
+
+if TYPE_CHECKING:
+    from pipeline.monitoring.progress import Display
+    from pipeline.settings.pair_settings import Settings, Values
+    from pipeline.watch.watcher import WatchSummary
+
+DRAIN_HELP = """Process what lies in a folder now, and exit; see watch.
+
+    For cron: exits 11 at once if one is at work already.
+
+    Example: impasto drain inbox --outbox out --styles data/styles"""
+WATCH_HELP = """Process what lands in a folder, until stopped.
+
+    INBOX/<style>/photo.jpg is painted in the style of that name: a painting in --styles, or INBOX/<style>/_style.jpg.
+
+    Example: impasto watch inbox --outbox out --styles data/styles"""
+
+
+def watch_command(  # noqa: PLR0913 - one parameter per option
+    context: typer.Context,
+    inbox: InboxArgument,
+    outbox: OutboxOption,
+    *,
+    styles: StylesOption = None,
+    config: ConfigOption = None,
+    preset: PresetOption = None,
+    set_: SetOption = None,
+    device: DeviceOption = None,
+    json_: JsonOption = False,
+    progress: ProgressOption = "auto",
+    preview: PreviewOption = None,
+    log_format: LogFormatOption = "human",
+    verbose: VerboseOption = False,
+) -> None:
+    """Both commands, which differ in when they end."""
+    with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
+        settings = resolve_settings(config, preset, set_, device, styles, preview=preview)
+        command = context.command.name or ""
+        with observers_of(settings[2], as_json=json_, log_format=log_format) as observers:
+            summary = _serve(command, inbox, outbox, settings, display_of(progress, log_format), observers)
+            observers.finished(summary)
+        raise typer.Exit(summary.exit_code)
+
+
+def _serve(  # noqa: PLR0913, PLR0917 - what the two commands share
+    command: str,
+    inbox: Path,
+    outbox: Path,
+    settings: tuple[Values, Values, Settings],
+    display: Display,
+    observers: Observers,
+) -> WatchSummary:
+    from pipeline.disk import Disk  # noqa: PLC0415
+    from pipeline.stage.pool.stage_pool import make_stage  # noqa: PLC0415
+    from pipeline.transfer.styliser import ENGINE_VERSION  # noqa: PLC0415
+    from pipeline.transfer.weights import find_weights  # noqa: PLC0415
+    from pipeline.watch.service import Folders, Service  # noqa: PLC0415
+
+    below, flags, resolved = settings
+    folders = Folders.of(inbox, outbox, resolved)
+    weights = find_weights(resolved.network.weights, resolved.network.preprocessing)
+    service = Service(
+        folders=folders,
+        settings=resolved,
+        below=below,
+        flags=flags,
+        weights_sha256=weights.sha256,
+        engine_version=ENGINE_VERSION,
+        display=display,
+        on_outcome=observers.outcome,
+        on_duplicate=observers.duplicate,
+        on_failed_job=observers.failed_job,
+        on_status=observers.status,
+        disk=Disk(),
+    )
+    observers.started(Work(command, folders.inbox, folders.outbox, resolved, spool=folders.spool))
+    with contextlib.ExitStack() as stack:
+        return service.run(
+            lambda watcher, box: stack.enter_context(contextlib.closing(make_stage(resolved, weights, box, watcher))),
+            drain=command == "drain",
+        )

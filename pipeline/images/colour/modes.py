@@ -1,0 +1,99 @@
+"""Colour modes: what is done to the colours before the network sees them, and after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from pipeline.images.colour.luma_chroma import blend, grey, luma, with_chroma_in_gamut, with_chroma_of
+from pipeline.images.colour.matching import histogram_match, linear_match
+from pipeline.images.resize import resize
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from pipeline.images.colour.matching import Match
+    from pipeline.images.picture import Pixels, Plane
+
+Mode = Literal["style-yuv", "luminance", "swap-luma", "match", "histogram", "none"]
+
+
+@dataclass(frozen=True)
+class Colour:
+    """Whose colours the pastiche has."""
+
+    mode: Mode
+    strength: float = 1.0
+    """Of the mode, 0–1: 0 is `none`."""
+    match: Match = "monge-kantorovich"
+    """For the mode `match`."""
+
+
+def preparation(colour: Colour) -> Hashable:
+    """Equal for those that show the network the same pictures, so that one optimisation serves them all."""
+    if not colour.strength or colour.mode in ("none", "swap-luma"):
+        return "none"
+    return colour.mode, colour.strength, colour.match if colour.mode == "match" else ""
+
+
+def prepare(colour: Colour, content: Pixels, style: Pixels, painted: Pixels | None = None) -> tuple[Pixels, Pixels]:
+    """What the network sees of both; the very same arrays where nothing is done.
+
+    Args:
+        colour: the mode.
+        content: the photograph.
+        style: the painting, of any size.
+        painted: the colours of the content where the style acts, (1, N, 3), whose statistics count; None: everywhere.
+    """
+    if preparation(colour) == "none":
+        return content, style
+    painted = content if painted is None else painted
+    if colour.mode == "luminance":
+        grey_style = grey(_matched_luma(luma(style), luma(painted)))
+        return blend(content, grey(luma(content)), colour.strength), blend(style, grey_style, colour.strength)
+    if colour.mode == "style-yuv":
+        recoloured = with_chroma_of(style, resize(content, style.shape[1], style.shape[0]))
+    elif colour.mode == "histogram":
+        recoloured = histogram_match(style, painted)
+    else:
+        recoloured = np.clip(linear_match(style, painted, colour.match), 0, 255)  # no painting has other colours
+    return content, blend(style, recoloured, colour.strength)
+
+
+def _matched_luma(of_style: Plane, of_content: Plane) -> Plane:
+    """The style's luma with the content's mean and spread: L' = σ_c/σ_s·(L − μ_s) + μ_c.
+
+    Gatys et al. 2017, "Controlling perceptual factors in neural style transfer", section 5.1. A style of one luma
+    stays of one luma.
+    """
+    spread = float(of_style.std(dtype=np.float64))
+    gain = float(of_content.std(dtype=np.float64)) / spread if spread > _FLAT else 0.0
+    return np.asarray((of_style - of_style.mean()) * np.float32(gain) + of_content.mean())
+
+
+_FLAT = 0.5
+"""In levels: a spread that is less is rounding."""
+
+
+def finishes(colour: Colour) -> bool:
+    """Whether `finish` does something, and needs the content for it."""
+    return colour.mode in ("luminance", "swap-luma") and colour.strength > 0
+
+
+def finish(colour: Colour, result: Pixels, content: Pixels) -> tuple[Pixels, float]:
+    """After the optimisation: where the mode says so, the result's luma with the content's chroma.
+
+    Args:
+        colour: the mode.
+        result: of the optimisation.
+        content: in the result's size.
+
+    Returns:
+        The result, and the share of pixels whose luma had to give way to their chroma.
+    """
+    if not finishes(colour):
+        return result, 0.0
+    swapped, moved = with_chroma_in_gamut(result, content)
+    return blend(result, swapped, colour.strength), moved

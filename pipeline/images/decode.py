@@ -1,0 +1,245 @@
+"""Bytes of an image file to a `Picture`.
+
+Pillow decodes what has 8 bits per channel, `deep` what has more. Colours are converted to sRGB by the embedded ICC
+profile. Without one they are taken as sRGB, except where EXIF says Adobe RGB as DCF 2.0 does. A PNG's older gAMA and
+cHRM are not looked at, as in most programs.
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+import warnings
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from PIL import UnidentifiedImageError, features
+
+from pipeline.errors import ImageError, IncompleteError
+from pipeline.images.colour.icc import ADOBE_RGB, ProfileError, converter
+from pipeline.images.decode_imagecodecs import DamagedError, UnsupportedError, decode_png, decode_tiff
+from pipeline.images.decode_pillow import decode_shallow, says_adobe_rgb, space_of
+from pipeline.images.decoded import to_pixels, upright
+from pipeline.images.files import MAX_BYTES, SourceFile, read_file
+from pipeline.images.formats import DEFAULT_FORMATS, FORMATS, NAMED, READABLE, endings, kind_of, refusal
+from pipeline.images.header import Header, read_header
+from pipeline.images.picture import Picture, Pixels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.images.colour.icc import Colours, Samples, Space
+    from pipeline.images.decoded import Decoded
+    from pipeline.images.picture import Bits, Plane
+
+__all__ = ["FORMATS", "MAX_BYTES", "Picture", "Pixels", "SourceFile", "Wanted", "decode", "dimensions", "read_file"]
+
+Wanted = Callable[[int, int], tuple[int, int]]
+"""From a picture's (width, height) to those that it will be brought to; called before anything is decoded."""
+
+_DETAIL: Final = 2
+"""A JPEG is decoded at a half, a fourth or an eighth of its size, which takes a tenth of the time, if that leaves so
+many times the sides that are wanted."""
+_DAMAGES: Final = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    struct.error,
+    IndexError,
+    EOFError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    RuntimeError,
+)
+"""What Pillow raises for damaged files; ours are ValueErrors."""
+_OPTIONAL: Final = {"AVIF": "avif", "JPEG2000": "jpg_2000"}
+"""Formats that Pillow may be built without, and what it calls them then."""
+
+
+def unavailable() -> frozenset[str]:
+    """Formats of `kinds.READABLE` that this Pillow was built without."""
+    return frozenset(kind for kind, name in _OPTIONAL.items() if not features.check(name))
+
+
+def dimensions(source: SourceFile) -> tuple[int, int] | None:
+    """(width, height) in px by the header, after EXIF orientation; None if it is no image that can be read."""
+    kind = kind_of(source.data)
+    if kind not in READABLE:
+        return None
+    try:
+        with _no_warnings:
+            header = read_header(source.data, kind)
+    except _DAMAGES:
+        return None
+    return header.width, header.height
+
+
+def decode(
+    source: SourceFile,
+    *,
+    max_pixels: int,
+    wanted: Wanted | None = None,
+    formats: frozenset[str] = DEFAULT_FORMATS,
+) -> Picture:
+    """Decode an image: upright by its EXIF orientation, in sRGB by its colour profile.
+
+    Args:
+        source: the file's bytes.
+        max_pixels: larger images are refused by their header, before anything is decoded.
+        wanted: what it will be brought to, if that is smaller; what this raises is passed on.
+        formats: those that are read, of `kinds.READABLE`.
+
+    Raises:
+        IncompleteError: empty, truncated or damaged.
+        ImageError: of a format that is not read, of another than its name says, or too large.
+    """
+    name = source.path.name
+    kind = _checked_kind(source, formats)
+    lost: list[str] = []
+    with _no_warnings:
+        with _explained(source):
+            header = read_header(source.data, kind)
+        width, height = header.width, header.height
+        if width * height > max_pixels:
+            raise ImageError(
+                f"{name}: {width}×{height} is more than image.max_pixels = {max_pixels}.",
+                "Reduce the picture or raise the setting.",
+            )
+        target = wanted(width, height) if wanted is not None else None
+        with _explained(source):
+            pixels, alpha, bits = _load(header, source.data, target, lost)
+    said = tuple(f"{name}: {each}" for each in lost)
+    return Picture(pixels, kind, width, height, bits, alpha, header.tags, said)
+
+
+def _checked_kind(source: SourceFile, formats: frozenset[str]) -> str:
+    name = source.path.name
+    if not source.data:
+        raise IncompleteError(f"{name}: the file is empty (0 bytes).", "Copy it again from its source.", source.path)
+    kind = kind_of(source.data)
+    if kind is None:
+        raise IncompleteError(
+            f"{name}: its content is not an image that can be read.",
+            "Convert it to JPEG, PNG, WebP or TIFF; if it is one, it is damaged: copy it again.",
+            source.path,
+        )
+    if kind not in formats:
+        wrong, remedy = refusal(kind)
+        raise ImageError(f"{name}: {wrong}", remedy)
+    named = NAMED.get(source.path.suffix.lower())
+    if named not in (None, kind):
+        raise ImageError(
+            f"{name}: is named as {named} but contains {kind}.",
+            f"Rename it to {source.path.stem}{endings(frozenset({kind}))[0]} if that is the picture you mean.",
+        )
+    if kind in unavailable():
+        raise ImageError(
+            f"{name}: is {kind}, which the installed Pillow cannot decode.", "Install another build of it."
+        )
+    return kind
+
+
+@contextmanager
+def _explained(source: SourceFile) -> Iterator[None]:
+    """What is raised for damaged or odd files, as what the user can do about it."""
+    name = source.path.name
+    remedy = "Copy it again from its source."
+    try:
+        yield
+    except UnsupportedError as error:
+        raise ImageError(f"{name}: {error}", "Convert it to PNG or TIFF with 8 or 16 bits, grey or RGB.") from error
+    except UnidentifiedImageError as error:
+        message = f"{name}: truncated, damaged or of a rare kind: its header cannot be read."
+        raise IncompleteError(message, remedy, source.path) from error
+    except _DAMAGES as error:
+        raise IncompleteError(f"{name}: truncated or damaged: {error}.", remedy, source.path) from error
+
+
+def _load(
+    header: Header, data: bytes, target: tuple[int, int] | None, lost: list[str]
+) -> tuple[Pixels, Plane | None, Bits]:
+    """Pixels, alpha, and bits per channel; what was lost is appended."""
+    if header.has_more:
+        lost.append("has further pages or frames; only the first was taken")
+    if header.is_deep:
+        decoded, convert, orientation = _decode_deep(header, data, lost)
+    else:
+        decoded, convert, orientation = _decode_by_pillow(header, target, lost)
+    if header.bits > 8 and decoded.colours.dtype == np.uint8:  # noqa: PLR2004 - bits
+        lost.append("more than 8 bits per channel were reduced to 8")
+    decoded = upright(decoded, orientation)
+    if (target is None or header.kind != "JPEG") and decoded.colours.shape[:2] != (header.height, header.width):
+        raise DamagedError("its pixels are not as many as its header says")
+    return *to_pixels(decoded, convert), 16 if decoded.colours.dtype == np.uint16 else 8
+
+
+_Converter = Callable[["Samples"], "Colours"]
+
+
+def _decode_deep(header: Header, data: bytes, lost: list[str]) -> tuple[Decoded, _Converter | None, int]:
+    decoded = decode_tiff(data, header.tiff) if header.tiff is not None else decode_png(data)
+    if header.image is None:
+        lost.append("EXIF and XMP of this kind of TIFF are not read")
+    return decoded, _converter(header, decoded.space, lost), header.orientation
+
+
+def _decode_by_pillow(
+    header: Header, target: tuple[int, int] | None, lost: list[str]
+) -> tuple[Decoded, _Converter | None, int]:
+    image = header.opened
+    space = space_of(image)
+    convert = _converter(header, space, lost)
+    if target is not None:
+        across, down = (_DETAIL * side for side in target)
+        image.draft(image.mode, (down, across) if header.is_turned else (across, down))
+    decoded, orientation = decode_shallow(image, header.orientation, keep_cmyk=convert is not None)
+    return decoded, convert, orientation
+
+
+def _converter(header: Header, space: Space, lost: list[str]) -> _Converter | None:
+    """To sRGB; None: by none that is said, or not needed."""
+    profile = header.icc
+    if not profile and space == "rgb" and header.image is not None and says_adobe_rgb(header.image):
+        profile = ADOBE_RGB
+    otherwise = "its CMYK was converted without one" if space == "cmyk" else "its colours were taken as sRGB"
+    if not profile:
+        if space == "cmyk":
+            lost.append(f"has no colour profile: {otherwise}")
+        return None
+    try:
+        return converter(profile, space)
+    except ProfileError as error:
+        lost.append(f"its colour profile {error}: {otherwise}")
+        return None
+
+
+class _NoWarnings:
+    """Python's filter of warnings is one for all threads: the last that leaves restores what the first found.
+
+    Pillow's are about oddities of metadata; damaged pixels raise.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._filter = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._filter = warnings.catch_warnings()
+                self._filter.__enter__()
+                warnings.simplefilter("ignore")
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._filter.__exit__(None, None, None)
+
+
+_no_warnings = _NoWarnings()

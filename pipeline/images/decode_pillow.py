@@ -1,0 +1,92 @@
+"""What Pillow decodes: all that has 8 bits per channel or fewer, and what it reduces to 8."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from PIL import ExifTags, Image, TiffImagePlugin
+
+from pipeline.images.decode_imagecodecs import UnsupportedError
+from pipeline.images.decoded import Decoded
+
+if TYPE_CHECKING:
+    from pipeline.images.colour.icc import Space
+
+_MODES: Final = {
+    "1": "L",
+    "L": "L",
+    "LA": "LA",
+    "La": "LA",
+    "RGB": "RGB",
+    "RGBX": "RGB",
+    "P": "RGB",
+    "YCbCr": "RGB",
+    "RGBA": "RGBA",
+    "RGBa": "RGBA",
+    "PA": "RGBA",
+    "CMYK": "CMYK",
+}
+"""Pillow's modes, and those that they are converted to without loss."""
+_SPACES: Final[dict[str, Space]] = {"L": "gray", "LA": "gray", "RGB": "rgb", "RGBA": "rgb", "CMYK": "cmyk"}
+_WITH_ALPHA: Final = {"L": "LA", "RGB": "RGBA"}
+_ADOBE_RGB: Final = (0xFFFF, "R03")
+"""ColorSpace "uncalibrated", and the InteroperabilityIndex of DCF's option files (DCF 2.0, CIPA DC-009)."""
+
+
+def space_of(image: Image.Image) -> Space:
+    """Of an image that is opened.
+
+    Raises:
+        UnsupportedError: its channels are neither grey nor RGB nor CMYK of 8 bits, nor grey of 16.
+    """
+    if image.mode.startswith("I;16"):
+        return "gray"
+    if image.mode not in _MODES:
+        bits = " of 32 bits" if image.mode in ("I", "F") else ""
+        raise UnsupportedError(f"has channels of the kind {image.mode}{bits}, which are not read.")
+    return _SPACES[_MODES[image.mode]]
+
+
+def says_adobe_rgb(image: Image.Image) -> bool:
+    """Whether EXIF does; it may be garbage."""
+    try:
+        exif = image.getexif()
+        said = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace), exif.get_ifd(ExifTags.IFD.Interop).get(1)
+    except (OSError, ValueError, SyntaxError, KeyError, TypeError, IndexError):
+        return False
+    return said == _ADOBE_RGB
+
+
+def decode_shallow(image: Image.Image, orientation: int, *, keep_cmyk: bool) -> tuple[Decoded, int]:
+    """Decode an image that was opened; its memory is freed.
+
+    Args:
+        image: opened, maybe reduced (`draft`).
+        orientation: the image's, by EXIF.
+        keep_cmyk: for a conversion by profile; otherwise it becomes RGB by Pillow's plain formula.
+
+    Returns:
+        The values, and the orientation that is still to be applied.
+    """
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        # Pillow turns it on loading, by this; it would also go by XMP.
+        image.getexif()[ExifTags.Base.Orientation] = orientation
+        orientation = 1
+    image.load()
+    space = space_of(image)
+    if image.mode.startswith("I;16"):
+        values = np.asarray(image).astype(np.uint16)
+        image.close()
+        return Decoded(values[:, :, None], space), orientation
+    mode = _MODES[image.mode]
+    if "transparency" in image.info:
+        mode = _WITH_ALPHA.get(mode, mode)
+    if mode == "CMYK" and not keep_cmyk:
+        mode, space = "RGB", "rgb"
+    values = np.asarray(image if image.mode == mode else image.convert(mode))
+    image.close()
+    values = values.reshape(*values.shape[:2], -1)
+    has_alpha = mode in ("LA", "RGBA")
+    alpha = values[:, :, -1] if has_alpha else None
+    return Decoded(values[:, :, :-1] if has_alpha else values, space, alpha), orientation

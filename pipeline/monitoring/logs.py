@@ -1,0 +1,260 @@
+"""The log on stderr: lines for people, or one JSON object per line for programs.
+
+A record may have an event and fields of its own, `extra=about("step", pair=…)`: the JSON has them, and people need not
+see them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import sys
+import threading
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
+
+from pipeline.monitoring.noise import noise_to_log
+from pipeline.monitoring.observer import Observer, exit_code_of
+from pipeline.monitoring.stdio import is_claimed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.monitoring.observer import Work
+    from pipeline.outbox.metadata import Failure, Metadata
+    from pipeline.pair import Pair
+    from pipeline.run.plan import PlannedPair
+    from pipeline.run.runner import Summary
+    from pipeline.stage.task import Outcome
+    from pipeline.watch.spool.records import Reason
+    from pipeline.watch.watcher import WatchSummary
+
+logger = logging.getLogger(__name__)
+
+LogFormat = Literal["human", "json"]
+
+STEPS: Final = ("load", "queue", "stylise", "save")
+"""Of a pair, as its metadata tells their seconds."""
+_OURS: Final = logging.getLogger("pipeline")
+_HOOKS: Final = logging.getLogger("pipeline.monitoring.hooks")
+_WARNINGS: Final = "py.warnings"
+"""The logger of what comes from the module `warnings`."""
+
+
+def about(event: str, **fields: Any) -> dict[str, Any]:
+    """The `extra` of a record: what happened, in one word, and to what; fields that are None are not known."""
+    return {"event": event, "fields": {name: value for name, value in fields.items() if value is not None}}
+
+
+@contextlib.contextmanager
+def logging_to_stderr(log_format: LogFormat = "human", *, verbose: bool = False) -> Iterator[None]:
+    """The log, and what else would write lines of its own to stderr: Python's warnings, and errors of threads.
+
+    People see warnings, and details if they ask for them; programs see what happens, too, and details likewise.
+    """
+    handler = _StderrHandler()
+    if log_format == "human":
+        handler.setFormatter(HumanFormatter())
+        with _handled_by(handler, logging.INFO if verbose else logging.WARNING, logging.NOTSET):
+            yield
+        return
+    handler.setFormatter(JsonFormatter())
+    levels = (logging.INFO, logging.DEBUG) if verbose else (logging.WARNING, logging.INFO)
+    with _handled_by(handler, *levels):
+        threading.excepthook = _log_thread
+        try:
+            with noise_to_log(of_stdout=is_claimed()) as handler.real:
+                yield
+        finally:
+            handler.real = None
+
+
+@contextlib.contextmanager
+def _handled_by(handler: logging.Handler, level: int, level_of_ours: int) -> Iterator[None]:
+    root, hook = logging.getLogger(), threading.excepthook
+    levels = root.level, _OURS.level
+    root.addHandler(handler)
+    root.setLevel(level)
+    _OURS.setLevel(level_of_ours)
+    _HOOKS.setLevel(logging.INFO)  # what a hook prints is meant to be seen
+    logging.captureWarnings(capture=True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(capture=False)
+        threading.excepthook = hook
+        root.removeHandler(handler)
+        root.setLevel(levels[0])
+        _OURS.setLevel(levels[1])
+        _HOOKS.setLevel(logging.NOTSET)
+
+
+def _log_thread(arguments: threading.ExceptHookArgs) -> None:
+    name = arguments.thread.name if arguments.thread is not None else "a thread"
+    error = arguments.exc_value
+    logger.critical("The thread %s failed: %s", name, error, exc_info=error, extra=about("defect"))
+
+
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to what is stderr at the moment: while bars are shown, lines go above them."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+        self.real: TextIO | None = None
+        """Where to write if stderr leads into the log itself."""
+        self._is_gone = False
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]  # read anew each time
+        return self.real or sys.stderr
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write it, until nobody reads it any more."""
+        if not self._is_gone:
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """An error of ours is told on stderr; one of the pipe or the disk would not be read there either."""
+        if isinstance(sys.exception(), OSError):
+            self._is_gone = True
+        else:
+            super().handleError(record)
+
+
+class HumanFormatter(logging.Formatter):
+    """`WARNING what happened`, and a traceback where there is one."""
+
+    def __init__(self) -> None:
+        super().__init__("%(levelname)s %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Of a warning of Python the first line, without the line of source that it came from."""
+        if record.name == _WARNINGS:
+            record.message = _first_line(record.message)
+        return super().formatMessage(record)
+
+
+class JsonFormatter(logging.Formatter):
+    """One object on one line: time (UTC, ISO 8601), level, event, message, and what is known besides."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        message = record.getMessage()
+        entry = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": getattr(record, "event", "log"),
+            "message": _first_line(message) if record.name == _WARNINGS else message,
+            **getattr(record, "fields", {}),
+            "logger": record.name,
+        }
+        if record.exc_info and record.exc_info[0] is not None:
+            entry["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(entry, default=str)
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]
+
+
+class LogObserver(Observer):
+    """Tells the log what becomes of each pair, and when the work begins and ends."""
+
+    def started(self, work: Work) -> None:
+        """The beginning."""
+        logger.info(
+            "%s of %s begins.",
+            work.command,
+            work.source,
+            extra=about(
+                "started",
+                command=work.command,
+                source=str(work.source),
+                outbox=str(work.outbox),
+                preset=work.settings.preset,
+                pairs=work.pairs,
+            ),
+        )
+
+    def planned(self, item: PlannedPair) -> None:
+        """A pair that is not rendered; one that still fails is no news, but an error all the same."""
+        level = logging.ERROR if item.action.value == "still failed" else logging.INFO
+        fields = about(item.action.value, pair=item.pair.name, key=item.key, reason=item.reason)
+        logger.log(level, "%s: %s: %s", item.action.value, item.pair.name, item.reason, extra=fields)
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Its steps with their seconds and its warnings, and then what became of it."""
+        record = outcome.record
+        if record.status == "done":
+            self._done(outcome, record)
+        else:
+            self._failed(outcome, record)
+
+    def _done(self, outcome: Outcome, record: Metadata) -> None:
+        known = _known(outcome, record)
+        for step in STEPS:
+            seconds = getattr(record.seconds, step)
+            fields = about("step", **known, step=step, seconds=round(seconds, 3))
+            logger.info("%s: %s took %.3g s", outcome.pair.name, step, seconds, extra=fields)
+        for warning in record.warnings:
+            logger.warning("%s: %s", outcome.pair.name, warning, extra=about("warning", **known, warning=warning))
+        seconds = sum(getattr(record.seconds, step) for step in STEPS)
+        fields = about(
+            "done", **known, seconds=round(seconds, 3), output=record.output.path, evaluations=record.evaluations
+        )
+        logger.info("done: %s", outcome.pair.name, extra=fields)
+
+    def _failed(self, outcome: Outcome, record: Failure) -> None:
+        fields = about(
+            "failed",
+            **_known(outcome, record),
+            reason=record.reason,
+            remedy=record.remedy,
+            error_class=record.error_class,
+        )
+        logger.error("failed: %s: %s %s", outcome.pair.name, record.reason, record.remedy, extra=fields)
+
+    def duplicate(self, pair: Pair) -> None:
+        """A pair of the inbox that was rendered before."""
+        fields = about("duplicate", pair=pair.name, content=pair.content_label)
+        logger.info("duplicate: %s is painted already as %s", pair.content_label, pair.file_name, extra=fields)
+
+    def failed_job(self, reason: Reason) -> None:
+        """Of a ticket, or a photograph, without pairs."""
+        fields = reason.model_dump(mode="json", exclude={"schema_version", "attempts", "failed"})
+        names = ", ".join(reason.files)
+        logger.error(
+            "failed: %s: %s %s",
+            names,
+            reason.reason,
+            reason.remedy,
+            extra=about("failed_job", **fields, attempt=reason.attempts),
+        )
+
+    def finished(self, summary: Summary | WatchSummary) -> None:
+        """The end, with all counts."""
+        described = summary.describe()
+        code = described["exit_code"]
+        logger.log(
+            logging.WARNING if code else logging.INFO,
+            "The end, with exit code %d.",
+            code,
+            extra=about("finished", **described),
+        )
+
+    def aborted(self, error: BaseException) -> None:
+        """The end that was not meant to be."""
+        code = exit_code_of(error)
+        logger.error("Ended: %s", error, extra=about("finished", exit_code=int(code), reason=str(error)))
+
+
+def _known(outcome: Outcome, record: Metadata | Failure) -> dict[str, Any]:
+    worker, _, job = outcome.task.owner.partition("/")  # a run has no others beside it, and no name
+    return {
+        "pair": outcome.pair.name,
+        "key": record.key,
+        "worker": worker if job else None,
+        "job": job or None,
+        "attempt": record.attempt,
+    }

@@ -1,0 +1,243 @@
+"""Metrics for Prometheus, as a file for the textfile collector of its node exporter.
+
+Written anew every 15 seconds while there is work, and at its end; each time whole, by a rename. Each process needs a
+file of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from pipeline import __version__
+from pipeline.disk import storage_errors
+from pipeline.errors import ExitCode, LockedError, UsageError
+from pipeline.monitoring.logs import STEPS
+from pipeline.monitoring.observer import Observer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pipeline.monitoring.observer import Work
+    from pipeline.outbox.metadata import Metadata
+    from pipeline.pair import Pair
+    from pipeline.run.plan import PlannedPair
+    from pipeline.run.runner import Summary
+    from pipeline.stage.task import Outcome
+    from pipeline.watch.spool.records import Reason
+    from pipeline.watch.watcher import WatchSummary
+
+logger = logging.getLogger(__name__)
+
+WRITE_SECONDS: Final = 15.0
+OUTCOMES: Final = ("done", "skipped", "failed", "duplicate", "waiting")
+"""Values of the label `outcome`; all are there from the beginning, so that a first failure is seen as a rise from 0."""
+_OUTCOME_OF_ACTION: Final = {"skip": "skipped", "still failed": "failed", "wait": "waiting"}
+_PAIR_SECONDS: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600)
+_LAST_SUCCESS: Final = "impasto_last_success_timestamp_seconds"
+
+
+class Metrics(Observer):
+    """Writes `metrics.textfile`."""
+
+    def __init__(self, path: Path, write_seconds: float = WRITE_SECONDS) -> None:
+        """A file beside it is tried, so that one that cannot be written is noticed before any work is done.
+
+        Raises:
+            UsageError: there is no such folder, or it is a folder.
+            StorageError: it cannot be written.
+        """
+        if not path.parent.is_dir() or path.is_dir():
+            raise UsageError(
+                f"metrics.textfile = {path}: is no file that could be written, or its folder does not exist.",
+                "Name a file ending in .prom in the folder that the node exporter's textfile collector reads.",
+            )
+        self._path, self._write_seconds = path, write_seconds
+        self._values = Values()
+        self._has_failed = False
+        self._pairs: int | None = None
+        self._accounted = 0
+        self._devices = 1
+        self._stylise_seconds = 0.0
+        self._first_start: datetime | None = None
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._write_forever, name="metrics", daemon=True)
+        self._error: Exception | None = None
+        self._values.last_success.set(_last_success(path))
+        with storage_errors(path):  # the file itself may be that of the process which has the lock
+            probe = path.with_name(f"{path.name}.probe-{os.getpid()}")
+            self._values.write(probe)
+            probe.unlink()
+
+    def started(self, work: Work) -> None:
+        """From now on it is written."""
+        self._pairs = work.pairs
+        self._values.up.set(1)
+        self._values.info.info({"version": __version__, "command": work.command, "outbox": str(work.outbox)})
+        self._show_depth()
+        self._thread.start()
+
+    def planned(self, item: PlannedPair) -> None:
+        """A pair that is not rendered."""
+        self._count(_OUTCOME_OF_ACTION[item.action.value])
+
+    def outcome(self, outcome: Outcome) -> None:
+        """A pair that was rendered, or failed."""
+        record = outcome.record
+        if record.status == "done":
+            self._rendered(record)
+        self._count(record.status)
+
+    def duplicate(self, pair: Pair) -> None:
+        """A pair that was rendered before."""
+        del pair
+        self._count("duplicate")
+
+    def failed_job(self, reason: Reason) -> None:
+        """A job without pairs, as one."""
+        del reason
+        self._count("failed")
+
+    def status(self, status: Mapping[str, Any]) -> None:
+        """What waits in the inbox."""
+        self._values.queue_depth.set(status["unclaimed"] + status["claimed"])
+        self._values.oldest_unclaimed.set(status["oldest_unclaimed_seconds"])
+
+    def finished(self, summary: Summary | WatchSummary) -> None:
+        """Written for the last time."""
+        described = summary.describe()
+        if self._pairs is None:  # a watcher: what it leaves behind
+            self._values.queue_depth.set(described["in_inbox"] + described["waiting"])
+        if summary.usage.pairs:
+            self._values.busy_ratio.set(summary.usage.busy_share)
+        if summary.exit_code == ExitCode.OK:
+            self._values.last_success.set_to_current_time()
+        self._end()
+
+    def aborted(self, error: BaseException) -> None:
+        """Written for the last time, but by one that had no turn."""
+        self._end(is_told=not isinstance(error, LockedError))
+
+    def _rendered(self, record: Metadata) -> None:
+        values, seconds = self._values, record.seconds
+        for step in STEPS:
+            values.step_seconds.labels(step=step).inc(getattr(seconds, step))
+        values.pair_seconds.observe(seconds.load + seconds.stylise + seconds.save)
+        values.last_success.set_to_current_time()
+        began = datetime.fromisoformat(record.started)
+        self._first_start = min(began, self._first_start or began)
+        self._stylise_seconds += seconds.stylise
+        wall_seconds = (datetime.now(began.tzinfo) - self._first_start).total_seconds()
+        if wall_seconds > 0:
+            values.busy_ratio.set(min(1.0, self._stylise_seconds / wall_seconds / self._devices))
+
+    def _count(self, outcome: str) -> None:
+        self._values.pairs.labels(outcome=outcome).inc()
+        self._accounted += 1
+        self._show_depth()
+
+    def _show_depth(self) -> None:
+        if self._pairs is not None:
+            self._values.queue_depth.set(max(0, self._pairs - self._accounted))
+
+    def _end(self, *, is_told: bool = True) -> None:
+        self._values.up.set(0)
+        self._is_over.set()
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        if is_told:
+            self._write()
+
+    def _write_forever(self) -> None:
+        try:
+            while not self._is_over.wait(self._write_seconds):
+                self._write()
+        except Exception as error:  # noqa: BLE001 - raised by the thread that ends this one
+            self._error = error
+
+    def _write(self) -> None:
+        """If it fails, that is told once; it is tried again."""
+        try:
+            self._values.write(self._path)
+        except OSError as error:
+            if not self._has_failed:
+                self._has_failed = True
+                logger.warning("metrics.textfile = %s: cannot be written: %s. The work goes on.", self._path, error)
+
+
+class Values:
+    """The metrics themselves, named by https://prometheus.io/docs/practices/naming/."""
+
+    def __init__(self) -> None:
+        from prometheus_client import (  # noqa: PLC0415
+            CollectorRegistry,
+            Counter,
+            Gauge,
+            Histogram,
+            Info,
+            disable_created_metrics,
+        )
+
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # series that say nothing of the work
+        self._registry = registry = CollectorRegistry()
+        self.up = Gauge("impasto_up", "Whether it is at work: 1, or 0 after its end.", registry=registry)
+        self.info = Info("impasto", "Version, command and outbox.", registry=registry)
+        self.pairs = Counter("impasto_pairs_total", "Pairs by what became of them.", ["outcome"], registry=registry)
+        self.step_seconds = Counter(
+            "impasto_step_seconds_total", "Where the time of rendered pairs went.", ["step"], registry=registry
+        )
+        self.pair_seconds = Histogram(
+            "impasto_pair_seconds",
+            "Of a rendered pair, without waiting for the device.",
+            buckets=_PAIR_SECONDS,
+            registry=registry,
+        )
+        self.queue_depth = Gauge(
+            "impasto_queue_depth",
+            "Pairs that are not accounted for; of a watcher: files in the inbox that can be taken, and jobs claimed.",
+            registry=registry,
+        )
+        self.busy_ratio = Gauge(
+            "impasto_device_busy_ratio", "Share of time that the device was busy, since its first pair.",
+            registry=registry,
+        )  # fmt: skip
+        self.oldest_unclaimed = Gauge(
+            "impasto_oldest_unclaimed_seconds", "Since the oldest file that can be taken came into the inbox.",
+            registry=registry,
+        )  # fmt: skip
+        self.last_success = Gauge(
+            _LAST_SUCCESS, "When a pair was published, or a run ended with nothing failed.", registry=registry
+        )
+        for outcome in OUTCOMES:
+            self.pairs.labels(outcome=outcome)
+        for step in STEPS:
+            self.step_seconds.labels(step=step)
+
+    def write(self, path: Path) -> None:
+        """Whole, by a rename.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        from prometheus_client import write_to_textfile  # noqa: PLC0415
+
+        write_to_textfile(str(path), self._registry)
+
+
+def _last_success(path: Path) -> float:
+    """What an earlier process wrote, so that a night without any success does not hide when the last one was."""
+    from prometheus_client.parser import text_string_to_metric_families  # noqa: PLC0415
+
+    try:
+        families = list(text_string_to_metric_families(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return 0.0
+    except (OSError, ValueError) as error:
+        logger.warning("metrics.textfile = %s: cannot be read, and is begun anew: %s", path, error)
+        return 0.0
+    return next((family.samples[0].value for family in families if family.name == _LAST_SUCCESS), 0.0)

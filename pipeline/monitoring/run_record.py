@@ -1,0 +1,173 @@
+"""Observers that keep the outbox's own account of a run: its record, and the report."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from pipeline.errors import LockedError
+from pipeline.monitoring.observer import Observer, exit_code_of
+from pipeline.outbox.ledger import settings_in_metadata
+from pipeline.outbox.run_records import RunRecord, path_of, read_run, write_run
+from pipeline.run.plan import Action
+from pipeline.settings.resolve import per_pair
+from pipeline.stage.task import now
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from pipeline.monitoring.observer import Work
+    from pipeline.pair import Pair
+    from pipeline.run.plan import PlannedPair
+    from pipeline.run.runner import Summary
+    from pipeline.stage.task import Outcome
+    from pipeline.watch.spool.records import Reason
+    from pipeline.watch.watcher import WatchSummary
+
+WRITE_SECONDS: Final = 5.0
+REPORT_SECONDS: Final = 30.0
+
+
+class RunRecorder(Observer):
+    """Writes `OUTBOX/.impasto/runs/…json` at the start, every few seconds while something happens, and at the end."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()  # a watcher's status comes from another thread
+        self._record: RunRecord | None = None
+        self._root: Path | None = None
+        self._counts: Counter[str] = Counter()
+        self._written = float("-inf")
+
+    def started(self, work: Work) -> None:
+        """Write the first."""
+        begin = now()
+        self._root = work.outbox
+        self._record = RunRecord(
+            command=work.command,
+            source=str(work.source),
+            spool=str(work.spool) if work.spool is not None else "",
+            preset=work.settings.preset,
+            settings=settings_in_metadata(per_pair(work.settings)),
+            pairs=work.pairs,
+            started=begin,
+            written=begin,
+        )
+        earlier = read_run(work.outbox, self._record)
+        if earlier is not None and earlier.is_alive and earlier.pid != self._record.pid:
+            self._record = None  # that one's is kept: this one will be told that it comes too late
+            return
+        self._write(at_once=True)
+
+    def planned(self, item: PlannedPair) -> None:
+        """Count what is not rendered."""
+        self._count("failed" if item.action is Action.STILL_FAILED else "skipped" if item.action is Action.SKIP else "")
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Count what was."""
+        self._count(outcome.record.status)
+
+    def duplicate(self, pair: Pair) -> None:
+        """Count it as done before."""
+        del pair
+        self._count("skipped")
+
+    def failed_job(self, reason: Reason) -> None:
+        """Count it."""
+        del reason
+        self._count("failed")
+
+    def status(self, status: Mapping[str, Any]) -> None:
+        """What a watcher is at."""
+        on_device = [status["on_device"]] if status.get("on_device") else []
+        self._write(on_device=on_device, state=status["state"], reason=status["reason"])
+
+    def finished(self, summary: Summary | WatchSummary) -> None:
+        """Write the last."""
+        self._end(int(summary.exit_code), "")
+
+    def aborted(self, error: BaseException) -> None:
+        """Write the last, with what it was; of one that had no turn there is nothing to tell."""
+        if isinstance(error, LockedError) and self._record is not None and self._root is not None:
+            path_of(self._root, self._record).unlink(missing_ok=True)
+            return
+        self._end(int(exit_code_of(error)), str(error))
+
+    def _count(self, name: str) -> None:
+        if name:
+            self._counts[name] += 1
+            self._write()
+
+    def _end(self, exit_code: int, reason: str) -> None:
+        self._write(at_once=True, state="ended", reason=reason, ended=now(), exit_code=exit_code, on_device=[])
+
+    def _write(self, *, at_once: bool = False, **changes: Any) -> None:
+        with self._lock:
+            if self._record is None or self._root is None:
+                return
+            counts = dict(self._counts)
+            if self._record.pairs is not None:
+                counts["waiting"] = self._record.pairs - sum(self._counts.values())
+            self._record = self._record.model_copy(update={**changes, "counts": counts, "written": now()})
+            if at_once or self._clock() - self._written >= WRITE_SECONDS:
+                self._written = self._clock()
+                write_run(self._root, self._record)
+
+
+class LiveReport(Observer):
+    """Keeps OUTBOX/index.html up to date, in a thread of its own so that no pair waits for it."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._root: Path | None = None
+        self._thread: threading.Thread | None = None
+        self._error: Exception | None = None
+        self._last = clock()
+
+    def started(self, work: Work) -> None:
+        """Remember where."""
+        self._root = work.outbox
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Begin a new one, if the last is old and done."""
+        del outcome
+        busy = self._thread is not None and self._thread.is_alive()
+        if busy or self._clock() - self._last < REPORT_SECONDS:
+            return
+        self._last = self._clock()
+        self._thread = threading.Thread(target=self._update, name="report", daemon=True)
+        self._thread.start()
+        self._raise()
+
+    def finished(self, summary: Summary | WatchSummary) -> None:
+        """Write the last."""
+        del summary
+        self._close()
+
+    def aborted(self, error: BaseException) -> None:
+        """Write the last."""
+        del error
+        self._close()
+
+    def _close(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+        self._update()
+        self._raise()
+
+    def _update(self) -> None:
+        try:
+            from pipeline.outbox.report.update import update_report  # noqa: PLC0415 - seldom needed
+
+            if self._root is not None:
+                update_report(self._root)
+        except Exception as error:  # noqa: BLE001 - raised by the thread that asked for it
+            self._error = error
+
+    def _raise(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error

@@ -1,0 +1,161 @@
+"""The rows of a manifest (CSV or JSON Lines) as they stand there, and what is wrong with them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import MACHINE_ERRNOS, ManifestError, UnreadableError, UsageError
+from pipeline.settings.pair_settings import PAIR_KEYS, Values, did_you_mean
+from pipeline.settings.resolve import from_assignments, parse_value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+COLUMNS = ("content", "style", "mask", "output", "preset", *PAIR_KEYS)
+MAX_BYTES = 1 << 26
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a manifest: what it says, unchecked."""
+
+    line: int
+    content: str
+    style: str
+    mask: str
+    output: str
+    values: Values
+
+
+@dataclass
+class Problems:
+    """All that is wrong with a manifest."""
+
+    found: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, line: int, message: str) -> None:
+        """Take note."""
+        self.found.append((line, message))
+
+    def raise_if_any(self, manifest: str) -> None:
+        """ManifestError, if there is anything."""
+        if self.found:
+            raise ManifestError(manifest, [f"line {line}: {message}" for line, message in sorted(self.found)])
+
+
+def read_rows(path: Path, problems: Problems) -> Iterator[Row]:
+    """The rows of a manifest as they stand there.
+
+    Raises:
+        UnreadableError: the disk or the network failed.
+        UsageError: the file cannot be read.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UsageError(f"{path}: is larger than {MAX_BYTES >> 20} MB.", "Name a CSV or JSON Lines file.")
+        data = path.read_bytes()
+    except OSError as error:
+        if error.errno in MACHINE_ERRNOS:
+            raise UnreadableError(f"{path}: cannot be read: {error.strerror}.") from error
+        raise UsageError(f"{path}: cannot be read: {error.strerror}.", "Name a CSV or JSON Lines file.") from error
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        problems.add(line, f"byte {data[error.start]:#04x} is not UTF-8; save the manifest as UTF-8")
+        return
+    if "\0" in text:
+        problems.add(text[: text.index("\0")].count("\n") + 1, "there is a NUL character: this is no text file")
+        return
+    if not text.strip():
+        problems.add(1, "the manifest is empty")
+        return
+    if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
+        yield from _read_json_lines(text, problems)
+    else:
+        yield from _read_csv(text, problems)
+
+
+def _read_csv(text: str, problems: Problems) -> Iterator[Row]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=_delimiter(text))
+    try:
+        header = [name.strip() for name in next(reader)]
+        if not _check_header(header, problems):
+            return
+        previous = reader.line_num
+        for cells in reader:
+            line, previous = previous + 1, reader.line_num  # a quoted cell may span lines: name the first
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) > len(header):
+                problems.add(line, f"{len(cells)} cells for {len(header)} columns; quote a cell that has a separator")
+                continue
+            texts = {name: cell.strip() for name, cell in zip(header, cells, strict=False) if cell.strip()}
+            yield from _row(line, texts, problems, parse_value)
+    except csv.Error as error:
+        problems.add(reader.line_num, f"not CSV: {error}")
+
+
+def _delimiter(text: str) -> str:
+    """What stands between the columns' names: spreadsheets write semicolons where a comma is the decimal point."""
+    header = text.lstrip().partition("\n")[0]
+    return next((mark for mark in (",", ";", "\t") if mark in header), ",")
+
+
+def _check_header(header: list[str], problems: Problems) -> bool:
+    before = len(problems.found)
+    for name in header:
+        if name not in COLUMNS:
+            problems.add(1, f"unknown column {name!r}.{did_you_mean(name, COLUMNS)}")
+    for name in sorted({name for name in header if header.count(name) > 1}):
+        problems.add(1, f"column {name!r} stands twice")
+    for name in ("content", "style"):
+        if name not in header:
+            problems.add(1, f"there is no column {name!r}; the first line must name the columns: content,style,…")
+    return len(problems.found) == before
+
+
+def _read_json_lines(text: str, problems: Problems) -> Iterator[Row]:
+    for line, row in enumerate(text.split("\n"), start=1):
+        if not row.strip():
+            continue
+        try:
+            cells = json.loads(row)
+        except json.JSONDecodeError as error:
+            problems.add(line, f"not JSON: {error.msg} at column {error.colno}; JSON Lines has one object per line")
+            continue
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand brackets
+            problems.add(line, f"not JSON as anybody writes it: {error}")
+            continue
+        if not isinstance(cells, dict):
+            problems.add(line, 'not a JSON object such as {"content": …, "style": …}')
+            continue
+        unknown = [name for name in cells if name not in COLUMNS]
+        for name in unknown:
+            problems.add(line, f"unknown key {name!r}.{did_you_mean(name, COLUMNS)}")
+        if not unknown:
+            yield from _row(
+                line, {k: v for k, v in cells.items() if v not in (None, "")}, problems, lambda value: value
+            )
+
+
+def _row(line: int, cells: dict[str, Any], problems: Problems, parse: Callable[[Any], Any]) -> Iterator[Row]:
+    paths = {name: cells.pop(name, "") for name in ("content", "style", "mask", "output")}
+    for name, path in paths.items():
+        if not isinstance(path, str):
+            problems.add(line, f"{name} should be text (got {path!r})")
+            return
+        if "\0" in path:
+            problems.add(line, f"{name} has a NUL character")
+            return
+    for name in ("content", "style"):
+        if not paths[name]:
+            problems.add(line, f"no {name}")
+    if paths["content"] and paths["style"]:
+        values = {name: value if name == "preset" else parse(value) for name, value in cells.items()}
+        yield Row(line, **paths, values=from_assignments(values))

@@ -1,0 +1,108 @@
+"""One pair that is named on the command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from pipeline.errors import UsageError
+from pipeline.pair import Pair, check_blend
+from pipeline.run.masks import mask_for
+from pipeline.run.picture_files import is_image
+from pipeline.settings.pair_settings import OUTPUT_FORMATS, explain
+from pipeline.settings.resolve import for_pair
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.run.manifest import Confines
+    from pipeline.settings.pair_settings import Values
+
+
+def single_pair(  # noqa: PLR0913, PLR0917 - what a command line says of it
+    content: Path, style: Path, out: Path, below: Values, flags: Values, confines: Confines
+) -> list[Pair]:
+    """The pair, and its variants.
+
+    Args:
+        content: the photograph.
+        style: the painting, or a folder of paintings that are one style.
+        out: the result; its ending is its format.
+        below: settings weaker than the command line's.
+        flags: those of the command line.
+        confines: the endings of images, what names are possible, and the mask.
+
+    Raises:
+        UsageError: a file is not there, or a name or a setting does not go.
+    """
+    if content.is_dir():
+        raise UsageError(f"{content}: is a folder.", "Name one photograph; for many, write a manifest: impasto run.")
+    if not content.is_file():
+        raise UsageError(f"{content}: there is no such file.")
+    ending = out.suffix.lower()
+    if ending not in OUTPUT_FORMATS:
+        raise UsageError(f"-o {out}: should end in {', '.join(OUTPUT_FORMATS)}.")
+    output = {**flags.get("output", {}), "format": OUTPUT_FORMATS[ending]}
+    try:
+        settings = for_pair(below, {}, {**flags, "output": output})
+    except ValidationError as error:
+        raise UsageError("\n".join(explain(error))) from error
+    paintings = paintings_of(style, confines.endings)
+    wrong = check_blend(len(paintings), settings)
+    if wrong:
+        raise UsageError(f"{wrong}.", "Give one weight for each painting, or none.")
+    mask = mask_of(content, confines.mask, confines.endings)
+    pair = Pair(
+        content.resolve(),
+        paintings,
+        content.name,
+        style.absolute().name,
+        out.stem,
+        settings,
+        mask,
+        mask.name if mask is not None else "",
+    )
+    if ending.removeprefix(".") != pair.extension:
+        raise UsageError(f"-o {out}: use the ending .{pair.extension}.")
+    pairs = list(pair.variants())
+    for each in pairs:
+        wrong = confines.check_name(each.file_name)
+        if wrong:
+            raise UsageError(f"-o {out}: the name {each.file_name} {wrong}.")
+    return pairs
+
+
+def paintings_of(style: Path, endings: tuple[str, ...]) -> tuple[Path, ...]:
+    """The painting, or those of a folder.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if not style.is_dir():
+        if not style.is_file():
+            raise UsageError(f"{style}: there is no such file.")
+        return (style.resolve(),)
+    found = sorted(each for each in style.iterdir() if is_image(each, endings))
+    results = [each.name for each in found if each.with_name(f"{each.name}.json").exists()]
+    if results:
+        raise UsageError(
+            f"{style}: holds results of an earlier run: {', '.join(results[:3])}.", "Write them elsewhere."
+        )
+    if not found:
+        raise UsageError(f"{style}: there are no pictures ({', '.join(endings)}) in this folder.")
+    return tuple(each.resolve() for each in found)
+
+
+def mask_of(content: Path, mask: Path | None, endings: tuple[str, ...]) -> Path | None:
+    """The mask of a photograph, where there is a mask or a folder of masks.
+
+    Raises:
+        UsageError: the folder has none for it.
+    """
+    if mask is None:
+        return None
+    found = mask_for(mask, content.stem, endings)
+    if found is None:
+        raise UsageError(f"{mask}: has no mask of the name {content.stem!r}.")
+    return found.resolve()

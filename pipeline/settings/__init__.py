@@ -1,0 +1,1 @@
+"""Settings: what config.toml, the environment, a manifest and the command line may set."""

@@ -1,0 +1,65 @@
+"""The settings of a script: those of config.toml, by name, with presets as on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from pipeline.errors import UsageError
+from pipeline.settings import pair_settings as of_config
+from pipeline.settings.base import Section
+from pipeline.settings.resolve import from_assignments, merge
+
+if TYPE_CHECKING:
+    from pipeline.settings.pair_settings import Values
+
+
+class Settings(of_config.Settings):
+    """Everything in config.toml, at its default where nothing is said.
+
+    A preset stands for its values, and what is set beside it wins, as on the command line. Neither a config file nor
+    the environment is read.
+
+    >>> Settings(image={"size": 256}, pyramid={"quality": "draft"}).pyramid.planned
+    (40, 20, 10)
+    >>> Settings({"image.size": 256, "objective.style_weight": 30}, preset="gatys2016").colour.mode
+    'none'
+    >>> Settings({"image.sice": 256})
+    Traceback (most recent call last):
+    pipeline.errors.UsageError: settings: image.sice: there is no such setting. Did you mean image.size?
+    """
+
+    def __init__(
+        self,
+        values: Mapping[str, Any] | None = None,
+        /,
+        *,
+        preset: str | None = None,
+        **sections: Mapping[str, Any] | Section,
+    ) -> None:
+        """Validate values.
+
+        Args:
+            values: by `section.key`, or as a config file has them: `{section: {key: value}}`.
+            preset: `colour-preserving` (the default), `gatys2016`, `luminance` or `pytorch-tutorial`.
+            **sections: `{key: value}`, or a section as another `Settings` has it, whose values that were set count.
+
+        Raises:
+            UsageError: names every value that is wrong.
+        """
+        named = {**(values or {}), **({} if preset is None else {"preset": preset}), **sections}
+        lowest = {name: value for name, value in named.items() if name == "preset"}  # below what is set beside it
+        try:
+            super().__init__(**merge(lowest, *(_as_source(*each) for each in named.items())))
+        except ValidationError as error:
+            raise UsageError("\n".join(f"settings: {line}" for line in of_config.explain(error))) from error
+
+
+def _as_source(name: str, value: Any) -> Values:
+    if name == "preset":
+        return {}
+    if isinstance(value, Section):
+        value = value.model_dump(exclude_unset=True)
+    return from_assignments({name: dict(value) if isinstance(value, Mapping) else value})

@@ -1,0 +1,315 @@
+"""config.toml as validated models: the sections that a pair may have of its own, and all sections together.
+
+Where values come from is told in `sources`, the presets are in `presets`, the other sections in `run_settings`.
+A setting's name is `section.key`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import PurePath
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+
+from pipeline.errors import UsageError
+from pipeline.settings.base import Section
+from pipeline.settings.run_settings import (
+    DEVICE_PATTERN,
+    HooksSettings,
+    MaskSettings,
+    MetricsSettings,
+    NetworkSettings,
+    RunSettings,
+    StylesSettings,
+    WatchSettings,
+)
+
+Values = dict[str, Any]
+"""Raw settings: `{section: {key: value}}`, and `preset`."""
+
+LAYER_PATTERN = r"^(conv|relu)([12]_[12]|[34]_[1-4]|5_1)$"
+
+
+def _check_size(value: object) -> int | str:
+    if isinstance(value, str) and value.strip().isdecimal():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 16 <= value <= 16384:  # noqa: PLR2004
+        return value
+    if isinstance(value, str) and (value == "native" or re.fullmatch(r"\d*\.?\d+MP", value)):
+        return value
+    msg = 'should be the longest side in px (16 to 16384), "native", or megapixels like "12MP"'
+    raise ValueError(msg)
+
+
+InputFormat = Literal["jpeg", "png", "webp", "tiff", "avif", "bmp", "gif", "jpeg2000"]
+OutputFormat = Literal["png", "jpeg", "webp", "tiff"]
+OUTPUT_FORMATS: dict[str, OutputFormat] = {
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".webp": "webp",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+}
+"""By ending; of two the first is that of results."""
+
+
+class ImageSettings(Section):
+    """Sizes of pictures."""
+
+    size: Annotated[int | str, BeforeValidator(_check_size)] = Field(
+        512, description='working size: longest side in px, "native", or megapixels like "12MP"'
+    )
+    upscale: Literal["none", "guided"] = Field(
+        "none", description="guided: the result gets the photograph's own size and fine detail, by its luminance"
+    )
+    max_pixels: int = Field(100_000_000, ge=256, description="larger input files are refused before they are decoded")
+    formats: tuple[InputFormat, ...] = Field(
+        ("jpeg", "png", "webp", "tiff"), description="that are read; avif, bmp, gif and jpeg2000 may be added"
+    )
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Of `formats`, as `pipeline.images.formats` names them."""
+        return frozenset(name.upper() for name in self.formats)
+
+
+ColourMode = Literal["style-yuv", "luminance", "swap-luma", "match", "histogram", "none"]
+"""See `pipeline.images.colour.modes`."""
+
+
+class ColourSettings(Section):
+    """Whose colours the pastiche has."""
+
+    mode: ColourMode = Field(
+        "style-yuv", description="style-yuv, luminance, swap-luma, match, histogram or none: whose colours it gets"
+    )
+    strength: float = Field(1.0, ge=0, le=1, description="of the mode: 0 is none, 1 all of it")
+    match: Literal["mean-std", "cholesky", "pca", "monge-kantorovich"] = Field(
+        "monge-kantorovich", description="for mode match: mean-std, cholesky, pca or monge-kantorovich"
+    )
+    variants: tuple[ColourMode, ...] = Field(
+        (), description="modes of further results, named NAME--MODE; none and swap-luma share one optimisation"
+    )
+
+    @property
+    def modes(self) -> tuple[ColourMode, ...]:
+        """Of all results of a pair, its own first."""
+        return tuple(dict.fromkeys((self.mode, *self.variants)))
+
+
+class StyleSettings(Section):
+    """How the painting is laid over the photograph."""
+
+    fit: Literal["stretch", "cover", "whole"] = Field(
+        "stretch", description="stretch to the content's size; cover it, cropped; whole: same short side, not cropped"
+    )
+    scale: float = Field(
+        1.0, ge=0.1, le=4, description="of the painting, and so of its strokes, relative to the photograph"
+    )
+    blend: bool = Field(
+        default=False, description="a folder or pattern of paintings is one style, their blend, not one style each"
+    )
+    blend_weights: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = Field(
+        (), description="one weight per painting of a blend, in the order of their names; empty: all 1"
+    )
+
+
+class ObjectiveSettings(Section):
+    """What is minimised; see `pipeline.transfer.objective`."""
+
+    content_layers: tuple[Annotated[str, Field(pattern=LAYER_PATTERN)], ...] = Field(
+        ("conv4_2",), description="where the photograph is compared; conv: before the rectifier, relu: after it"
+    )
+    style_layers: tuple[Annotated[str, Field(pattern=LAYER_PATTERN)], ...] = Field(
+        ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"), description="where the painting is compared"
+    )
+    style_layer_weights: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] = Field(
+        (), description="one weight per style layer; empty: all 1"
+    )
+    content_weight: float = Field(1.0, ge=0, allow_inf_nan=False, description="of the photograph's structure")
+    style_weight: float = Field(10.0, ge=0, allow_inf_nan=False, description="of the painting's texture")
+    tv_weight: float = Field(20_000.0, ge=0, allow_inf_nan=False, description="of total variation: more is smoother")
+    pooling: Literal["max", "average"] = Field(
+        "average", description="of the network: max, or average, enlarged to the same magnitude"
+    )
+    padding: Literal["zero", "replicate"] = Field(
+        "replicate", description="of the picture's border: zero as the network was trained, or replicate"
+    )
+
+    @model_validator(mode="after")
+    def _one_weight_per_layer(self) -> ObjectiveSettings:
+        if self.style_layer_weights and len(self.style_layer_weights) != len(self.style_layers):
+            msg = (
+                f"style_layer_weights has {len(self.style_layer_weights)} values, "
+                f"but there are {len(self.style_layers)} style_layers"
+            )
+            raise ValueError(msg)
+        if not self.style_layers and not self.content_layers:
+            msg = "content_layers and style_layers are both empty, so there is nothing to minimise"
+            raise ValueError(msg)
+        return self
+
+
+Quality = Literal["draft", "standard", "print"]
+
+EVALUATIONS: dict[Quality, tuple[int, ...]] = {
+    "draft": (10, 20, 40, 40, 40),
+    "standard": (25, 30, 60, 60, 60),
+    "print": (100, 150, 200, 200, 200),
+}
+"""Of the finest scale and each coarser one."""
+
+
+def _listed(value: object) -> object:
+    return (value,) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class PyramidSettings(Section):
+    """Coarse to fine."""
+
+    quality: Quality = Field("standard", description="draft, standard or print: how many evaluations are spent")
+    scales: int = Field(3, ge=1, le=5, description="sizes to work at, each half of the next; more: larger strokes")
+    evaluations: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=100_000)], ...], BeforeValidator(_listed), Field(max_length=8)
+    ] = Field((), description="at each scale, coarse to fine, in place of quality and scales; a number: one scale")
+
+    @property
+    def planned(self) -> tuple[int, ...]:
+        """Evaluations at each scale, coarse to fine."""
+        return self.evaluations or EVALUATIONS[self.quality][: self.scales][::-1]
+
+
+class OptimiserSettings(Section):
+    """L-BFGS."""
+
+    history: int = Field(20, ge=1, le=1000, description="steps that L-BFGS remembers")
+    alpha: float = Field(
+        0.4, ge=0, le=1, description="how much large shapes go before small ones: spectrum times f^(-2 alpha); 0: not"
+    )
+    plateau: float = Field(
+        0.0, ge=0, lt=1, description="a scale ends when its last ten evaluations gain less than this share; 0: never"
+    )
+
+
+class OutputSettings(Section):
+    """The result's file."""
+
+    format: Literal["png", "jpeg", "webp", "tiff", "same"] = Field(
+        "png", description="png, jpeg, webp (lossless), tiff, or the same as the photograph's name says"
+    )
+    bit_depth: Literal["same", 8, 16] = Field(
+        "same", description="per channel: 8, 16 (png and tiff only), or the same as the photograph's where possible"
+    )
+    jpeg_quality: int = Field(95, ge=1, le=100, description="for jpeg only; colour is never subsampled")
+    strip_gps: bool = Field(default=False, description="leave out where the photograph was taken")
+
+    @model_validator(mode="after")
+    def _sixteen_bits_suit_format(self) -> OutputSettings:
+        if self.bit_depth == 16 and self.format in ("jpeg", "webp"):  # noqa: PLR2004 - bits
+            msg = f"output.bit_depth = 16 does not go with output.format = {self.format}, which has 8"
+            raise ValueError(msg)
+        return self
+
+    def format_for(self, content: str) -> OutputFormat:
+        """The format of the result for a photograph of this file name."""
+        if self.format == "same":
+            return OUTPUT_FORMATS.get(PurePath(content).suffix.lower(), "png")
+        return self.format
+
+    def extension_for(self, content: str) -> str:
+        """The ending, without the dot, of the result's name for a photograph of this file name."""
+        wanted = self.format_for(content)
+        return next(ending for ending, kind in OUTPUT_FORMATS.items() if kind == wanted).removeprefix(".")
+
+
+class PairSettings(Section):
+    """All that a pair may have of its own; a manifest's column is named `section.key`."""
+
+    preset: str = Field("colour-preserving", description="see `impasto run --help`")
+    image: ImageSettings = ImageSettings()
+    colour: ColourSettings = ColourSettings()
+    style: StyleSettings = StyleSettings()
+    objective: ObjectiveSettings = ObjectiveSettings()
+    pyramid: PyramidSettings = PyramidSettings()
+    optimiser: OptimiserSettings = OptimiserSettings()
+    output: OutputSettings = OutputSettings()
+
+    @model_validator(mode="after")
+    def _fit_suits_mode(self) -> PairSettings:
+        if "style-yuv" in self.colour.modes and self.style.fit == "whole":
+            msg = 'style.fit = "whole" does not go with colour.mode = "style-yuv", which needs both of one size'
+            raise ValueError(msg)
+        return self
+
+
+class Settings(PairSettings):
+    """Everything in config.toml."""
+
+    mask: MaskSettings = MaskSettings()
+    network: NetworkSettings = NetworkSettings()
+    run: RunSettings = RunSettings()
+    styles: StylesSettings = StylesSettings()
+    watch: WatchSettings = WatchSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    hooks: HooksSettings = HooksSettings()
+
+
+RUN_WIDE = frozenset({"image.max_pixels", "image.formats"})
+"""Keys of per-pair sections that nevertheless hold for the whole run."""
+
+
+def _sections(model: type[BaseModel]) -> dict[str, type[Section]]:
+    fields = {name: field.annotation for name, field in model.model_fields.items()}
+    return {name: kind for name, kind in fields.items() if isinstance(kind, type) and issubclass(kind, Section)}
+
+
+SECTIONS = _sections(Settings)
+ALL_KEYS = tuple(f"{section}.{key}" for section, kind in SECTIONS.items() for key in kind.model_fields)
+PAIR_KEYS = tuple(
+    f"{section}.{key}"
+    for section, kind in _sections(PairSettings).items()
+    for key in kind.model_fields
+    if f"{section}.{key}" not in RUN_WIDE
+)
+
+
+def did_you_mean(word: str, known: tuple[str, ...]) -> str:
+    """`' Did you mean x?'`, or nothing if no known word is near."""
+    near = difflib.get_close_matches(word, known, n=1)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+_PATTERNS = {
+    DEVICE_PATTERN: "should be auto, cpu, cuda or cuda:N",
+    LAYER_PATTERN: "should be a layer of VGG19 up to conv5_1, such as conv4_2 or relu4_2",
+}
+
+
+def explain(error: ValidationError) -> list[str]:
+    """Each finding of pydantic as one line: `section.key: what is wrong (got …)`."""
+    lines = []
+    for finding in error.errors():
+        name = ".".join(str(part) for part in finding["loc"][:2])
+        if finding["type"] == "extra_forbidden":
+            lines.append(f"{name}: there is no such setting.{did_you_mean(name, (*ALL_KEYS, *SECTIONS))}")
+            continue
+        message = _PATTERNS.get(finding.get("ctx", {}).get("pattern", ""), finding["msg"])
+        message = message.removeprefix("Value error, ").removeprefix("Input ")
+        got = finding["input"]
+        lines.append(f"{name}: {message} (got {got!r})" if name and not isinstance(got, dict | BaseModel) else message)
+    return lines
+
+
+def validate(values: Values, source: str = "settings") -> Settings:
+    """Merged values as settings.
+
+    Raises:
+        UsageError: names every value that is wrong.
+    """
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise UsageError("\n".join(f"{source}: {line}" for line in explain(error))) from error

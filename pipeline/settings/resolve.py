@@ -1,0 +1,162 @@
+"""Where the values of settings come from, and which win.
+
+Sources, weakest first: the default, the config file, the environment (`IMPASTO_SECTION__KEY`), the manifest's row, the
+command line. A source may name a `preset`: it stands for the preset's values, just below those that the source sets
+itself.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+from pydantic import create_model
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pipeline.errors import UsageError
+from pipeline.settings.pair_settings import ALL_KEYS, SECTIONS, PairSettings, Settings, Values, did_you_mean, validate
+from pipeline.settings.presets import PRESETS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+ENVIRONMENT_PREFIX = "IMPASTO_"
+
+
+def parse_value(text: str) -> Any:
+    """A value as TOML reads it (`0.5`, `true`, `["relu1_1"]`), or the text itself where it is no TOML."""
+    if "\n" not in text:
+        try:
+            return tomllib.loads(f"value = {text}")["value"]
+        except (ValueError, RecursionError):  # no TOML, or such as nobody writes
+            pass
+    return text
+
+
+def from_assignments(assignments: Mapping[str, Any]) -> Values:
+    """`{"image.size": 384}` → `{"image": {"size": 384}}`; `preset` stands alone."""
+    values: Values = {}
+    for name, value in assignments.items():
+        section, dot, key = name.partition(".")
+        if dot:
+            values.setdefault(section, {})[key] = value
+        else:
+            values[name] = value
+    return values
+
+
+def from_set_options(options: list[str]) -> Values:
+    """The values of `--set section.key=value`.
+
+    Raises:
+        UsageError: an option is not of this form, or names no setting.
+    """
+    assignments = {}
+    for option in options:
+        name, equals, text = option.partition("=")
+        if not equals or name not in ALL_KEYS:
+            raise UsageError(f"--set {option}: expected section.key=value.{did_you_mean(name, ALL_KEYS)}")
+        assignments[name] = parse_value(text)
+    return from_assignments(assignments)
+
+
+def from_file(path: Path) -> Values:
+    """The values of a config file.
+
+    Raises:
+        UsageError: the file cannot be read or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: is not TOML: {error}.") from error
+
+
+class _EnvironmentBase(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__", extra="ignore")
+    preset: str | None = None
+
+
+_section_fields: dict[str, Any] = {section: (dict[str, Any], {}) for section in SECTIONS}
+_Environment = create_model("_Environment", __base__=_EnvironmentBase, **_section_fields)
+
+
+def from_environment() -> Values:
+    """The values of `IMPASTO_SECTION__KEY` and `IMPASTO_PRESET`.
+
+    Raises:
+        UsageError: a variable with our prefix names no section of ours.
+    """
+    for variable in os.environ:
+        section, nested, _ = variable.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
+        if variable.startswith(ENVIRONMENT_PREFIX) and nested and section not in SECTIONS:
+            raise UsageError(f"{variable}: there is no section [{section}].{did_you_mean(section, tuple(SECTIONS))}")
+    raw = _Environment().model_dump(exclude_defaults=True)
+    return {
+        section: {k: parse_value(v) if isinstance(v, str) else v for k, v in value.items()}
+        if isinstance(value, dict)
+        else value
+        for section, value in raw.items()
+    }
+
+
+def preset_values(name: object) -> Values:
+    """What a preset sets.
+
+    Raises:
+        UsageError: there is no such preset.
+    """
+    if not isinstance(name, str) or name not in PRESETS:
+        raise UsageError(
+            f"preset {name!r} does not exist.{did_you_mean(str(name), tuple(PRESETS))} There are: {', '.join(PRESETS)}."
+        )
+    return PRESETS[name]
+
+
+def _merge(below: Values, above: Values) -> Values:
+    merged = dict(below)
+    for name, value in above.items():
+        old = merged.get(name)
+        merged[name] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def merge(*sources: Values) -> Values:
+    """Sources, weakest first, into one; each source's preset is spread out just below its own values."""
+    merged: Values = {}
+    for source in sources:
+        if "preset" in source:
+            merged = _merge(merged, preset_values(source["preset"]))
+        merged = _merge(merged, source)
+    return merged
+
+
+def load(config: Path | None, flags: Values) -> tuple[Values, Settings]:
+    """What holds for all pairs: the values below the manifest's rows, and the settings of a row that sets nothing.
+
+    Raises:
+        UsageError: a source is unreadable, or a value is unknown or out of range.
+    """
+    file_values = from_file(config) if config else {}
+    validate(merge(file_values), str(config))
+    below = merge(file_values, from_environment())
+    return below, validate(merge(below, flags))
+
+
+def for_pair(below: Values, row: Values, flags: Values) -> PairSettings:
+    """The settings of one row.
+
+    Raises:
+        UsageError: the row names an unknown preset.
+        ValidationError: a value is out of range.
+    """
+    return per_pair(Settings.model_validate(merge(below, row, flags)))
+
+
+def per_pair(settings: Settings) -> PairSettings:
+    """Those of all settings that a pair may have of its own."""
+    return PairSettings.model_construct(**{name: getattr(settings, name) for name in PairSettings.model_fields})

@@ -1,0 +1,107 @@
+"""How long a pair will take, and how much memory: measured on this machine before there is a pair."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import torch
+
+from pipeline.stage.device.devices import find_device, find_precision
+from pipeline.stage.device.memory import Memory, Work
+from pipeline.stage.engine_config import objective_spec
+from pipeline.transfer.calibration import calibration_image
+from pipeline.transfer.cuda_graph import capture
+from pipeline.transfer.lbfgs import Minimiser
+from pipeline.transfer.objective import Objective
+from pipeline.transfer.pyramid import resample, schedule
+from pipeline.transfer.targets import Painting, Targets
+from pipeline.transfer.vgg import Chain
+from pipeline.transfer.weights import load_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from pipeline.settings.pair_settings import PairSettings, Settings
+    from pipeline.transfer.tiling import Fit
+    from pipeline.transfer.weights import WeightsSource
+
+_SIDES: Final = (64, 256)
+"""In px: what an evaluation costs in any case, and what a pixel costs."""
+_EVALUATIONS: Final = 3
+_SECONDS_OF_A_SCALE: Final = 1.5
+"""In evaluations: what is compared with is computed at the start of each scale."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Of a pair."""
+
+    seconds: float
+    bytes: int
+    fit: Fit | None
+    """None: it will not fit."""
+
+
+class Estimator:
+    """Measures an evaluation of two sizes when it is made; the rest is arithmetic."""
+
+    def __init__(self, settings: Settings, weights: WeightsSource) -> None:
+        """On the first of the devices that the settings name.
+
+        Raises:
+            MachineError: there is no such device, or the weights cannot be had.
+        """
+        self.device = find_device(settings.run.device)
+        self._precision = find_precision(settings.network.precision, self.device)
+        self._memory = Memory(self.device, int(settings.run.memory_gb * 2**30) or None)
+        self._spec = objective_spec(settings.objective)
+        self._chain = Chain(
+            load_weights(weights),
+            self.device,
+            self._precision,
+            pooling=settings.objective.pooling,
+            padding=settings.objective.padding,
+        )
+        self._known: dict[Hashable, Expected] = {}
+        small, large = (self._measure(side, settings) for side in _SIDES)
+        pixels = _SIDES[1] ** 2 - _SIDES[0] ** 2
+        self._per_pixel = max(0.0, large - small) / pixels
+        self._fixed = max(0.0, small - self._per_pixel * _SIDES[0] ** 2)
+
+    @torch.no_grad()
+    def _measure(self, side: int, settings: PairSettings) -> float:
+        chain = self._chain
+        image = resample(calibration_image().to(chain.device), side, side)
+        targets = Targets.of(chain, self._spec, image, [Painting(image.flip(3))])
+        evaluate, _ = capture(Objective(chain, self._spec, targets), image)
+        minimiser = Minimiser(image, evaluations=_EVALUATIONS + 2, history=settings.optimiser.history)
+        minimiser.step(evaluate)
+        begin = time.perf_counter()
+        for _ in range(_EVALUATIONS):
+            minimiser.step(evaluate)  # it waits for the device
+        return (time.perf_counter() - begin) / _EVALUATIONS
+
+    def expect(
+        self, settings: PairSettings, width: int, height: int, evaluations: tuple[int, ...] | None = None
+    ) -> Expected:
+        """Of a pair of this working size; with other evaluations than the settings', if given.
+
+        The memory that is free is that of the first time that is asked, before any pair is at work.
+        """
+        key = settings, width, height, evaluations
+        if key not in self._known:
+            self._known[key] = self._expect(settings, width, height, evaluations)
+        return self._known[key]
+
+    def _expect(self, settings: PairSettings, width: int, height: int, evaluations: tuple[int, ...] | None) -> Expected:
+        scales = schedule(width, height, evaluations or settings.pyramid.planned)
+        work = Work.of(settings, width, height, self._precision, self.device)
+        fit = self._memory.choose(work)
+        slowness = fit.slowness(width, height, work.layers) if fit is not None else 1.0
+        seconds = sum(
+            (scale.evaluations + _SECONDS_OF_A_SCALE) * (self._fixed + self._per_pixel * scale.width * scale.height)
+            for scale in scales
+        )
+        return Expected(seconds * slowness, self._memory.predict(work, fit or self._memory.rungs(work)[-1]), fit)

@@ -1,0 +1,79 @@
+"""From what the optimisation came to, to the pixels of the result."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from pipeline.images.colour.modes import finish, prepare
+from pipeline.images.resize import resize_plane, resize_visible
+from pipeline.images.upscale import guided_upscale
+from pipeline.transfer.pyramid import resample
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pipeline.images.colour.modes import Colour
+    from pipeline.images.picture import Pixels
+    from pipeline.stage.load.loaded_pair import LoadedPair, Original
+
+_FAINTEST: Final = 1 / 512
+"""Of a mask: below it nothing is painted."""
+
+
+def finished(image: Tensor, loaded: LoadedPair, colour: Colour) -> tuple[Pixels, float]:
+    """What is done after the optimisation, and the share of pixels whose luma gave way to their chroma.
+
+    Args:
+        image: (1, 3, H, W), in the host's memory: what the optimisation came to.
+        loaded: the pair, whose content is of that size.
+        colour: whose colours it gets.
+    """
+    pixels, original = _pixels(image), loaded.original
+    photograph = original.pixels
+    if photograph is None:
+        return pixels, 0.0
+    if original.is_larger:
+        height, width = pixels.shape[:2]
+        seen, _ = resize_visible(photograph, original.alpha, width, height)
+        pixels = guided_upscale(pixels, seen, photograph)
+    pixels, moved = finish(colour, pixels, photograph)
+    if original.mask is not None and loaded.mask is not None:
+        if colour.strength < 1:  # of what was half grey, and was not painted, half would stay
+            unpainted, _ = finish(colour, prepare(colour, photograph, photograph)[0], photograph)
+            pixels = pixels - (1 - original.mask)[:, :, None] * (unpainted - photograph)
+        if original.is_larger:  # the optimisation has left it be by the mask as it was seen, which is less sharp
+            height, width = original.mask.shape
+            applied = resize_plane(loaded.mask[0, 0].numpy(), width, height)
+            sharper = np.minimum(original.mask / np.maximum(applied, _FAINTEST), 1)
+            pixels = photograph + sharper[:, :, None] * (pixels - photograph)
+    return pixels, moved
+
+
+def finished_so_far(image: Tensor, loaded: LoadedPair, colour: Colour) -> Pixels:
+    """What a pair looks like whose optimisation is not over, in the size that it is optimised at.
+
+    Args:
+        image: (1, 3, h, w), in the host's memory: of any scale.
+        loaded: the pair.
+        colour: whose colours it gets.
+    """
+    width, height = loaded.width, loaded.height
+    seen = replace(loaded, original=_in_size(loaded.original, width, height))
+    return finished(resample(image, width, height), seen, colour)[0]
+
+
+def _in_size(original: Original, width: int, height: int) -> Original:
+    if not original.is_larger or original.pixels is None:
+        return original
+    pixels, _ = resize_visible(original.pixels, original.alpha, width, height)
+    mask = resize_plane(original.mask, width, height) if original.mask is not None else None
+    return replace(original, pixels=pixels, mask=mask, is_larger=False)
+
+
+def _pixels(image: Tensor) -> Pixels:
+    """(1, 3, H, W) → (H, W, 3)."""
+    pixels: Pixels = image[0].permute(1, 2, 0).numpy()
+    return pixels

@@ -1,0 +1,204 @@
+"""The way out: pixels to a picture with its metadata in the outbox."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.images.encode import Encoding, encode, has_alpha, max_bits
+from pipeline.images.metadata.tags import tags_of_result
+from pipeline.outbox.ledger import settings_in_metadata
+from pipeline.outbox.metadata import (
+    Metadata,
+    ObjectiveRecord,
+    ObjectiveTerms,
+    OutputFile,
+    Rendering,
+    Seconds,
+    Weights,
+)
+from pipeline.stage.engine_config import colour_of
+from pipeline.stage.paint.postprocess import finished
+from pipeline.stage.task import VERSIONS, now
+from pipeline.transfer.styliser import ENGINE_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.images.picture import Bits, Pixels
+    from pipeline.outbox.publish import Outbox
+    from pipeline.pair import Pair
+    from pipeline.settings.pair_settings import PairSettings
+    from pipeline.stage.load.loaded_pair import Original
+    from pipeline.stage.load.loader import Loading
+    from pipeline.stage.paint.painter import Painted
+    from pipeline.transfer.state import Evaluation, ScaleResult
+    from pipeline.transfer.weights import WeightsSource
+
+
+@dataclass(frozen=True)
+class Maker:
+    """What makes results."""
+
+    weights: WeightsSource
+    device: str
+    """As `device.describe` has it."""
+    precision: str
+
+
+@dataclass(frozen=True)
+class Saver:
+    """What the threads that save have in common."""
+
+    outbox: Outbox
+    maker: Maker
+
+    def save(self, loading: Loading, painted: Painted, queued: float) -> Metadata:
+        """Encode and publish a picture, then its metadata.
+
+        Args:
+            loading: the pair.
+            painted: what the device made of it.
+            queued: seconds that it was loaded and waited for the device.
+
+        Raises:
+            ImpastoError: it is not wanted any more, its name is not to be had, or the disk failed.
+        """
+        begin = time.perf_counter()
+        task = loading.task
+        pair, original = task.pair, loading.loaded.original
+        pixels, moved = finished(painted.result.image, loading.loaded, colour_of(pair.settings.colour))
+        task.fence()
+        encoded = encode_result(pixels, original, pair, loading.key)
+        written = OutputFile(
+            path=pair.file_name,
+            sha256=self.outbox.publish_picture(pair.file_name, encoded.data, task.owner),
+            width=pixels.shape[1],
+            height=pixels.shape[0],
+            bits=encoded.bits,
+        )
+        seconds = Seconds(
+            load=loading.seconds,
+            queue=queued,
+            stylise=painted.seconds,
+            save=time.perf_counter() - begin,
+        )
+        rendering = describe(loading, painted, self.maker, seconds, luma_moved=moved)
+        small = {**loading.loaded.small, written.sha256: pixels}
+        metadata = rendering.written(written, (*encoded.lost, *self._keep_thumbnails(small)))
+        self.outbox.publish_metadata(pair.name, pair.file_name, metadata, task.owner)
+        return metadata
+
+    def _keep_thumbnails(self, pictures: Mapping[str, Pixels]) -> list[str]:
+        """What came in between, in words: the report does without them."""
+        try:
+            for sha256, pixels in pictures.items():
+                if not self.outbox.thumbnails.has(sha256):
+                    self.outbox.thumbnails.put(sha256, pixels)
+        except OSError as error:
+            return [f"no thumbnail could be written: {error.strerror}"]
+        return []
+
+
+def describe(
+    loading: Loading, painted: Painted, maker: Maker, seconds: Seconds, *, luma_moved: float = 0.0
+) -> Rendering:
+    """What is to be known of a result that is not written yet; see `finished` for `luma_moved`."""
+    settings, result, loaded = loading.task.pair.settings, painted.result, loading.loaded
+    return Rendering(
+        key=loading.key,
+        pair=loaded.inputs,
+        preset=settings.preset,
+        settings=settings_in_metadata(settings),
+        weights=Weights(name=maker.weights.name, sha256=maker.weights.sha256),
+        engine_version=ENGINE_VERSION,
+        device=maker.device,
+        precision=maker.precision,
+        working_size=(loaded.width, loaded.height),
+        optimisation=loading.optimisation,
+        evaluations=result.evaluations,
+        luma_moved=luma_moved,
+        planned=painted.planned,
+        resumed_at=painted.resumed,
+        fit=str(painted.fit),
+        batch=painted.batch,
+        objective=_record(result.scales[-1]),
+        coarser=[_record(scale) for scale in result.scales[:-1]],
+        seconds=seconds,
+        peak_memory_bytes=painted.peak_memory_bytes,
+        attempt=loading.task.attempt,
+        warnings=[*loaded.warnings, *_shortened(settings, painted), *result.warnings],
+        started=loading.started.isoformat(timespec="milliseconds"),
+        finished=now(),
+        versions=VERSIONS,
+    )
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A result as a file."""
+
+    data: bytes
+    bits: Bits
+    lost: tuple[str, ...]
+    """What the file cannot hold, in words."""
+
+
+def encode_result(pixels: Pixels, original: Original, pair: Pair, key: str) -> Encoded:
+    """The file of a result, in the pair's format and with the photograph's transparency and tags.
+
+    Raises:
+        ImageError: larger than the format allows.
+    """
+    height, width = pixels.shape[:2]
+    encoding = _encoding(pair, original)
+    tags, lost = tags_of_result(
+        original.tags,
+        width=width,
+        height=height,
+        software=f"impasto {VERSIONS['impasto']}",
+        key=key,
+        strip_gps=pair.settings.output.strip_gps,
+    )
+    data = encode(pixels, encoding, alpha=original.alpha, tags=tags)
+    return Encoded(data, encoding.bits, (*lost, *_reduced(pair, original, encoding)))
+
+
+def _encoding(pair: Pair, original: Original) -> Encoding:
+    output, most = pair.settings.output, max_bits(pair.format)
+    wanted = original.bits if output.bit_depth == "same" else output.bit_depth
+    return Encoding(pair.format, 16 if wanted == most == 16 else 8, output.jpeg_quality)  # noqa: PLR2004 - bits
+
+
+def _reduced(pair: Pair, original: Original, encoding: Encoding) -> list[str]:
+    """What the result's format cannot hold, in words."""
+    reduced = []
+    wanted = pair.settings.output.bit_depth
+    if encoding.bits < (original.bits if wanted == "same" else wanted):
+        reduced.append(f"16 bits per channel were reduced to 8, which is all that {encoding.format} has")
+    if original.alpha is not None and not has_alpha(encoding.format):
+        reduced.append(f"transparency was laid over white, since {encoding.format} has none")
+    return reduced
+
+
+def _shortened(settings: PairSettings, painted: Painted) -> list[str]:
+    asked = settings.pyramid.planned
+    if painted.planned == asked:
+        return []
+    made, wanted = ("+".join(map(str, each)) for each in (painted.planned, asked))
+    return [f"for want of time {made} evaluations were planned instead of {wanted}"]
+
+
+def _record(result: ScaleResult) -> ObjectiveRecord:
+    return ObjectiveRecord(
+        size=(result.scale.width, result.scale.height),
+        first=_terms(result.first),
+        last=_terms(result.last),
+        best=_terms(result.best),
+        trace=list(result.trace),
+    )
+
+
+def _terms(evaluation: Evaluation) -> ObjectiveTerms:
+    return ObjectiveTerms(total=evaluation.total, content=evaluation.content, style=evaluation.style, tv=evaluation.tv)

@@ -1,0 +1,126 @@
+"""What the results of jobs are called in the outbox, and how far that shows a job to be."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pipeline.errors import OccupiedError
+from pipeline.outbox.ledger import Fingerprint, Status, look_up
+from pipeline.outbox.marks import Mark
+from pipeline.stage.task import now
+from pipeline.watch.inbox.decisions import PairState
+from pipeline.watch.inbox.names import alternatives
+from pipeline.watch.spool.records import JobRecord
+
+if TYPE_CHECKING:
+    from pipeline.outbox.marks import NameState, Owner
+    from pipeline.outbox.publish import Outbox
+    from pipeline.pair import Pair
+    from pipeline.watch.spool.records import Job
+    from pipeline.watch.spool.spool import Spool
+
+
+def _is_name_of(pair: Pair, file_name: str) -> bool:
+    """Whether it is one of the `alternatives` for a pair's result."""
+    return re.fullmatch(rf"{re.escape(pair.name)}(-[0-9a-f]+)?\.{pair.extension}", file_name) is not None
+
+
+class ResultNames:
+    """A job's names are written into its record, then marked in the outbox, before work on them begins."""
+
+    def __init__(self, spool: Spool, outbox: Outbox) -> None:
+        self._spool, self._outbox = spool, outbox
+
+    def owner(self, job: Job) -> str:
+        """As the outbox knows a job: another worker that takes it over is another owner."""
+        return f"{self._spool.worker}/{job.id}"
+
+    def choose(self, job: Job, place: int, pair: Pair, fingerprint: Fingerprint | None) -> tuple[PairState, str]:
+        """How far a pair of a job is, and the name of its result, which is marked if it is to do.
+
+        Args:
+            job: in the spool.
+            place: of the pair among the job's.
+            pair: with the name that it would have in an empty outbox.
+            fingerprint: None if an input cannot be read.
+
+        Raises:
+            OccupiedError: there can be no such name.
+            StorageError: the outbox cannot be read or written.
+            OSError: the spool cannot.
+        """
+        record = self._spool.record(job) or JobRecord(job=job.id, claimed=now())
+        key = fingerprint.key if fingerprint else None
+        with self._outbox.choosing():
+            known = record.results.get(str(place))
+            if known is not None and not _is_name_of(pair, known):  # the pairs are others than before a restart
+                self._unmark(job, known)
+                known = None
+            if known is not None:
+                named = replace(pair, name=known.removesuffix(f".{pair.extension}"))
+                if look_up(self._outbox, named, fingerprint).status is Status.DONE:
+                    self._unmark(job, known)
+                    return PairState.DONE, named.name
+                if self._state(job, known, key) in ("ours", "free"):
+                    self._mark(job, known, key)
+                    return PairState.TO_DO, named.name
+            others = {name for index, name in record.results.items() if index != str(place)}
+            state, named = self._find(job, pair, fingerprint, others)
+            if state is PairState.TO_DO:
+                # First, so that a mark's job always knows of it.
+                results = {**record.results, str(place): named.file_name}
+                self._spool.write_record(job, record.model_copy(update={"results": results}))
+                self._mark(job, named.file_name, key)
+        return state, named.name
+
+    def _find(self, job: Job, pair: Pair, fingerprint: Fingerprint | None, others: set[str]) -> tuple[PairState, Pair]:
+        key = fingerprint.key if fingerprint else None
+        for name in alternatives(pair.name, key or hashlib.sha256(job.id.encode()).hexdigest()):
+            named = replace(pair, name=name)
+            if named.file_name in others:
+                continue
+            state = self._state(job, named.file_name, key)
+            if state == "in work":
+                return PairState.BLOCKED, pair
+            if state in ("ours", "free"):
+                return PairState.TO_DO, named
+            if look_up(self._outbox, named, fingerprint).status is Status.DONE:
+                return PairState.DUPLICATE, named
+        raise OccupiedError(f"{pair.file_name}: all names that it could have are taken.")
+
+    def is_begun(self, job: Job) -> bool:
+        """Whether a process died while it worked on a job, or a result of it is half published."""
+        return any(mark.attempts or mark.publishing for mark in self._marks(job).values())
+
+    def unmark(self, job: Job) -> None:
+        """Leave a job's names to others."""
+        for file_name in self._marks(job):
+            self._unmark(job, file_name)
+
+    def _unmark(self, job: Job, file_name: str) -> None:
+        mark = self._marks(job).get(file_name)
+        if mark is not None:
+            self._outbox.drop_half(file_name, mark.owner)
+            self._outbox.end_attempt(file_name, mark.owner)
+
+    def _marks(self, job: Job) -> dict[str, Mark]:
+        record = self._spool.record(job)
+        marks = {name: self._outbox.read_mark(name) for name in record.results.values()} if record else {}
+        return {name: mark for name, mark in marks.items() if mark and self._whose(job, mark.owner) == "we"}
+
+    def _state(self, job: Job, file_name: str, key: str | None) -> NameState:
+        return self._outbox.state_of_name(file_name, key, lambda owner: self._whose(job, owner))
+
+    def _mark(self, job: Job, file_name: str, key: str | None) -> None:
+        """The attempts of the worker that had the job before count."""
+        mark = self._outbox.read_mark(file_name) or Mark()
+        self._outbox.mark(file_name, mark.model_copy(update={"owner": self.owner(job), "key": key}))
+
+    def _whose(self, job: Job, owner: str) -> Owner:
+        other = owner.rpartition("/")[2]
+        if other == job.id:
+            return "we"
+        return "at work" if "/" in owner and self._spool.is_in_work(other) else "stranger"

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import base64
+import io
+import re
+
+from PIL import Image
+
+from pipeline.cli.proof.html_page import data_uri, page
+from pipeline.cli.proof.view import GENERATOR, CellView, Head, SheetView
+
+GREEN = Image.new("RGB", (40, 30), "#00ff00")
+EVIL = "<script>alert('&')</script>\""
+
+
+def test_the_page_is_whole_in_itself_and_names_stay_names() -> None:
+    cells = ((CellView(GREEN, full="3 min, 1 GiB"), CellView(None, EVIL, "Copy it again.")),)
+    heads = (Head("nocturne", "luminance", GREEN), Head(EVIL))
+    text = page(SheetView(EVIL, (EVIL,), heads, (Head(EVIL, EVIL),), cells))
+    assert f'content="{GENERATOR}"' in text[:4096]
+    assert "<script" not in text
+    assert text.count("&lt;script&gt;") >= 6
+    assert set(re.findall(r'src="(.{11})', text)) == {"data:image/"}
+    assert not re.search(r'(src|href|url)\s*[=(]\s*"?(https?:|//|file:)', text)
+    assert "In full: 3 min, 1 GiB" in text
+    assert "Copy it again." in text
+    assert f'alt="{"&lt;script&gt;"}' in text, "who does not see the picture hears what it is"
+
+
+def test_a_picture_can_be_its_own_address() -> None:
+    head, _, data = data_uri(GREEN).partition(",")
+    assert head == "data:image/jpeg;base64"
+    with Image.open(io.BytesIO(base64.b64decode(data))) as image:
+        assert (image.size, image.format) == ((40, 30), "JPEG")
+        red, green, blue = image.getpixel((20, 15))  # type: ignore[misc]  # of an RGB image
+    assert (red < 5, green > 250, blue < 5) == (True, True, True)

@@ -1,0 +1,124 @@
+"""Every exit code of the command, by a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from filelock import FileLock
+
+from pipeline.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+BROKEN = """
+from pipeline.cli.status import survey
+def fail(_):
+    raise RuntimeError("a defect")
+survey.survey = fail
+from pipeline.cli.main import main
+main()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, make_image: Callable[..., Path]) -> Path:
+    """With a manifest of one pair."""
+    make_image("a.png")
+    make_image("swirl.png", seed=9)
+    (tmp_path / "m.csv").write_text("content,style\na.png,swirl.png\n")
+    return tmp_path
+
+
+def command(folder: Path, *more: str) -> list[str]:
+    to = ["--outbox", str(folder / "out"), "--progress", "never", "--set", "image.size=40"]
+    return [sys.executable, "-m", "pipeline", "run", str(folder / "m.csv"), *to, *more]
+
+
+def ended(arguments: list[str]) -> tuple[int, str]:
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr
+
+
+def all_done(folder: Path) -> int:
+    return ended(command(folder, "--set", "pyramid.evaluations=1"))[0]
+
+
+def a_defect(folder: Path) -> int:
+    code, errors = ended([sys.executable, "-c", BROKEN, "status", str(folder)])
+    assert "RuntimeError: a defect" in errors
+    return code
+
+
+def a_wrong_setting(folder: Path) -> int:
+    return ended(command(folder, "--set", "image.sise=40"))[0]
+
+
+def a_bad_photograph(folder: Path) -> int:
+    (folder / "a.png").write_bytes(b"")
+    return ended(command(folder, "--set", "pyramid.evaluations=1"))[0]
+
+
+def no_weights(folder: Path) -> int:
+    return ended(command(folder, "--set", f"network.weights={folder}/none.pth"))[0]
+
+
+def another_run(folder: Path) -> int:
+    (folder / "out/.impasto").mkdir(parents=True)
+    with FileLock(folder / "out/.impasto/lock"):
+        return ended(command(folder))[0]
+
+
+def by_signal(number: int) -> Callable[[Path], int]:
+    def ends(folder: Path) -> int:
+        endless = command(folder, "--set", "pyramid.evaluations=100000", "--preview", "0.1")
+        with running([*endless, "--set", "run.grace_seconds=0"]) as process:
+            until((folder / "out/.impasto/preview/a__swirl.jpg").exists)
+            process.send_signal(number)
+            return process.wait(60)
+
+    return ends
+
+
+@contextlib.contextmanager
+def running(arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def until(happened: Callable[[], bool]) -> None:
+    begin = time.monotonic()
+    while not happened():
+        assert time.monotonic() - begin < 60
+        time.sleep(0.05)
+
+
+WAYS: dict[ExitCode, Callable[[Path], int]] = {
+    ExitCode.OK: all_done,
+    ExitCode.INTERNAL: a_defect,
+    ExitCode.USAGE: a_wrong_setting,
+    ExitCode.PARTIAL: a_bad_photograph,
+    ExitCode.ENVIRONMENT: no_weights,
+    ExitCode.LOCKED: another_run,
+    ExitCode.INTERRUPTED: by_signal(signal.SIGINT),
+    ExitCode.TERMINATED: by_signal(signal.SIGTERM),
+}
+
+
+def test_there_is_a_way_to_each() -> None:
+    assert set(WAYS) == set(ExitCode)
+
+
+@pytest.mark.parametrize("code", WAYS, ids=lambda code: code.name)
+def test_a_process_ends_with_it(code: ExitCode, folder: Path) -> None:
+    assert WAYS[code](folder) == code

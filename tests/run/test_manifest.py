@@ -1,0 +1,314 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from pipeline.errors import ManifestError, UsageError
+from pipeline.outbox.publish import check_name
+from pipeline.run.manifest import Confines, read_manifest
+
+if TYPE_CHECKING:
+    from pipeline.pair import Pair
+
+NAMES = ("a.jpg", "b.png", "sub/c.jpg", "häuschen, groß.jpg", "x[1].jpg", "style.jpg", "other/style2.webp", "notes.txt")
+
+MASK_IS_MISSING = (
+    "line 2: mask folder 'sub' has no mask of the name 'b'; make one, all white if the style is to act everywhere, or "
+    "leave the mask empty in a row of its own"
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Files that only have to exist."""
+    for name in NAMES:
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path / "in"
+
+
+def read(folder: Path, text: str | bytes, name: str = "m.csv", **keywords: Any) -> list[Pair]:
+    path = folder / name
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    roots, mask = keywords.pop("roots", ()), keywords.pop("mask", None)
+    confines = Confines((".jpg", ".png", ".webp"), check_name, roots, mask=mask)
+    return read_manifest(path, keywords.pop("below", {}), keywords.pop("flags", {}), confines)
+
+
+def problems(folder: Path, text: str | bytes, name: str = "m.csv", **keywords: Any) -> list[str]:
+    with pytest.raises(ManifestError) as error:
+        read(folder, text, name, **keywords)
+    return error.value.problems
+
+
+def names(pairs: list[Pair]) -> list[str]:
+    return [pair.file_name for pair in pairs]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "content,style\na.jpg,style.jpg\n",
+        "\ufeffcontent,style\r\na.jpg,style.jpg\r\n",
+        "style , content\nstyle.jpg , a.jpg",
+        "content;style;output\r\na.jpg;style.jpg;\r\n",
+        "content\tstyle\na.jpg\tstyle.jpg\n",
+        "content,style,preset\na.jpg,style.jpg,\n",
+        'content,style,output\n"a.jpg",style.jpg,\n\n,,\n',
+    ],
+)
+def test_csv_of_all_kinds(folder: Path, text: str) -> None:
+    (pair,) = read(folder, text)
+    assert (pair.content, *pair.styles) == (folder / "a.jpg", folder / "style.jpg")
+    assert (pair.content_label, pair.style_label, pair.file_name) == ("a.jpg", "style.jpg", "a__style.png")
+
+
+def test_quoted_commas_and_other_scripts(folder: Path) -> None:
+    assert names(read(folder, 'content,style\n"häuschen, groß.jpg",style.jpg\n')) == ["häuschen, groß__style.png"]
+
+
+def test_json_lines(folder: Path) -> None:
+    rows = [{"content": "a.jpg", "style": "style.jpg", "objective.style_layers": ["relu1_1"], "output": None}, {}]
+    first, *rest = read(folder, json.dumps(rows[0]) + "\r\n\n", "m.jsonl")
+    assert not rest
+    assert first.settings.objective.style_layers == ("relu1_1",)
+
+
+def test_a_name_that_is_not_unicode_is_made_so(folder: Path) -> None:
+    row = '{"content": "a.jpg", "style": "style.jpg", "output": "odd\\ud800"}'
+    assert names(read(folder, row, "m.jsonl")) == ["odd\ufffd.png"]
+    assert "does not exist" in problems(folder, '{"content": "\\ud800", "style": "style.jpg"}', "m.jsonl")[0]
+    Path(os.fsdecode(os.fsencode(folder) + b"/sub/\xff.jpg")).touch()
+    assert names(read(folder, "content,style\nsub,style.jpg\n"))[-1] == "\ufffd__style.png"
+
+
+def test_a_row_stands_for_every_content_times_every_style(folder: Path) -> None:
+    pairs = read(folder, "content,style\nsub,*.jpg\n**/c.jpg,other\n")
+    assert names(pairs) == ["c__a.png", "c__häuschen, groß.png", "c__style.png", "c__x[1].png", "c__style2.png"]
+
+
+def test_a_name_with_brackets_is_itself_first(folder: Path) -> None:
+    assert names(read(folder, "content,style\nx[1].jpg,style.jpg\n")) == ["x[1]__style.png"]
+
+
+def test_a_rows_settings_are_above_the_config_and_below_the_flags(folder: Path) -> None:
+    text = "content,style,image.size,preset\na.jpg,style.jpg,300,gatys2016\nb.png,style.jpg,,\n"
+    first, second = read(folder, text, below={"image": {"size": 200}}, flags={"output": {"format": "jpeg"}})
+    assert (first.settings.image.size, first.settings.colour.mode, first.file_name) == (300, "none", "a__style.jpg")
+    assert (second.settings.image.size, second.settings.colour.mode) == (200, "style-yuv")
+    assert read(folder, text, flags={"image": {"size": 64}})[0].settings.image.size == 64
+
+
+def test_the_output_column_names_the_result_and_its_format(folder: Path) -> None:
+    text = "content,style,output\na.jpg,style.jpg,gifts/v1.2\nb.png,style.jpg,cat.WEBP\n"
+    assert names(read(folder, text)) == ["gifts/v1.2.png", "cat.webp"]
+
+
+def test_all_bad_rows_are_reported_at_once_by_line(folder: Path) -> None:
+    text = (
+        "content,style,output,image.size,pyramid.evaluations,preset\n"
+        "none.jpg,style.jpg,,,,\n"
+        "a.jpg,style.jpg,,7,0,\n"
+        "a.jpg,style.jpg,,,,gatys\n"
+        "a.jpg,style.jpg,one,,,\n"
+        'b.png,"style.jpg\n",ONE,,,\n'
+        "a.jpg,style.jpg,../x,,,\n"
+        "a.jpg,style.jpg,/x,,,\n"
+        "a.jpg,style.jpg,failed/x,,,\n"
+        "*.tiff,style.jpg,,,,\n"
+        ",style.jpg,,,,\n"
+        "sub,*.jpg,x,,,\n"
+        "a.jpg,style.jpg,,,,,,,\n"
+    )
+    found = problems(folder, text)
+    for expected in (
+        "line 2: content 'none.jpg' does not exist",
+        "line 3: image.size: should be the longest side in px (16 to 16384)",
+        "line 3: pyramid.evaluations: should be greater than or equal to 1 (got 0)",
+        "line 4: preset 'gatys' does not exist. Did you mean gatys2016?",
+        "line 6: b.png × style.jpg would have the same output name 'ONE' as a.jpg × style.jpg (line 5)",
+        "line 8: output '../x' leaves the outbox",
+        "line 9: output '/x' leaves the outbox",
+        "line 10: output 'failed/x' begins with failed",
+        "line 11: content '*.tiff' matches no images",
+        "line 12: no content",
+        "line 13: output 'x' for 4 pairs",
+        "line 14: 9 cells for 6 columns",
+    ):
+        assert any(line.startswith(expected) for line in found), expected
+    assert len(found) == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "line 1: the manifest is empty"),
+        ("\ufeff \n", "line 1: the manifest is empty"),
+        ("content,style\n", "line 1: the manifest lists no pairs"),
+        ("content,styl\na.jpg,style.jpg\n", "line 1: unknown column 'styl'. Did you mean style?"),
+        ("content,style,network.weights\n", "line 1: unknown column 'network.weights'"),
+        ("content,style,image.max_pixels\n", "line 1: unknown column 'image.max_pixels'"),
+        ("content,style,style\n", "line 1: column 'style' stands twice"),
+        (b"content,style\na.jpg,\xff.jpg\n", "line 2: byte 0xff is not UTF-8"),
+        ("content,style\na.jpg,sty\0le.jpg\n", "line 2: there is a NUL character"),
+        ('content,style\na.jpg,"style\n', "not CSV"),
+        ("content,style,output\na.jpg,style.jpg,x.png\n", "is a png, but output.format is jpeg"),
+    ],
+)
+def test_what_is_wrong_with_the_file_is_said_with_its_line(folder: Path, text: str | bytes, words: str) -> None:
+    flags = {"output": {"format": "jpeg"}} if "x.png" in str(text) else {}
+    assert any(words in line for line in problems(folder, text, flags=flags))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"content": "a.jpg"\n', "line 1: not JSON"),
+        ("\n[1]\n", "line 2: not a JSON object"),
+        ('{"content": "a.jpg", "styel": "style.jpg"}', "Did you mean style?"),
+        ('{"content": 3, "style": "style.jpg"}', "line 1: content should be text"),
+        ('{"content": "a.jpg"}', "line 1: no style"),
+        ('{"content": "a.jpg", "style": "style.jpg", "image.size": [1]}', "line 1: image.size: should be the longest"),
+    ],
+)
+def test_what_is_wrong_with_json_lines_is_said_with_its_line(folder: Path, text: str, words: str) -> None:
+    assert any(words in line for line in problems(folder, text, "m.jsonl"))
+
+
+def test_files_outside_the_roots_are_refused_links_included(folder: Path) -> None:
+    outside = folder.parent / "outside.jpg"
+    outside.touch()
+    (folder / "link.jpg").symlink_to(outside)
+    text = "content,style\n../outside.jpg,style.jpg\nlink.jpg,style.jpg\na.jpg,style.jpg\n"
+    assert len(read(folder, text)) == 3
+    assert problems(folder, text, roots=(folder,)) == [
+        "line 2: content '../outside.jpg' is outside of run.roots",
+        "line 3: content 'link.jpg' is outside of run.roots",
+    ]
+
+
+def test_results_are_not_taken_for_contents(folder: Path) -> None:
+    (folder / "sub/c__style.png").touch()
+    (folder / "sub/c__style.png.json").touch()
+    assert "takes in results of an earlier run: c__style.png" in problems(folder, "content,style\nsub,style.jpg\n")[0]
+
+
+def test_a_missing_manifest_is_a_usage_error(folder: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_manifest(folder / "none.csv", {}, {}, Confines((), check_name))
+
+
+CELLS = st.sampled_from(
+    ["content", "style", "output", "image.size", "a.jpg", "style.jpg", "*", "..", "3", '"', "\r", "x"]
+)
+
+
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@given(
+    data=st.one_of(
+        st.binary(max_size=80),
+        st.lists(st.lists(CELLS, max_size=5).map(",".join), max_size=5).map("\n".join).map(str.encode),
+        st.lists(CELLS, max_size=4).map(lambda c: b"content,style\n" + ",".join(c).encode()),
+    ),
+    name=st.sampled_from(["m.csv", "m.jsonl"]),
+)
+def test_any_bytes_are_pairs_or_an_explained_error(folder: Path, data: bytes, name: str) -> None:
+    try:
+        pairs = read(folder, data, name)
+    except UsageError as error:  # the outcome that is wanted for most input
+        assert str(error)  # noqa: PT017
+    else:
+        assert pairs
+
+
+def test_a_link_is_followed_and_its_own_name_counts(folder: Path) -> None:
+    (folder / "link.jpg").symlink_to(folder / "a.jpg")
+    (pair,) = read(folder, "content,style\nlink.jpg,style.jpg\n")
+    assert (pair.content, pair.content_label, pair.name) == (folder / "a.jpg", "link.jpg", "link__style")
+
+
+@pytest.mark.parametrize(("style", "name"), [("sub", "a__sub"), ("sub/*.jpg", "a__sub"), ("sub/c.jpg", "a__c")])
+def test_a_folder_or_pattern_of_paintings_is_one_style_if_they_shall_blend(folder: Path, style: str, name: str) -> None:
+    (folder / "sub" / "b.jpg").touch()
+    (pair,) = read(folder, f"content,style,style.blend\na.jpg,{style},true\n")
+    paintings = ("c",) if style == "sub/c.jpg" else ("b", "c")
+    assert (pair.name, pair.styles) == (name, tuple(folder / "sub" / f"{painting}.jpg" for painting in paintings))
+    assert pair.style_weights == (1.0,) * len(paintings)
+    assert pair.style_label == style
+
+
+def test_a_blend_has_one_weight_for_each_painting(folder: Path) -> None:
+    (folder / "sub" / "b.jpg").touch()
+    rows = "content,style,style.blend,style.blend_weights\na.jpg,sub,true,{}\n"
+    (pair,) = read(folder, rows.format('"[3, 1]"'))
+    assert pair.style_weights == (3, 1)
+    assert "3 values, but there are 2 paintings" in problems(folder, rows.format('"[3, 1, 1]"'))[0]
+    (pair,) = read(folder, 'content,style,style.blend_weights\na.jpg,style.jpg,"[3, 1]"\n')
+    assert pair.style_weights == (1,), "a painting alone has all the weight"
+
+
+def test_variants_are_further_results(folder: Path) -> None:
+    pairs = read(folder, 'content,style,colour.variants\na.jpg,style.jpg,"[""none"", ""style-yuv"", ""none""]"\n')
+    assert names(pairs) == ["a__style.png", "a__style--none.png"]
+    assert [pair.settings.colour.mode for pair in pairs] == ["style-yuv", "none"]
+
+
+def test_two_rows_may_not_have_variants_of_one_name(folder: Path) -> None:
+    rows = 'content,style,output,colour.variants\na.jpg,style.jpg,x,"[""none""]"\na.jpg,style.jpg,x--none,\n'
+    assert "would have the same output name" in problems(folder, rows)[0]
+
+
+def test_the_result_has_the_photographs_format_if_it_shall(folder: Path) -> None:
+    rows = "content,style,output.format\na.jpg,style.jpg,same\nb.png,style.jpg,same\nb.png,other/style2.webp,tiff\n"
+    assert names(read(folder, rows)) == ["a__style.jpg", "b__style.png", "b__style2.tif"]
+
+
+def test_a_row_may_name_a_mask_and_else_has_that_of_the_settings(folder: Path) -> None:
+    rows = "content,style,mask\na.jpg,style.jpg,sub/c.jpg\nb.png,style.jpg,\n"
+    assert [pair.mask for pair in read(folder, rows)] == [folder / "sub" / "c.jpg", None]
+    (named, default) = read(folder, rows, mask=folder / "a.jpg")
+    assert (named.mask_label, default.mask_label) == ("sub/c.jpg", "a.jpg")
+
+
+def test_a_folder_of_masks_has_one_for_each_photograph(folder: Path) -> None:
+    (folder / "sub" / "a.png").touch()
+    (pair,) = read(folder, "content,style,mask\na.jpg,style.jpg,sub\n")
+    assert pair.mask == folder / "sub" / "a.png"
+    assert problems(folder, "content,style,mask\nb.png,style.jpg,sub\n") == [(MASK_IS_MISSING)]
+
+
+def test_a_mask_that_is_not_there_or_outside_of_the_roots_is_refused(folder: Path) -> None:
+    assert problems(folder, "content,style,mask\na.jpg,style.jpg,m.png\n") == ["line 2: mask 'm.png' does not exist"]
+    rows = "content,style,mask\nsub/c.jpg,sub/c.jpg,a.jpg\n"
+    assert problems(folder, rows, roots=(folder / "sub",)) == ["line 2: mask 'a.jpg' is outside of run.roots"]
+
+
+def test_a_blend_by_a_pattern_has_the_name_of_the_folder_before_it(folder: Path) -> None:
+    (pair,) = read(folder, "content,style,style.blend\na.jpg,sub/**/*.jpg,true\n")
+    assert pair.name == "a__sub"
+
+
+def test_a_missing_mask_is_reported_once_for_a_row(folder: Path) -> None:
+    found = problems(folder, "content,style,mask\n*.jpg,other/style2.webp,m.png\n")
+    assert found == ["line 2: mask 'm.png' does not exist"]
+
+
+def test_weights_of_paintings_that_do_not_blend_are_a_mistake(folder: Path) -> None:
+    (folder / "sub" / "b.jpg").touch()
+    found = problems(folder, 'content,style,style.blend_weights\na.jpg,sub,"[3, 1]"\n')
+    assert found == ["line 2: style.blend_weights are for one style of several paintings; set style.blend"]
+
+
+def test_a_links_own_ending_is_that_of_its_result(folder: Path) -> None:
+    (folder / "blob").touch()
+    (folder / "link.tif").symlink_to(folder / "blob")
+    (pair,) = read(folder, "content,style,output.format\nlink.tif,style.jpg,same\n")
+    assert (pair.content, pair.file_name) == (folder / "blob", "link__style.tif")

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from pipeline.errors import UsageError
+from pipeline.settings import pair_settings
+from pipeline.settings.pair_settings import SECTIONS, PairSettings, Settings
+
+CONFIG = Path(__file__).parents[2] / "config.toml"
+
+
+def test_config_toml_has_every_setting_at_its_default_and_no_other() -> None:
+    written = tomllib.loads(CONFIG.read_text(encoding="utf-8"))
+    assert Settings.model_validate(written) == Settings()
+    assert {name: set(values) for name, values in written.items() if name != "preset"} == {
+        name: set(model.model_fields) for name, model in SECTIONS.items()
+    }
+
+
+def test_config_toml_explains_every_setting_with_the_models_own_words() -> None:
+    lines = CONFIG.read_text(encoding="utf-8").splitlines()
+    for model in SECTIONS.values():
+        for key, field in model.model_fields.items():
+            (number,) = (i for i, line in enumerate(lines) if line.startswith(f"{key} ="))
+            assert lines[number - 1] == f"# {field.description}"
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"run": {"device": "gpu"}}, "run.device: should be auto, cpu, cuda or cuda:N (got 'gpu')"),
+        ({"objective": {"style_layers": ["conv6_1"]}}, "should be a layer of VGG19 up to conv5_1, such as conv4_2"),
+    ],
+)
+def test_what_does_not_match_is_explained_in_words(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(words)):
+        pair_settings.validate(values)
+
+
+@pytest.mark.parametrize(
+    ("given", "size"), [(16, 16), ("512", 512), ("native", "native"), ("12MP", "12MP"), ("0.5MP", "0.5MP")]
+)
+def test_sizes(given: object, size: object) -> None:
+    assert PairSettings.model_validate({"image": {"size": given}}).image.size == size
+
+
+@pytest.mark.parametrize("given", [15, 20000, "big", "12 MP", True, 512.5, "-3MP", None])
+def test_wrong_sizes(given: object) -> None:
+    with pytest.raises(ValidationError, match="longest side in px"):
+        PairSettings.model_validate({"image": {"size": given}})
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"objective": {"style_layer_weights": [1, 2]}}, "2 values"),
+        ({"objective": {"style_layers": [], "content_layers": []}}, "nothing to minimise"),
+        ({"objective": {"style_layers": ["conv6_1"]}}, "should be a layer of VGG19"),
+        ({"objective": {"tv_weight": float("nan")}}, "finite"),
+        ({"style": {"fit": "whole"}}, "does not go with"),
+        (
+            {"preset": "gatys2016", "colour": {"mode": "none", "variants": ["style-yuv"]}, "style": {"fit": "whole"}},
+            "both of one",
+        ),
+        ({"output": {"format": "jpeg", "bit_depth": 16}}, "bit_depth = 16 does not go with"),
+        ({"output": {"format": "webp", "bit_depth": 16}}, "bit_depth = 16 does not go with"),
+        ({"colour": {"strength": 1.5}}, "less than or equal to 1"),
+        ({"style": {"blend_weights": [1, 0]}}, "greater than 0"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        pair_settings.validate(values)

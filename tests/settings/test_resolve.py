@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipeline.errors import UsageError
+from pipeline.settings.pair_settings import Settings
+from pipeline.settings.presets import PRESETS
+from pipeline.settings.resolve import for_pair, from_set_options, load, parse_value
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_stronger_sources_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "config.toml"
+    assert load(None, {})[1].image.size == 512
+    config.write_text("[image]\nsize = 100\n")
+    assert load(config, {})[1].image.size == 100
+    monkeypatch.setenv("IMPASTO_IMAGE__SIZE", "200")
+    below, of_run = load(config, {})
+    assert of_run.image.size == 200
+    row, flags = {"image": {"size": 300}}, {"image": {"size": 400}}
+    assert for_pair(below, row, {}).image.size == 300
+    assert for_pair(below, row, flags).image.size == 400
+    assert load(config, flags)[1].image.size == 400
+
+
+def test_a_preset_stands_just_below_the_values_beside_it(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('preset = "gatys2016"\n[objective]\ntv_weight = 5\n[optimiser]\nhistory = 7\n')
+    below, of_run = load(config, {})
+    assert (of_run.colour.mode, of_run.objective.tv_weight, of_run.preset) == ("none", 5, "gatys2016")
+    again = for_pair(below, {"preset": "colour-preserving"}, {})
+    assert again.objective == Settings().objective, "the row's preset resets what the file set"
+    assert again.optimiser.history == 7, "a preset does not touch what it does not name"
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_is_valid_and_says_its_name(preset: str) -> None:
+    assert load(None, {"preset": preset})[1].preset == preset
+
+
+def test_environment_takes_lists_and_presets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMPASTO_OBJECTIVE__STYLE_LAYERS", '["relu1_1"]')
+    monkeypatch.setenv("IMPASTO_PRESET", "luminance")
+    monkeypatch.setenv("IMPASTO_CONFIG", "is no setting")
+    of_run = load(None, {})[1]
+    assert of_run.objective.style_layers == ("relu1_1",)
+    assert of_run.colour.mode == "swap-luma"
+
+
+@pytest.mark.parametrize(
+    ("variable", "words"),
+    [
+        ("IMPASTO_IMAG__SIZE", "Did you mean image?"),
+        ("IMPASTO_IMAGE__SIZ", "Did you mean image.size?"),
+        ("IMPASTO_OPTIMISER__HISTORY", "should be a valid integer"),
+        ("IMPASTO_PRESET", "preset 'x' does not exist"),
+    ],
+)
+def test_a_wrong_variable_is_an_error(monkeypatch: pytest.MonkeyPatch, variable: str, words: str) -> None:
+    monkeypatch.setenv(variable, "x")
+    with pytest.raises(UsageError) as error:
+        load(None, {})
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["[image]\nsiez = 1", "[imag]\nsize = 1", "image = 3", "[image", 'preset = "no"'])
+def test_a_wrong_config_file_is_an_error(tmp_path: Path, text: str) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(text)
+    with pytest.raises(UsageError):
+        load(config, {})
+
+
+@pytest.mark.parametrize("option", ["image.size", "size=3", "image.siez=3", "=3"])
+def test_a_wrong_set_option_is_an_error(option: str) -> None:
+    with pytest.raises(UsageError, match=r"expected section\.key=value"):
+        from_set_options([option])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3),
+        ("0.5", 0.5),
+        ("true", True),
+        ('["a", "b"]', ["a", "b"]),
+        ("png", "png"),
+        ('"3"', "3"),
+        ("1\nx=2", "1\nx=2"),
+    ],
+)
+def test_values_are_read_as_toml_or_else_as_text(text: str, value: Any) -> None:
+    assert parse_value(text) == value

@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import pytest
+import torch
+
+from pipeline.disk import Disk
+from pipeline.outbox.working_files import CheckpointFiles
+from pipeline.stage.paint.checkpoint import LARGEST_SHARE, Checkpoint
+from pipeline.transfer.lbfgs import Minimiser
+from pipeline.transfer.pyramid import Scale
+from pipeline.transfer.state import Evaluation, PairState, ScaleResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from torch import Tensor
+
+KEY = "a" * 64
+IDENTITY = {"precision": "torch.float32", "device": "cpu"}
+EVALUATIONS = (5, 20)
+START = torch.linspace(0, 255, 3 * 16 * 18).view(1, 3, 16, 18)
+
+
+def evaluate(image: Tensor) -> tuple[Tensor, Tensor]:
+    """A valley with a curvature for each pixel."""
+    weights = 1 + torch.arange(image[0].numel()).view_as(image[0]).remainder(7)
+    distance = image - 100
+    value = (weights * distance**2).sum(dim=(1, 2, 3)) / 2
+    return torch.stack([value, value], dim=1), weights * distance
+
+
+def minimiser(steps: int = 0) -> Minimiser:
+    made = Minimiser(START, evaluations=20)
+    for _ in range(steps):
+        made.step(evaluate)
+    return made
+
+
+def pair_state(steps: int = 6) -> PairState:
+    seen = Evaluation(3, 4.0, 1.0, 2.0, 1.0, 0.25)
+    result = ScaleResult(Scale(9, 8, 5), seen, seen, seen, ((3, 4.0), (4, 3.5)))
+    return PairState(1, 5, START / 2, (result,), ("something",), minimiser(steps).state(0))
+
+
+class FullDisk(Disk):
+    """Has room for so many bytes of what is too large to be had as bytes."""
+
+    def __init__(self, room: int) -> None:
+        self.room: float = room
+        self.writes = 0
+
+    def write_by(self, path: Path, fill: Callable[[BinaryIO], None]) -> None:
+        self.writes += 1
+        super().write_by(path, lambda file: fill(_Full(file, self)))  # type: ignore[arg-type]
+
+    def take(self, size: int) -> None:
+        self.room -= size
+        if self.room < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class _Full:
+    def __init__(self, file: BinaryIO, disk: FullDisk) -> None:
+        self._file, self._disk = file, disk
+
+    def write(self, data: bytes) -> int:
+        self._disk.take(len(data))
+        return self._file.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+class SlowDisk(Disk):
+    """Takes so many seconds to write."""
+
+    def __init__(self, clock: list[float]) -> None:
+        self.clock, self.seconds = clock, 0.0
+
+    def write_by(self, path: Path, fill: Callable[[BinaryIO], None]) -> None:
+        super().write_by(path, fill)
+        self.clock.append(self.clock[-1] + self.seconds)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., Checkpoint]:
+    """A checkpoint of the one pair; all of them are of the same file."""
+
+    def make_one(disk: Disk | None = None, identity: dict[str, Any] | None = None, **more: Any) -> Checkpoint:
+        files = CheckpointFiles(tmp_path / "checkpoints", tmp_path / "tmp", disk or Disk())
+        return Checkpoint(files, KEY, identity or IDENTITY, more.pop("seconds", 60.0), **more)
+
+    return make_one
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "checkpoints" / KEY
+
+
+def test_what_was_not_begun_has_none_and_no_warning(make: Callable[..., Checkpoint]) -> None:
+    checkpoint = make()
+    assert checkpoint.read() is None
+    assert checkpoint.warnings == []
+
+
+def test_a_pair_goes_on_from_its_checkpoint_to_the_last_bit(make: Callable[..., Checkpoint]) -> None:
+    make().write(pair_state(6), EVALUATIONS)
+    found = make().read()
+    assert found is not None
+    state, evaluations = found
+    wanted = pair_state(6)
+    assert evaluations == EVALUATIONS
+    assert (state.scale, state.made, state.evaluations) == (1, 5, 11)
+    assert (state.results, state.warnings) == (wanted.results, wanted.warnings)
+    assert state.image is not None
+    assert torch.equal(state.image, START / 2)
+    assert state.minimiser is not None
+    resumed, whole = minimiser(), minimiser(10)
+    resumed.restore(state.minimiser)
+    for _ in range(4):
+        resumed.step(evaluate)
+    assert torch.equal(resumed.x, whole.x)
+    assert resumed.minimum(0).values == whole.minimum(0).values
+
+
+def test_a_pair_at_the_start_of_a_scale_is_where_it_was(make: Callable[..., Checkpoint]) -> None:
+    for state in (PairState(), PairState(1, 5, START)):
+        make().write(state, EVALUATIONS)
+        found = make().read()
+        assert found is not None
+        assert (found[0].scale, found[0].made, found[0].minimiser) == (state.scale, state.made, None)
+        assert (found[0].image is None) == (state.image is None)
+
+
+@pytest.mark.parametrize("identity", [IDENTITY | {"precision": "torch.bfloat16"}, IDENTITY | {"device": "cuda"}])
+def test_one_of_another_precision_or_device_is_not_used(
+    make: Callable[..., Checkpoint], identity: dict[str, str]
+) -> None:
+    make(identity=identity).write(pair_state(), EVALUATIONS)
+    checkpoint = make()
+    assert checkpoint.read() is None
+    (warning,) = checkpoint.warnings
+    assert "began anew" in warning
+    assert str(identity) in warning
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: b"",
+        lambda data: data[: len(data) // 2],
+        lambda data: data[:-1],
+        lambda _: b"no checkpoint",
+        lambda data: bytes(reversed(data)),
+        lambda data: data[:200] + bytes(200) + data[400:],
+    ],
+    ids=["empty", "half", "a byte short", "text", "reversed", "zeros"],
+)
+def test_a_damaged_one_is_not_used(
+    make: Callable[..., Checkpoint], path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    make().write(pair_state(), EVALUATIONS)
+    path.write_bytes(damage(path.read_bytes()))
+    checkpoint = make()
+    assert checkpoint.read() is None
+    (warning,) = checkpoint.warnings
+    assert "began anew" in warning
+    assert "\n" not in warning
+
+
+def test_one_of_another_version_is_not_used(make: Callable[..., Checkpoint], path: Path) -> None:
+    path.parent.mkdir()
+    for found in ({}, {"identity": IDENTITY}, {"identity": IDENTITY, "evaluations": [1], "state": {"new": 1}}, [1]):
+        torch.save(found, path)
+        checkpoint = make()
+        assert checkpoint.read() is None
+        assert len(checkpoint.warnings) == 1
+
+
+def test_one_that_would_run_code_is_not_used(make: Callable[..., Checkpoint], path: Path, tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return os.mkdir, (str(tmp_path / "harm"),)
+
+    path.parent.mkdir()
+    torch.save({"identity": IDENTITY, "evaluations": [1], "state": Evil()}, path)
+    assert make().read() is None
+    assert not (tmp_path / "harm").exists()
+
+
+def test_a_disk_that_cannot_be_read_is_a_warning(make: Callable[..., Checkpoint], path: Path) -> None:
+    path.mkdir(parents=True)
+    checkpoint = make()
+    assert checkpoint.read() is None
+    assert len(checkpoint.warnings) == 1
+
+
+@pytest.mark.parametrize("room", [0, 300, 20_000])
+def test_a_full_disk_is_a_warning_and_the_old_one_stays(make: Callable[..., Checkpoint], room: int) -> None:
+    make().write(pair_state(3), EVALUATIONS)
+    disk = FullDisk(room)
+    checkpoint = make(disk)
+    checkpoint.write(pair_state(6), EVALUATIONS)
+    (warning,) = checkpoint.warnings
+    assert "no checkpoint could be written" in warning
+    found = make().read()
+    assert found is not None
+    assert found[0].evaluations == 5 + 3
+    disk.room = 10**9
+    checkpoint.write(pair_state(6), EVALUATIONS)
+    found = make().read()
+    assert found is not None
+    assert found[0].evaluations == 5 + 6
+
+
+def test_the_same_warning_is_given_once(make: Callable[..., Checkpoint]) -> None:
+    checkpoint = make(FullDisk(0))
+    checkpoint.write(pair_state(3), EVALUATIONS)
+    checkpoint.write(pair_state(3), EVALUATIONS)
+    assert len(checkpoint.warnings) == 1
+
+
+@pytest.fixture
+def clock() -> list[float]:
+    """Its last item is what the clock shows."""
+    return [1000.0]
+
+
+def is_written(checkpoint: Checkpoint, clock: list[float], when: float) -> bool:
+    """Whether one is written at this time."""
+    asked: list[PairState] = []
+
+    def state() -> PairState:
+        asked.append(PairState())
+        return asked[-1]
+
+    clock.append(when)
+    checkpoint.write_if_due(state, EVALUATIONS)
+    return bool(asked)
+
+
+def test_one_is_written_every_so_often(make: Callable[..., Checkpoint], clock: list[float], path: Path) -> None:
+    checkpoint = make(clock=lambda: clock[-1])
+    assert not is_written(checkpoint, clock, 1059)
+    assert not path.exists()
+    assert is_written(checkpoint, clock, 1060)
+    assert path.exists()
+    assert not is_written(checkpoint, clock, 1119)
+    assert is_written(checkpoint, clock, 1125)
+    assert not is_written(checkpoint, clock, 1184)
+
+
+def test_where_writing_is_slow_they_are_rarer(make: Callable[..., Checkpoint], clock: list[float]) -> None:
+    disk = SlowDisk(clock)
+    checkpoint = make(disk, clock=lambda: clock[-1])
+    disk.seconds = 10
+    assert is_written(checkpoint, clock, 1060)
+    wait = 10 / LARGEST_SHARE
+    assert wait > 60
+    assert not is_written(checkpoint, clock, 1070 + wait - 1)
+    disk.seconds = 0.1
+    assert is_written(checkpoint, clock, 1070 + wait + 1)
+    assert is_written(checkpoint, clock, 1070 + wait + 63), "the disk is quick again"
+
+
+def test_a_disk_that_failed_is_not_tried_at_every_step(make: Callable[..., Checkpoint], clock: list[float]) -> None:
+    disk = FullDisk(0)
+    checkpoint = make(disk, clock=lambda: clock[-1])
+    assert is_written(checkpoint, clock, 1060)
+    assert not is_written(checkpoint, clock, 1061)
+    assert disk.writes == 1

@@ -1,0 +1,317 @@
+from __future__ import annotations
+
+import errno
+import os
+import time
+import unicodedata
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline.errors import EvictedError, UsageError
+from pipeline.watch.spool.spool import LEASE_SECONDS, NotClaimedError, Spool
+from tests.faults.disk import FaultyDisk, HastyDisk
+from tests.faults.world import World, photo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.disk import Disk
+    from tests.faults.disk import Operation
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    folder = tmp_path / "inbox"
+    (folder / "sea").mkdir(parents=True)
+    for name in ("a.jpg", "b.jpg"):
+        (folder / "sea" / name).write_bytes(name.encode())
+    return folder
+
+
+def spool(inbox: Path, disk: Disk | None = None, *, shared: bool = False) -> Spool:
+    made = Spool(inbox / ".impasto", inbox, disk or HastyDisk(), shared=shared)
+    made.enter()
+    return made
+
+
+def die(dead: Spool) -> None:
+    assert dead._lock is not None
+    dead._lock.release()
+
+
+def age(folder: Path, seconds: float) -> None:
+    """Let a sign of life be so old."""
+    then = time.time() - seconds
+    os.utime(folder, (then, then))
+
+
+def files(inbox: Path) -> set[str]:
+    return {path.name for path in inbox.rglob("*.jpg")}
+
+
+# Claims
+
+
+def test_a_file_is_claimed_by_one_worker_only(inbox: Path) -> None:
+    one, two = spool(inbox), spool(inbox)
+    job = one.claim("sea/a.jpg")
+    with pytest.raises(NotClaimedError) as error:
+        two.claim("sea/a.jpg")
+    assert not error.value.held
+    assert (one.files(job), one.jobs(), two.jobs()) == (("sea/a.jpg",), [job], [])
+    assert job.path("sea/a.jpg").read_bytes() == b"a.jpg"
+
+
+@pytest.mark.parametrize("number", [errno.EBUSY, errno.EACCES, errno.EXDEV, errno.ENAMETOOLONG, errno.EIO])
+def test_a_file_that_cannot_be_moved_is_held_and_no_job_is_left(inbox: Path, number: int) -> None:
+    disk = FaultyDisk()
+    worker = spool(inbox, disk)
+    disk.fault = lambda each, _: OSError(number, os.strerror(number)) if each.name == "rename" else None
+    with pytest.raises(NotClaimedError, match=os.strerror(number)) as error:
+        worker.claim("sea/a.jpg")
+    assert error.value.held
+    assert (worker.jobs(), files(inbox)) == ([], {"a.jpg", "b.jpg"})
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
+def test_a_disk_on_which_nothing_can_be_claimed_is_no_files_fault(inbox: Path, number: int) -> None:
+    disk = FaultyDisk()
+    worker = spool(inbox, disk)
+    disk.fault = lambda each, _: OSError(number, os.strerror(number)) if each.name == "rename" else None
+    with pytest.raises(OSError, match=os.strerror(number)):
+        worker.claim("sea/a.jpg")
+    assert files(inbox) == {"a.jpg", "b.jpg"}
+
+
+def test_an_answer_to_a_claim_that_was_lost_on_the_network_is_no_loss(inbox: Path) -> None:
+    disk = FaultyDisk()
+    worker = spool(inbox, disk)
+    disk.fault_after = lambda each, _: FileNotFoundError(errno.ENOENT, "") if each.name == "rename" else None
+    job = worker.claim("sea/a.jpg")
+    assert worker.files(job) == ("sea/a.jpg",)
+
+
+def test_a_spool_on_another_file_system_is_refused(inbox: Path) -> None:
+    disk = FaultyDisk(lambda each, _: OSError(errno.EXDEV, "cross-device") if each.name == "rename" else None)
+    with pytest.raises(UsageError, match=r"watch\.spool = .*another file system") as error:
+        spool(inbox, disk)
+    assert "watch.spool" in error.value.remedy
+    assert list(inbox.glob(".impasto-*")) == []
+
+
+def test_a_worker_leaves_nothing_behind(inbox: Path) -> None:
+    worker = spool(inbox)
+    assert {path.name for path in worker.folder.iterdir()} == {"lock", "beat"}
+    assert list(inbox.glob(".impasto-*")) == []
+    worker.leave()
+    assert list((worker.root / "work").iterdir()) == []
+
+
+def test_who_leaves_with_jobs_leaves_them_to_the_next(inbox: Path) -> None:
+    one = spool(inbox)
+    job = one.claim("sea/a.jpg")
+    one.leave()
+    two = spool(inbox)
+    two.take_over(lambda _: None)
+    assert [each.id for each in two.jobs()] == [job.id]
+
+
+# Putting back
+
+
+def test_a_job_goes_back_under_its_name(inbox: Path) -> None:
+    worker = spool(inbox)
+    job = worker.claim("sea/a.jpg")
+    (inbox / "sea/b.jpg").unlink()
+    (inbox / "sea").rmdir()
+    assert worker.release(job)
+    assert (inbox / "sea/a.jpg").read_bytes() == b"a.jpg"
+    assert not job.folder.exists()
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_has_the_name_by_now_is_not_replaced(inbox: Path, *, links: bool) -> None:
+    fault = FaultyDisk.fault if links else lambda each, _: OSError(errno.EPERM, "") if each.name == "link" else None
+    worker = spool(inbox, FaultyDisk(fault))
+    job = worker.claim("sea/a.jpg")
+    (inbox / "sea/a.jpg").write_bytes(b"newer")
+    assert not worker.release(job)
+    assert not worker.give_back(job)
+    assert (inbox / "sea/a.jpg").read_bytes() == b"newer"
+    assert job.path("sea/a.jpg").read_bytes() == b"a.jpg"
+    (inbox / "sea/a.jpg").unlink()
+    assert worker.release(job)
+
+
+def test_a_ticket_goes_back_last(inbox: Path) -> None:
+    (inbox / "job.csv").write_bytes(b"ticket")
+    worker = spool(inbox)
+    job = worker.claim("job.csv")
+    for name in ("sea/a.jpg", "sea/b.jpg"):
+        worker.add(job, name)
+    (inbox / "sea/b.jpg").write_bytes(b"newer")
+    assert not worker.release(job)
+    assert worker.files(job) == ("job.csv", "sea/b.jpg")
+
+
+def test_a_file_that_was_given_back_is_known_until_it_changes(inbox: Path, tmp_path: Path) -> None:
+    world = World(tmp_path / "world", {"watch": {"retire": "return"}})
+    path = world.drop("sea/a.jpg")
+    worker = world.worker().start()
+    worker.work(12)
+    tracker = worker.watcher._intake._tracker
+    facts = tracker.files["sea/a.jpg"].facts
+    assert worker.spool.was_given_back("sea/a.jpg", facts)
+    assert not worker.spool.was_given_back("sea/b.jpg", facts)
+    os.utime(path, (1, 1))
+    worker.step(1.0)
+    assert not worker.spool.was_given_back("sea/a.jpg", tracker.files["sea/a.jpg"].facts)
+    worker.end()
+
+
+# Dead workers, known by their lock
+
+
+def test_the_jobs_of_a_dead_worker_are_taken_over_and_those_of_a_living_one_are_not(inbox: Path) -> None:
+    dead, living, third = spool(inbox), spool(inbox), spool(inbox)
+    job, other = dead.claim("sea/a.jpg"), living.claim("sea/b.jpg")
+    age(living.folder / "beat", 10 * LEASE_SECONDS)
+    buried: list[str] = []
+    third.take_over(buried.append)
+    assert (third.jobs(), buried) == ([], [])
+    die(dead)
+    third.take_over(buried.append)
+    assert ([each.id for each in third.jobs()], buried) == ([job.id], [dead.worker])
+    assert third.files(third.jobs()[0]) == ("sea/a.jpg",)
+    assert not dead.folder.exists()
+    assert living.jobs() == [other]
+
+
+def test_what_a_worker_that_died_at_its_birth_left_is_removed_when_it_is_old(inbox: Path) -> None:
+    worker = spool(inbox)
+    early = worker.root / "work/.stillborn"
+    early.mkdir()
+    (early / "lock").touch()
+    worker.take_over(lambda _: None)
+    assert early.exists(), "it may be about to hold its lock"
+    age(early, LEASE_SECONDS + 10)
+    worker.take_over(lambda _: None)
+    assert not early.exists()
+
+
+def test_a_running_watcher_finishes_what_a_dead_one_began(tmp_path: Path) -> None:
+    world = World(tmp_path / "world")
+    world.drop("sea/a.jpg")
+    dead, living = world.worker().start(), world.worker().start()
+    dead.spool.claim("sea/a.jpg")
+    living.work(25)
+    assert world.results() == {}
+    dead.die()
+    living.work(12)
+    living.end()
+    assert world.check_settled().keys() == {"a__sea.png"}
+
+
+# Dead workers, known by their beat
+
+
+def test_on_a_network_a_worker_is_dead_when_its_beat_is_old(inbox: Path) -> None:
+    one, two = spool(inbox, shared=True), spool(inbox, shared=True)
+    job = one.claim("sea/a.jpg")
+    age(one.folder / "beat", LEASE_SECONDS - 10)
+    two.take_over(lambda _: None)
+    assert two.jobs() == []
+    age(one.folder / "beat", LEASE_SECONDS + 10)
+    one.beat()
+    two.take_over(lambda _: None)
+    assert two.jobs() == [], "it had beaten"
+    age(one.folder / "beat", LEASE_SECONDS + 10)
+    two.take_over(lambda _: None)
+    assert [each.id for each in two.jobs()] == [job.id]
+    assert not one.holds(job)
+
+
+def test_who_was_taken_for_dead_is_told(inbox: Path) -> None:
+    one, two = spool(inbox, shared=True), spool(inbox, shared=True)
+    age(one.folder / "beat", LEASE_SECONDS + 10)
+    two.take_over(lambda _: None)
+    with pytest.raises(EvictedError, match="took this one for dead"):
+        one.beat()
+    with pytest.raises(EvictedError, match="took this one for dead"):
+        one.claim("sea/a.jpg")
+    assert files(inbox) == {"a.jpg", "b.jpg"}
+
+
+@pytest.mark.parametrize("step", ["entries", "rename", "unlink", "rmdir"])
+def test_what_is_claimed_while_its_worker_is_taken_for_dead_is_never_deleted(inbox: Path, step: str) -> None:
+    one = spool(inbox, shared=True)
+    one.claim("sea/a.jpg")
+    claimed: list[str] = []
+
+    def claim(operation: Operation, _: int) -> None:
+        if operation.name == step and operation.path.is_relative_to(one.folder) and not claimed:
+            claimed.append(one.claim("sea/b.jpg").id)
+
+    two = spool(inbox, FaultyDisk(claim, watched=(step,)), shared=True)
+    age(one.folder / "beat", LEASE_SECONDS + 10)
+    two.take_over(lambda _: None)
+    assert claimed
+    assert files(inbox) == {"a.jpg", "b.jpg"}
+    if one.folder.exists():
+        age(one.folder, LEASE_SECONDS + 10)
+    two.take_over(lambda _: None)
+    assert {name for job in two.jobs() for name in two.files(job)} == {"sea/a.jpg", "sea/b.jpg"}
+
+
+def test_on_a_network_a_watcher_that_was_taken_for_dead_ends_and_its_work_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.watch.service.is_shared", lambda _: True)
+    world = World(tmp_path / "world")
+    world.drop("sea/a.jpg")
+    one, two = world.worker().start(), world.worker().start()
+    one.spool.claim("sea/a.jpg")
+    age(one.spool.folder / "beat", LEASE_SECONDS + 10)
+    two.work(30)
+    with pytest.raises(EvictedError):
+        one.work(12)
+    one.die()
+    two.end()
+    assert world.check_settled().keys() == {"a__sea.png"}
+
+
+# Names
+
+
+@pytest.mark.parametrize("retire", ["archive", "return"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("a" * 251 + ".jpg",),
+        ("ü" * 125 + ".jpg",),
+        ("new\nline.jpg",),
+        ("🎨.jpg",),
+        (os.fsdecode(b"\xff\xfe.jpg"), os.fsdecode(b"\xff\xfd.jpg")),
+        (unicodedata.normalize("NFC", "é.jpg"), unicodedata.normalize("NFD", "é.jpg")),
+        ("Twin.jpg", "twin.jpg"),
+        ("a.JPG", "a.jpg", "a.png"),
+        (" .jpg", "-rf.jpg", "con.jpg", "a\\b.jpg", "x:y.jpg"),
+    ],
+    ids=lambda names: ascii(names[0])[:12],
+)
+def test_files_are_claimed_done_and_retired_under_their_own_names(
+    tmp_path: Path, names: tuple[str, ...], retire: str
+) -> None:
+    world = World(tmp_path / "world", {"watch": {"retire": retire}})
+    wanted = {f"sea/{name}": photo(str(number)) for number, name in enumerate(names)}
+    for name, data in wanted.items():
+        world.drop(name, data)
+    worker = world.worker().start()
+    worker.work(20)
+    balance = worker.end()
+    assert (balance.done, len(world.check_settled())) == (len(names), len(names))
+    kept = world.spooled("done") if retire == "archive" else world.waiting()
+    assert kept == wanted.keys()
+    if retire == "return":
+        assert {name: (world.inbox / name).read_bytes() for name in kept} == wanted
