@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 
 from pipeline.settings.pair_settings import PairSettings
-from pipeline.stage.device.memory import SHARE_OF_FREE, Work, predict
+from pipeline.stage.device.memory import SHARE_OF_FREE, MemoryDemand, predict
 from pipeline.transfer.tiling import WHOLE
 from pipeline.transfer.vgg import CONVOLUTIONS, channels_of, halvings_of
 
@@ -58,7 +58,7 @@ def largest_side(gigabytes: float, precision: torch.dtype) -> int:
     """In px: of the largest square that fits into an otherwise empty card whole."""
     side = STEP
     while True:
-        work = Work.of(PairSettings(), side + STEP, side + STEP, precision, torch.device("cuda"))
+        work = MemoryDemand.of(PairSettings(), side + STEP, side + STEP, precision, torch.device("cuda"))
         if predict(work, WHOLE) > SHARE_OF_FREE * gigabytes * 1e9:
             return side
         side += STEP

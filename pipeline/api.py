@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import time
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 from pydantic import ValidationError
 
 from pipeline.disk import Disk, make_folders, put, storage_errors
-from pipeline.errors import UsageError
+from pipeline.errors import ImpastoError, UsageError
 from pipeline.images.decode import read_file
 from pipeline.images.encode import to_samples
 from pipeline.images.formats import endings
@@ -23,19 +24,26 @@ from pipeline.outbox.ledger import settings_in_metadata
 from pipeline.outbox.metadata import Metadata, ObjectiveRecord, OutputFile, Rendering, Seconds
 from pipeline.outbox.publish import to_json
 from pipeline.pair import Pair, check_blend
-from pipeline.run.masks import default_mask
+from pipeline.run.picture_files import default_mask
 from pipeline.run.single_pair import mask_of, paintings_of
+from pipeline.settings.all_settings import Settings as AnySettings
+from pipeline.settings.all_settings import explain
 from pipeline.settings.api import Settings
-from pipeline.settings.pair_settings import OUTPUT_FORMATS, OutputSettings, explain
-from pipeline.settings.pair_settings import Settings as AnySettings
+from pipeline.settings.pair_settings import OUTPUT_FORMATS, OutputSettings
 from pipeline.settings.resolve import per_pair
+from pipeline.stage.device.devices import describe_device, find_device, find_precision, open_card
+from pipeline.stage.device.memory import Memory
 from pipeline.stage.engine_config import colour_of
 from pipeline.stage.load.inputs import Source, Sources
-from pipeline.stage.load.loader import fingerprint_of
+from pipeline.stage.load.loader import Loader, fingerprint_of
+from pipeline.stage.paint.painter import Painter
 from pipeline.stage.paint.postprocess import finished
-from pipeline.stage.save.saver import describe, encode_result
-from pipeline.stage.solo import solo_for
-from pipeline.stage.task import Task, now
+from pipeline.stage.pixel_budget import PixelBudget
+from pipeline.stage.save.rendering_record import Maker, describe
+from pipeline.stage.save.saver import encode_result
+from pipeline.stage.task import Task
+from pipeline.text import now
+from pipeline.transfer.weights import find_weights, load_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,7 +51,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from pipeline.images.picture import Pixels, Plane
+    from pipeline.settings.pair_settings import ImageSettings
     from pipeline.stage.load.loaded_pair import Original
+    from pipeline.stage.load.loader import Loading
+    from pipeline.stage.paint.painter import Painted
     from pipeline.transfer.state import Evaluation
 
     Image = str | os.PathLike[str] | ArrayLike
@@ -159,7 +170,7 @@ def stylise(
     """
     settings = settings or Settings()
     pair, sources = _pair(content, style, mask, settings)
-    solo = solo_for(settings)
+    solo = kept_painter_for(settings)
     loading, painted = solo.paint(Task(pair, 1, None), sources, settings.image, on_evaluation)
     pixels, moved = finished(painted.result.image, loading.loaded, colour_of(pair.settings.colour))
     seconds = Seconds(load=loading.seconds, queue=0.0, stylise=painted.seconds, save=0.0)
@@ -229,3 +240,75 @@ def _write(target: Path, data: bytes) -> None:
     with storage_errors(target):
         make_folders(disk, target.parent)
         put(disk, target, data, target.with_name(f".{target.name}.{os.getpid()}.tmp"))
+
+
+_KEPT: Final = 2
+"""Devices with their weights, 80 MB each, and the Gram matrices of their paintings."""
+
+
+class KeptPainter:
+    """One device with one set of weights; threads that share it wait for each other."""
+
+    def __init__(self, weights: str, preprocessing: str, precision: str, device: str, memory_gb: float) -> None:
+        """As the settings of these names say, on the first of their devices.
+
+        Raises:
+            MachineError: there is no such device, or the weights cannot be had.
+        """
+        source, on = find_weights(weights, preprocessing), find_device(device)
+        open_card(on)
+        values = find_precision(precision, on)
+        self.maker = Maker(source, describe_device(on), str(values).removeprefix("torch."))
+        self._listener, self._lock = _Listener(), threading.Lock()
+        self._painter = Painter(
+            network=load_weights(source),
+            device=on,
+            precision=values,
+            memory=Memory(on, int(memory_gb * 2**30) or None),
+            listener=self._listener,
+        )
+
+    def paint(
+        self, task: Task, sources: Sources, images: ImageSettings, on_evaluation: Callable[[Evaluation], None]
+    ) -> tuple[Loading, Painted]:
+        """Load a pair and paint it; what `on_evaluation` raises ends it and is passed on.
+
+        Raises:
+            ImpastoError: it cannot be done.
+        """
+        loading = Loader(self.maker.weights.sha256, images, pin=False).load(task, PixelBudget(), sources)
+        with self._lock:
+            self._listener.on_evaluation = on_evaluation
+            ((_, result),) = self._painter.paint([loading], task.pair.settings.pyramid.planned)
+        if isinstance(result, ImpastoError):
+            raise result
+        return loading, result
+
+
+@lru_cache(maxsize=_KEPT)
+def _solo(weights: str, preprocessing: str, precision: str, device: str, memory_gb: float) -> KeptPainter:
+    return KeptPainter(weights, preprocessing, precision, device, memory_gb)
+
+
+def kept_painter_for(settings: Settings) -> KeptPainter:
+    """The device and the weights that settings ask for; those that were asked for last are kept.
+
+    Raises:
+        MachineError: there is no such device, or the weights cannot be had.
+    """
+    network, run = settings.network, settings.run
+    return _solo(network.weights, network.preprocessing, network.precision, run.device, run.memory_gb)
+
+
+class _Listener:
+    """Tells whoever has the device at the moment."""
+
+    on_evaluation: Callable[[Evaluation], None]
+
+    def pair_started(self, pair: Pair) -> None:
+        """Nothing."""
+
+    def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
+        """Tell."""
+        del pair
+        self.on_evaluation(evaluation)

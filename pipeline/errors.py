@@ -187,3 +187,12 @@ class Interrupted(ImpastoError):  # noqa: N818 - a request, not an error
     def __init__(self, exit_code: ExitCode) -> None:
         super().__init__("Interrupted.", "Run the same command again to continue.")
         self.code = exit_code
+
+
+def exit_code_of(error: BaseException) -> ExitCode:
+    """What a command ends with after this error."""
+    if isinstance(error, Interrupted):
+        return error.code
+    if isinstance(error, ImpastoError):
+        return error.exit_code
+    return ExitCode.INTERRUPTED if isinstance(error, KeyboardInterrupt) else ExitCode.INTERNAL

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 
-class Stop:
+class StopRequest:
     """Turns Ctrl-C and SIGTERM into `Interrupted` at the next safe moment; a second signal ends the process at once."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

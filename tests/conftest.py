@@ -11,7 +11,7 @@ from PIL import Image
 from pipeline.transfer.weights import find_weights, load_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
     from pipeline.transfer.vgg import Vgg19
@@ -60,6 +60,14 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def network() -> Vgg19:
     """The packaged VGG19."""
     return load_weights(find_weights("packaged"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Escape what UTF-8 cannot hold in captured output, since parallel test processes send their reports as UTF-8."""
+    report = yield
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
+    return report
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

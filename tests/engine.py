@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import NotFiniteError
 from pipeline.transfer.lbfgs import Minimiser, Minimum
-from pipeline.transfer.styliser import Optimisation, Step, Stylisation, Stylizer
+from pipeline.transfer.styliser import Optimisation, Step, Styliser, StyliseResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,17 +28,17 @@ def stylise(
     *,
     on_evaluation: Callable[[list[Evaluation]], None] = lambda _: None,
     **more: Any,
-) -> list[Stylisation]:
+) -> list[StyliseResult]:
     """The results of a batch, in the order of its subjects; raises what one of them failed by."""
 
     def tell(step: Step) -> None:
         on_evaluation(list(step.evaluations.values()))
 
-    results = dict(Stylizer(chain, subjects, spec, optimisation, on_step=tell, **more).run())
+    results = dict(Styliser(chain, subjects, spec, optimisation, on_step=tell, **more).run())
     for result in results.values():
         if isinstance(result, NotFiniteError):
             raise result
-    return [result for _, result in sorted(results.items()) if isinstance(result, Stylisation)]
+    return [result for _, result in sorted(results.items()) if isinstance(result, StyliseResult)]
 
 
 def minimise(

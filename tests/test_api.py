@@ -18,12 +18,12 @@ from typer.testing import CliRunner
 
 import pipeline
 from pipeline import Evaluation, ImpastoError, Settings, Stylisation, stylise
+from pipeline import api as api_module
 from pipeline.cli.main import app
 from pipeline.errors import ExitCode, ImageError, Interrupted, NotFiniteError, StorageError, UsageError, WeightsError
 from pipeline.outbox.metadata import Metadata
 from pipeline.settings.pair_settings import ObjectiveSettings
 from pipeline.settings.resolve import from_set_options, load
-from pipeline.stage import solo as solo_module
 from tests.conftest import photo
 
 if TYPE_CHECKING:
@@ -167,9 +167,9 @@ def test_a_mask_says_where(arrays: tuple[np.ndarray, np.ndarray], tmp_path: Path
 
 def test_weights_are_loaded_once(arrays: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[object] = []
-    original = solo_module.load_weights
-    monkeypatch.setattr(solo_module, "load_weights", lambda source: loaded.append(source) or original(source))
-    solo_module._solo.cache_clear()
+    original = api_module.load_weights
+    monkeypatch.setattr(api_module, "load_weights", lambda source: loaded.append(source) or original(source))
+    api_module._solo.cache_clear()
     for size in (32, 40):
         stylise(*arrays, Settings(VALUES, image={"size": size}))
     assert len(loaded) == 1

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from pipeline.cli.main import app
 from pipeline.run.manifest_rows import Problems, read_rows
-from pipeline.settings.pair_settings import ALL_KEYS, ColourMode, PairSettings
+from pipeline.settings.all_settings import ALL_KEYS
+from pipeline.settings.pair_settings import ColourMode, PairSettings
 from pipeline.settings.resolve import for_pair
 
 ROOT = Path(__file__).parents[1]

@@ -23,7 +23,7 @@ POISONED = {3: b"", 11: b"no picture at all", 19: b"\xff\xd8\xff\xe0 cut", 27: b
 # Kills itself as the twentieth pair begins.
 CHILD = """
 import os, signal
-from pipeline import run
+from pipeline.run import runner as run
 started, begun = run._Watched.pair_started, []
 def start(*arguments):
     begun.append(1)

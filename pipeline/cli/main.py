@@ -8,15 +8,17 @@ from typing import Annotated
 import typer
 
 from pipeline import __version__
-from pipeline.cli.bench.command import bench_command, schema_command
+from pipeline.cli.bench.command import bench_command
 from pipeline.cli.doctor.command import doctor_command
 from pipeline.cli.proof.command import proof_command
 from pipeline.cli.report import report_command
+from pipeline.cli.retry.command import retry_command
 from pipeline.cli.run import pair_command, run_command
-from pipeline.cli.status.command import retry_command, status_command
+from pipeline.cli.schema import schema_command
+from pipeline.cli.status.command import status_command
 from pipeline.cli.watch import DRAIN_HELP, WATCH_HELP, watch_command
 from pipeline.errors import ExitCode
-from pipeline.monitoring.stdio import say
+from pipeline.monitoring.stdio import print_result
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -47,7 +49,7 @@ def main() -> None:
 
 def _show_version(*, wanted: bool) -> None:
     if wanted:
-        say(f"impasto {__version__}")
+        print_result(f"impasto {__version__}")
         raise typer.Exit
 
 

@@ -11,7 +11,7 @@ import typer
 
 from pipeline.cli.options import LogFormatOption, VerboseOption
 from pipeline.cli.setup import errors_to_exit_codes
-from pipeline.monitoring.stdio import say
+from pipeline.monitoring.stdio import print_result
 
 
 def report_command(
@@ -26,16 +26,16 @@ def report_command(
     Example: impasto report out
     """
     with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
-        from pipeline.outbox.report.links import shown  # noqa: PLC0415
-        from pipeline.outbox.report.update import write_report  # noqa: PLC0415
+        from pipeline.outbox.report.update import write_report
+        from pipeline.text import shown
 
         written = write_report(outbox)
         totals, page = written.totals, shown(os.fspath(written.path))
         if json_:
             fields = {"event": "report", "path": page, **vars(totals), "thumbnails_made": written.thumbnails_made}
-            say(json.dumps(fields))
+            print_result(json.dumps(fields))
             return
-        say(
+        print_result(
             f"{page}: {totals.done} done, {totals.failed} failed, {totals.damaged} damaged, "
             f"{totals.with_warnings} with warnings"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -26,8 +26,13 @@ from pipeline.cli.setup import (
     observers_of,
     resolve_settings,
 )
-from pipeline.monitoring.console import show_plan
-from pipeline.monitoring.observer import Work
+from pipeline.monitoring.console import ConsoleObserver
+from pipeline.monitoring.observer import RunInfo
+from pipeline.monitoring.stdio import results
+from pipeline.text import duration, memory
+
+if TYPE_CHECKING:
+    from pipeline.run.forecast import Forecasts
 
 
 def run_command(  # noqa: PLR0913 - one parameter per option
@@ -56,12 +61,12 @@ def run_command(  # noqa: PLR0913 - one parameter per option
     Example: impasto run data/manifest.csv --outbox out
     """
     with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
-        from pipeline.outbox.publish import Outbox  # noqa: PLC0415
-        from pipeline.run.forecast import forecast  # noqa: PLC0415
-        from pipeline.run.manifest import read_manifest  # noqa: PLC0415
-        from pipeline.run.plan import plan  # noqa: PLC0415
-        from pipeline.run.runner import run  # noqa: PLC0415
-        from pipeline.transfer.weights import find_weights  # noqa: PLC0415
+        from pipeline.outbox.publish import Outbox
+        from pipeline.run.forecast import forecast
+        from pipeline.run.manifest import read_manifest
+        from pipeline.run.plan import plan
+        from pipeline.run.runner import run
+        from pipeline.transfer.weights import find_weights
 
         if time_budget is not None:
             set_ = [*(set_ or []), f"run.time_budget={time_budget}"]
@@ -74,7 +79,7 @@ def run_command(  # noqa: PLR0913 - one parameter per option
             show_plan(forecast(planned, settings, weights), as_json=json_)
             return
         with observers_of(settings, as_json=json_, log_format=log_format) as observers:
-            observers.started(Work("run", manifest.absolute(), outbox.absolute(), settings, len(pairs)))
+            observers.started(RunInfo("run", manifest.absolute(), outbox.absolute(), settings, len(pairs)))
             summary = run(
                 pairs,
                 box,
@@ -111,15 +116,45 @@ def pair_command(  # noqa: PLR0913 - one parameter per option
     Example: impasto pair data/content/chelsea.jpg data/styles/nocturne.jpg -o cat.png
     """
     with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
-        from pipeline.outbox.publish import Outbox  # noqa: PLC0415
-        from pipeline.run.runner import run  # noqa: PLC0415
-        from pipeline.run.single_pair import single_pair  # noqa: PLC0415
+        from pipeline.outbox.publish import Outbox
+        from pipeline.run.runner import run
+        from pipeline.run.single_pair import single_pair
 
         below, flags, settings = resolve_settings(config, preset, set_, device, mask=mask, preview=preview)
         pairs = single_pair(content, style, out, below, flags, confines_of(settings))
         with observers_of(settings, as_json=json_, log_format=log_format) as observers:
-            observers.started(Work("pair", content.absolute(), out.parent.absolute(), settings, len(pairs)))
+            observers.started(RunInfo("pair", content.absolute(), out.parent.absolute(), settings, len(pairs)))
             display = display_of(progress, log_format)
             summary = run(pairs, Outbox(out.parent), settings, display, redo="all", on_outcome=observers.outcome)
             observers.finished(summary)
         raise typer.Exit(summary.exit_code)
+
+
+def show_plan(forecasts: Forecasts, *, as_json: bool) -> None:
+    """What a run would do, as a table or as JSON lines."""
+    if as_json:
+        report = ConsoleObserver(as_json=True)
+        for each in forecasts.pairs:
+            report.forecast(each)
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("content", "style", "result", "action", "why", "evaluations", "time", "memory")
+    for each in forecasts.pairs:
+        item, expected = each.item, each.expected
+        cells = [item.pair.content_label, item.pair.style_label, item.pair.file_name, item.action.value, item.reason]
+        if expected is not None:
+            fit = "too large" if expected.fit is None else "" if str(expected.fit) == "whole" else str(expected.fit)
+            needed = f"{memory(expected.bytes)} {fit}".strip()
+            cells += ["+".join(map(str, each.evaluations)), duration(expected.seconds), needed]
+        table.add_row(*(Text(cell, overflow="fold") for cell in cells))
+    console = Console(file=results(), width=None if results().isatty() else 200)  # a file has no edge to fold at
+    console.print(table)
+    actions = [each.item.action for each in forecasts.pairs]
+    counts = ", ".join(f"{action.value}: {actions.count(action)}" for action in sorted(set(actions)))
+    takes = f"; about {duration(forecasts.seconds)} on this machine" if forecasts.seconds else ""
+    console.print(f"{counts}; nothing was written{takes}", highlight=False)
+    if forecasts.is_short:
+        console.print("The time budget is too short, even with the fewest evaluations: pairs will be left for later.")

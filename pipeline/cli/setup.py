@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from pipeline.errors import ExitCode, ImpastoError
-from pipeline.monitoring.console import Report, say_error
+from pipeline.errors import ExitCode, ImpastoError, exit_code_of
+from pipeline.monitoring.console import ConsoleObserver
 from pipeline.monitoring.logs import LogFormat, LogObserver, about, logging_to_stderr
-from pipeline.monitoring.observer import Observer, Observers, exit_code_of
-from pipeline.monitoring.stdio import claim_stdout
+from pipeline.monitoring.observer import Observer, Observers
+from pipeline.monitoring.stdio import print_result, protect_stdout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipeline.cli.options import ProgressMode
-    from pipeline.monitoring.progress import Display
-    from pipeline.run.manifest import Confines
-    from pipeline.settings.pair_settings import Settings, Values
+    from pipeline.run.manifest import ManifestRules
+    from pipeline.settings.all_settings import Settings
+    from pipeline.settings.pair_settings import Values
+    from pipeline.stage.listener import Display
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +38,7 @@ def resolve_settings(  # noqa: PLR0913, PLR0917 - the options that are settings
     preview: float | None = None,
 ) -> tuple[Values, Values, Settings]:
     """The values below a manifest's rows, those of the command line, and the settings that both give."""
-    from pipeline.settings.resolve import from_set_options, load  # noqa: PLC0415
+    from pipeline.settings.resolve import from_set_options, load
 
     flags = from_set_options(set_ or [])
     if preset is not None:
@@ -53,20 +55,20 @@ def resolve_settings(  # noqa: PLR0913, PLR0917 - the options that are settings
     return below, flags, settings
 
 
-def confines_of(settings: Settings) -> Confines:
+def confines_of(settings: Settings) -> ManifestRules:
     """What a manifest, or a command line, may name."""
-    from pipeline.images.formats import endings  # noqa: PLC0415
-    from pipeline.outbox.publish import check_name  # noqa: PLC0415
-    from pipeline.run.manifest import Confines  # noqa: PLC0415
-    from pipeline.run.masks import default_mask  # noqa: PLC0415
+    from pipeline.images.formats import endings
+    from pipeline.outbox.publish import check_name
+    from pipeline.run.manifest import ManifestRules
+    from pipeline.run.picture_files import default_mask
 
     roots = tuple(Path(root) for root in settings.run.roots)
-    return Confines(endings(settings.image.kinds), check_name, roots, mask=default_mask(settings.mask.file))
+    return ManifestRules(endings(settings.image.kinds), check_name, roots, mask=default_mask(settings.mask.file))
 
 
 def display_of(mode: ProgressMode, log_format: LogFormat = "human") -> Display:
     """What a person sees on stderr while it runs; a log in JSON has stderr for itself."""
-    from pipeline.monitoring.progress import make_display  # noqa: PLC0415
+    from pipeline.monitoring.progress import make_display
 
     return make_display(mode, is_logged=log_format == "json")
 
@@ -78,31 +80,32 @@ def observers_of(settings: Settings, *, as_json: bool, log_format: LogFormat) ->
         UsageError: a hook's program, or the folder for metrics, is not there.
         StorageError: metrics cannot be written.
     """
-    from pipeline.monitoring.run_record import LiveReport, RunRecorder  # noqa: PLC0415
+    from pipeline.monitoring.live_report import LiveReport
+    from pipeline.monitoring.run_record import RunRecorder
 
     told: list[Observer] = [RunRecorder()]
     hooks = None
     if settings.hooks.on_pair or settings.hooks.on_finish:
-        from pipeline.monitoring.hooks import Hooks  # noqa: PLC0415
+        from pipeline.monitoring.hooks import Hooks
 
         hooks = Hooks(settings.hooks, settings.run.grace_seconds)
         told.append(hooks)
     if settings.metrics.textfile:
-        from pipeline.monitoring.metrics import Metrics  # noqa: PLC0415
+        from pipeline.monitoring.metrics import Metrics
 
         told.append(Metrics(Path(settings.metrics.textfile)))
     if settings.run.report:
         told.append(LiveReport())
     if log_format == "json":
         told.append(LogObserver())
-    report = Report(as_json=as_json, is_quiet=log_format == "json", hooks=hooks)
+    report = ConsoleObserver(as_json=as_json, is_quiet=log_format == "json", hooks=hooks)
     return Observers([*told, report])  # the report last, so that its closing line counts what hooks did
 
 
 @contextlib.contextmanager
 def errors_to_exit_codes(*, as_json: bool, verbose: bool, log_format: LogFormat = "human") -> Iterator[None]:
     """Have stdout for results and the log on stderr, and end with the exit code of an error that is explained."""
-    claim_stdout()
+    protect_stdout()
     is_logged = log_format == "json"
     with logging_to_stderr(log_format, verbose=verbose):
         try:
@@ -119,3 +122,20 @@ def errors_to_exit_codes(*, as_json: bool, verbose: bool, log_format: LogFormat 
             text = "%s: %s. This is a defect of impasto; please report it."
             logger.critical(text, type(error).__name__, error, exc_info=True, extra=about("defect"))
             raise typer.Exit(ExitCode.INTERNAL) from error
+
+
+def say_error(error: ImpastoError, code: ExitCode, *, as_json: bool, is_logged: bool = False) -> None:
+    """An error on stderr, or in the log instead, and for programs on stdout."""
+    if as_json:
+        fields = {"message": error.message, "remedy": error.remedy, "exit_code": int(code)}
+        try:
+            print_result(json.dumps({"event": "error", **fields}))
+        except OSError as gone:
+            logger.warning("results are written to stdout no more: %s", gone)
+    if is_logged:
+        fields = about("error", remedy=error.remedy, error_class=error.error_class, exit_code=int(code))
+        logger.error("%s", error.message, extra=fields)
+        return
+    typer.echo(f"impasto: {error.message}", err=True)
+    if error.remedy:
+        typer.echo(error.remedy, err=True)

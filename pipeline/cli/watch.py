@@ -23,11 +23,12 @@ from pipeline.cli.options import (
     VerboseOption,
 )
 from pipeline.cli.setup import display_of, errors_to_exit_codes, observers_of, resolve_settings
-from pipeline.monitoring.observer import Observers, Work
+from pipeline.monitoring.observer import Observers, RunInfo
 
 if TYPE_CHECKING:
-    from pipeline.monitoring.progress import Display
-    from pipeline.settings.pair_settings import Settings, Values
+    from pipeline.settings.all_settings import Settings
+    from pipeline.settings.pair_settings import Values
+    from pipeline.stage.listener import Display
     from pipeline.watch.watcher import WatchSummary
 
 DRAIN_HELP = """Process what lies in a folder now, and exit; see watch.
@@ -76,11 +77,11 @@ def _serve(  # noqa: PLR0913, PLR0917 - what the two commands share
     display: Display,
     observers: Observers,
 ) -> WatchSummary:
-    from pipeline.disk import Disk  # noqa: PLC0415
-    from pipeline.stage.pool.stage_pool import make_stage  # noqa: PLC0415
-    from pipeline.transfer.styliser import ENGINE_VERSION  # noqa: PLC0415
-    from pipeline.transfer.weights import find_weights  # noqa: PLC0415
-    from pipeline.watch.service import Folders, Service  # noqa: PLC0415
+    from pipeline.disk import Disk
+    from pipeline.stage.pool.stage_pool import make_stage
+    from pipeline.transfer.styliser import ENGINE_VERSION
+    from pipeline.transfer.weights import find_weights
+    from pipeline.watch.service import Folders, Service
 
     below, flags, resolved = settings
     folders = Folders.of(inbox, outbox, resolved)
@@ -99,7 +100,7 @@ def _serve(  # noqa: PLR0913, PLR0917 - what the two commands share
         on_status=observers.status,
         disk=Disk(),
     )
-    observers.started(Work(command, folders.inbox, folders.outbox, resolved, spool=folders.spool))
+    observers.started(RunInfo(command, folders.inbox, folders.outbox, resolved, spool=folders.spool))
     with contextlib.ExitStack() as stack:
         return service.run(
             lambda watcher, box: stack.enter_context(contextlib.closing(make_stage(resolved, weights, box, watcher))),

@@ -15,7 +15,7 @@ import imagecodecs
 import numpy as np
 
 from pipeline.images.decoded import Decoded
-from pipeline.images.metadata.ifd import Entry, Order, integers
+from pipeline.images.metadata.ifd import IfdEntry, Order, integers
 
 if TYPE_CHECKING:
     from pipeline.images.colour.icc import Samples
@@ -116,31 +116,31 @@ class _TiffReader:
             raise DamagedError("its directory lies beyond its end")
         return int.from_bytes(raw, "little" if self._order == "<" else "big")
 
-    def directory(self, at: int) -> tuple[dict[int, Entry], int]:
+    def directory(self, at: int) -> tuple[dict[int, IfdEntry], int]:
         """The entries that say how the file is built, and where the following directory is, or 0."""
         word, cell = (8, 8) if self._big else (2, 4)
         count, begin, size = self._at(at, word), at + word, 4 + 2 * cell
         following = self._at(begin + count * size, cell)
-        entries: dict[int, Entry] = {}
+        entries: dict[int, IfdEntry] = {}
         for start in range(begin, begin + count * size, size):
             tag, kind = self._at(start, 2), self._at(start + 2, 2)
             length = self._at(start + 4, cell) * _SIZES.get(kind, 0)
             where = start + 4 + cell if length <= cell else self._at(start + 4 + cell, cell)
             if tag not in entries and length > 0 and where + length <= len(self._data):
-                entries[tag] = Entry(kind, self._data[where : where + length] if self._is_ours(tag) else b"")
+                entries[tag] = IfdEntry(kind, self._data[where : where + length] if self._is_ours(tag) else b"")
         return entries, following
 
     @staticmethod
     def _is_ours(tag: int) -> bool:
         return tag <= _FORMAT or tag == _ICC
 
-    def numbers(self, directory: dict[int, Entry], tag: int) -> list[int]:
+    def numbers(self, directory: dict[int, IfdEntry], tag: int) -> list[int]:
         entry = directory.get(tag)
         if entry is not None and entry.kind == _LONG8:
             return list(struct.unpack(f"{self._order}{len(entry.raw) // 8}Q", entry.raw))
         return integers(self._order, entry)
 
-    def number(self, directory: dict[int, Entry], tag: int, default: int = 0) -> int:
+    def number(self, directory: dict[int, IfdEntry], tag: int, default: int = 0) -> int:
         return (self.numbers(directory, tag) or [default])[0]
 
     def is_page(self, at: int) -> bool:

@@ -18,8 +18,8 @@ from pipeline.images.metadata.ifd import (
     BYTE,
     SHORT,
     UNDEFINED,
-    Entry,
     Exif,
+    IfdEntry,
     header,
     in_order,
     number,
@@ -199,11 +199,11 @@ def _tiff(pixels: Pixels, alpha: Plane | None, encoding: Encoding, tags: Tags) -
     order = built.order
     described = in_order(read_exif(io.BytesIO(tags.exif)), order) if tags.exif else Exif(order)
     main = {tag: each for tag, each in described.main.items() if tag in DESCRIPTIVE} | dict(built.main)
-    main[_ICC_PROFILE] = Entry(UNDEFINED, SRGB)
+    main[_ICC_PROFILE] = IfdEntry(UNDEFINED, SRGB)
     if alpha is not None:
         main[_EXTRA_SAMPLES] = number(order, SHORT, 2)  # not multiplied into the colours
     if tags.xmp:
-        main[_XMP] = Entry(BYTE, tags.xmp)
+        main[_XMP] = IfdEntry(BYTE, tags.xmp)
     if tags.dpi:
         main[_X_RESOLUTION], main[_Y_RESOLUTION] = (rational(order, side) for side in tags.dpi)
         main[_RESOLUTION_UNIT] = number(order, SHORT, 2)

@@ -20,7 +20,7 @@ _LEVELS: Final[dict[str, float]] = {"uint8": 255.0, "uint16": 65535.0}
 
 
 @dataclass(frozen=True)
-class GivenPicture:
+class ArrayPicture:
     """A picture that need not be read."""
 
     path: Path
@@ -30,7 +30,7 @@ class GivenPicture:
     """Of its values, their type and its shape."""
 
 
-def from_array(values: np.ndarray[Any, Any], name: Path, *, channels: int = 3) -> GivenPicture:
+def from_array(values: np.ndarray[Any, Any], name: Path, *, channels: int = 3) -> ArrayPicture:
     """Take an array for a picture in sRGB.
 
     Args:
@@ -52,7 +52,7 @@ def from_array(values: np.ndarray[Any, Any], name: Path, *, channels: int = 3) -
     digest.update(np.ascontiguousarray(values).data)
     bits: Bits = 8 if values.dtype == np.uint8 else 16
     height, width = values.shape[:2]
-    return GivenPicture(name, Picture(pixels, "array", width, height, bits), digest.hexdigest())
+    return ArrayPicture(name, Picture(pixels, "array", width, height, bits), digest.hexdigest())
 
 
 def _to_255(values: np.ndarray[Any, Any], name: Path) -> Pixels:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 from typing import TYPE_CHECKING, Any, Final
@@ -10,27 +9,19 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from pipeline.errors import ExitCode
-from pipeline.monitoring.logs import about
 from pipeline.monitoring.observer import Observer
-from pipeline.monitoring.stdio import results, say
-from pipeline.text import duration, memory, rate
+from pipeline.monitoring.stdio import print_result
+from pipeline.text import memory, rate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pipeline.cli.bench.measure import Measurement
-    from pipeline.errors import ImpastoError
     from pipeline.monitoring.hooks import Hooks
-    from pipeline.monitoring.observer import Work
-    from pipeline.outbox.metadata import Failure, Metadata
+    from pipeline.monitoring.observer import RunInfo
+    from pipeline.outbox.metadata import Failure, JobFailure, Metadata
     from pipeline.pair import Pair
-    from pipeline.run.forecast import Forecast, Forecasts
+    from pipeline.run.forecast import Forecast
     from pipeline.run.plan import PlannedPair
-    from pipeline.run.runner import Summary
-    from pipeline.settings.pair_settings import Settings
-    from pipeline.stage.summary import Usage
+    from pipeline.stage.summary import Summary, Usage
     from pipeline.stage.task import Outcome
-    from pipeline.watch.spool.records import Reason
     from pipeline.watch.watcher import WatchSummary
 
 logger = logging.getLogger(__name__)
@@ -52,7 +43,7 @@ _WORDS_OF_WATCHER: Final = {
 }
 
 
-class Report(Observer):
+class ConsoleObserver(Observer):
     """On stdout results: JSON lines as they come, or a closing line for people. On stderr what people should see."""
 
     def __init__(self, *, as_json: bool, is_quiet: bool = False, hooks: Hooks | None = None) -> None:
@@ -60,7 +51,7 @@ class Report(Observer):
         self._as_json, self._is_quiet, self._hooks = as_json, is_quiet, hooks
         self._is_gone = False
         self._warnings = 0
-        self._work: Work | None = None
+        self._work: RunInfo | None = None
 
     def _emit(self, event: str, **fields: Any) -> None:
         if self._as_json:
@@ -71,7 +62,7 @@ class Report(Observer):
         if self._is_gone:
             return
         try:
-            say(text)
+            print_result(text)
         except OSError as error:
             self._is_gone = True
             logger.warning("results are written to stdout no more: %s", error)
@@ -81,7 +72,7 @@ class Report(Observer):
         if not self._is_quiet:
             typer.echo(text, err=True)
 
-    def started(self, work: Work) -> None:
+    def started(self, work: RunInfo) -> None:
         """What a watcher waits for."""
         self._work = work
         if work.command == "watch" and not self._as_json:
@@ -119,7 +110,7 @@ class Report(Observer):
         if not self._as_json:
             self._note(f"duplicate: {pair.content_label} is painted already as {pair.file_name}")
 
-    def failed_job(self, reason: Reason) -> None:
+    def failed_job(self, reason: JobFailure) -> None:
         """A ticket, or a photograph, that failed before its pairs were known."""
         self._emit("job", status="failed", **reason.model_dump(mode="json"))
 
@@ -160,83 +151,3 @@ class Report(Observer):
             f"stylise {usage.stylise_seconds:.0f} s, wait {usage.wait_seconds:.1f} s; meanwhile "
             f"load {usage.load_seconds:.1f} s, save {usage.save_seconds:.1f} s{peak}"
         )
-
-
-def show_plan(forecasts: Forecasts, *, as_json: bool) -> None:
-    """What a run would do, as a table or as JSON lines."""
-    if as_json:
-        report = Report(as_json=True)
-        for each in forecasts.pairs:
-            report.forecast(each)
-        return
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    table = Table("content", "style", "result", "action", "why", "evaluations", "time", "memory")
-    for each in forecasts.pairs:
-        item, expected = each.item, each.expected
-        cells = [item.pair.content_label, item.pair.style_label, item.pair.file_name, item.action.value, item.reason]
-        if expected is not None:
-            fit = "too large" if expected.fit is None else "" if str(expected.fit) == "whole" else str(expected.fit)
-            needed = f"{memory(expected.bytes)} {fit}".strip()
-            cells += ["+".join(map(str, each.evaluations)), duration(expected.seconds), needed]
-        table.add_row(*(Text(cell, overflow="fold") for cell in cells))
-    console = Console(file=results(), width=None if results().isatty() else 200)  # a file has no edge to fold at
-    console.print(table)
-    actions = [each.item.action for each in forecasts.pairs]
-    counts = ", ".join(f"{action.value}: {actions.count(action)}" for action in sorted(set(actions)))
-    takes = f"; about {duration(forecasts.seconds)} on this machine" if forecasts.seconds else ""
-    console.print(f"{counts}; nothing was written{takes}", highlight=False)
-    if forecasts.is_short:
-        console.print("The time budget is too short, even with the fewest evaluations: pairs will be left for later.")
-
-
-def show_measurements(
-    where: dict[str, str | int], settings: Settings, found: Iterator[Measurement], *, is_quiet: bool = False
-) -> None:
-    """The table of `impasto bench`; with `is_quiet` stderr does not show meanwhile that it is at work."""
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    console = Console(file=results(), width=None if results().isatty() else 200)
-    console.print(", ".join(f"{name} {value}" for name, value in where.items()), highlight=False)
-    columns = (
-        "px", "evaluation", "its convolutions", "ratio", "with optimiser", "TFLOP/s", "of peak", "bytes/px", "pairs/h",
-    )  # fmt: skip
-    table = Table()
-    for column in columns:
-        table.add_column(column, justify="right")
-    with contextlib.nullcontext() if is_quiet else Console(stderr=True).status("measuring"):
-        for each in found:
-            table.add_row(
-                f"{each.side}²",
-                f"{each.evaluation_seconds:.3g} s",
-                f"{each.convolution_seconds:.3g} s",
-                f"{each.evaluation_seconds / each.convolution_seconds:.2f}",
-                f"{each.iteration_seconds:.3g} s",
-                f"{each.teraflops:.3g}",
-                f"{each.share_of_peak:.0%}",
-                "unknown" if each.bytes_per_pixel is None else f"{each.bytes_per_pixel:.0f}",
-                rate(each.pairs_per_hour).removesuffix(" pairs/h"),
-            )
-    console.print(table)
-    planned = ", ".join(map(str, settings.pyramid.planned))
-    console.print(f"pairs/h with {planned} evaluations, coarse to fine, the last at this size")
-
-
-def say_error(error: ImpastoError, code: ExitCode, *, as_json: bool, is_logged: bool = False) -> None:
-    """An error on stderr, or in the log instead, and for programs on stdout."""
-    if as_json:
-        fields = {"message": error.message, "remedy": error.remedy, "exit_code": int(code)}
-        try:
-            say(json.dumps({"event": "error", **fields}))
-        except OSError as gone:
-            logger.warning("results are written to stdout no more: %s", gone)
-    if is_logged:
-        fields = about("error", remedy=error.remedy, error_class=error.error_class, exit_code=int(code))
-        logger.error("%s", error.message, extra=fields)
-        return
-    typer.echo(f"impasto: {error.message}", err=True)
-    if error.remedy:
-        typer.echo(error.remedy, err=True)

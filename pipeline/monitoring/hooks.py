@@ -23,20 +23,20 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from pipeline.errors import ExitCode, Interrupted, LockedError, UsageError
+from pipeline.errors import ExitCode, Interrupted, LockedError, UsageError, exit_code_of
 from pipeline.monitoring.logs import about
-from pipeline.monitoring.observer import Observer, Work, exit_code_of
-from pipeline.signals import Stop
-from pipeline.watch.inbox.names import printable
+from pipeline.monitoring.observer import Observer, RunInfo
+from pipeline.signals import StopRequest
+from pipeline.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipeline.outbox.metadata import JobFailure
     from pipeline.run.plan import PlannedPair
-    from pipeline.run.runner import Summary
     from pipeline.settings.run_settings import HooksSettings
+    from pipeline.stage.summary import Summary
     from pipeline.stage.task import Outcome
-    from pipeline.watch.spool.records import Reason
     from pipeline.watch.watcher import WatchSummary
 
 logger = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class Hooks(Observer):
                 )
         self._settings, self._grace_seconds, self._most_waiting = settings, grace_seconds, most_waiting
         self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
-        self._work: Work | None = None
+        self._work: RunInfo | None = None
         self._counts: Counter[str] = Counter()
         self._runner = Runner(self._calls, settings.timeout_seconds)
         self._left_out = 0
@@ -95,7 +95,7 @@ class Hooks(Observer):
         """Calls that were not made."""
         return self._left_out + self._runner.left_out
 
-    def started(self, work: Work) -> None:
+    def started(self, work: RunInfo) -> None:
         """From now on hooks may run."""
         self._work = work
         self._runner.start()
@@ -116,7 +116,7 @@ class Hooks(Observer):
         message = {"event": "pair", **outcome.record.model_dump(mode="json"), "paths": paths}
         self._call("on_pair", self._settings.on_pair, pair.name, message)
 
-    def failed_job(self, reason: Reason) -> None:
+    def failed_job(self, reason: JobFailure) -> None:
         """`on_pair`, too, though its pairs are not known."""
         self._counts["failed"] += 1
         message = {"event": "job", "status": "failed", **reason.model_dump(mode="json")}
@@ -167,7 +167,7 @@ class Hooks(Observer):
             raise self._runner.error
 
     def _wait_until_done(self) -> None:
-        with Stop() as stop:
+        with StopRequest() as stop:
             while self._runner.is_alive():
                 self._runner.join(_POLL_SECONDS)
                 stop.check(self._grace_seconds)

@@ -14,20 +14,19 @@ import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
-from pipeline.monitoring.noise import noise_to_log
-from pipeline.monitoring.observer import Observer, exit_code_of
-from pipeline.monitoring.stdio import is_claimed
+from pipeline.errors import exit_code_of
+from pipeline.monitoring.observer import Observer
+from pipeline.monitoring.stdio import is_claimed, noise_to_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.monitoring.observer import Work
-    from pipeline.outbox.metadata import Failure, Metadata
+    from pipeline.monitoring.observer import RunInfo
+    from pipeline.outbox.metadata import Failure, JobFailure, Metadata
     from pipeline.pair import Pair
     from pipeline.run.plan import PlannedPair
-    from pipeline.run.runner import Summary
+    from pipeline.stage.summary import Summary
     from pipeline.stage.task import Outcome
-    from pipeline.watch.spool.records import Reason
     from pipeline.watch.watcher import WatchSummary
 
 logger = logging.getLogger(__name__)
@@ -161,7 +160,7 @@ def _first_line(text: str) -> str:
 class LogObserver(Observer):
     """Tells the log what becomes of each pair, and when the work begins and ends."""
 
-    def started(self, work: Work) -> None:
+    def started(self, work: RunInfo) -> None:
         """The beginning."""
         logger.info(
             "%s of %s begins.",
@@ -220,7 +219,7 @@ class LogObserver(Observer):
         fields = about("duplicate", pair=pair.name, content=pair.content_label)
         logger.info("duplicate: %s is painted already as %s", pair.content_label, pair.file_name, extra=fields)
 
-    def failed_job(self, reason: Reason) -> None:
+    def failed_job(self, reason: JobFailure) -> None:
         """Of a ticket, or a photograph, without pairs."""
         fields = reason.model_dump(mode="json", exclude={"schema_version", "attempts", "failed"})
         names = ", ".join(reason.files)

@@ -22,13 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from pipeline.monitoring.observer import Work
-    from pipeline.outbox.metadata import Metadata
+    from pipeline.monitoring.observer import RunInfo
+    from pipeline.outbox.metadata import JobFailure, Metadata
     from pipeline.pair import Pair
     from pipeline.run.plan import PlannedPair
-    from pipeline.run.runner import Summary
+    from pipeline.stage.summary import Summary
     from pipeline.stage.task import Outcome
-    from pipeline.watch.spool.records import Reason
     from pipeline.watch.watcher import WatchSummary
 
 logger = logging.getLogger(__name__)
@@ -73,7 +72,7 @@ class Metrics(Observer):
             self._values.write(probe)
             probe.unlink()
 
-    def started(self, work: Work) -> None:
+    def started(self, work: RunInfo) -> None:
         """From now on it is written."""
         self._pairs = work.pairs
         self._values.up.set(1)
@@ -97,7 +96,7 @@ class Metrics(Observer):
         del pair
         self._count("duplicate")
 
-    def failed_job(self, reason: Reason) -> None:
+    def failed_job(self, reason: JobFailure) -> None:
         """A job without pairs, as one."""
         del reason
         self._count("failed")

@@ -6,26 +6,26 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from pipeline.errors import ExitCode, ImpastoError, Interrupted
+from pipeline.errors import ImpastoError, Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
+    from pipeline.outbox.metadata import JobFailure
     from pipeline.pair import Pair
     from pipeline.run.plan import PlannedPair
-    from pipeline.run.runner import Summary
-    from pipeline.settings.pair_settings import Settings
+    from pipeline.settings.all_settings import Settings
+    from pipeline.stage.summary import Summary
     from pipeline.stage.task import Outcome
-    from pipeline.watch.spool.records import Reason
     from pipeline.watch.watcher import WatchSummary
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Work:
+class RunInfo:
     """What a command is about to do."""
 
     command: str
@@ -46,7 +46,7 @@ class Observer:
     The calling thread of the work tells, except for `status`. OSError and ImpastoError may be raised: see `Observers`.
     """
 
-    def started(self, work: Work) -> None:
+    def started(self, work: RunInfo) -> None:
         """It begins. `finished` or `aborted` will follow."""
 
     def planned(self, item: PlannedPair) -> None:
@@ -58,7 +58,7 @@ class Observer:
     def duplicate(self, pair: Pair) -> None:
         """A pair of the inbox was rendered before."""
 
-    def failed_job(self, reason: Reason) -> None:
+    def failed_job(self, reason: JobFailure) -> None:
         """A ticket, or a photograph, failed before its pairs were known."""
 
     def status(self, status: Mapping[str, Any]) -> None:
@@ -101,7 +101,7 @@ class Observers(Observer):
                 "This is a defect of impasto; please report it.",
             ) from self._defect
 
-    def started(self, work: Work) -> None:
+    def started(self, work: RunInfo) -> None:
         """See `Observer`."""
         self._is_at_work = True
         self._tell(lambda each: each.started(work))
@@ -118,7 +118,7 @@ class Observers(Observer):
         """See `Observer`."""
         self._tell(lambda each: each.duplicate(pair))
 
-    def failed_job(self, reason: Reason) -> None:
+    def failed_job(self, reason: JobFailure) -> None:
         """See `Observer`."""
         self._tell(lambda each: each.failed_job(reason))
 
@@ -161,12 +161,3 @@ class Observers(Observer):
         if observer not in self._has_failed:
             self._has_failed.add(observer)
             logger.warning("%s: %s The work goes on.", type(observer).__name__, error)
-
-
-def exit_code_of(error: BaseException) -> ExitCode:
-    """What a command ends with after this error."""
-    if isinstance(error, Interrupted):
-        return error.code
-    if isinstance(error, ImpastoError):
-        return error.exit_code
-    return ExitCode.INTERRUPTED if isinstance(error, KeyboardInterrupt) else ExitCode.INTERNAL

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 from tqdm import tqdm
@@ -16,33 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline.pair import Pair
+    from pipeline.stage.listener import Display
     from pipeline.transfer.state import Evaluation
 
 logger = logging.getLogger(__name__)
 
 LINE_SECONDS = 30.0
-
-
-class Display(Protocol):
-    """How a run shows itself."""
-
-    def start(self, pairs: int | None) -> None:
-        """So many pairs will be rendered; None if nobody knows."""
-
-    def expect(self, pairs: int) -> None:
-        """So many it will be after all."""
-
-    def pair_started(self, pair: Pair) -> None:
-        """The device begins with this pair."""
-
-    def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
-        """One evaluation of the pair on the device is over."""
-
-    def pair_finished(self, name: str, failure: str | None) -> None:
-        """A pair is published, or has failed for this reason."""
-
-    def stop(self) -> None:
-        """Leave the terminal as it was."""
 
 
 def make_display(mode: Literal["auto", "always", "never"], *, is_logged: bool = False) -> GuardedDisplay:

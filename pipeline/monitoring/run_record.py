@@ -7,28 +7,27 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline.errors import LockedError
-from pipeline.monitoring.observer import Observer, exit_code_of
+from pipeline.errors import LockedError, exit_code_of
+from pipeline.monitoring.observer import Observer
 from pipeline.outbox.ledger import settings_in_metadata
 from pipeline.outbox.run_records import RunRecord, path_of, read_run, write_run
 from pipeline.run.plan import Action
 from pipeline.settings.resolve import per_pair
-from pipeline.stage.task import now
+from pipeline.text import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from pipeline.monitoring.observer import Work
+    from pipeline.monitoring.observer import RunInfo
+    from pipeline.outbox.metadata import JobFailure
     from pipeline.pair import Pair
     from pipeline.run.plan import PlannedPair
-    from pipeline.run.runner import Summary
+    from pipeline.stage.summary import Summary
     from pipeline.stage.task import Outcome
-    from pipeline.watch.spool.records import Reason
     from pipeline.watch.watcher import WatchSummary
 
 WRITE_SECONDS: Final = 5.0
-REPORT_SECONDS: Final = 30.0
 
 
 class RunRecorder(Observer):
@@ -42,7 +41,7 @@ class RunRecorder(Observer):
         self._counts: Counter[str] = Counter()
         self._written = float("-inf")
 
-    def started(self, work: Work) -> None:
+    def started(self, work: RunInfo) -> None:
         """Write the first."""
         begin = now()
         self._root = work.outbox
@@ -75,7 +74,7 @@ class RunRecorder(Observer):
         del pair
         self._count("skipped")
 
-    def failed_job(self, reason: Reason) -> None:
+    def failed_job(self, reason: JobFailure) -> None:
         """Count it."""
         del reason
         self._count("failed")
@@ -115,59 +114,3 @@ class RunRecorder(Observer):
             if at_once or self._clock() - self._written >= WRITE_SECONDS:
                 self._written = self._clock()
                 write_run(self._root, self._record)
-
-
-class LiveReport(Observer):
-    """Keeps OUTBOX/index.html up to date, in a thread of its own so that no pair waits for it."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._root: Path | None = None
-        self._thread: threading.Thread | None = None
-        self._error: Exception | None = None
-        self._last = clock()
-
-    def started(self, work: Work) -> None:
-        """Remember where."""
-        self._root = work.outbox
-
-    def outcome(self, outcome: Outcome) -> None:
-        """Begin a new one, if the last is old and done."""
-        del outcome
-        busy = self._thread is not None and self._thread.is_alive()
-        if busy or self._clock() - self._last < REPORT_SECONDS:
-            return
-        self._last = self._clock()
-        self._thread = threading.Thread(target=self._update, name="report", daemon=True)
-        self._thread.start()
-        self._raise()
-
-    def finished(self, summary: Summary | WatchSummary) -> None:
-        """Write the last."""
-        del summary
-        self._close()
-
-    def aborted(self, error: BaseException) -> None:
-        """Write the last."""
-        del error
-        self._close()
-
-    def _close(self) -> None:
-        if self._thread is not None:
-            self._thread.join()
-        self._update()
-        self._raise()
-
-    def _update(self) -> None:
-        try:
-            from pipeline.outbox.report.update import update_report  # noqa: PLC0415 - seldom needed
-
-            if self._root is not None:
-                update_report(self._root)
-        except Exception as error:  # noqa: BLE001 - raised by the thread that asked for it
-            self._error = error
-
-    def _raise(self) -> None:
-        error, self._error = self._error, None
-        if error is not None:
-            raise error

@@ -84,7 +84,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True)
-class Entry:
+class LedgerEntry:
     """What the outbox has of a pair, why it is not simply done, and how often it was tried in vain."""
 
     status: Status
@@ -92,7 +92,7 @@ class Entry:
     failed_attempts: int = 0
 
 
-def look_up(outbox: Outbox, pair: Pair, fingerprint: Fingerprint | None) -> Entry:
+def look_up(outbox: Outbox, pair: Pair, fingerprint: Fingerprint | None) -> LedgerEntry:
     """Compare a pair with what the outbox has under its name; nothing is taken as done that was not read and hashed.
 
     Args:
@@ -109,26 +109,26 @@ def look_up(outbox: Outbox, pair: Pair, fingerprint: Fingerprint | None) -> Entr
         return result
     same_input = failure.key == (fingerprint.key if fingerprint else None)
     if failure.error_class == "input" and same_input and failure.settings == settings_in_metadata(pair.settings):
-        return Entry(Status.FAILED, f"failed before: {failure.reason}", failure.attempt)
-    return Entry(Status.CHANGED, "failed before, now tried again", failure.attempt)
+        return LedgerEntry(Status.FAILED, f"failed before: {failure.reason}", failure.attempt)
+    return LedgerEntry(Status.CHANGED, "failed before, now tried again", failure.attempt)
 
 
-def _look_up_result(outbox: Outbox, pair: Pair, fingerprint: Fingerprint | None) -> Entry:
+def _look_up_result(outbox: Outbox, pair: Pair, fingerprint: Fingerprint | None) -> LedgerEntry:
     if not outbox.metadata_path(pair.file_name).exists():
-        return Entry(Status.NEW, "not rendered yet")
+        return LedgerEntry(Status.NEW, "not rendered yet")
     metadata = _read_record(outbox.metadata_path(pair.file_name), Metadata)
     if metadata is None:
-        return Entry(Status.DAMAGED, "its metadata cannot be read")
+        return LedgerEntry(Status.DAMAGED, "its metadata cannot be read")
     if fingerprint is None or metadata.key != fingerprint.key:
-        return Entry(Status.CHANGED, _what_changed(metadata, fingerprint))
+        return LedgerEntry(Status.CHANGED, _what_changed(metadata, fingerprint))
     try:
         found = hashlib.sha256(outbox.picture_path(pair.file_name).read_bytes()).hexdigest()
     except OSError as error:
         _raise_if_machine(error, outbox.picture_path(pair.file_name))
-        return Entry(Status.DAMAGED, "the picture is missing")
+        return LedgerEntry(Status.DAMAGED, "the picture is missing")
     if found != metadata.output.sha256:
-        return Entry(Status.DAMAGED, "the picture was altered or truncated")
-    return Entry(Status.DONE, "done already, nothing changed")
+        return LedgerEntry(Status.DAMAGED, "the picture was altered or truncated")
+    return LedgerEntry(Status.DONE, "done already, nothing changed")
 
 
 def _what_changed(metadata: Metadata, now: Fingerprint | None) -> str:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.disk import Disk
-    from pipeline.outbox.report.records import Stamp
+
+    # moved
 
 
 @dataclass
@@ -74,3 +75,7 @@ def _add_file(listing: Listing, relative: str, entry: os.DirEntry[str]) -> None:
         (listing.failures if is_failure else listing.metadata)[relative] = stamp
     elif not is_failure:
         listing.pictures[relative] = stamp
+
+
+Stamp = tuple[int, int]
+"""A file's mtime in ns and its size in bytes."""

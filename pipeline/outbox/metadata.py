@@ -170,3 +170,18 @@ def json_schema() -> dict[str, Any]:
         "oneOf": [{"$ref": "#/$defs/Metadata"}, {"$ref": "#/$defs/Failure"}],
         "$defs": definitions | {"Metadata": parts[0], "Failure": parts[1]},
     }
+
+
+class JobFailure(BaseModel):
+    """reason.json: why a job failed, and what to do about it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: Literal[1] = 1
+    job: str
+    files: tuple[str, ...] = Field(description="paths in the inbox; below in/ here")
+    error_class: Literal["input", "environment", "internal"]
+    reason: str
+    remedy: str
+    attempts: int
+    failed: str = Field(description="UTC, ISO 8601")

@@ -25,9 +25,7 @@ from filelock import FileLock, Timeout
 from pipeline.disk import Disk, exists, make_folders, put, remove_tree
 from pipeline.errors import LockedError, OccupiedError, StorageError, SupersededError
 from pipeline.outbox.marks import RUN, Mark, MarkFiles, short_name
-from pipeline.outbox.previews import Previews
-from pipeline.outbox.thumbnails import Thumbnails
-from pipeline.outbox.working_files import CheckpointFiles
+from pipeline.outbox.working_files import CheckpointFiles, Previews, Thumbnails
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

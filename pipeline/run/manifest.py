@@ -15,9 +15,9 @@ from pydantic import ValidationError
 from pipeline.errors import ManifestError, UsageError
 from pipeline.pair import Pair, check_blend
 from pipeline.run.manifest_rows import Problems, Row, read_rows
-from pipeline.run.masks import mask_for
-from pipeline.run.picture_files import WRITABLE, ending_of, is_image, is_picture, listed, tell_of_left_out
-from pipeline.settings.pair_settings import OUTPUT_FORMATS, explain
+from pipeline.run.picture_files import WRITABLE, ending_of, is_image, is_picture, listed, mask_for, tell_of_left_out
+from pipeline.settings.all_settings import explain
+from pipeline.settings.pair_settings import OUTPUT_FORMATS
 from pipeline.settings.resolve import for_pair
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Confines:
+class ManifestRules:
     """Which files a manifest may name, and which of them are images."""
 
     endings: tuple[str, ...]
@@ -42,7 +42,7 @@ class Confines:
     """Of rows that name none; see `masks.mask_for`."""
 
 
-def read_manifest(path: Path, below: Values, flags: Values, confines: Confines) -> list[Pair]:
+def read_manifest(path: Path, below: Values, flags: Values, confines: ManifestRules) -> list[Pair]:
     """Read, expand and check a manifest.
 
     Args:
@@ -73,7 +73,7 @@ class Expander:
     folder: Path
     below: Values
     flags: Values
-    confines: Confines
+    confines: ManifestRules
     problems: Problems
     rows_of_many: set[int] = field(default_factory=set)
     """Lines that stand for more than one pair, so that they cannot have an output."""

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import MACHINE_ERRNOS, ManifestError, UnreadableError, UsageError
-from pipeline.settings.pair_settings import PAIR_KEYS, Values, did_you_mean
+from pipeline.settings.all_settings import PAIR_KEYS, did_you_mean
 from pipeline.settings.resolve import from_assignments, parse_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from pipeline.settings.pair_settings import Values
 
 COLUMNS = ("content", "style", "mask", "output", "preset", *PAIR_KEYS)
 MAX_BYTES = 1 << 26

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import fnmatch
 import logging
+import re
+import unicodedata
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from pipeline.errors import UsageError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 logger = logging.getLogger(__name__)
 
@@ -104,3 +109,52 @@ def tell_of_left_out(where: str, paths: Iterable[Path], endings: tuple[str, ...]
     if dead:
         count = f"{len(dead)} link{'s' * (len(dead) != 1)}"
         logger.warning("%s: %s to files that are not there left out: %s.", where, count, listed(dead))
+
+
+_PARTIAL: Final = (
+    ".*", "~*", "*~", "*.part", "*.partial", "*.filepart", "*.crdownload", "*.download", "*.opdownload", "*.tmp",
+    "*.temp", "*.!ut", "*.aria2",
+)  # fmt: skip
+
+
+_JUNK: Final = (
+    "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "#recycle", "$recycle.bin", "system volume information",
+    "__macosx", "lost+found", "icon\r",
+)  # fmt: skip
+
+
+_IGNORED: Final = re.compile("|".join(fnmatch.translate(pattern) for pattern in _PARTIAL + _JUNK))
+
+
+def is_ignored(name: str) -> bool:
+    """Whether a file or folder is none of ours: still being copied under a name of its own, hidden, or litter."""
+    return _IGNORED.match(name.casefold()) is not None
+
+
+def default_mask(file: str) -> Path | None:
+    """The setting `mask.file` as an absolute path; None if it is empty.
+
+    Raises:
+        UsageError: there is no such file or folder.
+    """
+    if not file:
+        return None
+    path = Path(file)
+    if not path.exists():
+        raise UsageError(f"mask.file = {file}: there is no such file or folder.", "Name a grey picture.")
+    return path.resolve()
+
+
+def mask_for(mask: Path, content: str, endings: Collection[str]) -> Path | None:
+    """The mask of a photograph of this name without its ending.
+
+    Args:
+        mask: a picture, for all photographs; or a folder of pictures that have the photographs' names.
+        content: the photograph's name without its ending.
+        endings: of pictures.
+    """
+    if not mask.is_dir():
+        return mask
+    stems = dict.fromkeys([content, *(unicodedata.normalize(form, content) for form in ("NFC", "NFD"))])
+    named = (mask / f"{stem}{ending}" for stem in stems for each in endings for ending in (each, each.upper()))
+    return next((path for path in named if path.is_file()), None)

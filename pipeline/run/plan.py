@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from pipeline.errors import ImageError, UnreadableError
 from pipeline.images.decode import dimensions, read_file
 from pipeline.images.resize import working_size
-from pipeline.outbox.ledger import Entry, Fingerprint, Status, look_up
+from pipeline.outbox.ledger import Fingerprint, LedgerEntry, Status, look_up
 from pipeline.transfer.styliser import ENGINE_VERSION
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def plan(
         yield PlannedPair(pair, action, reason, entry.failed_attempts + 1, key, _size_of(pair, content))
 
 
-def _decide(entry: Entry, redo: Redo | None) -> tuple[Action, str]:
+def _decide(entry: LedgerEntry, redo: Redo | None) -> tuple[Action, str]:
     if redo == "all":
         return Action.RENDER, "--redo all"
     if entry.status is Status.DONE:

@@ -23,7 +23,7 @@ class _End:
     error: BaseException | None = None
 
 
-def ahead(items: Iterable[T], most: int) -> Generator[T | None]:
+def prefetch(items: Iterable[T], most: int) -> Generator[T | None]:
     """The same items in the same order, made in a thread; None where the next one is not ready yet.
 
     Args:

@@ -7,34 +7,34 @@ import itertools
 import logging
 import time
 from collections import Counter
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import ExitCode, OccupiedError, StorageError
 from pipeline.outbox.marks import RUN
 from pipeline.outbox.metadata import Failure, Metadata
 from pipeline.run.plan import Action, plan
-from pipeline.run.prefetch import ahead
+from pipeline.run.prefetch import prefetch
 from pipeline.run.time_budget import TimeBudget
 from pipeline.settings.base import parse_duration
-from pipeline.signals import Stop
+from pipeline.signals import StopRequest
 from pipeline.stage.attempts import Attempts
 from pipeline.stage.device.devices import find_devices
 from pipeline.stage.device.estimate import Estimator
 from pipeline.stage.engine_config import optimisation_key
 from pipeline.stage.pool.stage_pool import make_stage
-from pipeline.stage.summary import Usage
+from pipeline.stage.summary import Summary, Usage
 from pipeline.stage.task import Outcome, Task
 from pipeline.transfer.weights import find_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
 
-    from pipeline.monitoring.progress import Display
     from pipeline.outbox.publish import Outbox
     from pipeline.pair import Pair
     from pipeline.run.plan import PlannedPair, Redo
-    from pipeline.settings.pair_settings import Settings
+    from pipeline.settings.all_settings import Settings
+    from pipeline.stage.listener import Display
     from pipeline.stage.pool.stage_pool import StagePool
     from pipeline.stage.stage import Stage
     from pipeline.transfer.state import Evaluation
@@ -46,37 +46,13 @@ _PLANNED_AHEAD: Final = 64
 """Pairs that are read and hashed before it is their turn."""
 
 
-@dataclass(frozen=True)
-class Summary:
-    """How a run ended: every pair of the manifest is counted once."""
-
-    rendered: int
-    skipped: int
-    failed: int
-    waiting: int
-    seconds: float
-    usage: Usage
-    """Where the time went."""
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """Failures, those of earlier runs included, are never hidden behind a zero."""
-        return ExitCode.PARTIAL if self.failed else ExitCode.OK
-
-    def describe(self) -> dict[str, Any]:
-        """As JSON."""
-        counts = {name: getattr(self, name) for name in ("rendered", "skipped", "failed", "waiting")}
-        times = {"seconds": round(self.seconds, 3), **self.usage.describe()}
-        return {**counts, **times, "exit_code": int(self.exit_code)}
-
-
 class _Watched:
     """The stage's listener: asks for a stop between evaluations, and shows them.
 
     After SIGTERM the pair in work has its time of grace; who presses Ctrl-C does not want to wait for it.
     """
 
-    def __init__(self, display: Display, stop: Stop, grace_seconds: float) -> None:
+    def __init__(self, display: Display, stop: StopRequest, grace_seconds: float) -> None:
         self._display, self._stop, self._grace_seconds = display, stop, grace_seconds
 
     def pair_started(self, pair: Pair) -> None:
@@ -122,9 +98,9 @@ def run(  # noqa: PLR0913 - what a run consists of
     weights = find_weights(settings.network.weights, settings.network.preprocessing)
     devices = ", ".join(map(str, find_devices(settings.run.device)))
     usage = Usage()
-    with Stop() as stop, outbox.locked(), Attempts(outbox, settings.run.max_attempts) as attempts:
+    with StopRequest() as stop, outbox.locked(), Attempts(outbox, settings.run.max_attempts) as attempts:
         planned: Iterable[PlannedPair | None]
-        planned = ahead(plan(pairs, outbox, weights, redo=redo, limit=limit), _PLANNED_AHEAD)
+        planned = prefetch(plan(pairs, outbox, weights, redo=redo, limit=limit), _PLANNED_AHEAD)
         budget = None
         if settings.run.time_budget:  # it takes all pairs to know how much time there is for each
             planned = items = _plan_all(planned, stop)
@@ -152,7 +128,7 @@ def run(  # noqa: PLR0913 - what a run consists of
     return Summary(counts["done"], counts[Action.SKIP], failed, tally.waiting, time.monotonic() - begin, usage)
 
 
-def _plan_all(planned: Iterable[PlannedPair | None], stop: Stop) -> list[PlannedPair]:
+def _plan_all(planned: Iterable[PlannedPair | None], stop: StopRequest) -> list[PlannedPair]:
     items = []
     for item in planned:
         stop.check()
@@ -208,7 +184,7 @@ class _Tally:
         counts = self.counts
         return self._pairs - counts["done"] - counts["failed"] - counts[Action.SKIP] - counts[Action.STILL_FAILED]
 
-    def tasks(self, planned: Iterable[PlannedPair | None], stop: Stop) -> Generator[Task | None]:
+    def tasks(self, planned: Iterable[PlannedPair | None], stop: StopRequest) -> Generator[Task | None]:
         """What is to be rendered, as it is planned, each counted as an attempt; no more after a stop was asked for."""
         for item in planned:
             if stop.requested is not None:

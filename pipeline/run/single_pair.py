@@ -8,20 +8,20 @@ from pydantic import ValidationError
 
 from pipeline.errors import UsageError
 from pipeline.pair import Pair, check_blend
-from pipeline.run.masks import mask_for
-from pipeline.run.picture_files import is_image
-from pipeline.settings.pair_settings import OUTPUT_FORMATS, explain
+from pipeline.run.picture_files import is_image, mask_for
+from pipeline.settings.all_settings import explain
+from pipeline.settings.pair_settings import OUTPUT_FORMATS
 from pipeline.settings.resolve import for_pair
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline.run.manifest import Confines
+    from pipeline.run.manifest import ManifestRules
     from pipeline.settings.pair_settings import Values
 
 
 def single_pair(  # noqa: PLR0913, PLR0917 - what a command line says of it
-    content: Path, style: Path, out: Path, below: Values, flags: Values, confines: Confines
+    content: Path, style: Path, out: Path, below: Values, flags: Values, confines: ManifestRules
 ) -> list[Pair]:
     """The pair, and its variants.
 

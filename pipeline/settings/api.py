@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from pipeline.errors import UsageError
-from pipeline.settings import pair_settings as of_config
+from pipeline.settings import all_settings
 from pipeline.settings.base import Section
 from pipeline.settings.resolve import from_assignments, merge
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pipeline.settings.pair_settings import Values
 
 
-class Settings(of_config.Settings):
+class Settings(all_settings.Settings):
     """Everything in config.toml, at its default where nothing is said.
 
     A preset stands for its values, and what is set beside it wins, as on the command line. Neither a config file nor
@@ -54,7 +54,7 @@ class Settings(of_config.Settings):
         try:
             super().__init__(**merge(lowest, *(_as_source(*each) for each in named.items())))
         except ValidationError as error:
-            raise UsageError("\n".join(f"settings: {line}" for line in of_config.explain(error))) from error
+            raise UsageError("\n".join(f"settings: {line}" for line in all_settings.explain(error))) from error
 
 
 def _as_source(name: str, value: Any) -> Values:

@@ -15,7 +15,8 @@ from pydantic import create_model
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline.errors import UsageError
-from pipeline.settings.pair_settings import ALL_KEYS, SECTIONS, PairSettings, Settings, Values, did_you_mean, validate
+from pipeline.settings.all_settings import ALL_KEYS, SECTIONS, Settings, did_you_mean, validate
+from pipeline.settings.pair_settings import PairSettings, Values
 from pipeline.settings.presets import PRESETS
 
 if TYPE_CHECKING:

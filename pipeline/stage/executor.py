@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import ImpastoError, Interrupted, MachineError, OutOfMemoryError
 from pipeline.stage.batching import Waiting, next_of, pick
-from pipeline.stage.device.memory import is_out_of_memory
+from pipeline.stage.device.system_memory import is_out_of_memory
 from pipeline.stage.paint.painter import Painted
 from pipeline.stage.pixel_budget import Closed, PixelBudget
 from pipeline.stage.task import Outcome, Task, failure_of
@@ -35,7 +35,7 @@ POLL_SECONDS: Final = 0.2
 """After which the caller is asked again when there was no next task."""
 
 
-class Line:
+class Executor:
     """One call of `Stage.process`."""
 
     def __init__(self, stage: Stage) -> None:

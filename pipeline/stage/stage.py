@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from pipeline.errors import ExitCode, Interrupted, StorageError
-from pipeline.settings.pair_settings import ImageSettings
+from pipeline.errors import StorageError
 from pipeline.stage.batching import best_size, size_key
-from pipeline.stage.device.devices import describe, find_device, find_precision, open_card
+from pipeline.stage.device.devices import describe_device, find_device, find_precision, open_card
 from pipeline.stage.device.memory import Memory
-from pipeline.stage.executor import Line
+from pipeline.stage.executor import Executor
 from pipeline.stage.load.loader import Loader, Loading
-from pipeline.stage.paint.painter import Listener, Painter
-from pipeline.stage.paint.result_cache import SharedResults
-from pipeline.stage.save.saver import Maker, Saver
+from pipeline.stage.paint.painter import Painter
+from pipeline.stage.paint.result_cache import ResultCache
+from pipeline.stage.resources import AHEAD, Limits, _StoppableListener
+from pipeline.stage.save.rendering_record import Maker
+from pipeline.stage.save.saver import Saver
 from pipeline.stage.summary import Usage
 from pipeline.transfer.tiling import WHOLE
 from pipeline.transfer.weights import load_weights
@@ -32,34 +32,13 @@ if TYPE_CHECKING:
     import torch
 
     from pipeline.outbox.publish import Outbox
-    from pipeline.pair import Pair
-    from pipeline.settings.pair_settings import Settings
+    from pipeline.settings.all_settings import Settings
+    from pipeline.stage.listener import Listener
     from pipeline.stage.task import Outcome, Task
-    from pipeline.transfer.state import Evaluation
     from pipeline.transfer.vgg import Vgg19
     from pipeline.transfer.weights import WeightsSource
 
 logger = logging.getLogger(__name__)
-
-AHEAD: Final = 4
-"""Pairs in work at most, besides those of a batch."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much is in work at once."""
-
-    images: ImageSettings = field(default_factory=ImageSettings)
-    """Which files are read."""
-    batch: int = 0
-    """Pairs that advance together on the device at most; 0: what is worth it."""
-    max_reorder: int = 16
-    """So many pairs may be begun before one that came first, for the sake of a batch."""
-    memory_bytes: int | None = None
-    """That a batch may take on the device; None: what is free."""
-    checkpoint_seconds: float = 120.0
-    preview_seconds: float = 0.0
-    """Between two pictures of a pair in work; 0: none."""
 
 
 class Stage:
@@ -91,8 +70,8 @@ class Stage:
             listener=self.listener,
         )
         self.loader = Loader(weights.sha256, self.limits.images, pin=device.type == "cuda")
-        self.saver = Saver(outbox, Maker(weights, describe(device), str(precision).removeprefix("torch.")))
-        self.shared = SharedResults()
+        self.saver = Saver(outbox, Maker(weights, describe_device(device), str(precision).removeprefix("torch.")))
+        self.shared = ResultCache()
         self.usage = Usage()
         """Of all that was processed."""
         self._batch_sizes: dict[Hashable, int] = {}
@@ -135,7 +114,7 @@ class Stage:
         """
         with contextlib.suppress(OSError):  # the next one will find it again
             self.saver.outbox.checkpoints.remove_old()
-        yield from Line(self).run(tasks)
+        yield from Executor(self).run(tasks)
 
     def _count_anew(self, task: Task) -> None:
         """A process that ends over a pair which comes further each time is not the pair's fault."""
@@ -165,23 +144,3 @@ class Stage:
                 lambda size: memory.choose(work, size) == WHOLE,
             )
         return self._batch_sizes[key]
-
-
-class _StoppableListener:
-    """Hears what another does, until the stage is closed."""
-
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-        self.is_closed = False
-
-    def pair_started(self, pair: Pair) -> None:
-        self._check()
-        self._listener.pair_started(pair)
-
-    def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
-        self._check()
-        self._listener.evaluated(pair, evaluation)
-
-    def _check(self) -> None:
-        if self.is_closed:
-            raise Interrupted(ExitCode.INTERRUPTED)

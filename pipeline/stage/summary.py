@@ -5,6 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.errors import ExitCode
 
 
 @dataclass
@@ -71,3 +74,27 @@ class Usage:
             "save_seconds": round(self.save_seconds, 3),
             "peak_memory_bytes": self.peak_memory_bytes,
         }
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run ended: every pair of the manifest is counted once."""
+
+    rendered: int
+    skipped: int
+    failed: int
+    waiting: int
+    seconds: float
+    usage: Usage
+    """Where the time went."""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Failures, those of earlier runs included, are never hidden behind a zero."""
+        return ExitCode.PARTIAL if self.failed else ExitCode.OK
+
+    def describe(self) -> dict[str, Any]:
+        """As JSON."""
+        counts = {name: getattr(self, name) for name in ("rendered", "skipped", "failed", "waiting")}
+        times = {"seconds": round(self.seconds, 3), **self.usage.describe()}
+        return {**counts, **times, "exit_code": int(self.exit_code)}

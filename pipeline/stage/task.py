@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from pipeline.outbox.ledger import settings_in_metadata
 from pipeline.outbox.marks import RUN
 from pipeline.outbox.metadata import Failure, PairPaths
+from pipeline.text import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,8 +69,3 @@ def failure_of(task: Task, error: ImpastoError) -> Failure:
         failed=now(),
         versions=VERSIONS,
     )
-
-
-def now() -> str:
-    """UTC, ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

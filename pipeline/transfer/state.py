@@ -44,7 +44,7 @@ class ScaleResult:
 
 
 @dataclass(frozen=True)
-class PairState:
+class OptimisationState:
     """Where a pair is: all that is needed to go on from there."""
 
     scale: int = 0
@@ -64,13 +64,13 @@ class PairState:
         """That were made in all."""
         return self.made + (self.minimiser["number"] if self.minimiser else 0)
 
-    def after(self, scale: Scale, minimum: Minimum, trouble: list[str]) -> PairState:
+    def after(self, scale: Scale, minimum: Minimum, trouble: list[str]) -> OptimisationState:
         """At the start of the next scale.
 
         Raises:
             NotFiniteError: the objective was not finite at the start of this one.
         """
-        return PairState(
+        return OptimisationState(
             self.scale + 1,
             self.made + len(minimum.values),
             minimum.image,
@@ -91,7 +91,7 @@ class PairState:
         return {**vars(self), "results": results, "warnings": list(self.warnings)}
 
     @classmethod
-    def from_plain(cls, plain: dict[str, Any]) -> PairState:
+    def from_plain(cls, plain: dict[str, Any]) -> OptimisationState:
         """Undoes `to_plain`."""
         results = tuple(
             ScaleResult(

@@ -14,7 +14,7 @@ from pipeline.transfer.guidance import shrink_mask
 from pipeline.transfer.lbfgs import Minimiser
 from pipeline.transfer.objective import Objective
 from pipeline.transfer.pyramid import Scale, refine, resample, work
-from pipeline.transfer.state import Evaluation, PairState, ScaleResult, evaluation_of
+from pipeline.transfer.state import Evaluation, OptimisationState, ScaleResult, evaluation_of
 from pipeline.transfer.targets import GramCache, Painting, Subject, Targets
 from pipeline.transfer.tiling import WHOLE, Fit
 
@@ -35,7 +35,7 @@ _SMALLEST_PAINTING = 16
 
 
 @dataclass(frozen=True)
-class Stylisation:
+class StyliseResult:
     """What the pyramid came to."""
 
     image: Tensor
@@ -64,13 +64,13 @@ class Step:
 
     evaluations: Mapping[int, Evaluation]
     """By the place of the pair among those that were begun together."""
-    state_of: Callable[[int], PairState]
+    state_of: Callable[[int], OptimisationState]
     """Where a pair is now. Its tensors are in work: to be written before the next evaluation, or copied."""
     image_of: Callable[[int], Tensor]
     """(1, 3, h, w): the best image of a pair at the scale that it works at, to be copied likewise."""
 
 
-class Stylizer:
+class Styliser:
     """The engine for a batch of pairs of one size and one pyramid, which advance together and end each for itself."""
 
     def __init__(  # noqa: PLR0913 - the mathematics has this many givens
@@ -97,10 +97,10 @@ class Stylizer:
         """
         self._chain, self._subjects, self._spec, self._optimisation = chain, subjects, spec, optimisation
         self._fit, self._cache, self._on_step = fit, cache, on_step
-        self.states: dict[int, PairState] = {}
+        self.states: dict[int, OptimisationState] = {}
         """Of pairs that are not done, each at the start of the scale that it works at or waits for."""
 
-    def goes_on_from(self, state: PairState) -> bool:
+    def goes_on_from(self, state: OptimisationState) -> bool:
         """Whether as many steps are remembered as the state has."""
         if state.minimiser is None:
             return True
@@ -112,7 +112,9 @@ class Stylizer:
         return min(self._optimisation.history, self._fit.history or self._optimisation.history)
 
     @torch.no_grad()
-    def run(self, states: Sequence[PairState] | None = None) -> Iterator[tuple[int, Stylisation | NotFiniteError]]:
+    def run(
+        self, states: Sequence[OptimisationState] | None = None
+    ) -> Iterator[tuple[int, StyliseResult | NotFiniteError]]:
         """Minimise the objective over the images (Gatys et al. 2016), without clipping.
 
         Args:
@@ -122,7 +124,7 @@ class Stylizer:
             The place of a pair and its result, as soon as it is done; its error if the objective is not finite at the
             start of a scale.
         """
-        self.states = dict(enumerate(states or [PairState() for _ in self._subjects]))
+        self.states = dict(enumerate(states or [OptimisationState() for _ in self._subjects]))
         first = self.states[0].scale
         for index in range(first, len(self._optimisation.scales)):
             for place, minimum, trouble in self._scale(index):
@@ -135,7 +137,7 @@ class Stylizer:
                 if index + 1 < len(self._optimisation.scales):
                     self.states[place] = state
                 elif state.image is not None:
-                    yield place, Stylisation(state.image, state.results, state.made, state.warnings)
+                    yield place, StyliseResult(state.image, state.results, state.made, state.warnings)
             if not self.states:
                 return
 
@@ -215,7 +217,9 @@ class Stylizer:
         return capture(objective, example)
 
 
-def _state_of(begun: Mapping[int, PairState], minimiser: Minimiser, places: list[int], place: int) -> PairState:
+def _state_of(
+    begun: Mapping[int, OptimisationState], minimiser: Minimiser, places: list[int], place: int
+) -> OptimisationState:
     return replace(begun[place], minimiser=minimiser.state(places.index(place)))
 
 

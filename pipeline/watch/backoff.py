@@ -13,7 +13,7 @@ FIRST_SECONDS: Final = 0.5
 LONGEST_SECONDS: Final = 60.0
 
 
-class Pause:
+class Backoff:
     """After the machine failed: wait, twice as long each time, until something succeeds."""
 
     def __init__(self) -> None:

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline.disk import as_storage_error
 from pipeline.errors import EvictedError, MachineError, StorageError
-from pipeline.watch.backoff import Pause
+from pipeline.watch.backoff import Backoff
 from pipeline.watch.jobs.open_job import OpenJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline.outbox.publish import Outbox
-    from pipeline.signals import Stop
-    from pipeline.watch.inbox.scanner import Intake
+    from pipeline.signals import StopRequest
+    from pipeline.watch.inbox.scanner import Scanner
     from pipeline.watch.jobs.queue import JobQueue
-    from pipeline.watch.spool.accounting import Books
+    from pipeline.watch.spool.accounting import FileAccounting
     from pipeline.watch.spool.spool import Spool
 
 logger = logging.getLogger(__name__)
@@ -29,20 +29,20 @@ BEAT_SECONDS: Final = 10.0
 LONGEST_WAIT_SECONDS: Final = 0.5
 
 
-class Lookout:
+class ScanThread:
     """Fills the queue of jobs. Only its own thread calls it, but for `start` and `end`."""
 
-    def __init__(  # noqa: PLR0913 - what it works with
+    def __init__(  # noqa: PLR0913 - who is to know of it
         self,
         *,
-        intake: Intake,
+        intake: Scanner,
         spool: Spool,
-        books: Books,
+        books: FileAccounting,
         outbox: Outbox,
         inbox: Path,
         queue: JobQueue,
-        stop: Stop,
-        stage_pause: Pause,
+        stop: StopRequest,
+        stage_pause: Backoff,
         wake: threading.Event,
         prefetch: int,
         is_draining: bool,
@@ -55,7 +55,7 @@ class Lookout:
         self._queue, self._stop, self._stage_pause, self._wake = queue, stop, stage_pause, wake
         self._prefetch, self._is_draining, self._clock = prefetch, is_draining, clock
         self._on_round, self._on_beat = on_round, on_beat
-        self.pause = Pause()
+        self.pause = Backoff()
         """After the inbox or the spool failed."""
         self.error: BaseException | None = None
         """What ended the thread."""

@@ -14,36 +14,40 @@ from filelock import FileLock, Timeout
 
 from pipeline.disk import Disk, make_folders, storage_errors
 from pipeline.errors import LockedError, UsageError
-from pipeline.images.complete import looks_complete
 from pipeline.images.decode import read_file
+from pipeline.images.files import looks_complete
 from pipeline.images.formats import endings
 from pipeline.outbox.ledger import Fingerprint
 from pipeline.outbox.publish import Outbox, check_name
 from pipeline.pair import Pair, check_blend
-from pipeline.run.manifest import Confines, library_label, read_manifest
-from pipeline.run.masks import default_mask, mask_for
+from pipeline.run.manifest import ManifestRules, library_label, read_manifest
+from pipeline.run.picture_files import default_mask, mask_for
 from pipeline.settings.resolve import for_pair
-from pipeline.signals import Stop
+from pipeline.signals import StopRequest
 from pipeline.stage.attempts import Attempts
-from pipeline.watch.inbox.events import Hints, NoHints, WatchdogHints
+from pipeline.text import printable
+from pipeline.watch.inbox.events import ChangeEvents, NoEvents, WatchdogEvents
 from pipeline.watch.inbox.mounts import is_shared
-from pipeline.watch.inbox.names import classify, printable, result_name
-from pipeline.watch.inbox.needs import Needs, needs_of_ticket
-from pipeline.watch.inbox.scanner import Intake, Rules
+from pipeline.watch.inbox.names import classify
+from pipeline.watch.inbox.scanner import Rules, Scanner
 from pipeline.watch.inbox.styles import Styles
+from pipeline.watch.inbox.tickets import TicketRequirements, requirements_of_ticket
 from pipeline.watch.jobs.lifecycle import JobRules, Jobs
-from pipeline.watch.spool.accounting import Books
+from pipeline.watch.jobs.result_names import result_name
+from pipeline.watch.spool.accounting import FileAccounting
 from pipeline.watch.spool.spool import Spool
-from pipeline.watch.systemd import Notifier
+from pipeline.watch.systemd import SystemdNotifier
 from pipeline.watch.watcher import Renderer, Watcher, WatchSummary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pipeline.monitoring.progress import Display
-    from pipeline.settings.pair_settings import Settings, Values
+    from pipeline.outbox.metadata import JobFailure
+    from pipeline.settings.all_settings import Settings
+    from pipeline.settings.pair_settings import Values
+    from pipeline.stage.listener import Display
     from pipeline.stage.task import Outcome
-    from pipeline.watch.spool.records import Job, Reason
+    from pipeline.watch.spool.records import Job
 
 SHARED_SETTLE_SECONDS: Final = 10.0
 """On a network other machines see sizes and times late."""
@@ -105,13 +109,13 @@ class Service:
     display: Display
     on_outcome: Callable[[Outcome], None]
     on_duplicate: Callable[[Pair], None]
-    on_failed_job: Callable[[Reason], None]
+    on_failed_job: Callable[[JobFailure], None]
     disk: Disk
     clock: Callable[[], float] = time.monotonic
     on_status: Callable[[dict[str, Any]], None] = lambda _: None
     """Called by the thread that looks."""
 
-    def watcher(self, stop: Stop, *, drain: bool = False) -> tuple[Watcher, Outbox]:
+    def watcher(self, stop: StopRequest, *, drain: bool = False) -> tuple[Watcher, Outbox]:
         """A watcher, and the outbox that the stage is to publish to."""
         folders, watch = self.folders, self.settings.watch
         shared = is_shared(folders.inbox)
@@ -119,11 +123,11 @@ class Service:
         spool = Spool(folders.spool, folders.inbox, self.disk, shared=shared)
         outbox = Outbox(folders.outbox, self.disk, spool.worker)
         styles = Styles(folders.styles, self._endings, self.disk)
-        books = Books()
+        books = FileAccounting()
         attempts = Attempts(outbox, self.settings.run.max_attempts)
         polling, wake = watch.polling or shared, threading.Event()
-        hints: Hints = NoHints() if polling else WatchdogHints(folders.inbox, wake.set)
-        intake = Intake(
+        hints: ChangeEvents = NoEvents() if polling else WatchdogEvents(folders.inbox, wake.set)
+        intake = Scanner(
             inbox=folders.inbox,
             spool=spool,
             styles=styles,
@@ -136,7 +140,7 @@ class Service:
                 ticket_seconds=watch.ticket_seconds,
                 default_style=self.settings.styles.default,
                 looks_complete=looks_complete,
-                needs_of_ticket=partial(self._needs_of_ticket, styles),
+                requirements_of_ticket=partial(self._requirements_of_ticket, styles),
             ),
             books=books,
             disk=self.disk,
@@ -172,7 +176,7 @@ class Service:
             inbox=folders.inbox,
             stop=stop,
             display=self.display,
-            notifier=Notifier(),
+            notifier=SystemdNotifier(),
             disk=self.disk,
             wake=wake,
             prefetch=watch.prefetch,
@@ -191,7 +195,7 @@ class Service:
             MachineError: see `Watcher.run`.
             UsageError: the spool cannot be where it should.
         """
-        with Stop() as stop, contextlib.ExitStack() as stack:
+        with StopRequest() as stop, contextlib.ExitStack() as stack:
             stop.listen_for_rescan()
             if drain:
                 stack.enter_context(self._only_drain())
@@ -220,16 +224,16 @@ class Service:
     def _fingerprint(self, pair: Pair) -> Fingerprint:
         return Fingerprint.of(pair, lambda path: read_file(path).sha256, self.weights_sha256, self.engine_version)
 
-    def _confines(self, styles: Styles, roots: tuple[Path, ...] = ()) -> Confines:
-        return Confines(self._endings, check_name, roots, styles.find, self.folders.mask)
+    def _confines(self, styles: Styles, roots: tuple[Path, ...] = ()) -> ManifestRules:
+        return ManifestRules(self._endings, check_name, roots, styles.find, self.folders.mask)
 
-    def _needs_of_ticket(self, styles: Styles, ticket: Path) -> Needs:
-        return needs_of_ticket(ticket, self.below, self.flags, self._confines(styles))
+    def _requirements_of_ticket(self, styles: Styles, ticket: Path) -> TicketRequirements:
+        return requirements_of_ticket(ticket, self.below, self.flags, self._confines(styles))
 
     def _pairs_of(self, styles: Styles, job: Job, files: tuple[str, ...]) -> list[Pair] | None:
         ticket = next((name for name in files if classify(name, self._endings).form == "ticket"), None)
         if ticket is not None:
-            needs = self._needs_of_ticket(styles, job.path(ticket))
+            needs = self._requirements_of_ticket(styles, job.path(ticket))
             if needs.files - set(files) or any(styles.find(name) is None for name in needs.styles):
                 return None  # it was changed, or a style is being replaced
             confines = self._confines(styles, (job.folder / "in",))

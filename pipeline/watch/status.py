@@ -7,16 +7,15 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.stage.task import now
-from pipeline.watch.inbox.names import printable
+from pipeline.text import now, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline.watch.inbox.scanner import Intake
-    from pipeline.watch.spool.accounting import Books
+    from pipeline.watch.inbox.scanner import Scanner
+    from pipeline.watch.spool.accounting import FileAccounting
     from pipeline.watch.spool.spool import Spool
-    from pipeline.watch.systemd import Notifier
+    from pipeline.watch.systemd import SystemdNotifier
 
 
 @dataclass(frozen=True)
@@ -33,15 +32,15 @@ class Activity:
     """Jobs that are not finished."""
 
 
-class StatusBoard:
+class StatusFile:
     """Shown by the thread that looks."""
 
     def __init__(  # noqa: PLR0913 - what it shows
         self,
         spool: Spool,
-        intake: Intake,
-        books: Books,
-        notifier: Notifier,
+        intake: Scanner,
+        books: FileAccounting,
+        notifier: SystemdNotifier,
         activity: Callable[[], Activity],
         *,
         on_status: Callable[[dict[str, Any]], None],

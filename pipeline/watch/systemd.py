@@ -9,7 +9,7 @@ import socket
 logger = logging.getLogger(__name__)
 
 
-class Notifier:
+class SystemdNotifier:
     """Says nothing where nobody listens. That a message could not be sent is logged, once."""
 
     def __init__(self) -> None:

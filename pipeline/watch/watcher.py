@@ -23,12 +23,12 @@ from pipeline.errors import (
 )
 from pipeline.outbox.metadata import Failure
 from pipeline.stage.summary import Usage
-from pipeline.watch.backoff import Pause
-from pipeline.watch.inbox.names import printable
+from pipeline.text import printable
+from pipeline.watch.backoff import Backoff
 from pipeline.watch.jobs.open_job import Again, OpenJob
 from pipeline.watch.jobs.queue import JobQueue
-from pipeline.watch.scan_thread import LONGEST_WAIT_SECONDS, Lookout
-from pipeline.watch.status import Activity, StatusBoard
+from pipeline.watch.scan_thread import LONGEST_WAIT_SECONDS, ScanThread
+from pipeline.watch.status import Activity, StatusFile
 
 if TYPE_CHECKING:
     import threading
@@ -36,18 +36,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.disk import Disk
-    from pipeline.monitoring.progress import Display
     from pipeline.outbox.publish import Outbox
     from pipeline.pair import Pair
-    from pipeline.signals import Stop
+    from pipeline.signals import StopRequest
     from pipeline.stage.attempts import Attempts
+    from pipeline.stage.listener import Display
     from pipeline.stage.task import Outcome, Task
     from pipeline.transfer.state import Evaluation
-    from pipeline.watch.inbox.scanner import Intake
+    from pipeline.watch.inbox.scanner import Scanner
     from pipeline.watch.jobs.lifecycle import Jobs
-    from pipeline.watch.spool.accounting import Balance, Books
+    from pipeline.watch.spool.accounting import Balance, FileAccounting
     from pipeline.watch.spool.spool import Spool
-    from pipeline.watch.systemd import Notifier
+    from pipeline.watch.systemd import SystemdNotifier
 
 logger = logging.getLogger(__name__)
 
@@ -81,19 +81,19 @@ class WatchSummary:
 class Watcher:
     """One process that works on one inbox."""
 
-    def __init__(  # noqa: PLR0913 - what it connects
+    def __init__(  # noqa: PLR0913 - who is to know of it
         self,
         *,
-        intake: Intake,
+        intake: Scanner,
         spool: Spool,
         jobs: Jobs,
         attempts: Attempts,
-        books: Books,
+        books: FileAccounting,
         outbox: Outbox,
         inbox: Path,
-        stop: Stop,
+        stop: StopRequest,
         display: Display,
-        notifier: Notifier,
+        notifier: SystemdNotifier,
         disk: Disk,
         wake: threading.Event,
         prefetch: int,
@@ -113,14 +113,14 @@ class Watcher:
         self._queue = JobQueue(clock)
         self._aside: list[OpenJob] = []
         """For the next drain."""
-        self._pause = Pause()
+        self._pause = Backoff()
         """After the outbox or an input failed."""
         self._stage: Renderer | None = None
         self._last_tick = float("-inf")
         self._on_device = ""
         self._stop_was_told = False
-        self.board = StatusBoard(spool, intake, books, notifier, self._activity, on_status=on_status)
-        self.lookout = Lookout(
+        self.board = StatusFile(spool, intake, books, notifier, self._activity, on_status=on_status)
+        self.lookout = ScanThread(
             intake=intake,
             spool=spool,
             books=books,

@@ -35,10 +35,12 @@ from pipeline.images.decode import read_file
 from pipeline.monitoring.progress import NoDisplay
 from pipeline.outbox.publish import Outbox, check_name
 from pipeline.run import runner as run_module
-from pipeline.run.manifest import Confines, read_manifest
-from pipeline.settings.pair_settings import ObjectiveSettings, validate
-from pipeline.stage.device.devices import PeakMemory, find_precision
-from pipeline.stage.device.memory import ON_CPU, Work, predict, trim, tune_allocator
+from pipeline.run.manifest import ManifestRules, read_manifest
+from pipeline.settings.all_settings import validate
+from pipeline.settings.pair_settings import ObjectiveSettings
+from pipeline.stage.device.devices import find_precision
+from pipeline.stage.device.memory import ON_CPU, MemoryDemand, predict
+from pipeline.stage.device.system_memory import PeakMemory, trim, tune_allocator
 from pipeline.stage.engine_config import objective_spec
 from pipeline.stage.load import loader as load_module
 from pipeline.transfer.lbfgs import Minimiser
@@ -78,7 +80,7 @@ def photographs(folder: Path, count: int, size: tuple[int, int]) -> list[Path]:
 
 def render(manifest: Path, outbox: Outbox, **sections: Any) -> tuple[run_module.Summary, list[Outcome], float]:
     """A run of a manifest, as the command does it: its summary, its outcomes, and its seconds."""
-    confines = Confines((".jpg", ".png"), check_name, ())
+    confines = ManifestRules((".jpg", ".png"), check_name, ())
     pairs = read_manifest(manifest, sections, {}, confines)
     outcomes: list[Outcome] = []
     begin = time.perf_counter()
@@ -149,8 +151,8 @@ def picture(side: int, name: str) -> torch.Tensor:
     return resample(small, side, side).clamp(0, 255)
 
 
-def work_of(side: int, dtype: torch.dtype, history: int) -> Work:
-    return Work(side, side, SPEC.layers, SPEC.content_layers, dtype.itemsize, history)
+def work_of(side: int, dtype: torch.dtype, history: int) -> MemoryDemand:
+    return MemoryDemand(side, side, SPEC.layers, SPEC.content_layers, dtype.itemsize, history)
 
 
 @torch.no_grad()
@@ -261,7 +263,7 @@ def soak(count: int) -> None:
             print(f"after {i + 1} pairs: {resident[i] / 2**20:.1f} MiB, {resident[i] / resident[99] - 1:+.2%}")
 
 
-CONFINES = Confines((".jpg", ".png"), check_name, ())
+CONFINES = ManifestRules((".jpg", ".png"), check_name, ())
 
 
 class _Telling(NoDisplay):

@@ -22,7 +22,7 @@ from typer.testing import CliRunner, Result
 from pipeline.cli.main import app
 from pipeline.errors import ExitCode, Interrupted
 from pipeline.monitoring.metrics import Metrics
-from pipeline.settings.pair_settings import validate
+from pipeline.settings.all_settings import validate
 from tests.conftest import photo
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from watchdog.observers.inotify_c import InotifyFD
 
-from pipeline.watch import alive
+from pipeline.watch.inbox import events
 from tests.faults.world import World, photo
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def test_a_dead_reader_of_events_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tell: Callable[[str], None], *, exhaustive: bool
 ) -> None:
     if not exhaustive:
-        monkeypatch.setattr(alive, "INTERVAL_SECONDS", 0.3)
-        monkeypatch.setattr(alive, "PATIENCE_SECONDS", 0.2)
+        monkeypatch.setattr(events, "INTERVAL_SECONDS", 0.3)
+        monkeypatch.setattr(events, "PATIENCE_SECONDS", 0.2)
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
 
     def die(*_: object) -> None:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from pipeline.monitoring.progress import NoDisplay
-from pipeline.settings.pair_settings import validate
+from pipeline.settings.all_settings import validate
 from pipeline.watch.service import Folders, Service
 from tests.faults.disk import HastyDisk
 from tests.faults.world import WEIGHTS, FakeStage

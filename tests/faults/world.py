@@ -15,12 +15,13 @@ from pipeline.errors import ImageError, ImpastoError, IncompleteError, Interrupt
 from pipeline.monitoring.progress import NoDisplay
 from pipeline.outbox.ledger import Fingerprint, settings_in_key, settings_in_metadata
 from pipeline.outbox.metadata import Metadata
-from pipeline.settings.pair_settings import validate
+from pipeline.settings.all_settings import validate
 from pipeline.settings.resolve import merge
-from pipeline.signals import Stop
+from pipeline.signals import StopRequest
 from pipeline.stage.summary import Usage
-from pipeline.stage.task import VERSIONS, Outcome, Task, failure_of, now
-from pipeline.watch.inbox.events import Hint
+from pipeline.stage.task import VERSIONS, Outcome, Task, failure_of
+from pipeline.text import now
+from pipeline.watch.inbox.events import Changes
 from pipeline.watch.service import Folders, Service
 from tests.faults.disk import Crash, FaultyDisk, HastyDisk
 
@@ -138,7 +139,7 @@ class ScriptedHints:
     """Hints that a test gives; signs of life come back."""
 
     def __init__(self) -> None:
-        self.hint = Hint()
+        self.hint = Changes()
         self.signs: set[Path] = set()
         self.is_deaf = False
 
@@ -148,9 +149,9 @@ class ScriptedHints:
     def watch(self, folders: set[Path]) -> None:
         pass
 
-    def take(self) -> Hint:
-        taken, self.hint = self.hint, Hint()
-        return Hint() if self.is_deaf else Hint(taken.paths | self.signs, taken.look_everywhere)
+    def take(self) -> Changes:
+        taken, self.hint = self.hint, Changes()
+        return Changes() if self.is_deaf else Changes(taken.paths | self.signs, taken.look_everywhere)
 
     def is_alive(self) -> bool:
         return True
@@ -237,7 +238,7 @@ class Worker:
         settings = validate(values)
         self.outcomes: list[Outcome] = []
         self.duplicates: list[str] = []
-        self.stop = Stop(world.clock)
+        self.stop = StopRequest(world.clock)
         service = Service(
             folders=Folders.of(world.inbox, world.outbox, settings),
             settings=settings,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from pipeline.images.complete import looks_complete
+from pipeline.images.files import looks_complete
 from tests.conftest import photo
 
 if TYPE_CHECKING:

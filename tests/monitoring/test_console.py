@@ -11,24 +11,25 @@ from typing import Any
 
 import pytest
 
+from pipeline.cli.setup import say_error
 from pipeline.errors import ExitCode, StorageError
-from pipeline.monitoring.console import Report, say_error
-from pipeline.monitoring.observer import Work
+from pipeline.monitoring.console import ConsoleObserver
+from pipeline.monitoring.observer import RunInfo
 from pipeline.pair import Pair
-from pipeline.run.runner import Summary
-from pipeline.settings.pair_settings import PairSettings, Settings
-from pipeline.stage.summary import Usage
+from pipeline.settings.all_settings import Settings
+from pipeline.settings.pair_settings import PairSettings
+from pipeline.stage.summary import Summary, Usage
 from pipeline.stage.task import Outcome, Task
 from pipeline.watch.spool.accounting import Balance
 from pipeline.watch.watcher import WatchSummary
 from tests.faults.world import describe
 
-RUN = Work("run", Path("/night.csv"), Path("/out"), Settings(), pairs=1)
+RUN = RunInfo("run", Path("/night.csv"), Path("/out"), Settings(), pairs=1)
 DRAIN = replace(RUN, command="drain", source=Path("/inbox"), pairs=None, spool=Path("/inbox/.impasto"))
 
 
-def report_of(work: Work, **options: Any) -> Report:
-    report = Report(**{"as_json": False, **options})
+def report_of(work: RunInfo, **options: Any) -> ConsoleObserver:
+    report = ConsoleObserver(**{"as_json": False, **options})
     report.started(work)
     return report
 
@@ -54,7 +55,7 @@ def test_work_goes_on_when_nobody_reads_stdout_any_more(
         said.append(text)
         raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
-    monkeypatch.setattr("pipeline.monitoring.console.say", fail)
+    monkeypatch.setattr("pipeline.monitoring.console.print_result", fail)
     report = report_of(DRAIN, as_json=True)
     for _ in range(3):
         report.finished(summary())
@@ -69,7 +70,7 @@ def test_an_error_reaches_people_though_nobody_reads_stdout(
     def fail(_: str) -> None:
         raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
-    monkeypatch.setattr("pipeline.monitoring.console.say", fail)
+    monkeypatch.setattr("pipeline.monitoring.console.print_result", fail)
     say_error(StorageError("the disk is full.", "Free some."), ExitCode.ENVIRONMENT, as_json=True)
     assert capsys.readouterr().err == "impasto: the disk is full.\nFree some.\n"
 
@@ -130,7 +131,7 @@ def test_what_was_not_as_it_should_be_is_in_the_closing_line(
 
 
 def test_a_quiet_report_leaves_stderr_to_the_log(capsys: pytest.CaptureFixture[str]) -> None:
-    report = Report(as_json=False, is_quiet=True)
+    report = ConsoleObserver(as_json=False, is_quiet=True)
     report.started(replace(DRAIN, command="watch"))
     outcome = rendered("no profile")
     report.outcome(outcome)

@@ -17,14 +17,14 @@ import pytest
 
 from pipeline.errors import ExitCode, ImageError, Interrupted, LockedError, UsageError
 from pipeline.monitoring.hooks import Hooks
-from pipeline.monitoring.observer import Work
+from pipeline.monitoring.observer import RunInfo
+from pipeline.outbox.metadata import JobFailure
 from pipeline.pair import Pair
-from pipeline.run.runner import Summary
-from pipeline.settings.pair_settings import PairSettings, Settings
+from pipeline.settings.all_settings import Settings
+from pipeline.settings.pair_settings import PairSettings
 from pipeline.settings.run_settings import HooksSettings
-from pipeline.stage.summary import Usage
+from pipeline.stage.summary import Summary, Usage
 from pipeline.stage.task import Outcome, Task, failure_of
-from pipeline.watch.spool.records import Reason
 from tests.faults.world import describe
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def begin(tmp_path: Path, told: Path) -> Callable[..., Hooks]:
             if name in settings:
                 settings[name] = ("sh", "-c", settings[name].format(told=told))
         hooks = Hooks(HooksSettings(**settings), grace_seconds, most_waiting)
-        hooks.started(Work("run", Path("/night.csv"), tmp_path / "out", Settings()))
+        hooks.started(RunInfo("run", Path("/night.csv"), tmp_path / "out", Settings()))
         return hooks
 
     return make
@@ -85,7 +85,7 @@ def test_hooks_are_told_all_in_order_as_json(begin: Callable[..., Hooks], told: 
     good, bad = done("a"), failed("b")
     hooks.outcome(good)
     hooks.outcome(bad)
-    job = Reason(
+    job = JobFailure(
         job="j", files=("x.csv",), error_class="input", reason="no", remedy="do", attempts=1, failed="2026-01-01"
     )
     hooks.failed_job(job)
@@ -235,7 +235,7 @@ def test_a_program_that_goes_away_is_a_warning(tmp_path: Path, caplog: pytest.Lo
     program.chmod(0o755)
     hooks = Hooks(HooksSettings(on_pair=(str(program),)), 1.0)
     program.unlink()
-    hooks.started(Work("run", Path("/night.csv"), tmp_path, Settings()))
+    hooks.started(RunInfo("run", Path("/night.csv"), tmp_path, Settings()))
     hooks.outcome(done("a"))
     hooks.finished(SUMMARY)
     assert hooks.failed == 1

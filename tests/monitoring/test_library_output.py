@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.monitoring.noise import noise_to_log
+from pipeline.monitoring.stdio import noise_to_log
 from tests.monitoring.test_stdio import run_script
 
 if TYPE_CHECKING:
@@ -19,19 +19,19 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs pipes tha
 NOISY = """
     import ctypes, logging, multiprocessing, os, sys, warnings
     from pipeline.monitoring.logs import logging_to_stderr
-    from pipeline.monitoring.stdio import claim_stdout, say
+    from pipeline.monitoring.stdio import print_result, protect_stdout
 
     def child():
         os.write(1, b"noise of a worker\\n")
 
     if __name__ == "__main__":
-        claim_stdout()
+        protect_stdout()
         with logging_to_stderr("json"):
             os.write(2, b"noise of a system call\\nand one more\\n\\n")
             ctypes.CDLL(None).puts(b"noise of a C library, in its buffer until the end")
             print("noise of a careless module")
             print("noise on stderr", file=sys.stderr)
-            say("ours")
+            print_result("ours")
             warnings.warn("a warning of Python")
             worker = multiprocessing.get_context("spawn").Process(target=child)
             worker.start()
@@ -67,9 +67,9 @@ def test_a_burst_that_nobody_can_read_keeps_nobody_waiting(tmp_path: Path) -> No
         """
         import ctypes
         from pipeline.monitoring.logs import logging_to_stderr
-        from pipeline.monitoring.stdio import claim_stdout
+        from pipeline.monitoring.stdio import protect_stdout
 
-        claim_stdout()
+        protect_stdout()
         with logging_to_stderr("json"):
             write = ctypes.PyDLL(None).write  # keeps the interpreter from switching threads
             for _ in range(40):
@@ -86,20 +86,20 @@ def test_a_log_that_nobody_reads_any_more_ends_nothing(tmp_path: Path) -> None:
         """
         import logging, os, time
         from pipeline.monitoring.logs import logging_to_stderr
-        from pipeline.monitoring.stdio import claim_stdout, say
+        from pipeline.monitoring.stdio import print_result, protect_stdout
 
         reading, writing = os.pipe()
         os.close(reading)
         os.dup2(writing, 2)
-        claim_stdout()
+        protect_stdout()
         told = []
-        logging.getLogger("pipeline.monitoring.noise").addFilter(lambda record: told.append(record) or True)
+        logging.getLogger("pipeline.monitoring.stdio").addFilter(lambda record: told.append(record) or True)
         with logging_to_stderr("json"):
             for _ in range(3):
                 logging.getLogger("pipeline.x").warning("to nobody")
             os.write(2, b"noise\\n")
             time.sleep(0.05)
-        say(f"{len(told)}")
+        print_result(f"{len(told)}")
         """,
     )
     assert (done.returncode, done.stdout) == (0, "1\n")

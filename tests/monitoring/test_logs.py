@@ -13,15 +13,15 @@ import pytest
 
 from pipeline.errors import ImageError, StorageError
 from pipeline.monitoring.logs import LogFormat, LogObserver, about, logging_to_stderr
-from pipeline.monitoring.observer import Work
+from pipeline.monitoring.observer import RunInfo
+from pipeline.outbox.metadata import JobFailure
 from pipeline.pair import Pair
 from pipeline.run.plan import Action, PlannedPair
-from pipeline.run.runner import Summary
-from pipeline.settings.pair_settings import PairSettings, Settings
-from pipeline.stage.summary import Usage
+from pipeline.settings.all_settings import Settings
+from pipeline.settings.pair_settings import PairSettings
+from pipeline.stage.summary import Summary, Usage
 from pipeline.stage.task import Outcome, Task, failure_of
-from pipeline.watch.backoff import Pause
-from pipeline.watch.spool.records import Reason
+from pipeline.watch.backoff import Backoff
 from tests.faults.world import describe
 
 ours, theirs = logging.getLogger("pipeline.stage.somewhere"), logging.getLogger("somewhere.else")
@@ -117,12 +117,12 @@ def test_the_log_tells_what_becomes_of_everything(capsys: pytest.CaptureFixture[
     seconds = record.seconds.model_copy(update={"stylise": 1.5})
     record = record.model_copy(update={"warnings": ["no profile"], "seconds": seconds})
     error = ImageError("it is no picture.", "Use another.")
-    reason = Reason(
+    reason = JobFailure(
         job="job-8", files=("x.csv",), error_class="input", reason="no", remedy="do", attempts=2, failed="2026-01-01"
     )
     log = LogObserver()
     with logging_to_stderr("json"):
-        log.started(Work("run", Path("/night.csv"), Path("/out"), Settings(), pairs=3))
+        log.started(RunInfo("run", Path("/night.csv"), Path("/out"), Settings(), pairs=3))
         log.planned(PlannedPair(pair("b"), Action.SKIP, "done already", 1, "k"))
         log.planned(PlannedPair(pair("c"), Action.STILL_FAILED, "unchanged", 1, None))
         log.outcome(Outcome(task, record))
@@ -131,7 +131,7 @@ def test_the_log_tells_what_becomes_of_everything(capsys: pytest.CaptureFixture[
         log.failed_job(reason)
         log.finished(Summary(1, 1, 1, 0, 2.0, Usage()))
         log.aborted(StorageError("the disk is full.", "Free some."))
-        pause = Pause()
+        pause = Backoff()
         pause.begin("the disk is full", 0.0)
         pause.end()
     told = lines(capsys)

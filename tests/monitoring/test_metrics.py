@@ -9,12 +9,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.errors import ExitCode, ImageError, LockedError, StorageError, UsageError
 from pipeline.monitoring.metrics import Metrics
-from pipeline.monitoring.observer import Work
+from pipeline.monitoring.observer import RunInfo
 from pipeline.pair import Pair
 from pipeline.run.plan import Action, PlannedPair
-from pipeline.run.runner import Summary
-from pipeline.settings.pair_settings import PairSettings, Settings
-from pipeline.stage.summary import Usage
+from pipeline.settings.all_settings import Settings
+from pipeline.settings.pair_settings import PairSettings
+from pipeline.stage.summary import Summary, Usage
 from pipeline.stage.task import Outcome, Task, failure_of
 from tests.faults.world import describe
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 OPENING = {"in_inbox": 9, "unclaimed": 5, "claimed": 2, "oldest_unclaimed_seconds": 61.5}
 
 
-def work(pairs: int | None = 4) -> Work:
-    return Work("run", Path("/night.csv"), Path("/out"), Settings(), pairs)
+def work(pairs: int | None = 4) -> RunInfo:
+    return RunInfo("run", Path("/night.csv"), Path("/out"), Settings(), pairs)
 
 
 def pair(name: str) -> Pair:

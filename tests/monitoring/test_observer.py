@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ExitCode, ImpastoError, Interrupted, StorageError, UsageError
-from pipeline.monitoring.observer import Observer, Observers, Work, exit_code_of
-from pipeline.run.runner import Summary
-from pipeline.settings.pair_settings import Settings
-from pipeline.stage.summary import Usage
+from pipeline.errors import ExitCode, ImpastoError, Interrupted, StorageError, UsageError, exit_code_of
+from pipeline.monitoring.observer import Observer, Observers, RunInfo
+from pipeline.settings.all_settings import Settings
+from pipeline.stage.summary import Summary, Usage
 
-WORK = Work("run", Path("/night.csv"), Path("/out"), Settings(), pairs=3)
+WORK = RunInfo("run", Path("/night.csv"), Path("/out"), Settings(), pairs=3)
 SUMMARY = Summary(3, 0, 0, 0, 1.0, Usage())
 
 
@@ -27,7 +26,7 @@ class Heard(Observer):
         if self._error is not None and event == self._at:
             raise self._error
 
-    def started(self, work: Work) -> None:
+    def started(self, work: RunInfo) -> None:
         del work
         self._hear("started")
 

@@ -17,7 +17,7 @@ from pipeline.transfer.styliser import Evaluation
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.monitoring.progress import Display
+    from pipeline.stage.listener import Display
 
 EVALUATIONS = 100
 

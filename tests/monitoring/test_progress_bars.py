@@ -190,7 +190,7 @@ SHOWS = """
     import sys, time
     from pathlib import Path
     from pipeline.pair import Pair
-    from pipeline.monitoring.progress import make_display
+    from pipeline.monitoring.progress import make_display  # noqa: PLC0415
     from pipeline.settings.pair_settings import PairSettings
     from pipeline.transfer.state import Evaluation
 

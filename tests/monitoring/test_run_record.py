@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from pipeline.errors import ExitCode, Interrupted, LockedError
-from pipeline.monitoring.observer import Work
-from pipeline.monitoring.run_record import REPORT_SECONDS, WRITE_SECONDS, LiveReport, RunRecorder
+from pipeline.monitoring.live_report import REPORT_SECONDS, LiveReport
+from pipeline.monitoring.observer import RunInfo
+from pipeline.monitoring.run_record import WRITE_SECONDS, RunRecorder
 from pipeline.outbox.report import update
 from pipeline.outbox.run_records import RunRecord, read_runs, write_run
 from pipeline.run.plan import Action
-from pipeline.run.runner import Summary
-from pipeline.settings.pair_settings import validate
-from pipeline.stage.summary import Usage
+from pipeline.settings.all_settings import validate
+from pipeline.stage.summary import Summary, Usage
 
 SUMMARY = Summary(3, 0, 1, 0, 1.0, Usage())
 
@@ -28,9 +28,9 @@ class Clock:
         return self.now
 
 
-def work(root: Path, **changes: Any) -> Work:
+def work(root: Path, **changes: Any) -> RunInfo:
     settings = validate({"image": {"size": 99}, "preset": "luminance"})
-    return Work(
+    return RunInfo(
         **{"command": "run", "source": Path("/night.csv"), "outbox": root, "settings": settings, "pairs": 5, **changes}
     )
 

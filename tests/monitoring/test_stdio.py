@@ -11,26 +11,26 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.monitoring.stdio import claim_stdout, results, say
+from pipeline.monitoring.stdio import print_result, protect_stdout, results
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="ctypes finds the C library by None")
 
 NOISY = """
     import ctypes, multiprocessing, os, subprocess, sys
-    from pipeline.monitoring.stdio import claim_stdout, results, say
+    from pipeline.monitoring.stdio import print_result, protect_stdout, results
 
     def child():
         os.write(1, b"noise of a worker\\n")
 
     if __name__ == "__main__":
-        say("before")
-        claim_stdout()
-        claim_stdout()
+        print_result("before")
+        protect_stdout()
+        protect_stdout()
         os.write(1, b"noise of a system call\\n")
         ctypes.CDLL(None).puts(b"noise of a C library, in its buffer until the end")
         print("noise of a careless import")
         sys.__stdout__.write("noise by the back door\\n")
-        say("of ours: é")
+        print_result("of ours: é")
         subprocess.run([sys.executable, "-c", "print('noise of a program')"], check=True)
         worker = multiprocessing.get_context("spawn").Process(target=child)
         worker.start()
@@ -68,13 +68,13 @@ def test_a_reader_that_is_gone_is_told_once_and_spoils_no_exit_code(tmp_path: Pa
             tmp_path,
             """
             import sys
-            from pipeline.monitoring.stdio import claim_stdout, say
-            claim_stdout()
+            from pipeline.monitoring.stdio import print_result, protect_stdout
+            protect_stdout()
             try:
-                say("to nobody")
+                print_result("to nobody")
             except BrokenPipeError:
                 sys.stderr.write("told\\n")
-            say("to nowhere")
+            print_result("to nowhere")
             """,
             stdout=writing,
         )
@@ -88,27 +88,27 @@ def test_without_any_stderr_noise_goes_nowhere(tmp_path: Path) -> None:
         tmp_path,
         """
         import os
-        from pipeline.monitoring.stdio import claim_stdout, say
+        from pipeline.monitoring.stdio import print_result, protect_stdout
         os.close(2)
-        claim_stdout()
+        protect_stdout()
         os.write(1, b"noise\\n")
-        say("ours")
+        print_result("ours")
         """,
     )
     assert (done.returncode, done.stdout) == (0, "ours\n")
 
 
 def test_where_stdout_is_no_file_nothing_is_claimed(capsys: pytest.CaptureFixture[str]) -> None:
-    claim_stdout()
-    say("a line")
+    protect_stdout()
+    print_result("a line")
     assert results() is sys.stdout
     assert capsys.readouterr() == ("a line\n", "")
 
 
 def test_a_stdout_that_is_closed_swallows_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
-    claim_stdout()
-    say("a line")
+    protect_stdout()
+    print_result("a line")
     assert results() is None
 
 
@@ -141,6 +141,6 @@ def test_results_leave_by_say_alone() -> None:
     found = {
         path.relative_to(PIPELINE).as_posix(): ways
         for path in PIPELINE.rglob("*.py")
-        if path != PIPELINE / "stdout.py" and (ways := ways_to_stdout(path.read_text(encoding="utf-8")))
+        if path != PIPELINE / "monitoring/stdio.py" and (ways := ways_to_stdout(path.read_text(encoding="utf-8")))
     }
-    assert found == {}, "pipeline.monitoring.stdio.say writes to stdout, and nothing else does"
+    assert found == {}, "pipeline.monitoring.stdio.print_result writes to stdout, and nothing else does"

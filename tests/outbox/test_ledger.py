@@ -14,7 +14,8 @@ from pipeline.outbox.ledger import Fingerprint, Status, look_up, settings_in_key
 from pipeline.outbox.metadata import Failure, Metadata
 from pipeline.outbox.publish import Outbox
 from pipeline.pair import Pair
-from pipeline.settings.pair_settings import PAIR_KEYS, PairSettings
+from pipeline.settings.all_settings import PAIR_KEYS
+from pipeline.settings.pair_settings import PairSettings
 from pipeline.settings.resolve import for_pair, from_assignments
 
 PICTURE = b"a picture, as far as the ledger can tell"

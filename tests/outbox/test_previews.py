@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.disk import Disk
-from pipeline.outbox.previews import Previews
 from pipeline.outbox.publish import Outbox
+from pipeline.outbox.working_files import Previews
 
 if TYPE_CHECKING:
     from pathlib import Path

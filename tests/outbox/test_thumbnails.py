@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from pipeline.disk import Disk
-from pipeline.outbox.thumbnails import LONGEST_SIDE_PX, Thumbnails
+from pipeline.outbox.working_files import LONGEST_SIDE_PX, Thumbnails
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -29,11 +29,11 @@ EVALUATIONS = 6
 
 # Started once per kill; tells each evaluation, so that the kills fall into the work and not into the imports.
 CHILD = """
-from pipeline import run
+from pipeline.run import runner as run
 evaluated = run._Watched.evaluated
-from pipeline.monitoring.stdio import say
+from pipeline.monitoring.stdio import print_result
 def announce(*arguments):
-    say("evaluated")  # stdout is the command's own
+    print_result("evaluated")  # stdout is the command's own
     evaluated(*arguments)
 run._Watched.evaluated = announce
 from pipeline.cli.main import main

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ManifestError, UsageError
 from pipeline.outbox.publish import check_name
-from pipeline.run.manifest import Confines, read_manifest
+from pipeline.run.manifest import ManifestRules, read_manifest
 
 if TYPE_CHECKING:
     from pipeline.pair import Pair
@@ -39,7 +39,7 @@ def read(folder: Path, text: str | bytes, name: str = "m.csv", **keywords: Any) 
     path = folder / name
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     roots, mask = keywords.pop("roots", ()), keywords.pop("mask", None)
-    confines = Confines((".jpg", ".png", ".webp"), check_name, roots, mask=mask)
+    confines = ManifestRules((".jpg", ".png", ".webp"), check_name, roots, mask=mask)
     return read_manifest(path, keywords.pop("below", {}), keywords.pop("flags", {}), confines)
 
 
@@ -203,7 +203,7 @@ def test_results_are_not_taken_for_contents(folder: Path) -> None:
 
 def test_a_missing_manifest_is_a_usage_error(folder: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
-        read_manifest(folder / "none.csv", {}, {}, Confines((), check_name))
+        read_manifest(folder / "none.csv", {}, {}, ManifestRules((), check_name))
 
 
 CELLS = st.sampled_from(

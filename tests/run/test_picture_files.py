@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.run.masks import default_mask, mask_for
+from pipeline.run.picture_files import default_mask, mask_for
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.run.prefetch import ahead
+from pipeline.run.prefetch import prefetch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,9 +25,9 @@ def threads() -> list[threading.Thread]:
 
 @pytest.mark.parametrize("most", [1, 3, 100])
 def test_all_items_come_in_their_order(most: int) -> None:
-    assert [item for item in ahead(range(50), most) if item is not None] == list(range(50))
+    assert [item for item in prefetch(range(50), most) if item is not None] == list(range(50))
     assert not threads()
-    assert [item for item in ahead(iter(()), most) if item is not None] == []
+    assert [item for item in prefetch(iter(()), most) if item is not None] == []
 
 
 def test_none_comes_where_an_item_is_not_ready_yet() -> None:
@@ -38,7 +38,7 @@ def test_none_comes_where_an_item_is_not_ready_yet() -> None:
         ready.wait(5)
         yield "b"
 
-    items = ahead(slow(), 2)
+    items = prefetch(slow(), 2)
     first = [item for item in (next(items), next(items), next(items)) if item is not None]
     assert first == ["a"]
     assert next(items) is None
@@ -54,7 +54,7 @@ def test_items_are_made_in_one_other_thread_when_the_first_is_asked_for() -> Non
             made_in.append(threading.current_thread())
             yield number
 
-    items = ahead(make(), 2)
+    items = prefetch(make(), 2)
     time.sleep(0.02)
     assert not made_in
     list(items)
@@ -72,7 +72,7 @@ def test_an_error_comes_at_its_turn(error: BaseException) -> None:
         raised.set()
         raise error
 
-    items, seen = ahead(fail(), 10), []
+    items, seen = prefetch(fail(), 10), []
 
     def collect() -> None:
         for item in items:
@@ -95,7 +95,7 @@ def test_no_more_is_made_ahead_than_there_is_room_for(most: int) -> None:
             made += 1
             yield made
 
-    items = ahead(count(), most)
+    items = prefetch(count(), most)
     for taken in range(1, 6):
         while next(items) is None:
             pass
@@ -115,7 +115,7 @@ def test_closing_ends_the_thread(asked: int) -> None:
             made += 1
             yield made
 
-    items = ahead(count(), 2)
+    items = prefetch(count(), 2)
     for _ in range(asked):
         next(items)
     assert len(threads()) == (asked > 0)
@@ -128,7 +128,7 @@ def test_closing_ends_the_thread(asked: int) -> None:
 
 def test_leaving_by_an_error_ends_the_thread() -> None:
     def leave() -> None:
-        for _ in ahead(range(1000), 2):
+        for _ in prefetch(range(1000), 2):
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError) as caught:

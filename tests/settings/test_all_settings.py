@@ -9,8 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.errors import UsageError
-from pipeline.settings import pair_settings
-from pipeline.settings.pair_settings import SECTIONS, PairSettings, Settings
+from pipeline.settings import all_settings
+from pipeline.settings.all_settings import SECTIONS, Settings
+from pipeline.settings.pair_settings import PairSettings
 
 CONFIG = Path(__file__).parents[2] / "config.toml"
 
@@ -40,7 +41,7 @@ def test_config_toml_explains_every_setting_with_the_models_own_words() -> None:
 )
 def test_what_does_not_match_is_explained_in_words(values: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=re.escape(words)):
-        pair_settings.validate(values)
+        all_settings.validate(values)
 
 
 @pytest.mark.parametrize(
@@ -76,4 +77,4 @@ def test_wrong_sizes(given: object) -> None:
 )
 def test_what_does_not_go_together_is_refused(values: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        pair_settings.validate(values)
+        all_settings.validate(values)

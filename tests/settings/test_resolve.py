@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.settings.pair_settings import Settings
+from pipeline.settings.all_settings import Settings
 from pipeline.settings.presets import PRESETS
 from pipeline.settings.resolve import for_pair, from_set_options, load, parse_value
 

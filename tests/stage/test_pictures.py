@@ -19,7 +19,7 @@ from pipeline.stage.stage import Stage
 from pipeline.stage.task import Task
 from pipeline.transfer.pyramid import Scale
 from pipeline.transfer.state import Evaluation, ScaleResult
-from pipeline.transfer.styliser import Stylisation
+from pipeline.transfer.styliser import StyliseResult
 from pipeline.transfer.tiling import WHOLE
 from pipeline.transfer.weights import find_weights
 from tests import oracle
@@ -265,7 +265,7 @@ def painted_grey(monkeypatch: pytest.MonkeyPatch, value: float = 120.0) -> None:
             loaded = loading.loaded
             grey, mask = torch.full_like(loaded.content, value), loaded.mask
             image = grey if mask is None else torch.lerp(loaded.content, grey, mask)
-            yield loading, Painted(Stylisation(image, RESULTS, 1, ()), 1.0, WHOLE, 1, (1,), 0, None)
+            yield loading, Painted(StyliseResult(image, RESULTS, 1, ()), 1.0, WHOLE, 1, (1,), 0, None)
 
     monkeypatch.setattr(Painter, "paint", paint)
 
@@ -296,7 +296,7 @@ def test_what_is_not_visible_does_not_bleed_into_a_guided_result(
 ) -> None:
     def paint(_: Painter, batch: Sequence[Loading], __: object) -> Iterator[tuple[Loading, Painted]]:
         for loading in batch:
-            yield loading, Painted(Stylisation(loading.loaded.content, RESULTS, 1, ()), 1.0, WHOLE, 1, (1,), 0, None)
+            yield loading, Painted(StyliseResult(loading.loaded.content, RESULTS, 1, ()), 1.0, WHOLE, 1, (1,), 0, None)
 
     monkeypatch.setattr(Painter, "paint", paint)
     pair = make_pair(image={"size": 24, "upscale": "guided"})

@@ -17,18 +17,19 @@ from pipeline.outbox.working_files import CheckpointFiles
 from pipeline.pair import Pair
 from pipeline.settings.pair_settings import ImageSettings, PairSettings
 from pipeline.stage import executor as line_module
-from pipeline.stage.device.memory import is_out_of_memory
+from pipeline.stage.device.system_memory import is_out_of_memory
 from pipeline.stage.load import loader as load_module
 from pipeline.stage.load.loader import Loading, load
 from pipeline.stage.paint.painter import Painted, Painter
 from pipeline.stage.pixel_budget import PixelBudget
+from pipeline.stage.resources import AHEAD, Limits
 from pipeline.stage.save.saver import Saver
-from pipeline.stage.stage import AHEAD, Limits, Stage
+from pipeline.stage.stage import Stage
 from pipeline.stage.task import Outcome, Task
 from pipeline.transfer import targets
 from pipeline.transfer.pyramid import Scale
 from pipeline.transfer.state import Evaluation, ScaleResult
-from pipeline.transfer.styliser import Stylisation, Stylizer
+from pipeline.transfer.styliser import Styliser, StyliseResult
 from pipeline.transfer.tiling import WHOLE
 from pipeline.transfer.weights import find_weights
 from tests import oracle
@@ -172,7 +173,7 @@ def painted(loading: Loading, image: Tensor | None = None) -> Painted:
     image = loading.loaded.content if image is None else image
     planned = loading.task.pair.settings.pyramid.planned
     return Painted(
-        Stylisation(image, RESULT, 1, ()),
+        StyliseResult(image, RESULT, 1, ()),
         seconds=0.1,
         fit=WHOLE,
         batch=1,
@@ -229,13 +230,13 @@ def all_together(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     next_of = line_module.next_of
 
     running: list[Any] = []
-    begin = line_module.Line.__init__
+    begin = line_module.Executor.__init__
 
     def begin_and_tell(line: Any, stage: Stage) -> None:
         begin(line, stage)
         running.append(line)
 
-    monkeypatch.setattr(line_module.Line, "__init__", begin_and_tell)
+    monkeypatch.setattr(line_module.Executor, "__init__", begin_and_tell)
 
     def patch(count: int) -> None:
         is_loaded = False
@@ -341,7 +342,7 @@ def test_a_bad_pair_that_comes_first_does_not_keep_the_others_waiting(
         (ZeroDivisionError("oh"), "internal", "ZeroDivisionError: oh"),
     ],
 )
-@pytest.mark.parametrize("where", [(Stylizer, "run"), (Painter, "paint")])
+@pytest.mark.parametrize("where", [(Styliser, "run"), (Painter, "paint")])
 def test_what_the_engine_raises_is_recorded(  # noqa: PLR0913, PLR0917
     make_stage: MakeStage,
     make_pair: MakePair,
@@ -402,7 +403,7 @@ def test_a_broken_device_ends_the_run_and_is_no_failure_of_the_pair(
     def fail(*_: object, **__: object) -> object:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
-    monkeypatch.setattr(Stylizer, "run", fail)
+    monkeypatch.setattr(Styliser, "run", fail)
     listener = Recorder()
     with pytest.raises(DeviceError, match="illegal memory access"):
         process(make_stage(listener), make_pair("a"), make_pair("b"))

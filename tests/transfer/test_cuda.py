@@ -14,13 +14,14 @@ from pipeline.pair import Pair
 from pipeline.settings.pair_settings import ObjectiveSettings, PairSettings
 from pipeline.stage.device.devices import find_precision
 from pipeline.stage.engine_config import objective_spec
-from pipeline.stage.stage import Limits, Stage
+from pipeline.stage.resources import Limits
+from pipeline.stage.stage import Stage
 from pipeline.stage.task import Task
 from pipeline.transfer.cuda_graph import capture
 from pipeline.transfer.objective import Objective
 from pipeline.transfer.pyramid import schedule
-from pipeline.transfer.state import PairState
-from pipeline.transfer.styliser import Optimisation, Step, Stylisation, Stylizer
+from pipeline.transfer.state import OptimisationState
+from pipeline.transfer.styliser import Optimisation, Step, Styliser, StyliseResult
 from pipeline.transfer.targets import Painting, Subject, Targets
 from pipeline.transfer.tiling import Fit
 from pipeline.transfer.vgg import Chain, Vgg19
@@ -108,11 +109,11 @@ def test_a_pair_goes_on_from_a_file(network: Vgg19, tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        list(Stylizer(on, pairs, SPEC, plan, on_step=stop).run())
-    state = PairState.from_plain(torch.load(tmp_path / "state", map_location="cpu", weights_only=True))
-    ((_, result),) = Stylizer(on, pairs, SPEC, plan).run([state])
+        list(Styliser(on, pairs, SPEC, plan, on_step=stop).run())
+    state = OptimisationState.from_plain(torch.load(tmp_path / "state", map_location="cpu", weights_only=True))
+    ((_, result),) = Styliser(on, pairs, SPEC, plan).run([state])
     (whole,) = stylise(on, pairs, SPEC, plan)
-    assert isinstance(result, Stylisation)
+    assert isinstance(result, StyliseResult)
     assert result.evaluations == whole.evaluations
     assert result.scales[-1].best.total == pytest.approx(whole.scales[-1].best.total, rel=0.02)
 

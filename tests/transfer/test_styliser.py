@@ -14,8 +14,8 @@ from pipeline.transfer import lbfgs, styliser
 from pipeline.transfer.guidance import Guidance, shrink_mask
 from pipeline.transfer.losses import ObjectiveSpec
 from pipeline.transfer.pyramid import Scale, resample, schedule
-from pipeline.transfer.state import Evaluation, PairState
-from pipeline.transfer.styliser import Optimisation, Step, Stylisation, Stylizer
+from pipeline.transfer.state import Evaluation, OptimisationState
+from pipeline.transfer.styliser import Optimisation, Step, Styliser, StyliseResult
 from pipeline.transfer.targets import GramCache, Painting, Subject, Targets
 from pipeline.transfer.tiling import Fit
 from pipeline.transfer.vgg import Chain, Vgg19
@@ -47,7 +47,7 @@ def tensor(seed: int, width: int = 40, height: int = 32) -> torch.Tensor:
 THREE_SCALES_PAIR = Subject(tensor(0, 140, 132), [Painting(tensor(1, 140, 132))])
 
 
-def one(chain: Chain, optimisation: Optimisation = ONE_SCALE, **more: Any) -> Stylisation:
+def one(chain: Chain, optimisation: Optimisation = ONE_SCALE, **more: Any) -> StyliseResult:
     (result,) = stylise(chain, [Subject(tensor(0), [Painting(tensor(1))])], SPEC, optimisation, **more)
     return result
 
@@ -147,13 +147,13 @@ def test_what_the_callback_raises_ends_the_optimisation(chain: Chain) -> None:
 THREE_SCALES = Optimisation(schedule(140, 132, (6, 5, 7)), history=4)
 
 
-def on_disk_and_back(state: PairState, path: Path) -> PairState:
+def on_disk_and_back(state: OptimisationState, path: Path) -> OptimisationState:
     torch.save(state.to_plain(), path)
-    return PairState.from_plain(torch.load(path, weights_only=True))
+    return OptimisationState.from_plain(torch.load(path, weights_only=True))
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(network: Vgg19) -> Stylisation:
+def uninterrupted(network: Vgg19) -> StyliseResult:
     """A pair of three scales."""
     (whole,) = stylise(chain_of(network), [THREE_SCALES_PAIR], SPEC, THREE_SCALES)
     return whole
@@ -161,10 +161,10 @@ def uninterrupted(network: Vgg19) -> Stylisation:
 
 @pytest.mark.parametrize("stop_at", [1, 6, 11, 18])
 def test_goes_on_from_any_evaluation_to_the_same_end_to_the_last_bit(
-    chain: Chain, tmp_path: Path, uninterrupted: Stylisation, stop_at: int
+    chain: Chain, tmp_path: Path, uninterrupted: StyliseResult, stop_at: int
 ) -> None:
     pairs, whole = [THREE_SCALES_PAIR], uninterrupted
-    states: list[PairState] = []
+    states: list[OptimisationState] = []
 
     def stop(step: Step) -> None:
         if step.evaluations[0].number == stop_at:
@@ -172,13 +172,13 @@ def test_goes_on_from_any_evaluation_to_the_same_end_to_the_last_bit(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        list(Stylizer(chain, pairs, SPEC, THREE_SCALES, on_step=stop).run())
+        list(Styliser(chain, pairs, SPEC, THREE_SCALES, on_step=stop).run())
     assert states[0].evaluations == stop_at
     numbers: list[int] = []
-    again = Stylizer(chain, pairs, SPEC, THREE_SCALES, on_step=lambda step: numbers.append(step.evaluations[0].number))
+    again = Styliser(chain, pairs, SPEC, THREE_SCALES, on_step=lambda step: numbers.append(step.evaluations[0].number))
     ((_, result),) = again.run(states)
     assert numbers == list(range(stop_at + 1, 19)), "nothing is done twice"
-    assert isinstance(result, Stylisation)
+    assert isinstance(result, StyliseResult)
     assert torch.equal(result.image, whole.image)
     assert (result.scales, result.evaluations, result.warnings) == (whole.scales, 18, whole.warnings)
 
@@ -224,8 +224,8 @@ def test_the_best_image_so_far_can_be_had_at_each_evaluation(chain: Chain, mask:
         seen.append(step.image_of(0).clone())
         numbers.append((step.evaluations[0].number, step.evaluations[0].planned))
 
-    ((_, result),) = Stylizer(chain, [subject], SPEC, plan, on_step=look).run()
-    assert isinstance(result, Stylisation)
+    ((_, result),) = Styliser(chain, [subject], SPEC, plan, on_step=look).run()
+    assert isinstance(result, StyliseResult)
     assert numbers == [(number, 11) for number in range(1, 12)]
     assert torch.equal(seen[-1], result.image)
     assert [tuple(image.shape[2:]) for image in seen[::6]] == [(33, 35), (66, 70)]
@@ -241,17 +241,17 @@ def test_of_a_batch_each_has_its_own_image(chain: Chain) -> None:
     def look(step: Step) -> None:
         last.update({place: step.image_of(place).clone() for place in step.evaluations})
 
-    for place, result in Stylizer(chain, pairs, SPEC, ONE_SCALE, on_step=look).run():
-        assert isinstance(result, Stylisation)
+    for place, result in Styliser(chain, pairs, SPEC, ONE_SCALE, on_step=look).run():
+        assert isinstance(result, StyliseResult)
         assert torch.equal(last[place], result.image)
 
 
 def test_black_stays_the_photograph_and_soft_stays_painted_over_the_scales(chain: Chain) -> None:
     subject = masked(140, 132, disc(140, 132))
-    seen: list[PairState] = []
-    styliser = Stylizer(chain, [subject], SPEC, THREE_SCALES, on_step=lambda step: seen.append(step.state_of(0)))
+    seen: list[OptimisationState] = []
+    styliser = Styliser(chain, [subject], SPEC, THREE_SCALES, on_step=lambda step: seen.append(step.state_of(0)))
     ((_, result),) = styliser.run()
-    assert isinstance(result, Stylisation)
+    assert isinstance(result, StyliseResult)
     black = (subject.mask == 0).expand_as(result.image)
     assert torch.equal(result.image[black], subject.content[black])
     coarse = seen[-1].image
@@ -278,7 +278,7 @@ def test_a_masked_pair_goes_on_to_the_same_end_to_the_last_bit(chain: Chain, tmp
     plan = Optimisation(schedule(66, 70, (6, 7)), history=4)
     subject = masked(66, 70, disc(66, 70))
     (whole,) = stylise(chain, [subject], SPEC, plan)
-    states: list[PairState] = []
+    states: list[OptimisationState] = []
 
     def stop(step: Step) -> None:
         if step.evaluations[0].number == stop_at:
@@ -286,9 +286,9 @@ def test_a_masked_pair_goes_on_to_the_same_end_to_the_last_bit(chain: Chain, tmp
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        list(Stylizer(chain, [subject], SPEC, plan, on_step=stop).run())
-    ((_, result),) = Stylizer(chain, [subject], SPEC, plan).run(states)
-    assert isinstance(result, Stylisation)
+        list(Styliser(chain, [subject], SPEC, plan, on_step=stop).run())
+    ((_, result),) = Styliser(chain, [subject], SPEC, plan).run(states)
+    assert isinstance(result, StyliseResult)
     assert torch.equal(result.image, whole.image)
     assert result.scales == whole.scales
 
@@ -300,12 +300,12 @@ def test_masked_pairs_together_are_as_alone_and_leave_their_batch_composed(chain
         Subject(tensor(i) * (math.nan if i == 1 else 1), [Painting(tensor(i + 4))], mask)
         for i, mask in enumerate(masks)
     ]
-    results = dict(Stylizer(chain, subjects, SPEC, Optimisation((Scale(40, 32, 8),))).run())
+    results = dict(Styliser(chain, subjects, SPEC, Optimisation((Scale(40, 32, 8),))).run())
     assert isinstance(results[1], NotFiniteError)
     for place in (0, 2):
         (alone,) = stylise(chain, [subjects[place]], SPEC, Optimisation((Scale(40, 32, 8),)))
         result = results[place]
-        assert isinstance(result, Stylisation)
+        assert isinstance(result, StyliseResult)
         assert torch.equal(result.image, alone.image)
         black = (masks[place] == 0).expand_as(alone.image)
         assert torch.equal(result.image[black], subjects[place].content[black])
@@ -329,8 +329,8 @@ def test_a_blend_is_painted_between_its_paintings(chain: Chain) -> None:
 
 
 def test_a_state_of_another_pair_is_refused(chain: Chain) -> None:
-    states: list[PairState] = []
-    styliser = Stylizer(
+    states: list[OptimisationState] = []
+    styliser = Styliser(
         chain,
         [Subject(tensor(0), [Painting(tensor(1))])],
         SPEC,
@@ -338,7 +338,7 @@ def test_a_state_of_another_pair_is_refused(chain: Chain) -> None:
         on_step=lambda step: states.append(step.state_of(0)),
     )
     list(styliser.run())
-    other = Stylizer(
+    other = Styliser(
         chain, [Subject(tensor(0, 50, 40), [Painting(tensor(1))])], SPEC, Optimisation((Scale(50, 40, 25),))
     )
     with pytest.raises(ValueError, match="does not go on"):
@@ -351,10 +351,10 @@ def test_a_pair_that_is_done_leaves_its_batch(chain: Chain) -> None:
     spec = replace(SPEC, style_weight=0.0, tv_weight=0.0)
     still, moving = Subject(content, [Painting(style)]), Subject(content, [Painting(style)])
     sizes: list[int] = []
-    styliser = Stylizer(
+    styliser = Styliser(
         chain, [still, moving], spec, ONE_SCALE, on_step=lambda step: sizes.append(len(step.evaluations))
     )
-    states = [PairState(), PairState(image=content + 9 * torch.randn(content.shape))]
+    states = [OptimisationState(), OptimisationState(image=content + 9 * torch.randn(content.shape))]
     finished = [(place, len(sizes)) for place, _ in styliser.run(states)]
     assert finished == [(0, 1), (1, 25)]
     assert sizes == [2] + [1] * 24
@@ -362,12 +362,12 @@ def test_a_pair_that_is_done_leaves_its_batch(chain: Chain) -> None:
 
 def test_a_pair_that_cannot_start_leaves_the_others_alone(chain: Chain) -> None:
     pairs = [Subject(tensor(0) * (math.nan if i == 1 else 1), [Painting(tensor(i + 1))]) for i in range(3)]
-    results = dict(Stylizer(chain, pairs, SPEC, ONE_SCALE).run())
+    results = dict(Styliser(chain, pairs, SPEC, ONE_SCALE).run())
     assert isinstance(results[1], NotFiniteError)
     for place in (0, 2):
         (alone,) = stylise(chain, [pairs[place]], SPEC, ONE_SCALE)
         result = results[place]
-        assert isinstance(result, Stylisation)
+        assert isinstance(result, StyliseResult)
         assert torch.equal(result.image, alone.image)
 
 

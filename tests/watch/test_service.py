@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import ExitCode, LockedError, StorageError, UsageError
 from pipeline.monitoring.progress import NoDisplay
-from pipeline.settings.pair_settings import validate
+from pipeline.settings.all_settings import validate
 from pipeline.watch.service import Folders, Service
 from tests.faults.disk import FaultyDisk, HastyDisk, failing
 from tests.faults.world import FakeStage, World

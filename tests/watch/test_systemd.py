@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.watch.systemd import Notifier
+from pipeline.watch.systemd import SystemdNotifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ def heard(listener: socket.socket) -> list[bytes]:
 
 
 def test_messages_arrive_one_by_one(listener: socket.socket) -> None:
-    notifier = Notifier()
+    notifier = SystemdNotifier()
     notifier.send("READY=1")
     notifier.send("WATCHDOG=1")
     notifier.send("WATCHDOG=1\nSTOPPING=1")
@@ -43,7 +43,7 @@ def test_messages_arrive_one_by_one(listener: socket.socket) -> None:
 
 
 def test_the_status_is_sent_when_it_changes(listener: socket.socket) -> None:
-    notifier = Notifier()
+    notifier = SystemdNotifier()
     for text in ("1 done", "1 done", "2 done \u00fc", "2 done \u00fc", "1 done"):
         notifier.status(text)
     assert heard(listener) == [b"STATUS=1 done", "STATUS=2 done \u00fc".encode(), b"STATUS=1 done"]
@@ -54,7 +54,7 @@ def test_that_nobody_listens_is_said_once(
 ) -> None:
     path = tmp_path / "nobody"
     monkeypatch.setenv("NOTIFY_SOCKET", str(path))
-    notifier = Notifier()
+    notifier = SystemdNotifier()
     notifier.send("READY=1")
     notifier.send("WATCHDOG=1")
     notifier.status("1 done")
@@ -64,7 +64,7 @@ def test_that_nobody_listens_is_said_once(
 
 
 def test_a_listener_that_went_away_is_told_of_once(listener: socket.socket, caplog: pytest.LogCaptureFixture) -> None:
-    notifier = Notifier()
+    notifier = SystemdNotifier()
     notifier.send("READY=1")
     assert heard(listener) == [b"READY=1"]
     listener.close()
@@ -86,7 +86,7 @@ def test_without_an_address_nothing_is_sent(
         raise AssertionError
 
     monkeypatch.setattr(socket, "socket", refuse)
-    notifier = Notifier()
+    notifier = SystemdNotifier()
     notifier.send("READY=1")
     notifier.status("1 done")
     assert caplog.records == []
@@ -112,4 +112,4 @@ def test_the_watchdog_tells_how_long_it_waits(
     monkeypatch.delenv("WATCHDOG_USEC", raising=False)
     if microseconds is not None:
         monkeypatch.setenv("WATCHDOG_USEC", microseconds)
-    assert Notifier().watchdog_seconds == seconds
+    assert SystemdNotifier().watchdog_seconds == seconds

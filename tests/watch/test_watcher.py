@@ -13,7 +13,7 @@ from pipeline.errors import DeviceError, ExitCode, ImpastoError, IncompleteError
 from pipeline.stage.task import Outcome
 from pipeline.watch import scan_thread
 from pipeline.watch import watcher as watcher_module
-from pipeline.watch.backoff import Pause
+from pipeline.watch.backoff import Backoff
 from tests.faults.disk import FaultyDisk
 from tests.faults.world import Clock, World, die_over, load_ahead, photo
 
@@ -200,7 +200,7 @@ def test_a_defect_of_ours_fails_one_photograph(world: World, monkeypatch: pytest
 
 
 def test_pauses_grow_and_end_with_the_first_success(caplog: pytest.LogCaptureFixture) -> None:
-    pause = Pause()
+    pause = Backoff()
     assert [pause.begin("disk full", 0.0) for _ in range(9)] == [0.5, 1, 2, 4, 8, 16, 32, 60, 60]
     assert (pause.lasts(59.9), pause.lasts(60.0)) == (True, False)
     assert caplog.messages == ["Paused: disk full"]

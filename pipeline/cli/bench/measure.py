@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody knows
 
-from pipeline.stage.device.devices import PeakMemory, describe, find_device, find_precision
-from pipeline.stage.device.memory import trim
+from pipeline.stage.device.devices import describe_device, find_device, find_precision
+from pipeline.stage.device.system_memory import PeakMemory, trim
 from pipeline.stage.engine_config import objective_spec, optimisation
 from pipeline.transfer.calibration import calibration_image
 from pipeline.transfer.cuda_graph import capture
@@ -26,7 +26,7 @@ from pipeline.transfer.weights import find_weights, load_weights
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pipeline.settings.pair_settings import Settings
+    from pipeline.settings.all_settings import Settings
     from pipeline.transfer.lbfgs import Evaluate
     from pipeline.transfer.losses import ObjectiveSpec
 
@@ -83,7 +83,7 @@ class Bench:
     def describe(self) -> dict[str, str | int]:
         """What was measured on, and how."""
         precision = str(self._precision).removeprefix("torch.")
-        return {"device": describe(self._device), "precision": precision, "threads": torch.get_num_threads()}
+        return {"device": describe_device(self._device), "precision": precision, "threads": torch.get_num_threads()}
 
     @torch.no_grad()
     def measure(self, sides: Sequence[int] = SIDES) -> Iterator[Measurement]:

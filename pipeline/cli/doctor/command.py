@@ -19,7 +19,7 @@ from pipeline.cli.options import (
 )
 from pipeline.cli.setup import errors_to_exit_codes, resolve_settings
 from pipeline.errors import ExitCode
-from pipeline.monitoring.stdio import results, say
+from pipeline.monitoring.stdio import print_result, results
 
 if TYPE_CHECKING:
     from pipeline.cli.doctor.finding import Finding, Level
@@ -49,7 +49,7 @@ def doctor_command(  # noqa: PLR0913 - one parameter per option
     """
     with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
         _, _, settings = resolve_settings(config, preset, set_, device, styles)
-        from pipeline.cli.doctor.checks import examine  # noqa: PLC0415
+        from pipeline.cli.doctor.checks import examine
 
         found = []
         for finding in examine(settings, folders or ()):
@@ -58,16 +58,18 @@ def doctor_command(  # noqa: PLR0913 - one parameter per option
                 _show(finding)
         code = ExitCode.ENVIRONMENT if any(each.level == "FAIL" for each in found) else ExitCode.OK
         if json_:
-            say(json.dumps({"event": "doctor", "findings": [vars(each) for each in found], "exit_code": int(code)}))
+            print_result(
+                json.dumps({"event": "doctor", "findings": [vars(each) for each in found], "exit_code": int(code)})
+            )
         raise typer.Exit(code)
 
 
 def _show(finding: Finding) -> None:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.console import Console
+    from rich.text import Text
 
     console = Console(file=results(), soft_wrap=True)
     head = Text(f"{finding.level:4}", style=_COLOURS[finding.level])
     console.print(head.append(f"  {finding.about}: {finding.text}", style="default"), highlight=False)
     if finding.remedy:
-        say(f"      {finding.remedy}")
+        print_result(f"      {finding.remedy}")

@@ -16,10 +16,10 @@ from filelock import FileLock, Timeout
 from pipeline.cli.doctor.finding import Finding
 from pipeline.disk import NO_HARD_LINKS, Disk
 from pipeline.images.formats import endings
+from pipeline.run.picture_files import is_ignored
 from pipeline.text import memory
-from pipeline.watch.inbox.events import WatchdogHints
+from pipeline.watch.inbox.events import WatchdogEvents
 from pipeline.watch.inbox.mounts import file_system_of, is_shared
-from pipeline.watch.inbox.names import is_ignored
 from pipeline.watch.inbox.styles import Styles
 from pipeline.watch.spool.spool import PROBE_PREFIX
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipeline.cli.doctor.finding import Level
-    from pipeline.settings.pair_settings import Settings
+    from pipeline.settings.all_settings import Settings
 
 LITTLE_BYTES: Final = 2 << 30
 """Free space that a night of pictures may need."""
@@ -158,7 +158,7 @@ def _link(disk: Disk, source: Path, target: Path, about: str) -> Iterator[Findin
 
 def _events(path: Path, about: str) -> Iterator[Finding]:
     told = threading.Event()
-    hints = WatchdogHints(path, told.set)
+    hints = WatchdogEvents(path, told.set)
     probe = path / f"{PROBE_PREFIX}{uuid.uuid4().hex[:12]}"
     try:
         hints.start()

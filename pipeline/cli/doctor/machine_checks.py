@@ -20,7 +20,7 @@ from pipeline.images.formats import READABLE
 from pipeline.images.resize import working_size
 from pipeline.monitoring.hooks import Hooks
 from pipeline.stage.device.devices import (
-    describe,
+    describe_device,
     find_device,
     find_devices,
     find_precision,
@@ -28,7 +28,7 @@ from pipeline.stage.device.devices import (
     open_card,
 )
 from pipeline.stage.device.estimate import Estimator
-from pipeline.stage.device.memory import free_cuda_bytes, free_host_bytes
+from pipeline.stage.device.system_memory import free_cuda_bytes, free_host_bytes
 from pipeline.text import duration, memory
 from pipeline.transfer.tiling import WHOLE
 from pipeline.transfer.weights import TORCHVISION_SIZE, find_weights
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from pipeline.images.encode import Format
     from pipeline.images.picture import Bits
-    from pipeline.settings.pair_settings import Settings
+    from pipeline.settings.all_settings import Settings
     from pipeline.transfer.weights import WeightsSource
 
 CARD: Final = Path("/proc/driver/nvidia/version")
@@ -68,7 +68,7 @@ def device(settings: Settings) -> Iterator[Finding]:
     for each in find_devices(wanted):
         if each.type == "cuda":
             open_card(each)
-            yield Finding("device", "OK", f"{describe(each)}, {memory(free_cuda_bytes(each))} of memory free")
+            yield Finding("device", "OK", f"{describe_device(each)}, {memory(free_cuda_bytes(each))} of memory free")
         elif wanted == "auto" and CARD.exists():
             yield Finding(
                 "device", "WARN", "cpu: there is an NVIDIA card, but torch cannot use it.",

@@ -24,14 +24,14 @@ from pipeline.cli.setup import confines_of, display_of, errors_to_exit_codes, re
 from pipeline.errors import ExitCode, Interrupted, UsageError
 from pipeline.monitoring.logs import LogObserver
 from pipeline.monitoring.observer import Observer
-from pipeline.monitoring.stdio import say
+from pipeline.monitoring.stdio import print_result
 
 if TYPE_CHECKING:
     from pipeline.cli.proof.grid import Grid
     from pipeline.cli.proof.proofs import Proof
     from pipeline.cli.proof.view import SheetView
-    from pipeline.monitoring.progress import Display
-    from pipeline.settings.pair_settings import Settings
+    from pipeline.settings.all_settings import Settings
+    from pipeline.stage.listener import Display
     from pipeline.stage.task import Outcome
 
 MOST = 200
@@ -69,10 +69,10 @@ def proof_command(  # noqa: PLR0913 - one parameter per option
     Example: impasto proof data/content --styles data/styles -o proof.png
     """
     with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
-        from pipeline.cli.proof.grid import read_grid, reductions  # noqa: PLC0415
-        from pipeline.cli.proof.proofs import check_ours, write  # noqa: PLC0415
-        from pipeline.settings.pair_settings import validate  # noqa: PLC0415
-        from pipeline.settings.resolve import merge  # noqa: PLC0415
+        from pipeline.cli.proof.grid import read_grid, reductions
+        from pipeline.cli.proof.proofs import check_ours, write
+        from pipeline.settings.all_settings import validate
+        from pipeline.settings.resolve import merge
 
         below, flags, settings = resolve_settings(config, preset, set_, device, styles)
         if not settings.styles.folder:
@@ -113,10 +113,10 @@ def _prove(
     grid: Grid, settings: Settings, of_proof: Settings, display: Display, log: Observer
 ) -> tuple[Proof, SheetView]:
     """Make the proofs, in an outbox that is gone afterwards."""
-    from pipeline.cli.proof.proofs import Proof, expect, sheet_of  # noqa: PLC0415
-    from pipeline.outbox.publish import Outbox  # noqa: PLC0415
-    from pipeline.run.runner import run  # noqa: PLC0415
-    from pipeline.transfer.weights import find_weights  # noqa: PLC0415
+    from pipeline.cli.proof.proofs import Proof, expect, sheet_of
+    from pipeline.outbox.publish import Outbox
+    from pipeline.run.runner import run
+    from pipeline.transfer.weights import find_weights
 
     weights = find_weights(settings.network.weights, settings.network.preprocessing)
     with tempfile.TemporaryDirectory(prefix="impasto-proof-") as folder:
@@ -139,18 +139,18 @@ def _prove(
 
 
 def _tell(proof: Proof, sheet: Path, page: Path, *, as_json: bool) -> None:
-    from pipeline.cli.proof.proofs import describe, expected_seconds, in_full  # noqa: PLC0415
+    from pipeline.cli.proof.proofs import describe, expected_seconds, in_full
 
     cells, failed = len(proof.grid.cells), proof.failed
     if not as_json:
         but = f", {failed} of them failed" if failed else ""
-        say(f"{cells} proof{'s' * (cells != 1)}{but}: {sheet} and {page}")
-        say(f"In full: {in_full(proof)}.")
+        print_result(f"{cells} proof{'s' * (cells != 1)}{but}: {sheet} and {page}")
+        print_result(f"In full: {in_full(proof)}.")
         return
     for cell, forecast in zip(proof.grid.cells, proof.forecasts.pairs, strict=True):
         record = proof.records[cell.small.name]
-        say(json.dumps({"event": "pair", **describe(cell, forecast, record)}))
+        print_result(json.dumps({"event": "pair", **describe(cell, forecast, record)}))
     summary: dict[str, Any] = {"done": cells - failed, "failed": failed, "sheet": str(sheet), "page": str(page)}
     code = ExitCode.PARTIAL if failed else ExitCode.OK
     expected = round(expected_seconds(proof), 2)
-    say(json.dumps({"event": "summary", **summary, "expected_seconds": expected, "exit_code": int(code)}))
+    print_result(json.dumps({"event": "summary", **summary, "expected_seconds": expected, "exit_code": int(code)}))

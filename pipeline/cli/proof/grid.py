@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from pipeline.errors import UsageError
 from pipeline.run.manifest import Expander
 from pipeline.run.manifest_rows import Problems, Row
-from pipeline.run.picture_files import is_image
+from pipeline.run.picture_files import is_ignored, is_image
 from pipeline.settings.resolve import for_pair, merge
-from pipeline.watch.inbox.names import is_ignored, printable
+from pipeline.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pipeline.pair import Pair
-    from pipeline.run.manifest import Confines
+    from pipeline.run.manifest import ManifestRules
     from pipeline.settings.pair_settings import ColourMode, PairSettings, Quality, Values
 
 
@@ -68,7 +68,7 @@ def reductions(size: int, quality: Quality, full_size: int | str) -> Values:
 
 
 def read_grid(  # noqa: PLR0913, PLR0917 - what a command line says of it
-    contents: Sequence[str], styles: Path, below: Values, flags: Values, reduced: Values, confines: Confines
+    contents: Sequence[str], styles: Path, below: Values, flags: Values, reduced: Values, confines: ManifestRules
 ) -> Grid:
     """Every photograph with every painting, and with every mode of `colour.variants`.
 

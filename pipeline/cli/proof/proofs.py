@@ -20,8 +20,7 @@ from pipeline.images.resize import over_white, resize_visible
 from pipeline.outbox.metadata import Failure
 from pipeline.run.forecast import forecast
 from pipeline.run.plan import plan
-from pipeline.text import duration, memory
-from pipeline.watch.inbox.names import printable
+from pipeline.text import duration, memory, printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from pipeline.outbox.metadata import Metadata
     from pipeline.outbox.publish import Outbox
     from pipeline.run.forecast import Forecast, Forecasts
-    from pipeline.settings.pair_settings import Settings
+    from pipeline.settings.all_settings import Settings
     from pipeline.transfer.weights import WeightsSource
 
 _THUMBNAIL: Final = 264

@@ -20,8 +20,8 @@ from pipeline.errors import UsageError
 from pipeline.outbox.listing import list_outbox
 from pipeline.outbox.metadata import Failure
 from pipeline.outbox.publish import FAILED_FOLDER, STATE_FOLDER, Outbox
-from pipeline.outbox.report.links import shown
 from pipeline.outbox.run_records import read_runs
+from pipeline.text import shown
 from pipeline.watch.spool.records import Job, JobRecord
 from pipeline.watch.spool.spool import RECORD, Spool
 

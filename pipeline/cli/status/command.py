@@ -11,8 +11,7 @@ import typer
 
 from pipeline.cli.options import LogFormatOption, VerboseOption
 from pipeline.cli.setup import errors_to_exit_codes
-from pipeline.errors import ExitCode
-from pipeline.monitoring.stdio import results, say
+from pipeline.monitoring.stdio import print_result, results
 
 if TYPE_CHECKING:
     from pipeline.cli.status.inbox import InboxSurvey
@@ -38,7 +37,7 @@ def status_command(
     Example: impasto status out
     """
     with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
-        from pipeline.cli.status.survey import survey  # noqa: PLC0415
+        from pipeline.cli.status.survey import survey
 
         while True:
             found = survey(folder)
@@ -49,16 +48,16 @@ def status_command(
 
 
 def _show(found: Survey, *, as_json: bool, clears: bool) -> None:
-    from dataclasses import asdict  # noqa: PLC0415
+    from dataclasses import asdict
 
     if as_json:
-        say(json.dumps({"event": "status", **asdict(found)}))
+        print_result(json.dumps({"event": "status", **asdict(found)}))
         return
     if clears and results().isatty():
-        from rich.console import Console  # noqa: PLC0415
+        from rich.console import Console
 
         Console(file=results()).clear()
-    say("\n".join(lines_of(found)))
+    print_result("\n".join(lines_of(found)))
 
 
 def lines_of(found: Survey) -> list[str]:
@@ -87,7 +86,7 @@ def _lines_of_outbox(found: OutboxSurvey) -> list[str]:
 
 
 def _lines_of_run(run: RunState) -> list[str]:
-    from pipeline.text import duration, rate  # noqa: PLC0415
+    from pipeline.text import duration, rate
 
     counts = ", ".join(f"{number} {word}" for word, number in run.counts.items()) or "nothing yet"
     head = f"{run.command} {run.source}"
@@ -109,7 +108,7 @@ def _lines_of_run(run: RunState) -> list[str]:
 
 
 def _lines_of_inbox(found: InboxSurvey) -> list[str]:
-    from pipeline.text import duration  # noqa: PLC0415
+    from pipeline.text import duration
 
     oldest = found.oldest_waiting_seconds
     age = "" if oldest is None else f" (the oldest for {duration(oldest)})"
@@ -130,41 +129,3 @@ def _lines_of_inbox(found: InboxSurvey) -> list[str]:
     if found.failed:
         lines.append(f"Another go at what failed: {found.retry}")
     return lines
-
-
-def retry_command(  # noqa: PLR0913 - one parameter per option
-    folder: FolderArgument,
-    *,
-    only: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="A pair or a file, or a pattern; repeatable.")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would be done; change nothing.")] = False,
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-    log_format: LogFormatOption = "human",
-    verbose: VerboseOption = False,
-) -> None:
-    """Have what failed tried again: by the next run, or by the watcher.
-
-    Failed files go back into the inbox; of an outbox's pairs the failures are forgotten.
-
-    Example: impasto retry out --only "sea/*"
-    """
-    with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
-        from dataclasses import asdict  # noqa: PLC0415
-
-        from pipeline.cli.retry.requeue import retry  # noqa: PLC0415
-
-        found = retry(folder, only or (), dry_run=dry_run)
-        if json_:
-            say(json.dumps({"event": "retry", "dry_run": dry_run, **asdict(found)}))
-        else:
-            for each in found.retries:
-                why = f": {each.reason}" if each.reason else ""
-                say(f"{each.name}: {each.action}{why}")
-            may = "would be tried" if dry_run else "will be tried"
-            left = f", {found.left} left as they are" if found.left else ""
-            say(f"{found.count} {may} again{left}." if found.retries else "Nothing has failed.")
-            for command in found.commands:
-                say(f"Next: {command}, with the options that it had")
-        if found.left:
-            raise typer.Exit(ExitCode.PARTIAL)

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline.cli.status.last_error import LATEST, LastError
+from pipeline.cli.status.outbox import LATEST, LastError
 from pipeline.disk import Disk
 from pipeline.images.formats import endings
-from pipeline.outbox.report.links import shell_quoted, shown
+from pipeline.outbox.metadata import JobFailure
 from pipeline.outbox.run_records import is_process_alive
+from pipeline.run.picture_files import is_ignored
 from pipeline.settings.pair_settings import ImageSettings
-from pipeline.watch.inbox.names import classify, is_ignored, printable
-from pipeline.watch.inbox.stability import Facts
-from pipeline.watch.spool.records import Reason
-from pipeline.watch.spool.spool import LEASE_SECONDS, REASON, Spool, is_this_host
+from pipeline.text import printable, shell_quoted, shown
+from pipeline.watch.inbox.names import classify
+from pipeline.watch.spool.records import FileFacts
+from pipeline.watch.spool.spool import REASON, Spool
+from pipeline.watch.spool.workers import LEASE_SECONDS, is_this_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,7 +154,7 @@ def is_worker_alive(name: str, beat: Path) -> bool:
 def _last_reasons(disk: Disk, failed: list[os.DirEntry[str]]) -> Iterator[LastError]:
     for entry in sorted(failed, key=lambda job: job.name, reverse=True)[:LATEST]:
         try:
-            reason = Reason.model_validate_json(disk.read(Path(entry.path) / REASON))
+            reason = JobFailure.model_validate_json(disk.read(Path(entry.path) / REASON))
         except (FileNotFoundError, ValidationError):
             yield LastError(entry.name, f"it has no {REASON}", "", "")
         else:
@@ -177,7 +179,7 @@ def _waiting(inbox: Path, spool: Spool) -> Iterator[float]:
                 yield from walk(f"{relative}/")
             elif entry.is_file(follow_symlinks=False) and classify(relative, pictures).form in {"photo", "ticket"}:
                 try:
-                    facts = Facts.of(entry.stat(follow_symlinks=False))
+                    facts = FileFacts.of(entry.stat(follow_symlinks=False))
                 except FileNotFoundError:  # claimed since it was listed
                     continue
                 if not spool.was_given_back(relative, facts):

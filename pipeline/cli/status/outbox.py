@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import ValidationError
 
-from pipeline.cli.status.last_error import LATEST, LastError
 from pipeline.disk import Disk
 from pipeline.outbox.listing import list_outbox
 from pipeline.outbox.metadata import Failure
-from pipeline.outbox.report.links import shell_quoted, shown
 from pipeline.outbox.run_records import RunRecord, read_runs
+from pipeline.text import shell_quoted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,3 +143,18 @@ def _again(record: RunRecord, root: Path) -> str:
 
 def _seconds_between(begin: str, end: str) -> float:
     return max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds())
+
+
+LATEST: Final = 5
+"""So many are told."""
+
+
+@dataclass(frozen=True)
+class LastError:
+    """Of a pair, or of a job of the inbox."""
+
+    name: str
+    reason: str
+    remedy: str
+    failed: str
+    """UTC, ISO 8601."""

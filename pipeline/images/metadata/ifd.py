@@ -28,7 +28,7 @@ EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD, MAKER_NOTE = 0x8769, 0x8825, 0xA005, 0x
 
 
 @dataclass(frozen=True)
-class Entry:
+class IfdEntry:
     """One value, or several of a type."""
 
     kind: int
@@ -37,7 +37,7 @@ class Entry:
     """The values, in the byte order of their directory."""
 
 
-Directory = Mapping[int, Entry]
+Directory = Mapping[int, IfdEntry]
 """By tag."""
 
 
@@ -58,17 +58,17 @@ class IfdError(ValueError):
     """Not a TIFF structure."""
 
 
-def ascii_entry(text: str) -> Entry:
+def ascii_entry(text: str) -> IfdEntry:
     """A text with its terminating NUL; what is not ASCII becomes `?`."""
-    return Entry(ASCII, text.encode("ascii", "replace") + b"\0")
+    return IfdEntry(ASCII, text.encode("ascii", "replace") + b"\0")
 
 
-def number(order: Order, kind: int, *values: int) -> Entry:
+def number(order: Order, kind: int, *values: int) -> IfdEntry:
     """Values of `BYTE`, `SHORT`, `LONG`, or `RATIONAL` (numerator and denominator in turn)."""
-    return Entry(kind, struct.pack(f"{order}{len(values)}{ {BYTE: 'B', SHORT: 'H'}.get(kind, 'I') }", *values))
+    return IfdEntry(kind, struct.pack(f"{order}{len(values)}{ {BYTE: 'B', SHORT: 'H'}.get(kind, 'I') }", *values))
 
 
-def integers(order: Order, entry: Entry | None) -> list[int]:
+def integers(order: Order, entry: IfdEntry | None) -> list[int]:
     """The values of a `BYTE`, `SHORT` or `LONG`, or numerators and denominators of a `RATIONAL`; else none."""
     letter = {BYTE: "B", SHORT: "H", LONG: "I", RATIONAL: "I"}.get(entry.kind) if entry else None
     if entry is None or letter is None:
@@ -78,7 +78,7 @@ def integers(order: Order, entry: Entry | None) -> list[int]:
     ]
 
 
-def rational(order: Order, value: float) -> Entry:
+def rational(order: Order, value: float) -> IfdEntry:
     """A `RATIONAL`, to within a thousandth."""
     fraction = Fraction(value).limit_denominator(1000)
     return number(order, RATIONAL, fraction.numerator, fraction.denominator)
@@ -89,9 +89,11 @@ def in_order(exif: Exif, wanted: Order) -> Exif:
     if exif.order == wanted:
         return exif
 
-    def turned(entry: Entry) -> Entry:
+    def turned(entry: IfdEntry) -> IfdEntry:
         size = 4 if entry.kind in _RATIONALS else _SIZES[entry.kind]
-        return Entry(entry.kind, np.frombuffer(entry.raw, f"{exif.order}u{size}").astype(f"{wanted}u{size}").tobytes())
+        return IfdEntry(
+            entry.kind, np.frombuffer(entry.raw, f"{exif.order}u{size}").astype(f"{wanted}u{size}").tobytes()
+        )
 
     main, rest, gps = ({tag: turned(each) for tag, each in part.items()} for part in (exif.main, exif.exif, exif.gps))
     return Exif(wanted, main, rest, gps, exif.note_at)
@@ -139,14 +141,14 @@ class _Reader:
     def _number(self, raw: bytes) -> int:
         return int.from_bytes(raw, "little" if self.order == "<" else "big")
 
-    def below(self, pointer: Entry | None) -> tuple[dict[int, Entry], int | None]:
+    def below(self, pointer: IfdEntry | None) -> tuple[dict[int, IfdEntry], int | None]:
         """The directory that an entry points to; an empty one if that cannot be read."""
         try:
             return self.directory(self._number(pointer.raw)) if pointer else ({}, None)
         except IfdError:
             return {}, None
 
-    def directory(self, at: int) -> tuple[dict[int, Entry], int | None]:
+    def directory(self, at: int) -> tuple[dict[int, IfdEntry], int | None]:
         """The entries, and where MakerNote stands."""
         word, cell = (8, 8) if self._big else (2, 4)
         size = 4 + 2 * cell
@@ -154,7 +156,7 @@ class _Reader:
         if not count:
             raise IfdError("an empty directory")
         table = self._bytes(at + word, count * size)
-        entries: dict[int, Entry] = {}
+        entries: dict[int, IfdEntry] = {}
         note_at = None
         for start in range(0, len(table), size):
             tag, kind = struct.unpack_from(f"{self.order}HH", table, start)
@@ -170,7 +172,7 @@ class _Reader:
                 note_at = where if tag == MAKER_NOTE else note_at
                 value = self._bytes(where, length)
                 self._left -= length
-            entries[tag] = Entry(kind, value[:length])
+            entries[tag] = IfdEntry(kind, value[:length])
         return entries, note_at
 
 
@@ -226,7 +228,7 @@ class _Layout:
         self._at = at
         self._data = bytearray()
         self.note: int | None = None
-        self._note = exif.exif.get(MAKER_NOTE, Entry(UNDEFINED, b"")).raw
+        self._note = exif.exif.get(MAKER_NOTE, IfdEntry(UNDEFINED, b"")).raw
         main = _table_size(exif.main) + 2 * 12  # with pointers to the two others
         if keep_note and len(self._note) > 4 and exif.note_at is not None and exif.note_at >= at + main:  # noqa: PLR2004
             self.note = exif.note_at

@@ -18,8 +18,8 @@ from pipeline.images.metadata.ifd import (
     SHORT,
     UNDEFINED,
     Directory,
-    Entry,
     Exif,
+    IfdEntry,
     IfdError,
     ascii_entry,
     header,
@@ -168,8 +168,8 @@ def _of_tiff(file: BinaryIO) -> tuple[bytes, bytes]:
         return b"", b""
     finally:
         file.seek(position)
-    xmp = found.main.get(_XMP, Entry(UNDEFINED, b"")).raw
-    note = found.exif.get(MAKER_NOTE, Entry(UNDEFINED, b"")).raw
+    xmp = found.main.get(_XMP, IfdEntry(UNDEFINED, b"")).raw
+    note = found.exif.get(MAKER_NOTE, IfdEntry(UNDEFINED, b"")).raw
     reachable = found.note_at is not None and found.note_at + len(note) <= MAX_EXIF
     main = {tag: each for tag, each in found.main.items() if tag in DESCRIPTIVE}
     if not (main or found.exif or found.gps):
@@ -255,7 +255,7 @@ def _plausible(across: float, down: float) -> tuple[float, float] | None:
     return (across, down) if 1 <= across <= _MAX_DPI and 1 <= down <= _MAX_DPI else None
 
 
-def _main_of_result(source: Exif, software: str, dpi: tuple[float, float] | None) -> dict[int, Entry]:
+def _main_of_result(source: Exif, software: str, dpi: tuple[float, float] | None) -> dict[int, IfdEntry]:
     order = source.order
     main = {tag: each for tag, each in source.main.items() if tag in DESCRIPTIVE}
     main |= {_ORIENTATION: number(order, SHORT, 1), _SOFTWARE: ascii_entry(software)}
@@ -268,13 +268,13 @@ def _main_of_result(source: Exif, software: str, dpi: tuple[float, float] | None
     return main
 
 
-def _exif_of_result(source: Exif, width: int, height: int, key: str) -> dict[int, Entry]:
+def _exif_of_result(source: Exif, width: int, height: int, key: str) -> dict[int, IfdEntry]:
     exif = {
         tag: each
         for tag, each in source.exif.items()
         if tag >= 0x8000 and tag not in _OUTDATED and not _is_preview(each)  # noqa: PLR2004 - below: TIFF's own
     }
-    exif.setdefault(_EXIF_VERSION, Entry(UNDEFINED, b"0232"))
+    exif.setdefault(_EXIF_VERSION, IfdEntry(UNDEFINED, b"0232"))
     return exif | {
         _IMAGE_HISTORY: _history(exif.get(_IMAGE_HISTORY), key),
         _COLOR_SPACE: number(source.order, SHORT, 1),
@@ -283,11 +283,11 @@ def _exif_of_result(source: Exif, width: int, height: int, key: str) -> dict[int
     }
 
 
-def _is_preview(entry: Entry) -> bool:
+def _is_preview(entry: IfdEntry) -> bool:
     return entry.raw.startswith(b"\xff\xd8\xff")
 
 
-def _history(before: Entry | None, key: str) -> Entry:
+def _history(before: IfdEntry | None, key: str) -> IfdEntry:
     ours = f"impasto key {key}"
     text = before.raw.rstrip(b"\0 ").decode("ascii", "replace") if before and before.kind == ASCII else ""
     return ascii_entry(f"{text}; {ours}" if 0 < len(text) <= _MAX_HISTORY else ours)
@@ -308,7 +308,7 @@ def _fitting(exif: Exif) -> tuple[bytes, list[str]]:
         tag, directory = named
         return tag == MAKER_NOTE, len(directory[tag].raw)
 
-    parts: tuple[dict[int, Entry], ...] = (dict(exif.main), dict(exif.exif), dict(exif.gps))
+    parts: tuple[dict[int, IfdEntry], ...] = (dict(exif.main), dict(exif.exif), dict(exif.gps))
     optional = [(tag, part) for part in parts for tag in part if tag not in _OURS]
     size, lost = len(raw), []
     for tag, part in sorted(optional, key=goes_first, reverse=True):

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline.outbox.report.links import shown
+from pipeline.text import shown
 
 if TYPE_CHECKING:
     from pipeline.outbox.report.view import DamagedView, FailureView, Totals

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.outbox.report.records import Damaged, Result
-    from pipeline.outbox.thumbnails import Thumbnails
+    from pipeline.outbox.working_files import Thumbnails
 
 _AT_ONCE: Final = 4
 """A decoded picture takes 12 bytes a pixel."""

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.disk import Disk
-    from pipeline.outbox.listing import Listing
+    from pipeline.outbox.listing import Listing, Stamp
     from pipeline.outbox.metadata import ObjectiveRecord
-    from pipeline.outbox.report.records import PairRecord, Stamp
+    from pipeline.outbox.report.records import PairRecord
 
 SettingsByName = dict[str, dict[str, dict[str, Any]]]
 """`{name: {section: {key: value}}}`; results share them by name."""

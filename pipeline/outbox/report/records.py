@@ -8,15 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.disk import make_folders
 from pipeline.errors import ErrorClass  # noqa: TC001 - pydantic reads it
+from pipeline.outbox.listing import Stamp  # noqa: TC001 - pydantic reads it
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.disk import Disk
 
+
 CACHE_VERSION: Final = 1
-Stamp = tuple[int, int]
-"""A file's mtime in ns and its size in bytes."""
 
 
 class _Part(BaseModel):

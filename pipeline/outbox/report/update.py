@@ -12,14 +12,14 @@ from pipeline.errors import LockedError, StorageError, UsageError
 from pipeline.outbox.listing import list_outbox
 from pipeline.outbox.publish import STATE_FOLDER
 from pipeline.outbox.report.differences import commonest, of_run
-from pipeline.outbox.report.links import shell_quoted, shown
 from pipeline.outbox.report.page import MARKER, render
 from pipeline.outbox.report.pictures import fill_missing
 from pipeline.outbox.report.read import Contents, read_outbox
 from pipeline.outbox.report.records import load_cache, save_cache
 from pipeline.outbox.report.view import damaged_views, data_of_script, failure_views, style_names, totals
 from pipeline.outbox.run_records import read_runs
-from pipeline.outbox.thumbnails import Thumbnails
+from pipeline.outbox.working_files import Thumbnails
+from pipeline.text import shell_quoted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pipeline.outbox.publish import FAILED_FOLDER
 from pipeline.outbox.report.differences import differences
-from pipeline.outbox.report.links import href, shell_quoted, shown
+from pipeline.outbox.report.links import href
+from pipeline.text import shell_quoted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import sys
-from pathlib import Path
-
 import torch
 
 from pipeline.errors import DeviceError
@@ -79,49 +75,6 @@ def native_precisions(device: torch.device) -> tuple[torch.dtype, ...]:
     return (torch.bfloat16, torch.float32) if has_bfloat16 else (torch.float32,)
 
 
-def describe(device: torch.device) -> str:
+def describe_device(device: torch.device) -> str:
     """`cpu`, or `cuda:0 (name of the card)`."""
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
-
-
-class PeakMemory:
-    """The height of memory use since this was made: of the CUDA device, else of this process."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._before: int | None = None
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-            self._before = torch.cuda.memory_allocated(device)
-        elif sys.platform == "linux":
-            try:
-                Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew: proc(5)
-            except OSError:  # not allowed in some containers
-                return
-            self._before = _status_bytes("VmRSS")
-
-    def bytes(self) -> int | None:
-        """In all; since the process's start where it cannot be measured anew; None where the system does not tell."""
-        if self._device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self._device)
-        if sys.platform == "linux":
-            return _status_bytes("VmHWM")
-        if sys.platform == "win32":
-            return None
-        import resource  # noqa: PLC0415 - does not exist on Windows
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
-
-    def taken_bytes(self) -> int | None:
-        """Beyond what was in use before; None where the system does not tell."""
-        peak = self.bytes()
-        return None if peak is None or self._before is None else peak - self._before
-
-
-def _status_bytes(field: str) -> int:
-    found = re.search(rf"^{field}:\s+(\d+) kB$", Path("/proc/self/status").read_text(encoding="ascii"), re.MULTILINE)
-    if found is None:
-        msg = f"/proc/self/status has no {field}"
-        raise RuntimeError(msg)
-    return int(found[1]) * 1024

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from pipeline.stage.device.devices import find_device, find_precision
-from pipeline.stage.device.memory import Memory, Work
+from pipeline.stage.device.memory import Memory, MemoryDemand
 from pipeline.stage.engine_config import objective_spec
 from pipeline.transfer.calibration import calibration_image
 from pipeline.transfer.cuda_graph import capture
@@ -23,7 +23,8 @@ from pipeline.transfer.weights import load_weights
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from pipeline.settings.pair_settings import PairSettings, Settings
+    from pipeline.settings.all_settings import Settings
+    from pipeline.settings.pair_settings import PairSettings
     from pipeline.transfer.tiling import Fit
     from pipeline.transfer.weights import WeightsSource
 
@@ -97,7 +98,7 @@ class Estimator:
 
     def _expect(self, settings: PairSettings, width: int, height: int, evaluations: tuple[int, ...] | None) -> Expected:
         scales = schedule(width, height, evaluations or settings.pyramid.planned)
-        work = Work.of(settings, width, height, self._precision, self.device)
+        work = MemoryDemand.of(settings, width, height, self._precision, self.device)
         fit = self._memory.choose(work)
         slowness = fit.slowness(width, height, work.layers) if fit is not None else 1.0
         seconds = sum(

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
-import sys
 import time
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import psutil
 import torch
 
+from pipeline.stage.device.system_memory import free_cuda_bytes, free_host_bytes, keeps_freed_memory, trim
 from pipeline.stage.engine_config import objective_spec
 from pipeline.transfer.tiling import WHOLE, Fit, gradient_margin, statistics_margin, tiles
 from pipeline.transfer.vgg import CONVOLUTIONS, channels_of, convolution_of, halvings_of
@@ -56,16 +52,8 @@ _BYTES_OF_A_MASK: Final = 6
 """Per px: float32, at full size and halved up to four times."""
 _FIXED_BYTES: Final = 24 << 20
 """Gram matrices, what convolutions take for themselves, and leftovers."""
-_LARGE_PIXELS: Final = 1 << 19
-"""See `keeps_freed_memory`."""
 _HEAP: Final = 1.45
 """How many times as much small images take, since what they free stays with the process for the next."""
-_M_MMAP_THRESHOLD: Final = -3
-"""Of malloc.h."""
-_LIMITS_AND_USES: Final = (
-    ("memory.max", "memory.current"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-)
 _REMEMBERED_SECONDS: Final = 3600.0
 """That a size is known not to fit: what took the memory may be gone by then."""
 _ENOUGH_TO_LEARN_FROM: Final = 256 << 20
@@ -73,7 +61,7 @@ _ENOUGH_TO_LEARN_FROM: Final = 256 << 20
 
 
 @dataclass(frozen=True)
-class Work:
+class MemoryDemand:
     """What decides how much memory a pair takes."""
 
     width: int
@@ -102,7 +90,7 @@ class Work:
         *,
         masked: bool = False,
         paintings: int = 1,
-    ) -> Work:
+    ) -> MemoryDemand:
         """That of a pair of this working size."""
         spec = objective_spec(settings.objective)
         return cls(
@@ -129,7 +117,7 @@ class Work:
         return self.width * self.height
 
 
-def predict(work: Work, fit: Fit, images: int = 1) -> int:
+def predict(work: MemoryDemand, fit: Fit, images: int = 1) -> int:
     """Bytes that a batch takes on the device at its height, beyond the network and the process.
 
     An evaluation holds the optimiser's images and its activations. The activations are at their height at the end of
@@ -177,16 +165,16 @@ class Memory:
         """Pixels of a batch that did not fit, by fit: the fewest, and when."""
         self._corrections: dict[Fit, float] = {}
 
-    def rungs(self, work: Work) -> list[Fit]:
+    def rungs(self, work: MemoryDemand) -> list[Fit]:
         """The ladder without what would change nothing at this size."""
         longest = max(work.width, work.height) * max(1.0, work.scale)
         return [fit for fit in self.ladder if fit.tile is None or fit.tile < longest or fit.host or fit.history]
 
-    def predict(self, work: Work, fit: Fit, images: int = 1) -> int:
+    def predict(self, work: MemoryDemand, fit: Fit, images: int = 1) -> int:
         """See `predict`, with what was learnt from earlier pairs."""
         return int(predict(work, fit, images) * self._corrections.get(fit, 1.0))
 
-    def choose(self, work: Work, images: int = 1, at_least: int = 0) -> Fit | None:
+    def choose(self, work: MemoryDemand, images: int = 1, at_least: int = 0) -> Fit | None:
         """The quickest fit that has room, or None.
 
         Args:
@@ -201,7 +189,7 @@ class Memory:
                 return fit
         return None
 
-    def _host_has_room(self, work: Work, fit: Fit, images: int) -> bool:
+    def _host_has_room(self, work: MemoryDemand, fit: Fit, images: int) -> bool:
         if not fit.host:
             return True
         history = _BYTES_OF_A_STEP * min(work.history, fit.history or work.history) * work.pixels * images
@@ -211,12 +199,12 @@ class Memory:
         fewest, when = self._failed.get(fit, (math.inf, 0.0))
         return pixels >= fewest and self._clock() - when < _REMEMBERED_SECONDS
 
-    def rungs_down(self, work: Work, deaths: int) -> int:
+    def rungs_down(self, work: MemoryDemand, deaths: int) -> int:
         """How far to go down for a pair over which so many processes ended; 0 if memory was hardly the reason."""
         is_large = self.predict(work, self.ladder[0]) >= SUSPICIOUS_SHARE * self.free_bytes()
         return deaths if is_large else 0
 
-    def below(self, work: Work, fit: Fit, images: int = 1) -> Fit | None:
+    def below(self, work: MemoryDemand, fit: Fit, images: int = 1) -> Fit | None:
         """The next fit after one that did not fit; that is remembered."""
         fewest, _ = self._failed.get(fit, (math.inf, 0.0))
         if work.is_usual:
@@ -225,7 +213,7 @@ class Memory:
         place = rungs.index(fit) + 1
         return rungs[place] if place < len(rungs) else None
 
-    def learn(self, work: Work, fit: Fit, images: int, measured: int | None) -> None:
+    def learn(self, work: MemoryDemand, fit: Fit, images: int, measured: int | None) -> None:
         """Correct predictions by what a batch took."""
         predicted = predict(work, fit, images)
         if work.is_usual and measured is not None and min(predicted, measured) >= _ENOUGH_TO_LEARN_FROM:
@@ -242,66 +230,3 @@ class Memory:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         trim()
-
-
-def free_cuda_bytes(device: torch.device) -> int:
-    """What is free on a card, with what torch keeps for itself there."""
-    free, _ = torch.cuda.mem_get_info(device)
-    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-
-
-def free_host_bytes(root: Path = Path("/sys/fs/cgroup")) -> int:
-    """What this process may still take without swapping, in view of a container's limit (control groups 2 and 1)."""
-    free = int(psutil.virtual_memory().available)
-    for most, used in _LIMITS_AND_USES:
-        with suppress(OSError, ValueError):  # there is none, or it is "max"
-            room = int((root / most).read_text()) - int((root / used).read_text())
-            free = min(free, room + _cached_bytes(root / most))
-    return max(0, free)
-
-
-def _cached_bytes(limit: Path) -> int:
-    """Of the files' cache, which a control group counts as used though it goes when it is in the way."""
-    with suppress(OSError, ValueError):  # not told
-        for line in (limit.parent / "memory.stat").read_text().splitlines():
-            name, _, value = line.partition(" ")
-            if name in ("inactive_file", "total_inactive_file"):
-                return int(value)
-    return 0
-
-
-def keeps_freed_memory(pixels: int, fit: Fit) -> bool:
-    """Whether what tensors of an image free is better kept for the next ones than given back to the system at once.
-
-    It saves a tenth of the time of small images; of large ones a third of the memory would be leftovers that the next
-    tensor does not fit into.
-    """
-    return pixels < _LARGE_PIXELS and fit == WHOLE
-
-
-def tune_allocator(pixels: int, fit: Fit = WHOLE) -> None:
-    """Have glibc do what `keeps_freed_memory` says. Does nothing elsewhere than on Linux with glibc."""
-    if sys.platform != "linux":
-        return
-    with suppress(AttributeError, OSError):  # another C library
-        libc, keep = ctypes.CDLL(None), keeps_freed_memory(pixels, fit)
-        if not keep:
-            libc.malloc_trim(0)
-        libc.mallopt(_M_MMAP_THRESHOLD, 32 << 20 if keep else 1 << 20)
-
-
-def trim() -> None:
-    """Give back to the system what was freed; see `tune_allocator`."""
-    if sys.platform == "linux":
-        with suppress(AttributeError, OSError):
-            ctypes.CDLL(None).malloc_trim(0)
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether a pair was too large for the device or, where torch gives the error no type, for the CPU."""
-    text = str(error)
-    return (
-        isinstance(error, torch.OutOfMemoryError | MemoryError)
-        or "DefaultCPUAllocator" in text
-        or "CUDA error: out of memory" in text
-    )

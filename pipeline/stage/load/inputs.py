@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.images.decode import decode, dimensions
 from pipeline.images.files import SourceFile
-from pipeline.images.from_array import GivenPicture
+from pipeline.images.from_array import ArrayPicture
 from pipeline.outbox.ledger import style_sha256
 from pipeline.outbox.metadata import BlendedFile, InputFile, PairInputs
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.pair import Pair
     from pipeline.settings.pair_settings import ImageSettings
 
-Source = SourceFile | GivenPicture
+Source = SourceFile | ArrayPicture
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Sources:
 
 def dimensions_of(source: Source) -> tuple[int, int] | None:
     """(width, height) in px; None if it is a file that cannot be read as an image."""
-    if isinstance(source, GivenPicture):
+    if isinstance(source, ArrayPicture):
         return source.picture.width, source.picture.height
     return dimensions(source)
 
@@ -49,7 +49,7 @@ def decode_source(source: Source, images: ImageSettings, wanted: Wanted) -> Pict
     Raises:
         ImageError: it is a file that cannot be used.
     """
-    if isinstance(source, GivenPicture):
+    if isinstance(source, ArrayPicture):
         return source.picture
     return decode(source, max_pixels=images.max_pixels, formats=images.kinds, wanted=wanted)
 

@@ -25,7 +25,7 @@ from pipeline.images.resize import (
     working_size,
 )
 from pipeline.outbox.ledger import Fingerprint, settings_in_key
-from pipeline.outbox.thumbnails import LONGEST_SIDE_PX
+from pipeline.outbox.working_files import LONGEST_SIDE_PX
 from pipeline.stage.engine_config import colour_of, optimisation_key
 from pipeline.stage.load.inputs import Sources, decode_source, describe_inputs, dimensions_of
 from pipeline.stage.load.loaded_pair import LoadedPainting, LoadedPair, Original

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from pipeline.transfer.state import PairState
+from pipeline.transfer.state import OptimisationState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ class Checkpoint:
         self._last, self._wait = clock(), seconds
         self.warnings: list[str] = []
 
-    def read(self) -> tuple[PairState, tuple[int, ...]] | None:
+    def read(self) -> tuple[OptimisationState, tuple[int, ...]] | None:
         """Where the pair was, and the evaluations that were planned at each scale.
 
         None if it was not begun, or if what is there is of no use, which is a warning.
@@ -58,19 +58,19 @@ class Checkpoint:
                     return None
                 found = torch.load(file, map_location="cpu", weights_only=True)
             if found["identity"] == self._identity:
-                return PairState.from_plain(found["state"]), tuple(found["evaluations"])
+                return OptimisationState.from_plain(found["state"]), tuple(found["evaluations"])
             reason = f"it is of {found['identity']}"
         except Exception as error:  # noqa: BLE001 - what torch raises for a damaged file is not told
             reason = str(error).partition("\n")[0] or type(error).__name__
         self._warn(f"a checkpoint could not be used, the pair began anew: {reason}")
         return None
 
-    def write_if_due(self, state: Callable[[], PairState], evaluations: tuple[int, ...]) -> bool:
+    def write_if_due(self, state: Callable[[], OptimisationState], evaluations: tuple[int, ...]) -> bool:
         """Write where the pair is, if that was last done long ago; whether it is on disk now."""
         is_due = self._files is not None and self._clock() - self._last >= self._wait
         return is_due and self.write(state(), evaluations)
 
-    def write(self, state: PairState, evaluations: tuple[int, ...]) -> bool:
+    def write(self, state: OptimisationState, evaluations: tuple[int, ...]) -> bool:
         """Write where the pair is; a disk that fails is a warning (False), since the pair itself goes on."""
         files = self._files
         if files is None:

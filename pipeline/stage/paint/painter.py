@@ -6,30 +6,30 @@ import math
 import time
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import torch
 
 from pipeline.errors import DeviceError, ImpastoError, Interrupted, NotFiniteError, OutOfMemoryError
-from pipeline.stage.device.devices import PeakMemory, describe
-from pipeline.stage.device.memory import Memory, Work, is_out_of_memory, tune_allocator
+from pipeline.stage.device.devices import describe_device
+from pipeline.stage.device.memory import Memory, MemoryDemand
+from pipeline.stage.device.system_memory import PeakMemory, is_out_of_memory, tune_allocator
 from pipeline.stage.engine_config import objective_spec, optimisation
 from pipeline.stage.paint.checkpoint import Checkpoint
 from pipeline.stage.paint.preview import Preview
 from pipeline.transfer.cuda_graph import capture
 from pipeline.transfer.objective import Objective
-from pipeline.transfer.state import PairState
-from pipeline.transfer.styliser import Step, Stylisation, Stylizer
+from pipeline.transfer.state import OptimisationState
+from pipeline.transfer.styliser import Step, Styliser, StyliseResult
 from pipeline.transfer.targets import GramCache, Painting, Targets
 from pipeline.transfer.vgg import Chain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from pipeline.outbox.previews import Previews
-    from pipeline.outbox.working_files import CheckpointFiles
-    from pipeline.pair import Pair
+    from pipeline.outbox.working_files import CheckpointFiles, Previews
     from pipeline.settings.pair_settings import PairSettings
+    from pipeline.stage.listener import Listener
     from pipeline.stage.load.loader import Loading
     from pipeline.stage.task import Task
     from pipeline.transfer.state import Evaluation
@@ -39,21 +39,11 @@ if TYPE_CHECKING:
 _EVALUATIONS_TO_MEASURE: Final = 3
 
 
-class Listener(Protocol):
-    """Who wants to know what happens on the device, in the device's thread; what it raises ends the run."""
-
-    def pair_started(self, pair: Pair) -> None:
-        """The device begins with this pair."""
-
-    def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
-        """One evaluation of the pair on the device is over."""
-
-
 @dataclass(frozen=True)
 class Painted:
     """What the device made of a pair."""
 
-    result: Stylisation
+    result: StyliseResult
     """With its image in the host's memory."""
     seconds: float
     """On the device: its share, where a batch was."""
@@ -91,10 +81,10 @@ class Painter:
         """Called when a task has come further, and that is on disk."""
         self._chains: dict[tuple[Pooling, Padding], tuple[Chain, GramCache]] = {}
 
-    def work_of(self, loading: Loading) -> Work:
+    def work_of(self, loading: Loading) -> MemoryDemand:
         """What decides how much memory a pair takes."""
         loaded = loading.loaded
-        return Work.of(
+        return MemoryDemand.of(
             loading.task.pair.settings,
             loaded.width,
             loaded.height,
@@ -127,7 +117,7 @@ class Painter:
         except Exception as error:
             if "CUDA error" in str(error):
                 raise DeviceError(
-                    f"{describe(self.device)} failed at {batch[0].task.pair.name}: {error}.",
+                    f"{describe_device(self.device)} failed at {batch[0].task.pair.name}: {error}.",
                     "Check the device; then run the same command again to continue.",
                 ) from error
             raise
@@ -193,17 +183,17 @@ class _Sitting:
         self._work = painter.work_of(batch[0])
         settings = batch[0].task.pair.settings
         self._spec = objective_spec(settings.objective)
-        self._states: dict[int, PairState] = {}
+        self._states: dict[int, OptimisationState] = {}
         self._planned = dict.fromkeys(range(len(batch)), evaluations)
         self._resumed = dict.fromkeys(range(len(batch)), 0)
-        self._stylizer: Stylizer | None = None
+        self._stylizer: Styliser | None = None
 
     def run(self) -> Iterator[tuple[Loading, Painted | ImpastoError]]:
         """See `Painter.paint`."""
         painter, work, memory = self._painter, self._work, self._painter.memory
         for place, checkpoint in enumerate(self._checkpoints):
             found = checkpoint.read()
-            self._states[place] = PairState()
+            self._states[place] = OptimisationState()
             if found is not None:
                 self._states[place], self._planned[place] = found
                 self._resumed[place] = found[0].evaluations
@@ -261,17 +251,17 @@ class _Sitting:
         self._stylizer = None
         return trouble
 
-    def _latest(self, place: int, state: PairState) -> PairState:
+    def _latest(self, place: int, state: OptimisationState) -> OptimisationState:
         """The state of a pair's checkpoint, if it has come further there."""
         found = self._checkpoints[place].read()
         if found is None or found[0].evaluations <= state.evaluations:
             return state
         return replace(found[0], warnings=tuple(dict.fromkeys((*found[0].warnings, *state.warnings))))
 
-    def _stylizer_of(self, group: list[int], fit: Fit) -> Stylizer:
+    def _stylizer_of(self, group: list[int], fit: Fit) -> Styliser:
         painter, settings = self._painter, self._batch[0].task.pair.settings
         chain, cache = painter.chain(settings)
-        stylizer = Stylizer(
+        stylizer = Styliser(
             chain,
             [self._batch[place].loaded.on(painter.device) for place in group],
             self._spec,
@@ -310,7 +300,9 @@ class _Sitting:
         for preview in self._previews:
             preview.remove()
 
-    def _ended(self, place: int, result: Stylisation | NotFiniteError, fit: Fit, batch: int) -> Painted | ImpastoError:
+    def _ended(
+        self, place: int, result: StyliseResult | NotFiniteError, fit: Fit, batch: int
+    ) -> Painted | ImpastoError:
         if isinstance(result, NotFiniteError):
             return result
         image = result.image.cpu()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import ImpastoError
 from pipeline.images.encode import Encoding, encode
-from pipeline.stage.device.memory import is_out_of_memory
+from pipeline.stage.device.system_memory import is_out_of_memory
 from pipeline.stage.engine_config import colour_of
 from pipeline.stage.paint.checkpoint import LARGEST_SHARE
 from pipeline.stage.paint.postprocess import finished_so_far
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pipeline.outbox.previews import Previews
+    from pipeline.outbox.working_files import Previews
     from pipeline.stage.load.loader import Loading
 
 logger = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ MOST_PIXELS: Final = 16_000_000
 """That are kept: 192 MB, or one result if it is larger."""
 
 
-class SharedResults:
+class ResultCache:
     """What was painted of pairs whose variants may need it; each goes with the last of them, or is the oldest."""
 
     def __init__(self, most_pixels: int = MOST_PIXELS) -> None:

@@ -13,7 +13,7 @@ import queue
 import signal
 import threading
 import time
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
@@ -21,140 +21,41 @@ import torch
 from pipeline.disk import Disk
 from pipeline.errors import ExitCode, ImpastoError, Interrupted
 from pipeline.outbox.publish import Outbox
+from pipeline.stage.pool.messages import (
+    ADDED,
+    SIGNALS,
+    Assignment,
+    Begin,
+    CallEnded,
+    Evaluated,
+    FenceAnswer,
+    FenceCheck,
+    Halt,
+    LogMessage,
+    PairStarted,
+    TaskDone,
+    TaskMessage,
+    defect,
+)
 from pipeline.stage.stage import Stage
 from pipeline.stage.summary import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
-    from pathlib import Path
 
-    from pipeline.outbox.metadata import Failure, Metadata
     from pipeline.pair import Pair
-    from pipeline.settings.pair_settings import Settings
     from pipeline.stage.task import Outcome, Task
     from pipeline.transfer.state import Evaluation
-    from pipeline.transfer.weights import WeightsSource
 
 logger = logging.getLogger(__name__)
 
-SIGNALS: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""That a terminal or a service manager sends to the parent's children, too; it is for the parent to heed them."""
 TELL_SECONDS: Final = 0.2
 """Between two evaluations that the parent hears of."""
-ADDED: Final = tuple(each.name for each in fields(Usage) if each.name not in {"devices", "_lock"})
-"""Of a `Usage`, what the processes tell of theirs."""
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """What a process is to be."""
-
-    settings: Settings
-    """With its device."""
-    weights: WeightsSource
-    outbox: Path
-    parent: str
-    """The parent's folder for what is half written; ours lies in it, and is removed with it if we are killed."""
-    log_level: int
-    devices: int
-    """That share the processor."""
-
-
 # What the parent says
 
 
-@dataclass(frozen=True)
-class Begin:
-    """A call of `process`."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """A task, whose fence is the parent's."""
-
-    number: int
-    task: Task
-
-
-@dataclass(frozen=True)
-class NoMore:
-    """Tasks; what was begun is done."""
-
-
-@dataclass(frozen=True)
-class Halt:
-    """At the next evaluation."""
-
-    code: ExitCode
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a fence said."""
-
-    number: int
-    error: ImpastoError | None
-
-
 # What the process says
-
-
-@dataclass(frozen=True)
-class Started:
-    """A pair, on the device."""
-
-    pair: Pair
-    most_in_work: int
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """A pair; not every evaluation is told."""
-
-    pair: Pair
-    evaluation: Evaluation
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A fence."""
-
-    number: int
-
-
-@dataclass(frozen=True)
-class Told:
-    """An outcome."""
-
-    number: int
-    record: Metadata | Failure
-    error: ImpastoError | None
-    usage: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Logged:
-    """A line for the log."""
-
-    record: logging.LogRecord
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A call of `process`."""
-
-    error: ImpastoError | None
-    usage: dict[str, Any]
-
-
-def no_fence() -> None:
-    """In place of a task's own, which cannot be sent."""
-
-
-def defect(error: Exception) -> ImpastoError:
-    """An error that is nobody's but ours, as one that can be sent."""
-    return ImpastoError(f"{type(error).__name__}: {error}", "This is a defect of impasto; please report it.")
 
 
 def serve(pipe: Connection, assignment: Assignment) -> None:
@@ -192,7 +93,7 @@ class DeviceProcess:
             self._open_stage()
         while (message := self._inbox.get()) is not None:
             if isinstance(message, Begin):
-                self.send(Ended(self._process(), self._usage()))
+                self.send(CallEnded(self._process(), self._usage()))
 
     def send(self, message: object) -> None:
         """Say something to the parent, if it is there."""
@@ -229,7 +130,7 @@ class DeviceProcess:
             except queue.Empty:
                 yield None
                 continue
-            if not isinstance(message, Work):
+            if not isinstance(message, TaskMessage):
                 if message is None:
                     self._inbox.put(None)
                 return
@@ -241,7 +142,7 @@ class DeviceProcess:
         assert isinstance(fence, _Fence)  # noqa: S101 - `_tasks` gave it
         self._in_work -= 1
         self._heard_at.pop(outcome.pair.file_name, None)
-        self.send(Told(fence.number, outcome.record, outcome.error, self._usage()))
+        self.send(TaskDone(fence.number, outcome.record, outcome.error, self._usage()))
 
     def _usage(self) -> dict[str, Any]:
         usage = self._stage.usage if self._stage is not None else Usage()
@@ -259,7 +160,7 @@ class DeviceProcess:
         self._inbox.put(None)
 
     def _hear(self, message: object) -> None:
-        if isinstance(message, Verdict):
+        if isinstance(message, FenceAnswer):
             self._verdicts.pop(message.number).put(message.error)
             return
         if isinstance(message, Begin):
@@ -275,7 +176,7 @@ class DeviceProcess:
         self._verdicts[number] = answer
         if self._is_orphan:  # looked at after the answer can be found
             raise Interrupted(ExitCode.INTERRUPTED)
-        self.send(Asked(number))
+        self.send(FenceCheck(number))
         error = answer.get()
         if error is not None:
             raise error
@@ -286,7 +187,7 @@ class DeviceProcess:
         """The device begins with this pair, unless it is to halt."""
         self._check()
         self._heard_at[pair.file_name] = float("-inf")
-        self.send(Started(pair, self._open_stage().most_in_work))
+        self.send(PairStarted(pair, self._open_stage().most_in_work))
 
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
         """One evaluation is over; the pairs of a batch share what the parent hears."""
@@ -320,4 +221,4 @@ class _ToParent(logging.handlers.QueueHandler):
         self._send = send
 
     def enqueue(self, record: logging.LogRecord) -> None:
-        self._send(Logged(record))
+        self._send(LogMessage(record))

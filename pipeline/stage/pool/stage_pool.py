@@ -17,17 +17,17 @@ from pipeline.errors import ExitCode, ImpastoError, Interrupted
 from pipeline.stage.device.devices import find_devices
 from pipeline.stage.engine_config import optimisation_key
 from pipeline.stage.executor import POLL_SECONDS
-from pipeline.stage.pool.process import (
+from pipeline.stage.pool.messages import (
     ADDED,
-    Asked,
     Assignment,
-    Ended,
+    CallEnded,
+    EndOfTasks,
     Evaluated,
-    Logged,
-    NoMore,
-    Started,
-    Told,
-    Verdict,
+    FenceAnswer,
+    FenceCheck,
+    LogMessage,
+    PairStarted,
+    TaskDone,
     defect,
 )
 from pipeline.stage.pool.worker import Worker
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from pipeline.outbox.publish import Outbox
-    from pipeline.settings.pair_settings import Settings
-    from pipeline.stage.paint.painter import Listener
+    from pipeline.settings.all_settings import Settings
+    from pipeline.stage.listener import Listener
     from pipeline.transfer.weights import WeightsSource
 
 logger = logging.getLogger(__name__)
@@ -145,7 +145,7 @@ class _Round:
         try:
             yield from self._feed(iter(tasks))
             for worker in self._workers:
-                worker.send(NoMore())
+                worker.send(EndOfTasks())
             while self._at_work:
                 yield from self._hear(POLL_SECONDS)
         finally:  # nobody waits any more for what is still at work
@@ -223,7 +223,7 @@ class _Round:
             except (EOFError, OSError):
                 self._lose(worker)
                 continue
-            if isinstance(message, Told):
+            if isinstance(message, TaskDone):
                 worker.usage = message.usage
                 yield Outcome(worker.tasks.pop(message.number), message.record, message.error)
             else:
@@ -231,16 +231,16 @@ class _Round:
 
     def _do(self, worker: Worker, message: object) -> None:
         match message:
-            case Asked(number):
-                worker.send(Verdict(number, _verdict(worker.tasks[number])))
-            case Started(pair, most_in_work):
+            case FenceCheck(number):
+                worker.send(FenceAnswer(number, _verdict(worker.tasks[number])))
+            case PairStarted(pair, most_in_work):
                 worker.most_in_work = most_in_work
                 self._call(lambda: self._listener.pair_started(pair), worker)
             case Evaluated(pair, evaluation):
                 self._call(lambda: self._listener.evaluated(pair, evaluation))
-            case Logged(record):
+            case LogMessage(record):
                 logging.getLogger(record.name).handle(record)
-            case Ended(error, usage):
+            case CallEnded(error, usage):
                 worker.end()
                 worker.usage = usage
                 if error is not None and not (self._error is not None and isinstance(error, Interrupted)):

@@ -10,8 +10,9 @@ from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.errors import DeviceError
-from pipeline.stage.pool.process import SIGNALS, Assignment, Begin, Halt, Work, no_fence, serve
-from pipeline.stage.stage import AHEAD
+from pipeline.stage.pool.messages import SIGNALS, Assignment, Begin, Halt, TaskMessage, no_fence
+from pipeline.stage.pool.process import serve
+from pipeline.stage.resources import AHEAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +71,7 @@ class Worker:
 
     def give(self, number: int, task: Task) -> None:
         """Something to do."""
-        if self.send(Work(number, replace(task, fence=no_fence))):
+        if self.send(TaskMessage(number, replace(task, fence=no_fence))):
             self.tasks[number] = task
 
     def halt(self, code: ExitCode) -> None:

@@ -8,20 +8,15 @@ from typing import TYPE_CHECKING
 
 from pipeline.images.encode import Encoding, encode, has_alpha, max_bits
 from pipeline.images.metadata.tags import tags_of_result
-from pipeline.outbox.ledger import settings_in_metadata
 from pipeline.outbox.metadata import (
     Metadata,
-    ObjectiveRecord,
-    ObjectiveTerms,
     OutputFile,
-    Rendering,
     Seconds,
-    Weights,
 )
 from pipeline.stage.engine_config import colour_of
 from pipeline.stage.paint.postprocess import finished
-from pipeline.stage.task import VERSIONS, now
-from pipeline.transfer.styliser import ENGINE_VERSION
+from pipeline.stage.save.rendering_record import Maker, describe
+from pipeline.stage.task import VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,22 +24,9 @@ if TYPE_CHECKING:
     from pipeline.images.picture import Bits, Pixels
     from pipeline.outbox.publish import Outbox
     from pipeline.pair import Pair
-    from pipeline.settings.pair_settings import PairSettings
     from pipeline.stage.load.loaded_pair import Original
     from pipeline.stage.load.loader import Loading
     from pipeline.stage.paint.painter import Painted
-    from pipeline.transfer.state import Evaluation, ScaleResult
-    from pipeline.transfer.weights import WeightsSource
-
-
-@dataclass(frozen=True)
-class Maker:
-    """What makes results."""
-
-    weights: WeightsSource
-    device: str
-    """As `device.describe` has it."""
-    precision: str
 
 
 @dataclass(frozen=True)
@@ -101,40 +83,6 @@ class Saver:
         return []
 
 
-def describe(
-    loading: Loading, painted: Painted, maker: Maker, seconds: Seconds, *, luma_moved: float = 0.0
-) -> Rendering:
-    """What is to be known of a result that is not written yet; see `finished` for `luma_moved`."""
-    settings, result, loaded = loading.task.pair.settings, painted.result, loading.loaded
-    return Rendering(
-        key=loading.key,
-        pair=loaded.inputs,
-        preset=settings.preset,
-        settings=settings_in_metadata(settings),
-        weights=Weights(name=maker.weights.name, sha256=maker.weights.sha256),
-        engine_version=ENGINE_VERSION,
-        device=maker.device,
-        precision=maker.precision,
-        working_size=(loaded.width, loaded.height),
-        optimisation=loading.optimisation,
-        evaluations=result.evaluations,
-        luma_moved=luma_moved,
-        planned=painted.planned,
-        resumed_at=painted.resumed,
-        fit=str(painted.fit),
-        batch=painted.batch,
-        objective=_record(result.scales[-1]),
-        coarser=[_record(scale) for scale in result.scales[:-1]],
-        seconds=seconds,
-        peak_memory_bytes=painted.peak_memory_bytes,
-        attempt=loading.task.attempt,
-        warnings=[*loaded.warnings, *_shortened(settings, painted), *result.warnings],
-        started=loading.started.isoformat(timespec="milliseconds"),
-        finished=now(),
-        versions=VERSIONS,
-    )
-
-
 @dataclass(frozen=True)
 class Encoded:
     """A result as a file."""
@@ -180,25 +128,3 @@ def _reduced(pair: Pair, original: Original, encoding: Encoding) -> list[str]:
     if original.alpha is not None and not has_alpha(encoding.format):
         reduced.append(f"transparency was laid over white, since {encoding.format} has none")
     return reduced
-
-
-def _shortened(settings: PairSettings, painted: Painted) -> list[str]:
-    asked = settings.pyramid.planned
-    if painted.planned == asked:
-        return []
-    made, wanted = ("+".join(map(str, each)) for each in (painted.planned, asked))
-    return [f"for want of time {made} evaluations were planned instead of {wanted}"]
-
-
-def _record(result: ScaleResult) -> ObjectiveRecord:
-    return ObjectiveRecord(
-        size=(result.scale.width, result.scale.height),
-        first=_terms(result.first),
-        last=_terms(result.last),
-        best=_terms(result.best),
-        trace=list(result.trace),
-    )
-
-
-def _terms(evaluation: Evaluation) -> ObjectiveTerms:
-    return ObjectiveTerms(total=evaluation.total, content=evaluation.content, style=evaluation.style, tv=evaluation.tv)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from pipeline.watch.inbox.names import printable
+from pipeline.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pipeline.watch.inbox.names import Candidate
 
 
@@ -60,44 +58,3 @@ def _why_left(view: FileView) -> str:
             f"add it there, or drop a painting as {printable(view.style)}/_style.jpg"
         )
     return ""
-
-
-class PairState(Enum):
-    """How far a pair of a job is."""
-
-    TO_DO = "to do"
-    BLOCKED = "another job works on the same result"
-    DONE = "done"
-    DUPLICATE = "was done before"
-    FAILED = "failed"
-
-
-class JobAction(StrEnum):
-    """What to do with a job."""
-
-    REMOVE = "remove"
-    FINISH_FAILING = "finish failing"
-    WAIT = "wait"
-    RENDER = "render"
-    QUARANTINE = "quarantine"
-    RETIRE = "retire"
-
-
-def decide_job(pairs: Sequence[PairState], *, has_files: bool = True, has_reason: bool = False) -> JobAction:
-    """What to do with a job, at any time; after a restart it is asked of all that lie in the spool.
-
-    Args:
-        pairs: how far each of its pairs is.
-        has_files: whether any file lies in it; a crash before the claim, or after the last file was put back, leaves an
-            empty folder.
-        has_reason: whether it is being moved to `failed`.
-    """
-    if not has_files:
-        return JobAction.REMOVE
-    if has_reason:
-        return JobAction.FINISH_FAILING
-    if PairState.TO_DO in pairs:
-        return JobAction.RENDER
-    if PairState.BLOCKED in pairs:
-        return JobAction.WAIT
-    return JobAction.QUARANTINE if PairState.FAILED in pairs else JobAction.RETIRE

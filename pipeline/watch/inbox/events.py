@@ -7,7 +7,7 @@ import os
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from watchdog.events import (
     DirCreatedEvent,
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from watchdog.observers.api import BaseObserver, ObservedWatch
 
+    from pipeline.disk import Disk
+
 _EVENTS: list[type[FileSystemEvent]] = [
     FileClosedEvent,
     FileCreatedEvent,
@@ -37,7 +39,7 @@ its queue."""
 
 
 @dataclass
-class Hint:
+class Changes:
     """What events told since they were last taken."""
 
     paths: set[Path] = field(default_factory=set)
@@ -46,7 +48,7 @@ class Hint:
     """Events were lost, or a folder came."""
 
 
-class Hints(Protocol):
+class ChangeEvents(Protocol):
     """Where hints come from."""
 
     def start(self) -> None:
@@ -63,7 +65,7 @@ class Hints(Protocol):
             OSError: the system cannot watch one that is there.
         """
 
-    def take(self) -> Hint:
+    def take(self) -> Changes:
         """What was told since the last call."""
 
     def is_alive(self) -> bool:
@@ -73,7 +75,7 @@ class Hints(Protocol):
         """Listen no more."""
 
 
-class NoHints:
+class NoEvents:
     """Where only looking helps."""
 
     def start(self) -> None:
@@ -82,9 +84,9 @@ class NoHints:
     def watch(self, folders: set[Path]) -> None:
         """Nothing."""
 
-    def take(self) -> Hint:
+    def take(self) -> Changes:
         """Nothing, ever."""
-        return Hint()
+        return Changes()
 
     def is_alive(self) -> bool:
         """Yes."""
@@ -94,7 +96,7 @@ class NoHints:
         """Nothing."""
 
 
-class WatchdogHints:
+class WatchdogEvents:
     """Hints by watchdog, which uses what the system has (inotify on Linux).
 
     Its threads can die without a word: an exception in the one that reads for all of them
@@ -108,14 +110,14 @@ class WatchdogHints:
         """`wake` is called from another thread when there is something to take."""
         self._inbox, self._wake = inbox, wake
         self._lock = threading.Lock()
-        self._hint = Hint()
+        self._hint = Changes()
         self._observer: BaseObserver | None = None
         self._handler = _Handler(self._remember)
         self._watches: dict[Path, tuple[ObservedWatch, int]] = {}
         self._overflow = _OverflowHandler(self._look_everywhere)
 
     def start(self) -> None:
-        """See `Hints`."""
+        """See `ChangeEvents`."""
         observer = Observer()
         observer.schedule(self._handler, os.fspath(self._inbox), recursive=False, event_filter=_EVENTS)
         for name in _OverflowHandler.LOGGERS:
@@ -124,7 +126,7 @@ class WatchdogHints:
         self._observer = observer
 
     def watch(self, folders: set[Path]) -> None:
-        """See `Hints`."""
+        """See `ChangeEvents`."""
         if self._observer is None:
             return
         for folder in [known for known in self._watches if known not in folders or self._inode(known) is None]:
@@ -149,14 +151,14 @@ class WatchdogHints:
         except OSError:
             return None
 
-    def take(self) -> Hint:
-        """See `Hints`."""
+    def take(self) -> Changes:
+        """See `ChangeEvents`."""
         with self._lock:
-            taken, self._hint = self._hint, Hint()
+            taken, self._hint = self._hint, Changes()
         return taken
 
     def is_alive(self) -> bool:
-        """See `Hints`."""
+        """See `ChangeEvents`."""
         observer = self._observer
         if observer is None or not observer.is_alive():
             return False
@@ -166,7 +168,7 @@ class WatchdogHints:
         return all(each.is_alive() or each.watch.path not in alive for each in observer.emitters)
 
     def stop(self) -> None:
-        """See `Hints`."""
+        """See `ChangeEvents`."""
         for name in _OverflowHandler.LOGGERS:
             logging.getLogger(name).removeHandler(self._overflow)
         if self._observer is not None and self._observer.is_alive():
@@ -217,3 +219,49 @@ class _OverflowHandler(logging.Handler):
         """Look everywhere."""
         if "overflow" in record.getMessage().lower():
             self._overflowed()
+
+
+INTERVAL_SECONDS: Final = 30.0
+"""So often a file of our own is to come back as a hint."""
+
+
+PATIENCE_SECONDS: Final = 4.0
+"""So long that may take."""
+
+
+class EventProbe:
+    """A file that is made in the inbox now and then, to see whether that is noticed."""
+
+    def __init__(self, path: Path, disk: Disk) -> None:
+        self.path, self._disk = path, disk
+        self.next_time = 0.0
+        """When it is made again."""
+        self._due: float | None = None
+
+    def begin(self, now: float) -> None:
+        """The first is made an interval from now."""
+        self.next_time = now + INTERVAL_SECONDS
+
+    def check(self, hints: ChangeEvents, hint: Changes, now: float) -> str:
+        """Why hints cannot be relied on any more; empty as long as they can.
+
+        Raises:
+            OSError: the file cannot be made.
+        """
+        if not hints.is_alive():
+            return "the threads that bring events have ended"
+        if self._due is not None:
+            if self.path in hint.paths:
+                self.end()
+            elif now > self._due:
+                return "a file of our own was not noticed: events do not come any more"
+        elif now >= self.next_time:
+            self._disk.write(self.path, b"")
+            self.next_time, self._due = now + INTERVAL_SECONDS, now + PATIENCE_SECONDS
+        return ""
+
+    def end(self) -> None:
+        """Remove it."""
+        if self._due is not None:
+            self._due = None
+            self.path.unlink(missing_ok=True)

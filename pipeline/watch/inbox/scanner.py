@@ -11,14 +11,15 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.watch.inbox.alive import SignOfLife
+from pipeline.run.picture_files import is_ignored
+from pipeline.text import printable
 from pipeline.watch.inbox.decisions import FileAction, FileView, decide_file
-from pipeline.watch.inbox.events import Hint
-from pipeline.watch.inbox.names import classify, is_ignored, printable
-from pipeline.watch.inbox.stability import Facts, Tracker
-from pipeline.watch.inbox.tickets import Claimed, Ticket
+from pipeline.watch.inbox.events import Changes, EventProbe
+from pipeline.watch.inbox.names import classify
+from pipeline.watch.inbox.stability import StabilityTracker
+from pipeline.watch.inbox.tickets import Ticket
 from pipeline.watch.inbox.walk import status_of, walk
-from pipeline.watch.spool.records import NotClaimedError
+from pipeline.watch.spool.records import Claimed, FileFacts, NotClaimedError
 from pipeline.watch.spool.spool import SIGN_PREFIX
 
 if TYPE_CHECKING:
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.disk import Disk
-    from pipeline.watch.inbox.events import Hints
+    from pipeline.watch.inbox.events import ChangeEvents
     from pipeline.watch.inbox.names import Form
-    from pipeline.watch.inbox.needs import Needs
     from pipeline.watch.inbox.styles import Styles
-    from pipeline.watch.spool.accounting import Books
+    from pipeline.watch.inbox.tickets import TicketRequirements
+    from pipeline.watch.spool.accounting import FileAccounting
     from pipeline.watch.spool.records import Job
     from pipeline.watch.spool.spool import Spool
 
@@ -50,11 +51,11 @@ class Rules:
     default_style: str
     looks_complete: Callable[[Path], bool]
     """Whether a file ends as files of its kind do."""
-    needs_of_ticket: Callable[[Path], Needs]
+    requirements_of_ticket: Callable[[Path], TicketRequirements]
     """What a ticket waits for; raises ImpastoError."""
 
 
-class Intake:
+class Scanner:
     """One inbox. Used by one thread; what has no underscore may be read by any."""
 
     def __init__(  # noqa: PLR0913 - what it works with
@@ -63,16 +64,16 @@ class Intake:
         inbox: Path,
         spool: Spool,
         styles: Styles,
-        hints: Hints,
+        hints: ChangeEvents,
         rules: Rules,
-        books: Books,
+        books: FileAccounting,
         disk: Disk,
         clock: Callable[[], float],
         polling: bool,
     ) -> None:
         self._inbox, self._spool, self._styles, self._hints = inbox, spool, styles, hints
         self._rules, self._books, self._disk, self._clock = rules, books, disk, clock
-        self._tracker = Tracker(rules.settle_seconds)
+        self._tracker = StabilityTracker(rules.settle_seconds)
         self._polling = polling
         self.degraded = ""
         """Why events are not relied on any more."""
@@ -86,10 +87,10 @@ class Intake:
         """That wait for files."""
         self._ready: list[Claimed] = []
         """Kept until they are handed out, whatever fails meanwhile."""
-        self._styles_in_use: dict[str, Facts] = {}
-        self._given_back: dict[str, Facts] = {}
+        self._styles_in_use: dict[str, FileFacts] = {}
+        self._given_back: dict[str, FileFacts] = {}
         self._next_look = 0.0
-        self._sign = SignOfLife(inbox / f"{SIGN_PREFIX}{spool.worker}", disk)
+        self._sign = EventProbe(inbox / f"{SIGN_PREFIX}{spool.worker}", disk)
 
     @property
     def mode(self) -> str:
@@ -134,7 +135,7 @@ class Intake:
             EvictedError: this worker was taken for dead.
         """
         now = self._clock()
-        hint = Hint() if self._polling else self._hints.take()
+        hint = Changes() if self._polling else self._hints.take()
         try:
             if not self._polling and (trouble := self._sign.check(self._hints, hint, now)):
                 self._degrade(trouble)
@@ -177,7 +178,7 @@ class Intake:
     def _form(self, name: str) -> Form:
         return classify(name, self._rules.image_endings).form
 
-    def unclaimed(self) -> list[Facts]:
+    def unclaimed(self) -> list[FileFacts]:
         """Of the files that can be taken, or will be when they have settled; those that are there to stay are none."""
         stay = self.left.keys() | self._styles_in_use.keys() | self._given_back.keys()
         return [known.facts for name, known in self._tracker.files.items() if name not in stay]
@@ -239,7 +240,7 @@ class Intake:
         if not stat.S_ISREG(status.st_mode):
             self._leave(name, "is no regular file")
             return
-        facts = Facts.of(status)
+        facts = FileFacts.of(status)
         self._tracker.see(name, facts, now, closed=closed)
         if self._form(name) == "style":
             if self._styles_in_use.get(name, facts) != facts:  # being replaced
@@ -313,12 +314,12 @@ class Intake:
         if form == "ticket":
             self.tickets.append(Ticket(claimed, name, now, {name}))
             self._styles.look()
-            self.tickets[-1].read(self._rules.needs_of_ticket)
+            self.tickets[-1].read(self._rules.requirements_of_ticket)
             return False
         self._ready.append(claimed)
         return True
 
-    def _view(self, name: str, facts: Facts) -> FileView:
+    def _view(self, name: str, facts: FileFacts) -> FileView:
         candidate = classify(name, self._rules.image_endings)
         style = candidate.style or self._rules.default_style
         return FileView(
@@ -329,7 +330,7 @@ class Intake:
             awaited=name in self._awaited(),
         )
 
-    def _was_given_back(self, name: str, facts: Facts) -> bool:
+    def _was_given_back(self, name: str, facts: FileFacts) -> bool:
         if not self._spool.was_given_back(name, facts):
             return False
         self._given_back[name] = facts
@@ -372,7 +373,7 @@ class Intake:
 
     def _serve_tickets(self, now: float) -> None:
         for ticket in list(self.tickets):
-            ticket.read(self._rules.needs_of_ticket)
+            ticket.read(self._rules.requirements_of_ticket)
             if ticket.missing_files():
                 for name in set(self._spool.files(ticket.claimed.job)) - ticket.files:
                     self._gathered(ticket, name)  # though the disk had said that it was not

@@ -6,38 +6,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Container
+
+    from pipeline.watch.spool.records import FileFacts
 
 CLOSED_SHARE = 0.25
 """Of the settling time, for a file that its writer closed or moved here, and that looks complete."""
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What tells that a file was written to, replaced or had its times set back."""
-
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
-    device: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> Facts:
-        """Those of a file."""
-        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
-
-    def same_content(self, other: Facts) -> bool:
-        """Whether nothing was written in between; a rename, which we do ourselves, changes the ctime alone."""
-        return replace(self, ctime_ns=0) == replace(other, ctime_ns=0)
-
-
-@dataclass(frozen=True)
-class Tracked:
+class TrackedFile:
     """A file in the inbox."""
 
-    facts: Facts
+    facts: FileFacts
     first_seen: float
     """Monotonic seconds, as all times here."""
     changed: float
@@ -46,7 +27,7 @@ class Tracked:
     """Its writer closed it, or it was moved here, and there was no change since."""
 
 
-class Tracker:
+class StabilityTracker:
     """The files in the inbox that nobody has claimed.
 
     A file has settled when two looks, `settle_seconds` apart, saw the same facts. After an event that says that its
@@ -56,10 +37,10 @@ class Tracker:
 
     def __init__(self, settle_seconds: float) -> None:
         self._settle_seconds = settle_seconds
-        self.files: dict[str, Tracked] = {}
+        self.files: dict[str, TrackedFile] = {}
         """By path in the inbox."""
 
-    def see(self, name: str, facts: Facts | None, now: float, *, closed: bool = False) -> None:
+    def see(self, name: str, facts: FileFacts | None, now: float, *, closed: bool = False) -> None:
         """Take note of a look at a file; None if it is gone.
 
         Args:
@@ -73,9 +54,9 @@ class Tracker:
             return
         known = self.files.get(name)
         if known is None:
-            self.files[name] = Tracked(facts, now, now, closed)
+            self.files[name] = TrackedFile(facts, now, now, closed)
         elif known.facts != facts:
-            self.files[name] = Tracked(facts, known.first_seen, now, closed)
+            self.files[name] = TrackedFile(facts, known.first_seen, now, closed)
         elif closed and not known.closed:
             self.files[name] = replace(known, closed=True)
 

@@ -6,7 +6,7 @@ import logging
 import unicodedata
 from typing import TYPE_CHECKING
 
-from pipeline.watch.inbox.names import is_ignored
+from pipeline.run.picture_files import is_ignored
 
 if TYPE_CHECKING:
     from pathlib import Path

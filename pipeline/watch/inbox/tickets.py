@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from pipeline.errors import ImpastoError, TicketError, UnreadableError
+from pipeline.run.manifest import Expander
+from pipeline.run.manifest_rows import Problems, read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pipeline.watch.inbox.needs import Needs
-    from pipeline.watch.inbox.stability import Facts
+    from pipeline.run.manifest import ManifestRules
+    from pipeline.settings.pair_settings import Values
+
+    # moved
     from pipeline.watch.inbox.styles import Styles
-    from pipeline.watch.spool.records import Job
+    from pipeline.watch.spool.records import Claimed
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class Claimed:
-    """A job to be done."""
-
-    job: Job
-    facts: dict[str, Facts] = field(default_factory=dict)
-    """Of its files when they were claimed; empty after a restart."""
-    problem: ImpastoError | None = None
-    """Why it cannot be done."""
 
 
 @dataclass
@@ -40,15 +35,15 @@ class Ticket:
     since: float
     files: set[str]
     """That are in the job already."""
-    needs: Needs | None = None
+    needs: TicketRequirements | None = None
     """None until it could be read."""
 
-    def read(self, needs_of_ticket: Callable[[Path], Needs]) -> None:
+    def read(self, requirements_of_ticket: Callable[[Path], TicketRequirements]) -> None:
         """Learn what it waits for; a ticket that is wrong waits for nothing and has a problem."""
         if self.needs is not None or self.claimed.problem is not None:
             return
         try:
-            self.needs = needs_of_ticket(self.claimed.job.path(self.name))
+            self.needs = requirements_of_ticket(self.claimed.job.path(self.name))
         except UnreadableError as error:
             logger.warning("%s It is tried again.", error)
         except ImpastoError as error:
@@ -79,3 +74,64 @@ class Ticket:
             f"{self.name}: waited {seconds:g} s in vain for {waited_for}.",
             "Put what is missing into the inbox, and the ticket once more.",
         )
+
+
+@dataclass(frozen=True)
+class TicketRequirements:
+    """What a ticket waits for."""
+
+    files: frozenset[str]
+    """By their paths in the inbox."""
+    styles: frozenset[str]
+    """By their names in the style library."""
+
+
+def requirements_of_ticket(path: Path, below: Values, flags: Values, confines: ManifestRules) -> TicketRequirements:
+    """What a manifest in the inbox waits for; it need not be there yet.
+
+    Such a manifest names files one by one, since nobody knows when a folder is complete, and none outside of the inbox.
+    A style is named as the style library names it, or is a picture in the inbox.
+
+    Raises:
+        UnreadableError: the disk or the network failed.
+        ManifestError: names every line that is wrong.
+        UsageError: the file cannot be read at all.
+    """
+    problems = Problems()
+    rows = list(read_rows(path, problems))
+    if not rows and not problems.found:
+        problems.add(1, "the manifest lists no pairs")
+    expander = Expander(path.parent, below, flags, confines, problems)
+    files, styles = set(), set()
+    for row in rows:
+        expander.settings(row)
+        named = (("content", row.content), ("style", row.style), *([("mask", row.mask)] if row.mask else []))
+        for what, text in named:
+            if what == "style" and (confines.find_style(text) or not _has_ending(text, confines)):
+                styles.add(text)
+                continue
+            files.add(text)
+            wrong = _why_not_in_inbox(text, confines)
+            if wrong:
+                problems.add(row.line, f"{what} {text!r} {wrong}")
+    problems.raise_if_any(path.name)
+    return TicketRequirements(
+        frozenset(os.path.normpath(text).replace(os.sep, "/") for text in files), frozenset(styles)
+    )
+
+
+def _has_ending(text: str, confines: ManifestRules) -> bool:
+    return PurePosixPath(text.replace(os.sep, "/")).suffix.lower() in confines.endings
+
+
+def _why_not_in_inbox(text: str, confines: ManifestRules) -> str | None:
+    path = PurePosixPath(text.replace(os.sep, "/"))
+    if path.is_absolute() or ".." in path.parts:
+        return "is outside of the inbox"
+    if any(part.startswith(".") for part in path.parts):
+        return "is hidden"
+    if "*" in text or "?" in text:
+        return "is a pattern; here files are named one by one"
+    if not _has_ending(text, confines):
+        return f"is no picture ({', '.join(confines.endings)}); here files are named one by one"
+    return None

@@ -18,14 +18,13 @@ from pipeline.errors import (
     SupersededError,
     UnreadableError,
 )
-from pipeline.outbox.metadata import Failure
-from pipeline.stage.task import Outcome, Task, failure_of, now
-from pipeline.watch.inbox.decisions import JobAction, PairState, decide_job
-from pipeline.watch.inbox.names import printable
-from pipeline.watch.inbox.stability import Facts
+from pipeline.outbox.metadata import Failure, JobFailure
+from pipeline.stage.task import Outcome, Task, failure_of
+from pipeline.text import now, printable
+from pipeline.watch.jobs.decisions import JobAction, PairStatus, decide_job
 from pipeline.watch.jobs.open_job import Again, OpenJob
 from pipeline.watch.jobs.result_names import ResultNames
-from pipeline.watch.spool.records import Reason
+from pipeline.watch.spool.records import FileFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from pipeline.outbox.publish import Outbox
     from pipeline.pair import Pair
     from pipeline.stage.attempts import Attempts
-    from pipeline.watch.spool.accounting import Books
+    from pipeline.watch.spool.accounting import FileAccounting
     from pipeline.watch.spool.records import Job
     from pipeline.watch.spool.spool import Spool
 
@@ -76,13 +75,13 @@ class Jobs:
         spool: Spool,
         outbox: Outbox,
         attempts: Attempts,
-        books: Books,
+        books: FileAccounting,
         rules: JobRules,
         disk: Disk,
         clock: Callable[[], float],
         on_outcome: Callable[[Outcome], None],
         on_duplicate: Callable[[Pair], None],
-        on_failed_job: Callable[[Reason], None],
+        on_failed_job: Callable[[JobFailure], None],
     ) -> None:
         self._spool, self._outbox, self._attempts, self._books = spool, outbox, attempts, books
         self._rules, self._disk, self._clock = rules, disk, clock
@@ -129,7 +128,7 @@ class Jobs:
         if pairs is None:
             yield from self._put_back(opened)
             return False
-        opened.pairs, opened.states = pairs, [PairState.TO_DO] * len(pairs)
+        opened.pairs, opened.states = pairs, [PairStatus.TO_DO] * len(pairs)
         return True
 
     def _put_back(self, opened: OpenJob) -> Iterator[Again]:
@@ -190,7 +189,7 @@ class Jobs:
         try:
             for place, pair in enumerate(opened.pairs):
                 is_flying = (opened, place) in self.flying.values()
-                if opened.states[place] in (PairState.TO_DO, PairState.BLOCKED) and not is_flying:
+                if opened.states[place] in (PairStatus.TO_DO, PairStatus.BLOCKED) and not is_flying:
                     task = self._task(opened, place, pair)
                     if task is not None:
                         self.flying[task.pair.file_name] = opened, place
@@ -225,9 +224,9 @@ class Jobs:
             self._settle(opened, place, Outcome(task, failure_of(task, error), error))
             return None
         pair = replace(pair, name=name)
-        if opened.states[place] is PairState.DUPLICATE:
+        if opened.states[place] is PairStatus.DUPLICATE:
             self._on_duplicate(pair)
-        if opened.states[place] is not PairState.TO_DO:
+        if opened.states[place] is not PairStatus.TO_DO:
             return None
         key = fingerprint.key if fingerprint else None
         task = Task(
@@ -286,14 +285,14 @@ class Jobs:
             opened.error = outcome.error
             opened.failures.append(outcome.record.reason)
         self._attempts.end(outcome)
-        opened.states[place] = PairState.FAILED if outcome.error else PairState.DONE
+        opened.states[place] = PairStatus.FAILED if outcome.error else PairStatus.DONE
         self._on_outcome(outcome)
 
     # The ends of a job
 
     def _was_written_to(self, opened: OpenJob, files: tuple[str, ...]) -> bool:
         """Whether a writer still had one of a job's files; what is seen now counts from now on."""
-        seen = {name: Facts.of(self._disk.lstat(opened.job.path(name))) for name in files}
+        seen = {name: FileFacts.of(self._disk.lstat(opened.job.path(name))) for name in files}
         before, opened.claimed.facts = opened.claimed.facts, {**opened.claimed.facts, **seen}
         return any(name in before and not facts.same_content(before[name]) for name, facts in seen.items())
 
@@ -335,7 +334,7 @@ class Jobs:
             self._books.finish(job, "failed", self._spool.quarantine(job, reason), self._disk)
         else:
             fate: Literal["done", "duplicate"] = (
-                "duplicate" if all(state is PairState.DUPLICATE for state in opened.states) else "done"
+                "duplicate" if all(state is PairStatus.DUPLICATE for state in opened.states) else "done"
             )
             self._books.finish(job, fate, self._retire(job, date), self._disk)
 
@@ -347,9 +346,9 @@ class Jobs:
             return None
         return self._spool.archive(job, date)
 
-    def _reason(self, opened: OpenJob) -> Reason:
+    def _reason(self, opened: OpenJob) -> JobFailure:
         error = opened.error
-        return Reason(
+        return JobFailure(
             job=opened.job.id,
             files=tuple(printable(name) for name in self._spool.files(opened.job)),
             error_class=error.error_class if error else "internal",

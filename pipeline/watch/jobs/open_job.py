@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pipeline.errors import ImpastoError
     from pipeline.pair import Pair
-    from pipeline.watch.inbox.decisions import PairState
-    from pipeline.watch.inbox.tickets import Claimed
-    from pipeline.watch.spool.records import Job
+    from pipeline.watch.jobs.decisions import PairStatus
+    from pipeline.watch.spool.records import Claimed, Job
 
 
 @dataclass(eq=False)
@@ -24,7 +23,7 @@ class OpenJob:
     tries: Counter[int] = field(default_factory=Counter)
     """That came to an end in vain, by the place of the pair."""
     pairs: list[Pair] = field(default_factory=list)
-    states: list[PairState] = field(default_factory=list)
+    states: list[PairStatus] = field(default_factory=list)
     error: ImpastoError | None = None
     """The last one of a pair."""
     failures: list[str] = field(default_factory=list)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import unicodedata
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import OccupiedError
 from pipeline.outbox.ledger import Fingerprint, Status, look_up
 from pipeline.outbox.marks import Mark
-from pipeline.stage.task import now
-from pipeline.watch.inbox.decisions import PairState
-from pipeline.watch.inbox.names import alternatives
+from pipeline.text import now, printable
+from pipeline.watch.jobs.decisions import PairStatus
 from pipeline.watch.spool.records import JobRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from pipeline.outbox.marks import NameState, Owner
     from pipeline.outbox.publish import Outbox
     from pipeline.pair import Pair
@@ -38,7 +42,7 @@ class ResultNames:
         """As the outbox knows a job: another worker that takes it over is another owner."""
         return f"{self._spool.worker}/{job.id}"
 
-    def choose(self, job: Job, place: int, pair: Pair, fingerprint: Fingerprint | None) -> tuple[PairState, str]:
+    def choose(self, job: Job, place: int, pair: Pair, fingerprint: Fingerprint | None) -> tuple[PairStatus, str]:
         """How far a pair of a job is, and the name of its result, which is marked if it is to do.
 
         Args:
@@ -63,20 +67,20 @@ class ResultNames:
                 named = replace(pair, name=known.removesuffix(f".{pair.extension}"))
                 if look_up(self._outbox, named, fingerprint).status is Status.DONE:
                     self._unmark(job, known)
-                    return PairState.DONE, named.name
+                    return PairStatus.DONE, named.name
                 if self._state(job, known, key) in ("ours", "free"):
                     self._mark(job, known, key)
-                    return PairState.TO_DO, named.name
+                    return PairStatus.TO_DO, named.name
             others = {name for index, name in record.results.items() if index != str(place)}
             state, named = self._find(job, pair, fingerprint, others)
-            if state is PairState.TO_DO:
+            if state is PairStatus.TO_DO:
                 # First, so that a mark's job always knows of it.
                 results = {**record.results, str(place): named.file_name}
                 self._spool.write_record(job, record.model_copy(update={"results": results}))
                 self._mark(job, named.file_name, key)
         return state, named.name
 
-    def _find(self, job: Job, pair: Pair, fingerprint: Fingerprint | None, others: set[str]) -> tuple[PairState, Pair]:
+    def _find(self, job: Job, pair: Pair, fingerprint: Fingerprint | None, others: set[str]) -> tuple[PairStatus, Pair]:
         key = fingerprint.key if fingerprint else None
         for name in alternatives(pair.name, key or hashlib.sha256(job.id.encode()).hexdigest()):
             named = replace(pair, name=name)
@@ -84,11 +88,11 @@ class ResultNames:
                 continue
             state = self._state(job, named.file_name, key)
             if state == "in work":
-                return PairState.BLOCKED, pair
+                return PairStatus.BLOCKED, pair
             if state in ("ours", "free"):
-                return PairState.TO_DO, named
+                return PairStatus.TO_DO, named
             if look_up(self._outbox, named, fingerprint).status is Status.DONE:
-                return PairState.DUPLICATE, named
+                return PairStatus.DUPLICATE, named
         raise OccupiedError(f"{pair.file_name}: all names that it could have are taken.")
 
     def is_begun(self, job: Job) -> bool:
@@ -124,3 +128,46 @@ class ResultNames:
         if other == job.id:
             return "we"
         return "at work" if "/" in owner and self._spool.is_in_work(other) else "stranger"
+
+
+LONGEST_STEM_BYTES: Final = 160
+
+
+def result_name(relative: str, style: str, check_name: Callable[[str], str | None]) -> str:
+    """A result's name in the outbox, without extension: `<folders below the style's>/<photo>__<style>`.
+
+    What a result's name cannot have is replaced; a name that is too long is cut and ends in a part of its hash.
+
+    Args:
+        relative: the photograph's path in the inbox.
+        style: the style's name.
+        check_name: why the outbox would not have a name.
+    """
+    path = PurePosixPath(relative)
+    folders = path.parts[1:-1]
+    stem = f"{_shorten(_presentable(path.stem))}__{_shorten(_presentable(style))}"
+    name = "/".join([*(_shorten(_presentable(folder)) for folder in folders), stem])
+    return f"_{name}" if check_name(name) else name
+
+
+def alternatives(name: str, key: str) -> Iterator[str]:
+    """A name, then the same name with more and more of a key: a result never takes another's place.
+
+    So the same photograph, dropped again under the same name, finds its result at once among any number of others.
+    """
+    yield name
+    for length in range(6, len(key) + 1, 6):
+        yield f"{name}-{key[:length]}"
+
+
+def _presentable(part: str) -> str:
+    text = unicodedata.normalize("NFC", printable(part))
+    return re.sub(r'[\\/:*?"<>|]', "_", text).strip(" .") or "_"
+
+
+def _shorten(part: str) -> str:
+    data = os.fsencode(part)
+    if len(data) <= LONGEST_STEM_BYTES // 2:
+        return part
+    digest = hashlib.sha256(data).hexdigest()[:8]
+    return f"{data[: LONGEST_STEM_BYTES // 2 - 9].decode(errors='ignore')}~{digest}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.disk import exists
-from pipeline.watch.inbox.names import printable
+from pipeline.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ class Balance:
         return not self.missing and self.seen == known
 
 
-class Books:
+class FileAccounting:
     """Kept while a watcher runs, by both of its threads. Of finished jobs only the number is kept."""
 
     def __init__(self) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
+    import os
     from pathlib import Path
+
+    from pipeline.errors import ImpastoError
 
 
 class JobRecord(BaseModel):
@@ -20,21 +23,6 @@ class JobRecord(BaseModel):
     job: str
     claimed: str = Field(description="UTC, ISO 8601")
     results: dict[str, str] = Field(default={}, description="file name in the outbox of each pair, by its place")
-
-
-class Reason(BaseModel):
-    """reason.json: why a job failed, and what to do about it."""
-
-    model_config = ConfigDict(frozen=True)
-
-    schema_version: Literal[1] = 1
-    job: str
-    files: tuple[str, ...] = Field(description="paths in the inbox; below in/ here")
-    error_class: Literal["input", "environment", "internal"]
-    reason: str
-    remedy: str
-    attempts: int
-    failed: str = Field(description="UTC, ISO 8601")
 
 
 class Returned(BaseModel):
@@ -66,3 +54,34 @@ class Job:
     def path(self, relative: str) -> Path:
         """Where a file of the job is, by its path in the inbox."""
         return self.folder / "in" / relative
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What tells that a file was written to, replaced or had its times set back."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    device: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> FileFacts:
+        """Those of a file."""
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
+
+    def same_content(self, other: FileFacts) -> bool:
+        """Whether nothing was written in between; a rename, which we do ourselves, changes the ctime alone."""
+        return replace(self, ctime_ns=0) == replace(other, ctime_ns=0)
+
+
+@dataclass
+class Claimed:
+    """A job to be done."""
+
+    job: Job
+    facts: dict[str, FileFacts] = field(default_factory=dict)
+    """Of its files when they were claimed; empty after a restart."""
+    problem: ImpastoError | None = None
+    """Why it cannot be done."""

@@ -28,9 +28,9 @@ from pydantic import ValidationError
 
 from pipeline.disk import exists, make_folders, move, move_without_replacing, put, remove_tree
 from pipeline.errors import EvictedError, UsageError
-from pipeline.watch.inbox.names import printable
-from pipeline.watch.inbox.stability import Facts
-from pipeline.watch.spool.records import Job, JobRecord, NotClaimedError, Reason, Returned
+from pipeline.text import printable
+from pipeline.watch.spool.records import FileFacts, Job, JobRecord, NotClaimedError, Returned
+from pipeline.watch.spool.workers import _OWN_FILES, LEASE_SECONDS, _plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,18 +39,15 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from pipeline.disk import Disk
+    from pipeline.outbox.metadata import JobFailure
 
 RECORD: Final = "job.json"
 REASON: Final = "reason.json"
-LEASE_SECONDS: Final = 120.0
-"""On a network a worker whose beat is older is dead."""
 _DISK_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EROFS, errno.EDQUOT})
 """How a system says that no file can be claimed now; all else is told of one file."""
 SIGN_PREFIX: Final = ".impasto-alive-"
 PROBE_PREFIX: Final = ".impasto-probe-"
 """Of files that a worker leaves in the inbox for a moment."""
-_OWN_FILES: Final = ("beat", "status.json", "status.tmp", "lock")
-"""Of a worker's folder, beside its jobs."""
 
 
 class Spool:
@@ -223,7 +220,7 @@ class Spool:
         """Retire a job to `done/<date>/`."""
         return self._retire_to(self.root / "done" / date, job)
 
-    def quarantine(self, job: Job, reason: Reason | None) -> Path:
+    def quarantine(self, job: Job, reason: JobFailure | None) -> Path:
         """Move a job to `failed/`; without a reason if that was written before a crash."""
         if reason is not None:
             self._put(job, REASON, reason)
@@ -243,13 +240,13 @@ class Spool:
         """Retire a job by putting its files back where they were, remembered as done; False as `release`."""
         make_folders(self._disk, self.root / "returned")
         for relative in self.files(job):
-            facts = Facts.of(self._disk.lstat(job.path(relative)))
+            facts = FileFacts.of(self._disk.lstat(job.path(relative)))
             note = Returned(path=printable(relative), size=facts.size, mtime_ns=facts.mtime_ns, inode=facts.inode)
             target = self._note_of(relative)
             put(self._disk, target, note.model_dump_json().encode(), target.with_suffix(f".{self.worker}"))
         return self.release(job)
 
-    def was_given_back(self, relative: str, facts: Facts) -> bool:
+    def was_given_back(self, relative: str, facts: FileFacts) -> bool:
         """Whether a file in the inbox is done and was put back, and has not changed since."""
         try:
             note = Returned.model_validate_json(self._disk.read(self._note_of(relative)))
@@ -361,12 +358,3 @@ def _walk(disk: Disk, folder: Path, prefix: str) -> Iterator[str]:
             yield from _walk(disk, folder / entry.name, f"{prefix}{entry.name}/")
         else:
             yield f"{prefix}{entry.name}"
-
-
-def is_this_host(part: str) -> bool:
-    """Whether the first part of a worker's name is this machine's."""
-    return part == _plain(socket.gethostname())
-
-
-def _plain(text: str) -> str:
-    return "".join(character if character.isalnum() or character == "-" else "_" for character in text)[:40] or "host"

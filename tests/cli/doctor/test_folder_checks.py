@@ -13,7 +13,7 @@ from pipeline.cli.doctor import folder_checks
 from pipeline.cli.doctor.finding import found_by
 from pipeline.cli.doctor.folder_checks import folder, styles
 from pipeline.disk import Disk
-from pipeline.settings.pair_settings import validate
+from pipeline.settings.all_settings import validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -155,12 +155,12 @@ def test_a_file_system_with_another_clock(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_system_that_watches_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder_checks.WatchdogHints, "start", raising(errno.ENOSPC))
+    monkeypatch.setattr(folder_checks.WatchdogEvents, "start", raising(errno.ENOSPC))
     assert "events cannot be had (No space left on device)" in found(tmp_path)["WARN"]
 
 
 def test_events_that_do_not_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder_checks.WatchdogHints, "start", lambda _: None)
+    monkeypatch.setattr(folder_checks.WatchdogEvents, "start", lambda _: None)
     monkeypatch.setattr(folder_checks, "EVENT_SECONDS", 0.01)
     assert "caused no event" in found(tmp_path)["WARN"]
     assert found(tmp_path, {"watch": {"polling": True}}) == {}

@@ -10,7 +10,7 @@ import torch
 from pipeline.cli.doctor import machine_checks
 from pipeline.cli.doctor.checks import examine
 from pipeline.errors import MachineError, UsageError
-from pipeline.settings.pair_settings import validate
+from pipeline.settings.all_settings import validate
 from pipeline.stage.device import estimate
 from pipeline.transfer import weights
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.cli.doctor.finding import Finding
-    from pipeline.settings.pair_settings import Settings
+    from pipeline.settings.all_settings import Settings
 
 
 @pytest.fixture

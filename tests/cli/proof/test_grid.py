@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.cli.proof.grid import read_grid, reductions
-from pipeline.run.manifest import Confines
+from pipeline.run.manifest import ManifestRules
 from pipeline.settings.pair_settings import PairSettings
 from pipeline.settings.resolve import from_set_options
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pipeline.cli.proof.grid import Grid
 
-CONFINES = Confines((".png",), lambda _: None)
+CONFINES = ManifestRules((".png",), lambda _: None)
 
 
 @pytest.fixture

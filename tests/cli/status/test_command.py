@@ -11,10 +11,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from pipeline.cli.main import app
+from pipeline.outbox.metadata import JobFailure
 from pipeline.outbox.publish import Outbox
 from pipeline.outbox.run_records import RunRecord, read_runs, write_run
-from pipeline.stage.task import now
-from pipeline.watch.spool.records import JobRecord, Reason
+from pipeline.text import now
+from pipeline.watch.spool.records import JobRecord
 from tests.outbox.report.samples import add_failure, add_result, write
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def add_failed_job(inbox: Path, job: str, relative: str, result: str | None = No
     folder = inbox / ".impasto/failed" / job
     (inbox / ".impasto/work").mkdir(parents=True, exist_ok=True)
     write(folder / "in" / relative, b"cut")
-    reason = Reason(
+    reason = JobFailure(
         job=job, files=(relative,), error_class="input", reason="It is cut.", remedy="Copy it again.", attempts=1,
         failed=now(),
     )  # fmt: skip

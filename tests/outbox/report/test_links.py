@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.outbox.report.links import from_href, href, shell_quoted, shown
+from pipeline.outbox.report.links import from_href, href
+from pipeline.text import shell_quoted, shown
 
 NAMES = st.binary(min_size=1).filter(lambda name: b"\0" not in name).map(os.fsdecode)
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from pipeline.errors import DeviceError
-from pipeline.stage.device.devices import PeakMemory, describe, find_device, find_devices, find_precision
-from pipeline.stage.device.memory import trim
+from pipeline.stage.device.devices import describe_device, find_device, find_devices, find_precision
+from pipeline.stage.device.system_memory import PeakMemory, trim
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,8 +70,8 @@ def test_a_driver_that_is_not_available_counts_for_nothing(monkeypatch: pytest.M
 
 def test_a_card_is_described_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"Card {device.index}")
-    assert describe(torch.device("cpu")) == "cpu"
-    assert describe(torch.device("cuda:3")) == "cuda:3 (Card 3)"
+    assert describe_device(torch.device("cpu")) == "cpu"
+    assert describe_device(torch.device("cuda:3")) == "cuda:3 (Card 3)"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="nothing tells it there")

@@ -17,16 +17,11 @@ from hypothesis import strategies as st
 
 from pipeline.settings.pair_settings import PairSettings
 from pipeline.stage.device import memory as memory_module
-from pipeline.stage.device.memory import (
-    ON_CPU,
-    ON_CUDA,
-    SHARE_OF_FREE,
-    Memory,
-    Work,
+from pipeline.stage.device.memory import ON_CPU, ON_CUDA, SHARE_OF_FREE, Memory, MemoryDemand, predict
+from pipeline.stage.device.system_memory import (
     free_cuda_bytes,
     free_host_bytes,
     keeps_freed_memory,
-    predict,
     trim,
     tune_allocator,
 )
@@ -46,9 +41,9 @@ ROOT = Path(__file__).parents[3]
 MEASURE = """
 import torch
 from pipeline.settings.pair_settings import PairSettings
-from pipeline.stage.device.devices import PeakMemory
+from pipeline.stage.device.system_memory import PeakMemory
 from pipeline.stage.engine_config import objective_spec
-from pipeline.stage.device.memory import tune_allocator
+from pipeline.stage.device.system_memory import tune_allocator
 from pipeline.transfer.lbfgs import Minimiser
 from pipeline.transfer.objective import Objective
 from pipeline.transfer.targets import Painting, Targets
@@ -75,9 +70,9 @@ print(peak.taken_bytes())
 """In a process of its own, of which nothing is another test's: tells how many bytes were taken."""
 
 
-def work(width: int, height: int | None = None, **more: Any) -> Work:
+def work(width: int, height: int | None = None, **more: Any) -> MemoryDemand:
     values = {"value_bytes": 4, "history": 20} | more
-    return Work(width, height or width, SPEC.layers, SPEC.content_layers, **values)
+    return MemoryDemand(width, height or width, SPEC.layers, SPEC.content_layers, **values)
 
 
 LARGE = work(4000, 3000)
@@ -105,7 +100,7 @@ def test_more_pixels_take_more_memory(fit: Fit, on_cuda: bool, sides: list[tuple
 
 
 @pytest.mark.parametrize(("device", "large"), [(CPU, LARGE), (CARD, LARGE_ON_CARD)], ids=["cpu", "cuda"])
-def test_every_rung_takes_less_memory_than_the_one_above(device: torch.device, large: Work) -> None:
+def test_every_rung_takes_less_memory_than_the_one_above(device: torch.device, large: MemoryDemand) -> None:
     rungs = [fit for fit in Memory(device).ladder if not (fit.host and fit.history)]  # that is for the host's memory
     assert rungs[0] == WHOLE
     assert all(predict(large, upper) > predict(large, lower) for upper, lower in pairwise(rungs))
@@ -115,7 +110,7 @@ def test_every_rung_takes_less_memory_than_the_one_above(device: torch.device, l
 @pytest.mark.parametrize(("device", "large"), [(CPU, LARGE), (CARD, LARGE_ON_CARD)], ids=["cpu", "cuda"])
 @pytest.mark.parametrize(("width", "height"), [(3000, 1000), (9000, 7000), (1400, 1400), (6000, 600), (512, 384)])
 def test_no_rung_takes_more_memory_than_the_one_above(
-    device: torch.device, large: Work, width: int, height: int
+    device: torch.device, large: MemoryDemand, width: int, height: int
 ) -> None:
     one = dataclasses.replace(large, width=width, height=height)
     taken = [predict(one, fit) for fit in Memory(device).rungs(one)]
@@ -154,10 +149,10 @@ def test_what_is_predicted_is_about_what_is_measured() -> None:
 
 def test_the_work_of_a_pair_is_what_its_settings_say() -> None:
     settings = PairSettings(optimiser={"history": 12}, pyramid={"evaluations": (50, 9)})
-    assert Work.of(settings, 40, 32, torch.bfloat16, CARD) == Work(
+    assert MemoryDemand.of(settings, 40, 32, torch.bfloat16, CARD) == MemoryDemand(
         40, 32, SPEC.layers, SPEC.content_layers, 2, 8, on_cuda=True
     ), "there are no more steps to remember than were made"
-    assert Work.of(PairSettings(optimiser={"history": 12}), 40, 32, torch.float32, CPU).history == 12
+    assert MemoryDemand.of(PairSettings(optimiser={"history": 12}), 40, 32, torch.float32, CPU).history == 12
 
 
 def test_small_images_do_without_the_rungs_that_would_change_nothing() -> None:
@@ -170,7 +165,7 @@ def test_small_images_do_without_the_rungs_that_would_change_nothing() -> None:
 
 @pytest.mark.parametrize(("device", "large"), [(CPU, LARGE), (CARD, LARGE_ON_CARD)], ids=["cpu", "cuda"])
 def test_the_first_rung_that_has_room_is_chosen(
-    set_free: Callable[[int], None], device: torch.device, large: Work
+    set_free: Callable[[int], None], device: torch.device, large: MemoryDemand
 ) -> None:
     memory = Memory(device)
     for fit in memory.ladder[:-1]:

@@ -12,7 +12,7 @@ from pipeline.outbox.working_files import CheckpointFiles
 from pipeline.stage.paint.checkpoint import LARGEST_SHARE, Checkpoint
 from pipeline.transfer.lbfgs import Minimiser
 from pipeline.transfer.pyramid import Scale
-from pipeline.transfer.state import Evaluation, PairState, ScaleResult
+from pipeline.transfer.state import Evaluation, OptimisationState, ScaleResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,10 +41,10 @@ def minimiser(steps: int = 0) -> Minimiser:
     return made
 
 
-def pair_state(steps: int = 6) -> PairState:
+def pair_state(steps: int = 6) -> OptimisationState:
     seen = Evaluation(3, 4.0, 1.0, 2.0, 1.0, 0.25)
     result = ScaleResult(Scale(9, 8, 5), seen, seen, seen, ((3, 4.0), (4, 3.5)))
-    return PairState(1, 5, START / 2, (result,), ("something",), minimiser(steps).state(0))
+    return OptimisationState(1, 5, START / 2, (result,), ("something",), minimiser(steps).state(0))
 
 
 class FullDisk(Disk):
@@ -130,7 +130,7 @@ def test_a_pair_goes_on_from_its_checkpoint_to_the_last_bit(make: Callable[..., 
 
 
 def test_a_pair_at_the_start_of_a_scale_is_where_it_was(make: Callable[..., Checkpoint]) -> None:
-    for state in (PairState(), PairState(1, 5, START)):
+    for state in (OptimisationState(), OptimisationState(1, 5, START)):
         make().write(state, EVALUATIONS)
         found = make().read()
         assert found is not None
@@ -234,10 +234,10 @@ def clock() -> list[float]:
 
 def is_written(checkpoint: Checkpoint, clock: list[float], when: float) -> bool:
     """Whether one is written at this time."""
-    asked: list[PairState] = []
+    asked: list[OptimisationState] = []
 
-    def state() -> PairState:
-        asked.append(PairState())
+    def state() -> OptimisationState:
+        asked.append(OptimisationState())
         return asked[-1]
 
     clock.append(when)

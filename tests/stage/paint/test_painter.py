@@ -20,7 +20,8 @@ from pipeline.stage.paint import checkpoint as checkpoint_module
 from pipeline.stage.paint import painter as painter_module
 from pipeline.stage.paint.painter import Painted
 from pipeline.stage.pixel_budget import PixelBudget
-from pipeline.stage.stage import Limits, Stage
+from pipeline.stage.resources import Limits
+from pipeline.stage.stage import Stage
 from pipeline.stage.task import Task
 from pipeline.transfer.objective import Objective
 from pipeline.transfer.tiling import Fit

@@ -19,7 +19,8 @@ from pipeline.pair import Pair
 from pipeline.settings.pair_settings import PairSettings
 from pipeline.stage.paint import preview as preview_module
 from pipeline.stage.paint.preview import Preview
-from pipeline.stage.stage import Limits, Stage
+from pipeline.stage.resources import Limits
+from pipeline.stage.stage import Stage
 from pipeline.stage.task import Task
 from pipeline.transfer.weights import find_weights
 from tests.conftest import pixels

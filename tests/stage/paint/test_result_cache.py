@@ -10,8 +10,8 @@ import torch
 from pipeline.settings.resolve import for_pair
 from pipeline.stage.load.loader import Loading
 from pipeline.stage.paint.painter import Painted
-from pipeline.stage.paint.result_cache import SharedResults
-from pipeline.transfer.styliser import Stylisation
+from pipeline.stage.paint.result_cache import ResultCache
+from pipeline.transfer.styliser import StyliseResult
 from pipeline.transfer.tiling import WHOLE
 
 
@@ -22,15 +22,15 @@ def loading(optimisation: str, mode: str = "none", variants: tuple[str, ...] = (
 
 
 def painted(side: int = 10) -> Painted:
-    return Painted(Stylisation(torch.zeros(1, 3, side, side), (), 3, ()), 12.0, WHOLE, 1, (3,), 0, None)
+    return Painted(StyliseResult(torch.zeros(1, 3, side, side), (), 3, ()), 12.0, WHOLE, 1, (3,), 0, None)
 
 
-def kept(shared: SharedResults) -> list[str]:
+def kept(shared: ResultCache) -> list[str]:
     return list(shared._results)
 
 
 def test_a_result_serves_the_other_variant_once_and_takes_no_time_again() -> None:
-    shared, result = SharedResults(), painted()
+    shared, result = ResultCache(), painted()
     shared.keep(loading("a"), result)
     assert shared.take(loading("b")) is None
     assert shared.take(loading("a", "swap-luma", ("none",))) == replace(result, seconds=0.0)
@@ -42,13 +42,13 @@ def test_a_result_serves_the_other_variant_once_and_takes_no_time_again() -> Non
     ("mode", "variants"), [("none", ()), ("none", ("none",)), ("style-yuv", ("none", "match")), ("match", ("none",))]
 )
 def test_nothing_is_kept_that_no_variant_needs(mode: str, variants: tuple[str, ...]) -> None:
-    shared = SharedResults()
+    shared = ResultCache()
     shared.keep(loading("a", mode, variants), painted())
     assert kept(shared) == []
 
 
 def test_the_oldest_go_when_there_are_too_many_pixels_but_never_the_newest() -> None:
-    shared = SharedResults(250)
+    shared = ResultCache(250)
     for name in "abc":
         shared.keep(loading(name), painted())
     assert kept(shared) == ["b", "c"]

@@ -22,11 +22,13 @@ from pipeline.errors import ChangedError, DeviceError, ExitCode, ImageError, Int
 from pipeline.outbox.metadata import Failure, Metadata
 from pipeline.outbox.publish import Outbox
 from pipeline.pair import Pair
-from pipeline.settings.pair_settings import PairSettings, Settings
+from pipeline.settings.all_settings import Settings
+from pipeline.settings.pair_settings import PairSettings
 from pipeline.stage.attempts import Attempts
 from pipeline.stage.pool import stage_pool as pool_module
 from pipeline.stage.pool.stage_pool import StagePool, make_stage
-from pipeline.stage.stage import AHEAD, Stage
+from pipeline.stage.resources import AHEAD
+from pipeline.stage.stage import Stage
 from pipeline.stage.task import Outcome, Task
 from pipeline.transfer.weights import find_weights
 from tests.conftest import photo

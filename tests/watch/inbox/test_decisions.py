@@ -4,13 +4,14 @@ from itertools import product
 
 import pytest
 
-from pipeline.watch.inbox.decisions import FileAction, FileView, JobAction, PairState, decide_file, decide_job
+from pipeline.watch.inbox.decisions import FileAction, FileView, decide_file
 from pipeline.watch.inbox.names import Candidate
+from pipeline.watch.jobs.decisions import JobAction, PairStatus, decide_job
 
 TICKET, PHOTO, STYLE, UNKNOWN = (
     Candidate("ticket"), Candidate("photo", "sea"), Candidate("style", "sea"), Candidate("unknown"),
 )  # fmt: skip
-TO_DO, BLOCKED, DONE, DUPLICATE, FAILED = PairState
+TO_DO, BLOCKED, DONE, DUPLICATE, FAILED = PairStatus
 
 
 @pytest.mark.parametrize(
@@ -76,14 +77,14 @@ def test_a_file_that_a_ticket_waits_for_is_left_to_it(
         ([TO_DO, BLOCKED, DONE, DUPLICATE, FAILED], JobAction.RENDER),
     ],
 )
-def test_what_to_do_with_a_job(pairs: list[PairState], action: JobAction) -> None:
+def test_what_to_do_with_a_job(pairs: list[PairStatus], action: JobAction) -> None:
     assert decide_job(pairs) is action
     assert decide_job(pairs[::-1]) is action
     assert decide_job(tuple(pairs * 2)) is action
 
 
 @pytest.mark.parametrize("pairs", [[], [TO_DO], [BLOCKED], [DONE], [DUPLICATE], [FAILED]])
-def test_a_reason_is_acted_upon_and_an_empty_folder_goes_whatever_else_is_known(pairs: list[PairState]) -> None:
+def test_a_reason_is_acted_upon_and_an_empty_folder_goes_whatever_else_is_known(pairs: list[PairStatus]) -> None:
     assert decide_job(pairs, has_reason=True) is JobAction.FINISH_FAILING
     assert decide_job(pairs, has_files=False) is JobAction.REMOVE
     assert decide_job(pairs, has_files=False, has_reason=True) is JobAction.REMOVE

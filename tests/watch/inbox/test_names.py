@@ -9,7 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.outbox.publish import LONGEST_NAME_BYTES, check_name
-from pipeline.watch.inbox.names import Candidate, alternatives, classify, is_ignored, printable, result_name
+from pipeline.run.picture_files import is_ignored
+from pipeline.text import printable
+from pipeline.watch.inbox.names import Candidate, classify
+from pipeline.watch.jobs.result_names import alternatives, result_name
 
 ENDINGS = (".jpg", ".png")
 KEY = "0123456789abcdef" * 4

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.errors import UnreadableError
-from pipeline.watch.spool.records import Reason
+from pipeline.outbox.metadata import JobFailure
 from tests.faults.disk import FaultyDisk
 from tests.faults.world import World, photo
 
@@ -35,9 +35,9 @@ def left(worker: Worker) -> dict[str, str]:
     return worker.watcher._intake.left
 
 
-def reason(world: World) -> Reason:
+def reason(world: World) -> JobFailure:
     (path,) = (world.inbox / ".impasto/failed").glob("*/reason.json")
-    return Reason.model_validate_json(path.read_bytes())
+    return JobFailure.model_validate_json(path.read_bytes())
 
 
 def ticket(world: World, text: str = "content,style\nb.png,sea\nc.png,sea\n", name: str = "job.csv") -> None:
@@ -390,7 +390,7 @@ def test_a_ticket_that_cannot_be_read_for_a_moment_is_tried_again(
         raise UnreadableError("job.csv: cannot be read: Input/output error.")
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.watch.service.needs_of_ticket", read)
+        patch.setattr("pipeline.watch.service.requirements_of_ticket", read)
         worker = work(world, 20)
     assert world.spooled("work") == {"job.csv"}
     worker.work(12)

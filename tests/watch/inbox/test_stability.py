@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.watch.inbox.stability import Facts, Tracker
+from pipeline.watch.inbox.stability import StabilityTracker
+from pipeline.watch.spool.records import FileFacts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SECONDS = 8
-FACTS = Facts(size=100, mtime_ns=5_000, ctime_ns=6_000, inode=7, device=1)
+FACTS = FileFacts(size=100, mtime_ns=5_000, ctime_ns=6_000, inode=7, device=1)
 CHANGES: list[dict[str, Any]] = [
     {"size": 101},
     {"size": 99},
@@ -26,11 +27,11 @@ CHANGES: list[dict[str, Any]] = [
 
 
 @pytest.fixture
-def tracker() -> Tracker:
-    return Tracker(SECONDS)
+def tracker() -> StabilityTracker:
+    return StabilityTracker(SECONDS)
 
 
-def test_a_file_that_does_not_change_settles(tracker: Tracker) -> None:
+def test_a_file_that_does_not_change_settles(tracker: StabilityTracker) -> None:
     tracker.see("a", FACTS, 10)
     assert tracker.settles_at("a") == 18
     for now in (10, 12, 17.9):
@@ -42,14 +43,14 @@ def test_a_file_that_does_not_change_settles(tracker: Tracker) -> None:
     assert tracker.due(18) == ["a"]
 
 
-def test_a_file_that_was_seen_once_is_not_settled_before_its_time(tracker: Tracker) -> None:
+def test_a_file_that_was_seen_once_is_not_settled_before_its_time(tracker: StabilityTracker) -> None:
     tracker.see("a", FACTS, 10)
     assert not tracker.settled("a", 10)
     assert not tracker.settled("a", 17.9)
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=str)
-def test_every_change_restarts_the_time(tracker: Tracker, change: dict[str, Any]) -> None:
+def test_every_change_restarts_the_time(tracker: StabilityTracker, change: dict[str, Any]) -> None:
     tracker.see("a", FACTS, 0)
     tracker.see("a", replace(FACTS, **change), 7)
     assert tracker.settles_at("a") == 15
@@ -58,20 +59,20 @@ def test_every_change_restarts_the_time(tracker: Tracker, change: dict[str, Any]
     assert tracker.settled("a", 15)
 
 
-def test_a_change_back_to_what_was_is_a_change(tracker: Tracker) -> None:
+def test_a_change_back_to_what_was_is_a_change(tracker: StabilityTracker) -> None:
     tracker.see("a", FACTS, 0)
     tracker.see("a", replace(FACTS, size=1), 4)
     tracker.see("a", FACTS, 7)
     assert tracker.settles_at("a") == 15
 
 
-def test_a_file_that_always_changes_never_settles(tracker: Tracker) -> None:
+def test_a_file_that_always_changes_never_settles(tracker: StabilityTracker) -> None:
     for now in range(0, 1000, SECONDS - 1):
         tracker.see("a", replace(FACTS, size=now + 1), now)
         assert not tracker.settled("a", now)
 
 
-def test_closing_shortens_the_time_to_a_quarter(tracker: Tracker) -> None:
+def test_closing_shortens_the_time_to_a_quarter(tracker: StabilityTracker) -> None:
     tracker.see("new", FACTS, 0, closed=True)
     tracker.see("known", FACTS, 0)
     tracker.see("known", FACTS, 1, closed=True)
@@ -82,21 +83,21 @@ def test_closing_shortens_the_time_to_a_quarter(tracker: Tracker) -> None:
     assert tracker.settled("new", 2)
 
 
-def test_closing_holds_for_looks_that_see_no_change(tracker: Tracker) -> None:
+def test_closing_holds_for_looks_that_see_no_change(tracker: StabilityTracker) -> None:
     tracker.see("a", FACTS, 0, closed=True)
     tracker.see("a", FACTS, 1)
     assert tracker.settles_at("a") == 2
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=str)
-def test_a_change_after_closing_makes_the_time_whole_again(tracker: Tracker, change: dict[str, Any]) -> None:
+def test_a_change_after_closing_makes_the_time_whole_again(tracker: StabilityTracker, change: dict[str, Any]) -> None:
     tracker.see("a", FACTS, 0, closed=True)
     tracker.see("a", replace(FACTS, **change), 1)
     assert tracker.settles_at("a") == 9
     assert not tracker.settled("a", 8)
 
 
-def test_an_empty_file_is_looked_at_but_never_settles(tracker: Tracker) -> None:
+def test_an_empty_file_is_looked_at_but_never_settles(tracker: StabilityTracker) -> None:
     tracker.see("a", replace(FACTS, size=0), 0, closed=True)
     assert tracker.due(1e9) == ["a"]
     assert not tracker.settled("a", 1e9)
@@ -105,7 +106,7 @@ def test_an_empty_file_is_looked_at_but_never_settles(tracker: Tracker) -> None:
     assert tracker.settled("a", 1e9 + SECONDS)
 
 
-def test_a_file_that_was_gone_starts_anew(tracker: Tracker) -> None:
+def test_a_file_that_was_gone_starts_anew(tracker: StabilityTracker) -> None:
     tracker.see("a", FACTS, 0, closed=True)
     tracker.see("a", None, 100)
     assert not tracker.settled("a", 100)
@@ -114,13 +115,13 @@ def test_a_file_that_was_gone_starts_anew(tracker: Tracker) -> None:
     assert (tracker.files["a"].first_seen, tracker.settles_at("a")) == (101, 109)
 
 
-def test_a_file_that_nobody_knows_is_not_settled(tracker: Tracker) -> None:
+def test_a_file_that_nobody_knows_is_not_settled(tracker: StabilityTracker) -> None:
     assert not tracker.settled("a", 1e9)
     tracker.see("a", None, 0)
     assert tracker.files == {}
 
 
-def test_files_are_due_in_the_order_they_came_then_by_name(tracker: Tracker) -> None:
+def test_files_are_due_in_the_order_they_came_then_by_name(tracker: StabilityTracker) -> None:
     for name, first_seen in [("z", 0), ("c", 1), ("b", 1), ("a", 2), ("late", 9)]:
         tracker.see(name, FACTS, first_seen)
     tracker.see("z", replace(FACTS, size=101), 3)
@@ -128,7 +129,7 @@ def test_files_are_due_in_the_order_they_came_then_by_name(tracker: Tracker) -> 
     assert tracker.due(12) == ["z", "b", "c", "a"]
 
 
-def test_what_a_look_at_everything_did_not_find_is_forgotten(tracker: Tracker) -> None:
+def test_what_a_look_at_everything_did_not_find_is_forgotten(tracker: StabilityTracker) -> None:
     for name in "abc":
         tracker.see(name, FACTS, 0)
     tracker.keep_only({"b", "d"})
@@ -139,7 +140,7 @@ def test_a_file_is_known_by_its_status(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"four")
     status = path.stat()
-    facts = Facts.of(status)
+    facts = FileFacts.of(status)
     assert (facts.size, facts.mtime_ns, facts.ctime_ns) == (4, status.st_mtime_ns, status.st_ctime_ns)
     assert (facts.inode, facts.device) == (status.st_ino, status.st_dev)
 
@@ -164,7 +165,7 @@ LOOKS = st.lists(
 @settings(deadline=None)
 @given(LOOKS)
 def test_a_file_settles_as_long_after_its_last_change_as_it_should(looks: list[tuple[int, str, bool]]) -> None:
-    tracker, now, facts = Tracker(SECONDS), 0, FACTS
+    tracker, now, facts = StabilityTracker(SECONDS), 0, FACTS
     changed, was_closed = None, False
     for passed, what, closed in looks:
         now += passed

@@ -10,9 +10,8 @@ import pytest
 
 from pipeline.errors import ExitCode, ImageError, IncompleteError, UnreadableError
 from pipeline.images.decode import read_file
-from pipeline.outbox.metadata import Failure
+from pipeline.outbox.metadata import Failure, JobFailure
 from pipeline.watch import service
-from pipeline.watch.spool.records import Reason
 from tests.faults.disk import Crash, FaultyDisk
 from tests.faults.world import END, World, die_over, photo
 
@@ -54,9 +53,9 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def reasons(world: World) -> list[Reason]:
+def reasons(world: World) -> list[JobFailure]:
     paths = (world.inbox / ".impasto/failed").glob("*/reason.json")
-    return [Reason.model_validate_json(path.read_bytes()) for path in paths]
+    return [JobFailure.model_validate_json(path.read_bytes()) for path in paths]
 
 
 def failures(world: World) -> dict[str, Failure]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.watch.spool.accounting import Balance, Books
+from pipeline.watch.spool.accounting import Balance, FileAccounting
 from pipeline.watch.spool.spool import Job, Spool
 from tests.faults.disk import HastyDisk
 
@@ -27,7 +27,7 @@ class Desk:
 
     inbox: Path
     disk: HastyDisk = field(default_factory=HastyDisk)
-    books: Books = field(default_factory=Books)
+    books: FileAccounting = field(default_factory=FileAccounting)
 
     def __post_init__(self) -> None:
         self.inbox.mkdir()
@@ -246,7 +246,7 @@ def test_a_file_that_is_there_to_stay_is_not_counted(desk: Desk) -> None:
 
 def test_a_job_of_an_earlier_process_is_counted(desk: Desk) -> None:
     job = desk.claim("list.csv", NAME)
-    desk.books = Books()
+    desk.books = FileAccounting()
     desk.books.recover(job, desk.spool.files(job))
     assert desk.balance() == balanced(2, waiting=2)
     desk.books.finish(job, "done", desk.spool.archive(job, DATE), desk.disk)
@@ -256,7 +256,7 @@ def test_a_job_of_an_earlier_process_is_counted(desk: Desk) -> None:
 def test_a_file_that_a_crash_left_in_both_places_is_counted_once_when_it_is_put_back(desk: Desk) -> None:
     job = desk.claim()
     (desk.inbox / NAME).hardlink_to(job.path(NAME))
-    desk.books = Books()
+    desk.books = FileAccounting()
     desk.books.see(NAME)
     desk.books.recover(job, desk.spool.files(job))
     with desk.books.returning(job, partial(desk.spool.files, job)):

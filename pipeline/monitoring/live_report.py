@@ -1,0 +1,77 @@
+"""Keeps the report of an outbox up to date while pairs are rendered."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from pipeline.monitoring.observer import Observer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pipeline.monitoring.observer import RunInfo
+    from pipeline.stage.summary import Summary
+    from pipeline.stage.task import Outcome
+    from pipeline.watch.watcher import WatchSummary
+
+
+REPORT_SECONDS: Final = 30.0
+
+
+class LiveReport(Observer):
+    """Keeps OUTBOX/index.html up to date, in a thread of its own so that no pair waits for it."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._root: Path | None = None
+        self._thread: threading.Thread | None = None
+        self._error: Exception | None = None
+        self._last = clock()
+
+    def started(self, work: RunInfo) -> None:
+        """Remember where."""
+        self._root = work.outbox
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Begin a new one, if the last is old and done."""
+        del outcome
+        busy = self._thread is not None and self._thread.is_alive()
+        if busy or self._clock() - self._last < REPORT_SECONDS:
+            return
+        self._last = self._clock()
+        self._thread = threading.Thread(target=self._update, name="report", daemon=True)
+        self._thread.start()
+        self._raise()
+
+    def finished(self, summary: Summary | WatchSummary) -> None:
+        """Write the last."""
+        del summary
+        self._close()
+
+    def aborted(self, error: BaseException) -> None:
+        """Write the last."""
+        del error
+        self._close()
+
+    def _close(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+        self._update()
+        self._raise()
+
+    def _update(self) -> None:
+        try:
+            from pipeline.outbox.report.update import update_report  # noqa: PLC0415 - seldom needed
+
+            if self._root is not None:
+                update_report(self._root)
+        except Exception as error:  # noqa: BLE001 - raised by the thread that asked for it
+            self._error = error
+
+    def _raise(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
