@@ -1,6 +1,7 @@
 # make demo   paint the sample manifest into out/
 # make test   run the test suite
-# Both create .venv first if it is not there (two minutes and 5.6 GB, most of it torch).
+# make lint   check style and types
+# All three create .venv first if it does not exist (two minutes and 5.6 GB, most of it torch).
 
 PYTHON ?= python3
 STAMP := .venv/.installed

@@ -1,8 +1,9 @@
 """Paint the three sample paintings: `python data/make_styles.py` writes data/styles/*.jpg.
 
-Each begins as a simple composition (a colour at every place) and a flow field (a direction at every place). Brush
-strokes follow the field, large ones first; each is a bundle of hairs with colours of their own, and leaves a relief of
-paint, which is lit from the upper left at the end. Everything is seeded: the same script paints the same pictures.
+A painting begins as a composition (a colour at every point) and a flow field (a direction at every point). Brush
+strokes follow the field, large strokes first. A stroke is a bundle of hairs, each with its own colour, and it leaves a
+relief of paint. At the end the relief is lit from the upper left. All random numbers are seeded, so the script always
+paints the same pictures.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ WIDTH, HEIGHT = 800, 640
 
 @dataclass(frozen=True)
 class Brush:
-    """One size of strokes; lengths in px."""
+    """One size of strokes. Width and length are in px."""
 
     width: float
     length: float
@@ -32,42 +33,42 @@ class Brush:
     jitter: float
     """Spread of the hairs' colours, in levels of 0–255."""
     curve: float = 1.0
-    """1: the stroke follows the field; 0: it is straight."""
+    """Share of the field's turn that a stroke follows: 1 follows the field, 0 is straight."""
 
 
 @dataclass(frozen=True)
 class Painting:
-    """What is painted, and with what."""
+    """Composition, flow field, colours and brushes of one painting."""
 
     name: str
     seed: int
     palette: list[str]
     composition: Callable[[Array, Array], Array]
-    """x and y (0–1) to (H, W, 3) RGB."""
+    """Function from x and y (0–1) to (H, W, 3) RGB."""
     field: Callable[[Array, Array], Array]
-    """x and y (0–1) to angles in radians."""
+    """Function from x and y (0–1) to angles in radians."""
     brushes: tuple[Brush, ...]
 
 
 def rgb(code: str) -> Array:
-    """`#rrggbb` as three numbers."""
+    """Return `#rrggbb` as three numbers."""
     return np.array([int(code[i : i + 2], 16) for i in (1, 3, 5)], dtype=np.float64)
 
 
 def mix(below: Array, colour: str, cover: Array) -> Array:
-    """Lay a colour over a picture where `cover` (0–1) says."""
+    """Lay a colour over a picture, with `cover` (0–1) as its opacity."""
     cover = np.clip(cover, 0, 1)[..., None]
     return below * (1 - cover) + rgb(colour) * cover
 
 
 def disc(x: Array, y: Array, centre: tuple[float, float], radius: float, edge: float) -> Array:
-    """1 inside, 0 outside, soft over `edge`."""
+    """Return a mask of a disc: 1 inside, 0 outside, with a soft edge as wide as `edge`."""
     distance = np.hypot((x - centre[0]) * WIDTH / HEIGHT, y - centre[1])
     return np.clip((radius - distance) / edge + 0.5, 0, 1)
 
 
 def below(y: Array, line: Array) -> Array:
-    """1 below a line, 0 above it, with a narrow edge."""
+    """Return a mask: 1 below a line, 0 above it, with a narrow edge."""
     return np.clip((y - line) / 0.008, 0, 1)
 
 
@@ -77,7 +78,7 @@ LIGHTS = ((0.18, 0.2, 0.075), (0.52, 0.32, 0.11), (0.82, 0.16, 0.085), (0.34, 0.
 
 
 def nocturne(x: Array, y: Array) -> Array:
-    """A night sky with five lights, and hills with a few lit windows."""
+    """Return a night sky with five lights, and hills with a few lit windows."""
     picture = np.ones((*x.shape, 3)) * rgb("#16306f")
     bands = 0.5 + 0.5 * np.sin(9 * y + 5 * np.sin(3 * x + 2 * y) + 4 * x)
     picture = mix(picture, "#3f78c4", 0.85 * bands**2)
@@ -95,7 +96,7 @@ def nocturne(x: Array, y: Array) -> Array:
 
 
 def whirls(x: Array, y: Array) -> Array:
-    """Turning around each light, rolling between them, along the hills below."""
+    """Return angles that turn around each light, roll between the lights, and run along the hills."""
     u, v = 0.9 + 0.3 * np.sin(6 * y), 0.35 * np.cos(7 * x + 3 * y)
     for sign, (cx, cy, r) in zip((1, -1, 1, -1, 1), LIGHTS, strict=True):
         dx, dy = (x - cx) * WIDTH / HEIGHT, y - cy
@@ -109,7 +110,7 @@ def whirls(x: Array, y: Array) -> Array:
 
 
 def harvest(x: Array, y: Array) -> Array:
-    """A pale sky, a line of round trees, and rows of stubble that run to a point."""
+    """Return a pale sky, a line of round trees, and rows of stubble that run to a point."""
     picture = np.ones((*x.shape, 3)) * rgb("#f3dfa0")
     picture = mix(picture, "#8fb9b4", np.clip(1.1 - 3 * y, 0, 1))
     picture = mix(picture, "#fff4d0", disc(x, y, (0.72, 0.16), 0.1, 0.1))
@@ -128,7 +129,7 @@ def harvest(x: Array, y: Array) -> Array:
 
 
 def touches(x: Array, y: Array) -> Array:
-    """Along the rows in the field, crossing directions in sky and trees."""
+    """Return angles along the rows of the field, and crossing directions in sky and trees."""
     rows = np.arctan2(y - 0.3, x - 0.6)
     sky = 0.7 * np.sin(23 * x) * np.cos(19 * y) + 0.5
     return np.where(y > 0.46, rows, sky)
@@ -138,7 +139,7 @@ def touches(x: Array, y: Array) -> Array:
 
 
 def harbour(x: Array, y: Array) -> Array:
-    """Houses on a quay and sails before a red evening, and their broken reflections."""
+    """Return houses on a quay and sails before a red evening, with their broken reflections."""
     picture = np.ones((*x.shape, 3)) * rgb("#e2573a")
     picture = mix(picture, "#f7e7c4", np.clip(1.2 - np.abs(y - 0.3) * 7, 0, 1) * (0.6 + 0.4 * np.sin(9 * x)))
     picture = mix(picture, "#8c1f28", np.clip(0.9 - 6 * y, 0, 1))
@@ -164,7 +165,7 @@ def harbour(x: Array, y: Array) -> Array:
 
 
 def planes(x: Array, y: Array) -> Array:
-    """A few directions only, in angular patches; flat on the water."""
+    """Return a few directions in angular patches, and nearly level ones on the water."""
     patch = np.sin(5.1 * x + 2 * y) + np.sin(4.3 * y - 3 * x + 1)
     angles = np.select([patch > 0.7, patch > 0, patch > -0.7], [0.35, 1.45, -0.6], default=1.9)
     return np.where(y > 0.6, 0.12 * np.sin(20 * x), angles)
@@ -215,7 +216,7 @@ def nearest(colours: Array, palette: Array) -> Array:
 
 
 def path_of(start: Array, field: Array, brush: Brush, length: float) -> Array:
-    """The middle line of a stroke, (N, 2) in px, along the field from its start."""
+    """Return the middle line of a stroke, (N, 2) in px, which follows the field from `start`."""
     step, angle = max(2.0, brush.width / 4), field[int(start[1]), int(start[0])]
     points = [start]
     for _ in range(max(2, int(length / step))):
@@ -229,7 +230,15 @@ def path_of(start: Array, field: Array, brush: Brush, length: float) -> Array:
 def paint_stroke(
     picture: tuple[Array, Array], path: Array, colour: Array, brush: Brush, rng: np.random.Generator
 ) -> None:
-    """Draw the hairs of one stroke into the canvas, and their ridges into the relief: `picture` is both."""
+    """Draw the hairs of one stroke into the canvas, and their ridges into the relief.
+
+    Args:
+        picture: canvas (H, W, 3) and relief (H, W); both are drawn into.
+        path: middle line of the stroke, (N, 2) in px.
+        colour: RGB, 0–255.
+        brush: width, hairs and spread of their colours.
+        rng: source of the variation between hairs.
+    """
     canvas, relief = picture
     along = np.gradient(path, axis=0)
     normal = np.stack([-along[:, 1], along[:, 0]], axis=1) / np.linalg.norm(along, axis=1, keepdims=True).clip(1e-6)
@@ -247,7 +256,7 @@ def paint_stroke(
         for target, value in ((canvas, tint.tolist()), (relief, float(ridge))):
             cv2.polylines(
                 target,
-                np.round(hair * 8).astype(np.int32)[None],  # eighths of a px
+                np.round(hair * 8).astype(np.int32)[None],  # OpenCV takes eighths of a px, since shift is 3
                 isClosed=False,
                 color=value,
                 thickness=thickness,
@@ -257,7 +266,7 @@ def paint_stroke(
 
 
 def light(canvas: Array, relief: Array) -> Array:
-    """Light the relief from the upper left."""
+    """Return the canvas with its relief lit from the upper left."""
     smooth = cv2.GaussianBlur(relief, (0, 0), 0.8)
     slope = cv2.Sobel(smooth, cv2.CV_64F, 1, 0, ksize=3) + cv2.Sobel(smooth, cv2.CV_64F, 0, 1, ksize=3)
     shading = np.tanh(slope / 9)[..., None]
@@ -265,7 +274,7 @@ def light(canvas: Array, relief: Array) -> Array:
 
 
 def paint(painting: Painting) -> Array:
-    """The whole painting, (H, W, 3) RGB uint8."""
+    """Return the whole painting, (H, W, 3) RGB uint8."""
     rng = np.random.default_rng(painting.seed)
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
     x, y = x / WIDTH, y / HEIGHT
@@ -284,7 +293,7 @@ def paint(painting: Painting) -> Array:
 
 
 def main() -> None:
-    """Paint all."""
+    """Paint all paintings and write them to data/styles."""
     folder = Path(__file__).parent / "styles"
     folder.mkdir(exist_ok=True)
     for painting in PAINTINGS:

@@ -1,8 +1,8 @@
-"""Prints the table of docs/operations.md: what a card should do, on paper. `python docs/make_capacity.py`.
+"""Print the table of cards in docs/operations.md: `python docs/make_capacity.py`.
 
-The seconds of a pair are the floating-point operations of its convolutions, forth and back, by the speed that the
-card's data sheet promises, of which a share is taken for granted. The largest size is that of the memory model by which
-pairs are fitted to a card.
+The time of a pair is computed, not measured: the floating-point operations of its convolutions, forward and backward,
+divided by an assumed share of the speed in the card's data sheet. The largest size comes from the memory model that
+the stage fits pairs to a card with.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pipeline.transfer.tiling import WHOLE
 from pipeline.transfer.vgg import CONVOLUTIONS, channels_of, halvings_of
 
 SHARE = 0.35
-"""Of the data sheet's speed that a convolution reaches, with all that comes between."""
+"""Assumed share of the data sheet's speed that a whole evaluation reaches."""
 CARDS = (
     ("T4", 65, 16, torch.float16),
     ("L4", 121, 24, torch.bfloat16),
@@ -24,15 +24,20 @@ CARDS = (
     ("A100 80 GB", 312, 80, torch.bfloat16),
     ("H100 SXM", 989, 80, torch.bfloat16),
 )
-"""Name, dense tensor TFLOP/s with sums in float32 and memory in GB by NVIDIA's data sheets, and the precision."""
+"""Name; dense tensor TFLOP/s with sums in float32, and memory in GB, both from NVIDIA's data sheets; precision."""
 SIDES = (512, 1024, 2048)
+"""Sides of the square pictures in the table, in px."""
 STEP = 16
+"""Step in px of the search for the largest square."""
 _STARTS = 1.5
-"""Evaluations that the start of a scale takes."""
+"""Time that the start of a scale takes, in evaluations of that scale."""
 
 
 def flops_of_a_pixel() -> float:
-    """Of an evaluation: each convolution to conv5_1 is done twice, with a multiplication and an addition each."""
+    """Return the floating-point operations of an evaluation, per pixel.
+
+    Each convolution up to conv5_1 is done twice, with a multiplication and an addition for each weight.
+    """
     used = CONVOLUTIONS[: CONVOLUTIONS.index("conv5_1") + 1]
     before = (3, *(channels_of(name) for name in used))
     values = (
@@ -43,19 +48,19 @@ def flops_of_a_pixel() -> float:
 
 
 def evaluations_of_a_pair(settings: PairSettings) -> float:
-    """As many of full size would take as long."""
+    """Return the time of a pair in evaluations of full size."""
     planned = settings.pyramid.planned
     return sum((count + _STARTS) / 4**halvings for halvings, count in enumerate(reversed(planned)))
 
 
 def pairs_per_hour(teraflops: float, side: int) -> float:
-    """Of square pictures, with the default settings."""
+    """Return the pairs of square pictures per hour, with the default settings."""
     flops = flops_of_a_pixel() * side**2 * evaluations_of_a_pair(PairSettings())
     return 3600 * SHARE * teraflops * 1e12 / flops
 
 
 def largest_side(gigabytes: float, precision: torch.dtype) -> int:
-    """In px: of the largest square that fits into an otherwise empty card whole."""
+    """Return the side in px of the largest square that fits whole into an otherwise empty card."""
     side = STEP
     while True:
         work = MemoryDemand.of(PairSettings(), side + STEP, side + STEP, precision, torch.device("cuda"))
@@ -65,7 +70,7 @@ def largest_side(gigabytes: float, precision: torch.dtype) -> int:
 
 
 def rows() -> list[str]:
-    """The table, in Markdown."""
+    """Return the lines of the table, in Markdown."""
     lines = [
         "| card | " + " | ".join(f"{side}²" for side in SIDES) + " | whole up to |",
         "|---" * (len(SIDES) + 2) + "|",

@@ -1,4 +1,4 @@
-"""Renders docs/images/ from data/: `python docs/make_images.py [NAME …]`, twenty minutes on two cores."""
+"""Render docs/images/ from data/: `python docs/make_images.py [NAME …]`. All take twenty minutes on two cores."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ TO = ROOT / "docs/images"
 SIZE = 512
 """Working size in px."""
 SIDE = 320
-"""Of a cell, in px."""
+"""Longest side of a picture in a sheet, in px."""
 GAP, LABEL = 6, 26
+"""Space between pictures, and height of the text beneath each, in px."""
 QUALITY = 88
 MODES = ("style-yuv", "luminance", "swap-luma", "match", "histogram", "none")
 TUNING: tuple[tuple[str, tuple[Any, ...]], ...] = (
@@ -31,24 +32,30 @@ Cell = tuple[str, Image.Image]
 
 
 def photograph(name: str) -> Path:
-    """A sample photograph."""
+    """Return the path of a sample photograph."""
     return ROOT / f"data/content/{name}.jpg"
 
 
 def painting(name: str) -> Path:
-    """A sample painting."""
+    """Return the path of a sample painting."""
     return ROOT / f"data/styles/{name}.jpg"
 
 
 def opened(path: Path) -> Image.Image:
-    """A file, as large as a cell."""
+    """Open a picture and shrink it to the size of a cell."""
     with Image.open(path) as image:
         image.thumbnail((SIDE, SIDE))
         return image.convert("RGB")
 
 
 def painted(content: str, style: str, **values: Any) -> Image.Image:
-    """A result, as large as a cell; values by `section.key`."""
+    """Stylise a pair, and shrink the result to the size of a cell.
+
+    Args:
+        content: name of a sample photograph.
+        style: name of a sample painting.
+        values: settings by `section.key`.
+    """
     print(content, style, values, flush=True)
     result = stylise(photograph(content), painting(style), Settings({"image.size": SIZE, **values}))
     small = shrunk(np.ascontiguousarray(result.picture * 255), SIDE)
@@ -56,7 +63,7 @@ def painted(content: str, style: str, **values: Any) -> Image.Image:
 
 
 def sheet(rows: list[list[Cell]]) -> Image.Image:
-    """Cells with a line of text beneath each, in rows."""
+    """Lay out rows of cells, with a line of text beneath each picture."""
     widths = [max(row[i][1].width for row in rows if i < len(row)) for i in range(max(map(len, rows)))]
     heights = [max(image.height for _, image in row) + LABEL for row in rows]
     whole = Image.new("RGB", (sum(widths) + GAP * (len(widths) - 1), sum(heights) + GAP * (len(rows) - 1)), "white")
@@ -72,7 +79,7 @@ def sheet(rows: list[list[Cell]]) -> Image.Image:
 
 
 def results() -> Image.Image:
-    """Photographs, paintings, and what becomes of them."""
+    """Make the sheet of the README: three photographs in the style of three paintings."""
     styles = ("nocturne", "harvest", "harbour")
     blank = Image.new("RGB", (1, 1), "white")
     rows: list[list[Cell]] = [[("", blank), *((each, opened(painting(each))) for each in styles)]]
@@ -83,14 +90,14 @@ def results() -> Image.Image:
 
 
 def colour_modes() -> Image.Image:
-    """One pair in all modes."""
+    """Make the sheet of one pair in all colour modes."""
     cells: list[Cell] = [(mode, painted("coffee", "nocturne", **{"colour.mode": mode})) for mode in MODES]
     given: list[Cell] = [("photograph", opened(photograph("coffee"))), ("painting", opened(painting("nocturne")))]
     return sheet([[*given, *cells[:2]], cells[2:]])
 
 
 def tuning() -> Image.Image:
-    """One pair with other settings, a row for each."""
+    """Make the sheet of one pair with different settings, one setting per row."""
     pair = "chelsea", "harvest"
     usual = painted(*pair)
     defaults = Settings()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def photo(width: int = 40, height: int = 32, seed: int = 0) -> np.ndarray:
-    """A smooth, colourful picture with an edge and some grain: (H, W, 3) uint8."""
+    """Return a smooth, colourful picture with an edge and some grain: (H, W, 3) uint8."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width] / max(width, height)
     phases = rng.uniform(0, 6, 3)
@@ -29,7 +29,7 @@ def photo(width: int = 40, height: int = 32, seed: int = 0) -> np.ndarray:
 
 
 def pixels(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
-    """A picture from disk, resampled if a (width, height) is given: (H, W, 3) float64."""
+    """Read a picture as (H, W, 3) float64, resampled to `size` (width, height) if it is given."""
     with Image.open(path) as image:
         rgb = image.convert("RGB")
     return np.asarray(rgb.resize(size, Image.Resampling.BOX) if size else rgb, dtype=np.float64)
@@ -37,7 +37,7 @@ def pixels(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
 
 @pytest.fixture
 def make_image(tmp_path: Path) -> Callable[..., Path]:
-    """Write a small picture; the same arguments give the same bytes."""
+    """Return a function that writes a small picture. Equal arguments give equal bytes."""
 
     def make(name: str, *, width: int = 40, height: int = 32, seed: int = 0) -> Path:
         path = tmp_path / name
@@ -50,7 +50,7 @@ def make_image(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The user's cache stays untouched; one for all tests, since decoding takes a second."""
+    """Use one temporary cache for all tests: the user's cache stays untouched, and the weights are decoded once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -58,23 +58,23 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def network() -> Vgg19:
-    """The packaged VGG19."""
+    """Return the packaged VGG19."""
     return load_weights(find_weights("packaged"))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Escape what UTF-8 cannot hold in captured output, since parallel test processes send their reports as UTF-8."""
+    """Escape characters in captured output that UTF-8 cannot hold: parallel processes send their reports as UTF-8."""
     report = yield
     report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
     return report
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--exhaustive", action="store_true", help="all of what the normal suite tries a part of")
+    parser.addoption("--exhaustive", action="store_true", help="run all cases, not a part of them")
 
 
 @pytest.fixture(scope="session")
 def exhaustive(request: pytest.FixtureRequest) -> bool:
-    """Whether to take the time for everything."""
+    """Whether tests run all of their cases instead of a part."""
     return bool(request.config.getoption("--exhaustive"))

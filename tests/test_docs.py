@@ -1,4 +1,4 @@
-"""What the docs show is tried as written."""
+"""Tests that check what the pages name: settings, columns, links, units, crontab lines and the table of cards."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def impasto_arguments(line: str) -> list[str]:
 
 
 def check_understood(arguments: list[str]) -> None:
-    """The command gets as far as looking for what it is to work on."""
+    """Check that the command accepts the arguments: it fails only because the folder or file does not exist."""
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
     assert re.search(rf"{arguments[1]}: (there is no such folder|cannot be read: No such file)", result.stderr)

@@ -1,4 +1,4 @@
-"""Every shell example of the README, the docs and `--help` is run, in a folder that has what they name."""
+"""Tests that run every shell example of the README, the docs and `--help`, in a folder with the files they name."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *ROOT.glob("docs/*.md"))}
-COMMANDS = tuple(get_command(app).commands)  # type: ignore[attr-defined]  # it is a group
+COMMANDS = tuple(get_command(app).commands)  # type: ignore[attr-defined]  # the app is a group
 OF_ROOT = ("python3 -m venv", "useradd", "systemctl", "systemd-run")
-"""Begin lines that change a system; bash is asked whether it would understand them."""
+"""Beginnings of lines that change the system; bash only checks their syntax."""
 LINES_OF_A_SCREEN = 50
 SIZES = re.compile(r"(image\.size=|--size |\"image\.size\": )\d+")
 
@@ -39,7 +39,7 @@ def examples(page: str) -> list[str]:
 
 @pytest.fixture
 def place(tmp_path: Path, make_image: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Small pictures by the names of the examples, and few evaluations."""
+    """Make a folder with small pictures under the names in the examples, and set few evaluations."""
     names = ["photo.jpg", "painting.jpg", "photos/cat.jpg", "inbox/nocturne/dog.jpg"]
     names += [path.relative_to(ROOT).as_posix() for path in ROOT.glob("data/*/*.jpg")]
     for seed, name in enumerate(names):
@@ -62,7 +62,7 @@ def place(tmp_path: Path, make_image: Callable[..., Path], monkeypatch: pytest.M
 
 
 def until_stopped(arguments: list[str]) -> None:
-    """A watcher, which gets SIGTERM when its work is done."""
+    """Run a watcher, and send it SIGTERM when the result is there."""
 
     def stop() -> None:
         begin = time.monotonic()
@@ -84,7 +84,7 @@ def bash(line: str, *options: str) -> None:
 
 
 def run_in_place(line: str) -> None:
-    """As written, but for the size of pictures."""
+    """Run a line as written, except for the size of pictures."""
     first, *arguments = shlex.split(SIZES.sub(r"\g<1>40", line), comments=True)
     if first == "impasto" and arguments[0] == "watch":
         until_stopped(arguments)
@@ -98,7 +98,7 @@ def run_in_place(line: str) -> None:
         bash(line, "-n")
         assert "impasto" in line
     else:
-        assert first in {"mkdir", "find"}, f"nobody knows how to try {line!r}"
+        assert first in {"mkdir", "find"}, f"this test cannot run {line!r}"
         bash(line)
 
 
@@ -128,7 +128,7 @@ def test_old_photographs_are_removed_as_the_docs_say(place: Path) -> None:
 @pytest.mark.usefixtures("place")
 def test_the_python_of_the_readme_runs() -> None:
     (code,) = re.findall(r"^```python\n(.*?)^```", PAGES["README"], re.DOTALL | re.MULTILINE)
-    exec(compile(SIZES.sub(r"\g<1>40", code), "README.md", "exec"), {})  # noqa: S102 - it is ours
+    exec(compile(SIZES.sub(r"\g<1>40", code), "README.md", "exec"), {})  # noqa: S102 - the code is from the README
     assert Path("result.png").exists()
 
 
