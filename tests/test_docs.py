@@ -125,3 +125,16 @@ def test_scripts_that_are_named_exist() -> None:
     assert (len(modules), len(files)) >= (2, 2)
     assert [name for name in modules if not (ROOT / f"{name.replace('.', '/')}.py").exists()] == []
     assert [name for name in files if not (ROOT / name).exists()] == []
+
+
+def test_the_tree_in_internals_lists_every_module() -> None:
+    (tree,) = re.findall(r"^pipeline/\n((?:  .*\n)+)", DOCS["internals"], re.MULTILINE)
+    listed, folders = set(), [ROOT / "pipeline"]
+    for line in tree.splitlines():
+        name, depth = line.split()[0], (len(line) - len(line.lstrip())) // 2
+        folders[depth:] = [folders[depth - 1] / name]
+        listed.add(folders[depth])
+    modules = {path for path in (ROOT / "pipeline").rglob("*.py") if path.name != "__init__.py"}
+    packages = {path.parent for path in (ROOT / "pipeline").rglob("*/__init__.py")}
+    top = {ROOT / "pipeline/__init__.py"}
+    assert listed == modules | packages | top
