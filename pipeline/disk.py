@@ -182,16 +182,26 @@ def remove_tree(disk: Disk, path: Path) -> None:
 
 
 def as_storage_error(error: OSError, where: Path) -> StorageError:
-    """An error of the disk, explained."""
+    """Return the StorageError that explains an OSError.
+
+    Args:
+        error: raised by an operation on disk.
+        where: path that the user knows; the file that the error names is added if it is another one.
+    """
+    file = f" ({error.filename})" if error.filename and str(error.filename) != str(where) else ""
     return StorageError(
-        f"{error.filename or where}: {error.strerror}.",
-        "Free space or mend permissions; work goes on from where it was.",
+        f"{where}: cannot be read or written: {error.strerror}{file}.",
+        "Free space or correct the permissions; work continues from where it stopped.",
     )
 
 
 @contextlib.contextmanager
 def storage_errors(where: Path) -> Iterator[None]:
-    """OSErrors as what they are for the user."""
+    """Explain an OSError to the user.
+
+    Raises:
+        StorageError: the disk failed.
+    """
     try:
         yield
     except OSError as error:

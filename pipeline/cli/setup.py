@@ -58,7 +58,7 @@ def resolve_settings(  # noqa: PLR0913, PLR0917 - the options that are settings
 def confines_of(settings: Settings) -> ManifestRules:
     """What a manifest, or a command line, may name."""
     from pipeline.images.formats import endings
-    from pipeline.outbox.publish import check_name
+    from pipeline.outbox.paths import check_name
     from pipeline.run.manifest import ManifestRules
     from pipeline.run.picture_files import default_mask
 

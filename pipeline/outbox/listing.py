@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.errors import MACHINE_ERRNOS
-from pipeline.outbox.publish import FAILED_FOLDER, STATE_FOLDER
+from pipeline.outbox.paths import FAILED_FOLDER, STATE_FOLDER
 from pipeline.settings.pair_settings import OUTPUT_FORMATS
 
 if TYPE_CHECKING:

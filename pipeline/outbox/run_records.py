@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.outbox.publish import STATE_FOLDER
+from pipeline.outbox.paths import STATE_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -134,7 +134,7 @@ class Executor:
     def _load(self, task: Task, waiting: Waiting) -> None:
         try:
             # before the device's time is spent
-            self._stage.saver.outbox.check_free(task.pair.file_name, task.owner)
+            self._stage.saver.outbox.marks.check_free(task.pair.file_name, task.owner)
             loading = self._stage.loader.load(task, self._budget)
         except Closed:
             return

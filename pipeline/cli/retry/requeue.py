@@ -19,7 +19,8 @@ from pipeline.disk import Disk, storage_errors
 from pipeline.errors import UsageError
 from pipeline.outbox.listing import list_outbox
 from pipeline.outbox.metadata import Failure
-from pipeline.outbox.publish import FAILED_FOLDER, STATE_FOLDER, Outbox
+from pipeline.outbox.paths import FAILED_FOLDER, STATE_FOLDER
+from pipeline.outbox.publish import Outbox
 from pipeline.outbox.run_records import read_runs
 from pipeline.text import shown
 from pipeline.watch.spool.records import Job, JobRecord

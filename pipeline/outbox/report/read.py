@@ -14,7 +14,6 @@ from pydantic import ValidationError
 from pipeline.errors import MACHINE_ERRNOS
 from pipeline.outbox.marks import MarkFiles
 from pipeline.outbox.metadata import Failure, Metadata
-from pipeline.outbox.publish import STATE_FOLDER
 from pipeline.outbox.report.curve import quantise
 from pipeline.outbox.report.links import href
 from pipeline.outbox.report.records import Cache, Curve, Damaged, Failed, Input, Read, Result
@@ -113,7 +112,7 @@ def _sorted_out(
                 contents.failures[path] = read.record
             case Damaged():
                 contents.damaged[path] = read.record
-    marks = MarkFiles(root / STATE_FOLDER / "pending", disk)
+    marks = MarkFiles(root, disk)
     for path in listing.pictures.keys() - {path[: -len(".json")] for path in listing.metadata}:
         contents.damaged[path] = _without_metadata(path, marks)
     for path, why in listing.unreadable.items():

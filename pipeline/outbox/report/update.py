@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 from pipeline.disk import Disk, exists, put, storage_errors
 from pipeline.errors import LockedError, StorageError, UsageError
 from pipeline.outbox.listing import list_outbox
-from pipeline.outbox.publish import STATE_FOLDER
+from pipeline.outbox.paths import STATE_FOLDER
 from pipeline.outbox.report.differences import commonest, of_run
 from pipeline.outbox.report.page import MARKER, render
 from pipeline.outbox.report.pictures import fill_missing

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pipeline.outbox.publish import FAILED_FOLDER
+from pipeline.outbox.paths import FAILED_FOLDER
 from pipeline.outbox.report.differences import differences
 from pipeline.outbox.report.links import href
 from pipeline.text import shell_quoted, shown

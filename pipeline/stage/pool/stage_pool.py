@@ -266,7 +266,7 @@ class _Round:
         """A process is dead. Whoever takes its pairs back leaves them counted once, so that they are tried alone."""
         for task in worker.end():
             try:
-                self._outbox.begin_attempt(task.pair.file_name, task.owner, task.key)
+                self._outbox.marks.begin_attempt(task.pair.file_name, task.owner, task.key)
             except ImpastoError as error:
                 logger.warning("%s", error)
         self._fail(worker.death())

@@ -113,7 +113,7 @@ def test_a_picture_that_was_altered_before_its_first_report_is_damaged(tmp_path:
 def test_a_picture_in_work_says_so(tmp_path: Path) -> None:
     add_result(tmp_path, "a.png")
     write(tmp_path / "b.png", b"half a result")
-    marks = MarkFiles(tmp_path / ".impasto" / "pending", Disk())
+    marks = MarkFiles(tmp_path, Disk())
     write(marks.path("b.png"), Mark(publishing=True).model_dump_json().encode())
     write_report(tmp_path)
     assert "it is in work" in troubles(tmp_path)["b.png"]
