@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline.text import shown
+from pipeline.text import displayable
 
 if TYPE_CHECKING:
     from pipeline.outbox.report.view import DamagedView, FailureView, Totals
@@ -53,7 +53,7 @@ def render(  # noqa: PLR0913 - all that is on the page
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"day_and_time": _day_and_time, "grouped": _grouped, "shown": shown}
+    environment.filters |= {"day_and_time": _day_and_time, "grouped": _grouped, "displayable": displayable}
     script = (_HERE / "report.js").read_text(encoding="utf-8")
     return environment.get_template("report.html.j2").render(
         title=title,

@@ -19,7 +19,7 @@ from pipeline.outbox.report.records import load_cache, save_cache
 from pipeline.outbox.report.view import damaged_views, data_of_script, failure_views, style_names, totals
 from pipeline.outbox.run_records import read_runs
 from pipeline.outbox.working_files import Thumbnails
-from pipeline.text import shell_quoted, shown
+from pipeline.text import displayable, shell_quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,7 +136,7 @@ def _page(root: Path, contents: Contents, counts: Totals, thumbnail_of: Callable
     run = next(iter(read_runs(root)), None)
     usual = of_run(run) if run else commonest(contents.pairs, contents.settings)
     return render(
-        title=shown(root.name or str(root)),
+        title=displayable(root.name or str(root)),
         totals=counts,
         failures=failure_views(contents, root, usual),
         damaged=damaged_views(contents),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pipeline.outbox.paths import FAILED_FOLDER
 from pipeline.outbox.report.differences import differences
 from pipeline.outbox.report.links import href
-from pipeline.text import shell_quoted, shown
+from pipeline.text import displayable, shell_quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -131,12 +131,12 @@ def failure_views(contents: Contents, root: Path, usual: Usual) -> list[FailureV
         name = path.removeprefix(f"{FAILED_FOLDER}/").removesuffix(".json")
         older = pictures.get(name)
         return FailureView(
-            name=shown(name),
+            name=displayable(name),
             link=href(path),
-            content=shown(failure.content),
-            style=shown(failure.style),
-            reason=shown(failure.reason),
-            remedy=shown(failure.remedy),
+            content=displayable(failure.content),
+            style=displayable(failure.style),
+            reason=displayable(failure.reason),
+            remedy=displayable(failure.remedy),
             who=_WHO[failure.error_class],
             attempt=failure.attempt,
             failed=failure.failed,
@@ -152,7 +152,7 @@ def failure_views(contents: Contents, root: Path, usual: Usual) -> list[FailureV
 def damaged_views(contents: Contents) -> list[DamagedView]:
     """By name."""
     return [
-        DamagedView(shown(path), href(path), shown(damaged.reason), shown(damaged.remedy))
+        DamagedView(displayable(path), href(path), displayable(damaged.reason), displayable(damaged.remedy))
         for path, damaged in sorted(contents.damaged.items())
     ]
 
@@ -191,13 +191,13 @@ class _Tables:
     def row(self, name: str, result: Result, own: tuple[Difference, ...]) -> dict[str, Any]:
         """A result; what is empty or usual is left out."""
         paintings = tuple(self._input(painting) for painting in result.paintings)
-        is_plain = shown(name) == name
+        is_plain = displayable(name) == name
         found = {
-            "name": shown(name),
+            "name": displayable(name),
             "href": "" if is_plain else href(name),
             "thumb": self._thumbnail_of(result.output_sha256),
             "content": self._input(result.content),
-            "style": self.styles.number((shown(result.style), paintings)),
+            "style": self.styles.number((displayable(result.style), paintings)),
             "size": result.size,
             "curves": [_short(curve) for curve in result.curves],
             "best": _rounded(result.curves[-1].best),
@@ -205,13 +205,13 @@ class _Tables:
             "seconds": result.device_seconds,
             "evaluations": result.evaluations,
             "differences": self.differences.number(own),
-            "warnings": [self.warnings.number(shown(warning)) for warning in result.warnings],
+            "warnings": [self.warnings.number(displayable(warning)) for warning in result.warnings],
             "attempt": result.attempt if result.attempt > 1 else None,
         }
         return {key: value for key, value in found.items() if value not in ("", None, [])}
 
     def _input(self, picture: Input) -> int:
-        return self.inputs.number((shown(picture.path), self._thumbnail_of(picture.sha256)))
+        return self.inputs.number((displayable(picture.path), self._thumbnail_of(picture.sha256)))
 
 
 def _short(curve: Curve) -> list[Any]:
@@ -225,5 +225,5 @@ def _rounded(value: float | None) -> float | None:
 
 def style_names(contents: Contents) -> list[str]:
     """Of all pairs, for the choice of one."""
-    found = {shown(each.style) for each in contents.pairs}
+    found = {displayable(each.style) for each in contents.pairs}
     return sorted(found, key=lambda name: (PurePosixPath(name).name.casefold(), name))
