@@ -216,13 +216,10 @@ def test_a_failure_to_put_leaves_what_was_there(tmp_path: Path) -> None:
     assert contents(tmp_path)["target"] == b"old"
 
 
-def test_a_file_is_created_once(tmp_path: Path) -> None:
-    Disk().create(tmp_path / "a", b"1")
-    with pytest.raises(FileExistsError):
-        Disk().create(tmp_path / "a", b"2")
+def test_a_file_is_written_over_whole(tmp_path: Path) -> None:
     Disk().write(tmp_path / "b", b"long")
     Disk().write(tmp_path / "b", b"3")
-    assert contents(tmp_path) == {"a": b"1", "b": b"3"}
+    assert contents(tmp_path) == {"b": b"3"}
     assert Disk().read(tmp_path / "b") == b"3"
 
 
