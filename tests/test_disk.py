@@ -16,7 +16,7 @@ HARD_LINKS_ARE_MISSING = (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS
 
 
 class Linkless(Disk):
-    """As a file system without hard links, or one that fails to make them."""
+    """A file system that has no hard links, or fails to make them."""
 
     def __init__(self, number: int) -> None:
         self._number = number
@@ -26,7 +26,7 @@ class Linkless(Disk):
 
 
 class Rival(Disk):
-    """Another process does the same, and is quicker each time."""
+    """A disk on which another process does every operation first."""
 
     def mkdir(self, path: Path) -> None:
         super().mkdir(path)

@@ -74,7 +74,7 @@ class MarkFiles:
 
 
 class Marks:
-    """Who works on which name of an outbox, written durably.
+    """The marks of an outbox: every change is durable before a method returns.
 
     Any thread may call any method; a name has one owner, and within a process one thread that works on it.
     """

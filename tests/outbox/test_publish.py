@@ -8,16 +8,13 @@ import pytest
 from pydantic import BaseModel
 
 from pipeline.disk import Disk
-from pipeline.errors import LockedError, OccupiedError, StorageError, SupersededError
-from pipeline.outbox.marks import Mark
+from pipeline.errors import LockedError, OccupiedError, StorageError
 from pipeline.outbox.paths import check_name
 from pipeline.outbox.publish import Outbox
 from tests.faults.disk import Crash, FaultyDisk, crashing, failing
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from pipeline.outbox.marks import Owner
 
 
 class Record(BaseModel):
@@ -50,27 +47,6 @@ def test_good_names_are_published(outbox: Outbox, name: str) -> None:
     assert outbox.picture_path(name).read_bytes() == b"picture"
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("../a.png", "leaves"),
-        ("a/../../b.png", "leaves"),
-        ("/a.png", "leaves"),
-        ("c:a.png", "leaves"),
-        ("a\\b.png", "leaves"),
-        ("", "empty"),
-        ("a\n.png", "control"),
-        ("failed/a.png", "begins with failed"),
-        ("FAILED/a.png", "begins with FAILED"),
-        (".impasto/a.png", "begins with .impasto"),
-        ("a" * 251, "longer"),
-        ("ö" * 130, "longer"),
-    ],
-)
-def test_bad_names_are_explained(name: str, words: str) -> None:
-    assert words in (check_name(name) or "")
-
-
 def test_steps_come_in_the_order_that_survives_a_crash(outbox: Outbox) -> None:
     disk = FaultyDisk()
     again = Outbox(outbox.root, disk)
@@ -92,7 +68,7 @@ def test_steps_come_in_the_order_that_survives_a_crash(outbox: Outbox) -> None:
 
 
 def publish_over(root: Path, disk: Disk) -> None:
-    """Publish `new` over `old` in a folder that is new, too, and forget a failure."""
+    """Publish a result in a new folder, and one over an older result and its failure."""
     outbox = Outbox(root, disk)
     with outbox.locked():
         outbox.marks.begin_attempt("new/kitten.png", "run", None)
@@ -164,76 +140,12 @@ def test_the_outbox_is_free_again_when_even_clearing_away_fails(outbox: Outbox) 
         assert "Input/output" in kept.value.message
 
 
-def test_attempts_that_nothing_came_of_are_remembered(outbox: Outbox) -> None:
-    with outbox.locked():
-        assert outbox.marks.begin_attempt("a.png", "run", None) == 0
-    with outbox.locked():
-        assert outbox.marks.begin_attempt("a.png", "run", None) == 1
-        assert outbox.marks.begin_attempt("b.png", "run", None) == 0
-        outbox.marks.end_attempt("a.png", "run", take_back=True)
-        assert outbox.marks.begin_attempt("a.png", "run", None) == 1
-        outbox.marks.end_attempt("a.png", "run")
-        assert outbox.marks.begin_attempt("a.png", "run", None) == 0
-        publish(outbox)
-        assert outbox.marks.read("a.png") is None
-
-
-def test_an_attempt_that_came_further_makes_those_before_it_count_for_nothing(outbox: Outbox) -> None:
-    with outbox.locked():
-        for earlier in range(3):
-            assert outbox.marks.begin_attempt("a.png", "run", None) == earlier
-        outbox.marks.restart_count("a.png", "somebody else")
-        outbox.marks.restart_count("unknown.png", "run")
-    with outbox.locked():
-        assert outbox.marks.begin_attempt("a.png", "run", None) == 3
-        outbox.marks.restart_count("a.png", "run")
-    with outbox.locked():
-        assert outbox.marks.begin_attempt("a.png", "run", None) == 1, "the one that came further is still counted"
-
-
-def test_a_name_in_work_is_left_to_its_owner(outbox: Outbox) -> None:
-    with outbox.locked():
-        outbox.marks.write("a.png", Mark(owner="one/job", key="k"))
-        with pytest.raises(OccupiedError, match="watcher"):
-            publish(outbox)
-        with pytest.raises(SupersededError, match="another worker"):
-            outbox.publish_picture("a.png", b"picture", "two/job")
-        with pytest.raises(SupersededError, match="another worker"):
-            outbox.publish_picture("b.png", b"picture", "two/job")
-        with pytest.raises(SupersededError, match="another worker"):
-            outbox.publish_metadata("a", "a.png", Record(), "two/job")
-        assert outbox.marks.begin_attempt("a.png", "two/job", None) == 0, "not counted"
-        assert outbox.marks.read("a.png") == Mark(owner="one/job", key="k")
-        outbox.publish_picture("a.png", b"picture", "one/job")
-
-
 def test_a_foreign_file_is_not_marked_as_ours(outbox: Outbox) -> None:
     with outbox.locked():
         outbox.picture_path("a.png").write_bytes(b"precious")
         outbox.marks.begin_attempt("a.png", "run", None)
         with pytest.raises(OccupiedError):
             publish(outbox)
-
-
-@pytest.mark.parametrize(
-    ("mark", "whose", "state"),
-    [
-        (None, "stranger", "free"),
-        (Mark(owner="me"), "we", "ours"),
-        (Mark(owner="other", key="k"), "at work", "in work"),
-        (Mark(owner="other", key="another"), "at work", "taken"),
-        (Mark(owner="other", key="k"), "stranger", "taken"),
-    ],
-)
-def test_the_state_of_a_name(outbox: Outbox, mark: Mark | None, whose: Owner, state: str) -> None:
-    with outbox.locked(), outbox.marks.locked():
-        if mark:
-            outbox.marks.write("A.png", mark)
-        assert outbox.marks.name_state("a.png", "k", lambda _: whose) == state, "case does not distinguish marks"
-        publish(outbox, "b.png")
-        assert outbox.marks.name_state("b.png", "k", lambda _: whose) == "taken"
-        outbox.picture_path("c.png").write_bytes(b"precious")
-        assert outbox.marks.name_state("c.png", "k", lambda _: whose) == "taken"
 
 
 def test_a_picture_without_metadata_is_ours_only_if_marked(outbox: Outbox) -> None:

@@ -65,13 +65,13 @@ def _commonest(counts: Counter[str]) -> str:
 
 def differences(preset: str, values: Mapping[str, Mapping[str, Any]], usual: UsualSettings) -> tuple[Difference, ...]:
     """Return the differences between a pair's settings and the usual ones, in the order of the pair's settings."""
-    found = [] if preset == usual.preset else [("preset", preset, usual.preset)]
+    differing = [] if preset == usual.preset else [("preset", preset, usual.preset)]
     for section, keys in values.items():
         for key, value in keys.items():
             usual_value = usual.settings.get(section, {}).get(key)
             if value != usual_value:
-                found.append((f"{section}.{key}", _text(value), _text(usual_value)))
-    return tuple(found)
+                differing.append((f"{section}.{key}", _text(value), _text(usual_value)))
+    return tuple(differing)
 
 
 def _text(value: object) -> str:
