@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 
 def duration(seconds: float) -> str:
-    """Return a time in words: seconds to two digits, above a minute minutes, above two hours hours and minutes."""
+    """Return a time in seconds to two digits; from a minute on in minutes, from two hours on in hours and minutes."""
     if seconds < 60:  # noqa: PLR2004 - seconds of a minute
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"  # noqa: PLR2004 - two digits
     minutes = round(seconds / 60)
