@@ -1,6 +1,6 @@
 """impasto: batch neural style transfer that gives every photograph its own colours back.
 
-For scripts: `stylise` and its `Settings`. They are loaded when they are asked for, since torch takes its time.
+Scripts use `stylise` and its `Settings`. These names are imported at their first use, because torch is slow to import.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-# Read by torch when it first allocates: large tensors on huge pages. Without it the kernel clears each tensor in pages
-# of 4 KB, which on Linux takes up to five times as long as the pooling or masking that fills the tensor.
+# torch reads this when it first allocates: large tensors are put on huge pages. Otherwise Linux clears each tensor in
+# pages of 4 KB, which takes up to five times as long as the pooling or masking that fills the tensor.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Evaluation", "ImpastoError", "Settings", "Stylisation", "stylise"]
 
-_HOMES = {
+_MODULES = {
     "Evaluation": "pipeline.transfer.state",
     "ImpastoError": "pipeline.errors",
     "Settings": "pipeline.settings.api",
@@ -33,10 +33,10 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

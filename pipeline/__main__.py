@@ -1,4 +1,4 @@
-"""`python -m pipeline` is the same as the command `impasto`."""
+"""Run the command `impasto` as `python -m pipeline`."""
 
 from pipeline.cli.main import main
 

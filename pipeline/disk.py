@@ -1,7 +1,7 @@
 """Every operation on disk that a crash, a full disk or a lost network can interrupt, in one place.
 
-Outbox and spool go through a `Disk`, so that tests can let any single operation fail or be the last one of a process.
-Images are read elsewhere; nothing is lost when that fails.
+Outbox and spool go through a `Disk`, so that tests can make any single operation fail or be the last of a process.
+Images are read elsewhere: no file is lost when reading fails.
 """
 
 from __future__ import annotations
@@ -18,44 +18,36 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NO_HARD_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS})
-"""How a file system says that it has none."""
+"""Errors of a file system that has no hard links."""
 
 
 class Disk:
-    """The primitives; each raises OSError as the operating system does."""
+    """The operations; each raises OSError as the operating system does. Any thread may call them."""
 
     def mkdir(self, path: Path) -> None:
         """Make one folder."""
         path.mkdir()
 
     def write(self, path: Path, data: bytes) -> None:
-        """Write a file whole and have its content on the medium."""
-        self._write(path, data, "wb")
-
-    def create(self, path: Path, data: bytes) -> None:
-        """Like `write`, but FileExistsError if there is a file already."""
-        self._write(path, data, "xb")
+        """Write a whole file and sync its content to the medium."""
+        with path.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
 
     def write_by(self, path: Path, fill: Callable[[BinaryIO], None]) -> None:
-        """Like `write`, for what is too large to be had as bytes."""
+        """Write a whole file by a function, for content that is too large for memory, and sync it to the medium."""
         with path.open("wb") as file:
             fill(file)
             file.flush()
             os.fsync(file.fileno())
 
-    @staticmethod
-    def _write(path: Path, data: bytes, mode: str) -> None:
-        with path.open(mode) as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-
     def rename(self, source: Path, target: Path) -> None:
-        """Rename; a file at the target is replaced."""
+        """Rename a file; a file at the target is replaced."""
         source.replace(target)
 
     def link(self, source: Path, target: Path) -> None:
-        """Give a file a second name; FileExistsError if that is taken."""
+        """Give a file a second name; FileExistsError if the name is taken."""
         target.hardlink_to(source)
 
     def unlink(self, path: Path) -> None:
@@ -67,8 +59,8 @@ class Disk:
         path.rmdir()
 
     def sync_folder(self, path: Path) -> None:
-        """Have a folder's names on the medium."""
-        if os.name == "nt":  # folders cannot be opened there
+        """Sync the names in a folder to the medium."""
+        if os.name == "nt":  # Windows cannot open folders
             return
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -77,24 +69,24 @@ class Disk:
             os.close(descriptor)
 
     def read(self, path: Path) -> bytes:
-        """A small file, whole."""
+        """Return the content of a small file."""
         return path.read_bytes()
 
     def lstat(self, path: Path) -> os.stat_result:
-        """What there is under a name; links are not followed."""
+        """Return the status of a file, folder or link; links are not followed."""
         return path.lstat()
 
     def entries(self, path: Path) -> list[os.DirEntry[str]]:
-        """What is in a folder, by name."""
-        with os.scandir(path) as found:
-            return sorted(found, key=lambda entry: entry.name)
+        """Return the entries of a folder, sorted by name."""
+        with os.scandir(path) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
 
 
 def exists(disk: Disk, path: Path) -> bool:
-    """Whether there is anything of this name; a link that leads nowhere counts.
+    """Return whether a file, folder or link has this name; a link that leads nowhere counts.
 
     Raises:
-        OSError: it cannot be told.
+        OSError: the disk cannot tell.
     """
     try:
         disk.lstat(path)
@@ -104,7 +96,7 @@ def exists(disk: Disk, path: Path) -> bool:
 
 
 def make_folders(disk: Disk, path: Path) -> None:
-    """Make a folder and those above it, durably."""
+    """Make a folder and its missing parents, durably."""
     missing = []
     while not path.is_dir():
         missing.append(path)
@@ -113,20 +105,20 @@ def make_folders(disk: Disk, path: Path) -> None:
         try:
             disk.mkdir(folder)
         except FileExistsError as error:
-            if not folder.is_dir():  # else another process was quicker
+            if not folder.is_dir():  # otherwise another process was quicker
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from error
         disk.sync_folder(folder.parent)
 
 
 def put(disk: Disk, target: Path, data: bytes, temporary: Path) -> None:
-    """Put a file into place whole and durably, by way of a temporary name on the same file system."""
+    """Replace a file whole and durably, by way of a temporary name on the same file system."""
     disk.write(temporary, data)
     disk.rename(temporary, target)
     disk.sync_folder(target.parent)
 
 
 def move(disk: Disk, source: Path, target: Path) -> None:
-    """Rename durably: first the new name, then the loss of the old one is on the medium."""
+    """Rename a file durably: the new name reaches the medium before the old one is gone from it."""
     disk.rename(source, target)
     disk.sync_folder(target.parent)
     if source.parent != target.parent:
@@ -134,10 +126,10 @@ def move(disk: Disk, source: Path, target: Path) -> None:
 
 
 def move_without_replacing(disk: Disk, source: Path, target: Path) -> bool:
-    """Rename a file durably unless the target is taken; False if it is.
+    """Rename a file durably unless the target is taken; return False if it is.
 
-    A move that was interrupted between its two steps is finished. Where the file system has no hard links, a file that
-    appears at the target in the very moment of the rename would be replaced.
+    A move that was interrupted between its two steps is completed. On a file system without hard links, a file that
+    appears at the target at the moment of the rename would be replaced.
     """
     try:
         disk.link(source, target)
@@ -159,7 +151,7 @@ def move_without_replacing(disk: Disk, source: Path, target: Path) -> bool:
 
 
 def remove_tree(disk: Disk, path: Path) -> None:
-    """Remove a folder with all that is in it, or a file; nothing happens if it is not there. Links are not followed."""
+    """Remove a file, or a folder with its content, if it exists; links are not followed."""
     if path.is_symlink():
         disk.unlink(path)
         return
@@ -182,16 +174,26 @@ def remove_tree(disk: Disk, path: Path) -> None:
 
 
 def as_storage_error(error: OSError, where: Path) -> StorageError:
-    """An error of the disk, explained."""
+    """Return the StorageError that explains an OSError.
+
+    Args:
+        error: raised by an operation on disk.
+        where: path that the user knows; the file that the error names is added if it is another one.
+    """
+    file = f" ({error.filename})" if error.filename and str(error.filename) != str(where) else ""
     return StorageError(
-        f"{error.filename or where}: {error.strerror}.",
-        "Free space or mend permissions; work goes on from where it was.",
+        f"{where}: cannot be read or written: {error.strerror}{file}.",
+        "Free space or correct the permissions; work continues from where it stopped.",
     )
 
 
 @contextlib.contextmanager
 def storage_errors(where: Path) -> Iterator[None]:
-    """OSErrors as what they are for the user."""
+    """Explain an OSError to the user.
+
+    Raises:
+        StorageError: the disk failed.
+    """
     try:
         yield
     except OSError as error:

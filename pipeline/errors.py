@@ -1,29 +1,53 @@
-"""Every error a user can meet, with its class and its exit code.
+"""Every error that a user can meet, with its class of fault and the exit code of the command.
 
-An error message says which file or setting and what is wrong; `remedy` says what to do about it.
+    ImpastoError            internal      1    a defect of impasto
+      UsageError            input         2    a setting, an option or a manifest is wrong
+        ManifestError       input         2    rows of a manifest are wrong
+      ImageError            input         3    a content or style image cannot be used
+        IncompleteError     input         3    an image is missing, damaged, or not yet complete
+      NotFiniteError        input         3    the objective of a pair overflows
+      TicketError           input         3    files of a ticket are missing
+      FatalPairError        input         3    a pair has ended the process several times
+      ChangedError          environment   3    a photograph was written to while it was in work
+      UnreadableError       environment   3    the machine failed to read a file
+      OutOfMemoryError      environment   3    a pair does not fit into memory
+      OccupiedError         environment   3    a file that is no result has a result's name
+      SupersededError       environment   3    another worker has taken a job over
+      MachineError          environment   4    the machine cannot do the work
+        WeightsError        environment   4    the network's weights cannot be loaded
+        DeviceError         environment   4    the device does not exist or has failed
+        StorageError        environment   4    the outbox or the spool cannot be read or written
+      EvictedError          environment   4    other workers have taken over the jobs of this one
+      LockedError           environment  11    another run works on the same outbox
+      Interrupted           internal    130    Ctrl-C; 143 after SIGTERM
+
+A message says which file or setting is meant and what is wrong; `remedy` says what to do about it.
 """
 
 from __future__ import annotations
 
 import copyreg
 import errno
-import re
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
+
+from pipeline.text import encodable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 ErrorClass = Literal["input", "environment", "internal"]
-"""Who can mend it: the input's owner, the machine's keeper, or we."""
+"""Who can fix it: the user (input), the operator (environment), or the developers (internal)."""
 
+REPORT_DEFECT: Final = "This is a defect of impasto; please report it."
+"""Remedy of an internal error."""
 
 MACHINE_ERRNOS: Final = frozenset(
     getattr(errno, name)
     for name in ("EIO", "ESTALE", "ENOTCONN", "ETIMEDOUT", "EHOSTDOWN", "EMFILE", "ENFILE", "ENOMEM", "EREMOTEIO")
     if hasattr(errno, name)
 )
-"""What the machine is to blame for when a file cannot be read."""
+"""Errors of reading a file that are the machine's fault, not the file's."""
 
 
 class ExitCode(IntEnum):
@@ -40,13 +64,13 @@ class ExitCode(IntEnum):
 
 
 class ImpastoError(Exception):
-    """Base of all errors that are explained to the user instead of shown as a traceback."""
+    """Base of all errors that are explained to the user in words, without a traceback."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
     error_class: ClassVar[ErrorClass] = "internal"
 
     def __init__(self, message: str, remedy: str = "") -> None:
-        message = re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", message)  # of names that are not UTF-8
+        message = encodable(message)
         super().__init__(message)
         self.message = message
         self.remedy = remedy
@@ -55,7 +79,7 @@ class ImpastoError(Exception):
         return f"{self.message} {self.remedy}".strip()
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Whole through a pipe between processes, whatever a subclass is made from."""
+        """Pickle with all attributes, whatever arguments the constructor of a subclass takes."""
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # it is there
 
 
@@ -78,14 +102,14 @@ class ManifestError(UsageError):
 
 
 class ImageError(ImpastoError):
-    """A content or style image cannot be used; the other pairs go on."""
+    """A content or style image cannot be used; the other pairs are not affected."""
 
     exit_code = ExitCode.PARTIAL
     error_class = "input"
 
 
 class IncompleteError(ImageError):
-    """An image is missing, truncated or damaged, or not yet all there; `path` says which."""
+    """An image is missing, truncated, damaged, or not yet complete; `path` says which."""
 
     def __init__(self, message: str, remedy: str = "", path: Path | None = None) -> None:
         super().__init__(message, remedy)
@@ -100,21 +124,21 @@ class ChangedError(ImpastoError):
 
 
 class UnreadableError(ImpastoError):
-    """The machine failed to read a file (I/O error, lost network); the other pairs go on."""
+    """The machine failed to read a file (I/O error, lost network); the other pairs are not affected."""
 
     exit_code = ExitCode.PARTIAL
     error_class = "environment"
 
 
 class MachineError(ImpastoError):
-    """The machine cannot do the work: weights, disk or device. Trying another pair would not help."""
+    """The machine cannot do the work (weights, disk or device), and another pair would fail as well."""
 
     exit_code = ExitCode.ENVIRONMENT
     error_class = "environment"
 
 
 class WeightsError(MachineError):
-    """The network's weights cannot be had, or are not what they should be."""
+    """The network's weights cannot be loaded, or do not have the expected hash."""
 
 
 class DeviceError(MachineError):
@@ -122,53 +146,53 @@ class DeviceError(MachineError):
 
 
 class StorageError(MachineError):
-    """The outbox cannot be written: disk full, read-only, no permission."""
+    """The outbox or the spool cannot be read or written: disk full, read-only, no permission."""
 
 
 class OutOfMemoryError(ImpastoError):
-    """One pair does not fit into memory; smaller ones may."""
+    """One pair does not fit into memory; smaller pairs may."""
 
     exit_code = ExitCode.PARTIAL
     error_class = "environment"
 
 
 class NotFiniteError(ImpastoError):
-    """The objective of one pair overflows before the first step; the other pairs go on."""
+    """The objective of one pair overflows before the first step; the other pairs are not affected."""
 
     exit_code = ExitCode.PARTIAL
     error_class = "input"
 
 
 class TicketError(ImpastoError):
-    """The files of a ticket did not come."""
+    """Files that a ticket names did not arrive in time."""
 
     exit_code = ExitCode.PARTIAL
     error_class = "input"
 
 
 class FatalPairError(ImpastoError):
-    """A pair ended the process again and again; the other pairs go on."""
+    """A pair has ended the process several times; the other pairs are not affected."""
 
     exit_code = ExitCode.PARTIAL
     error_class = "input"
 
 
 class OccupiedError(ImpastoError):
-    """A result would overwrite a file that is none; the other pairs go on."""
+    """A result would overwrite a file that is no result; the other pairs are not affected."""
 
     exit_code = ExitCode.PARTIAL
     error_class = "environment"
 
 
 class SupersededError(ImpastoError):
-    """Another worker has taken a job over, since this one was silent for too long; it publishes the result."""
+    """Another worker has taken a job over, because this one was silent for too long, and publishes its result."""
 
     exit_code = ExitCode.PARTIAL
     error_class = "environment"
 
 
 class EvictedError(ImpastoError):
-    """Other workers took this one for dead and have its jobs; the process ends, to begin anew."""
+    """Other workers took this one for dead and have taken over its jobs; the process has to be restarted."""
 
     exit_code = ExitCode.ENVIRONMENT
     error_class = "environment"
@@ -182,15 +206,25 @@ class LockedError(ImpastoError):
 
 
 class Interrupted(ImpastoError):  # noqa: N818 - a request, not an error
-    """Ctrl-C or SIGTERM arrived; the pair on the device was given up and nothing of it was published."""
+    """Ctrl-C or SIGTERM arrived; the pair on the device was given up without a result."""
 
     def __init__(self, exit_code: ExitCode) -> None:
         super().__init__("Interrupted.", "Run the same command again to continue.")
         self.code = exit_code
 
 
+def internal_error(error: Exception, context: str = "") -> ImpastoError:
+    """Return an unexpected exception as an error that asks the user to report it.
+
+    Args:
+        error: the exception.
+        context: words before it in the message, such as the name of a file.
+    """
+    return ImpastoError(f"{context}{': ' * bool(context)}{type(error).__name__}: {error}", REPORT_DEFECT)
+
+
 def exit_code_of(error: BaseException) -> ExitCode:
-    """What a command ends with after this error."""
+    """Return the exit status of a command that this error ended."""
     if isinstance(error, Interrupted):
         return error.code
     if isinstance(error, ImpastoError):

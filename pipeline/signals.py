@@ -1,4 +1,4 @@
-"""Signals: a request to stop at the next safe moment, and a request to look again."""
+"""Signals: a request to stop at the next safe moment, and a request to scan the inbox again."""
 
 from __future__ import annotations
 
@@ -14,32 +14,35 @@ if TYPE_CHECKING:
 
 
 class StopRequest:
-    """Turns Ctrl-C and SIGTERM into `Interrupted` at the next safe moment; a second signal ends the process at once."""
+    """Turns Ctrl-C and SIGTERM into `Interrupted` at the next safe moment; a second signal ends the process at once.
+
+    The main thread enters it and gets the signals; any thread may read `requested` and call `check`.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.requested: ExitCode | None = None
-        """What the process will exit with; None while no signal has come."""
+        """Exit status of the process; None while no signal has come."""
         self.rescan = False
-        """Whether SIGHUP has come; to be set back by whom it concerns."""
+        """Whether SIGHUP has come; the thread that scans sets it back."""
         self._clock = clock
-        self._since = 0.0
-        self._before: dict[signal.Signals, object] = {}
+        self._requested_at = 0.0
+        self._old_handlers: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._request)
+            self._old_handlers[number] = signal.signal(number, self._request)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal() gave us
+        for number, handler in self._old_handlers.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]  # a value that signal() returned
 
     def listen_for_rescan(self) -> None:
-        """Take SIGHUP, where there is one, for the request to look again instead of the end."""
+        """Take SIGHUP, where the system has it, as the request to scan again; without this it ends the process."""
         if hasattr(signal, "SIGHUP"):
-            self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._look_again)
+            self._old_handlers[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._request_rescan)
 
-    def _look_again(self, _: int, __: FrameType | None) -> None:
+    def _request_rescan(self, _: int, __: FrameType | None) -> None:
         self.rescan = True
 
     def _request(self, number: int, _: FrameType | None) -> None:
@@ -48,10 +51,17 @@ class StopRequest:
             signal.signal(each, signal.SIG_DFL)
 
     def request(self, code: ExitCode) -> None:
-        """Ask for a stop."""
-        self.requested, self._since = code, self._clock()
+        """Ask for a stop with this exit status."""
+        self.requested, self._requested_at = code, self._clock()
 
     def check(self, grace_seconds: float = 0.0) -> None:
-        """Raise `Interrupted` if a signal came so long ago."""
-        if self.requested is not None and self._clock() - self._since >= grace_seconds:
+        """Check whether to stop.
+
+        Args:
+            grace_seconds: seconds after the request during which work may still go on.
+
+        Raises:
+            Interrupted: a stop was requested at least that long ago.
+        """
+        if self.requested is not None and self._clock() - self._requested_at >= grace_seconds:
             raise Interrupted(self.requested)

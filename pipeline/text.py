@@ -1,4 +1,4 @@
-"""Figures as people read them."""
+"""Figures, times and names as people read them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words: two digits, then minutes, then hours and minutes."""
+    """Return a time in seconds to two digits; from a minute on in minutes, from two hours on in hours and minutes."""
     if seconds < 60:  # noqa: PLR2004 - seconds of a minute
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"  # noqa: PLR2004 - two digits
     minutes = round(seconds / 60)
@@ -17,30 +17,40 @@ def duration(seconds: float) -> str:
 
 
 def memory(amount: int) -> str:
-    """Bytes in GiB, to two digits."""
+    """Return a number of bytes in GiB, to two digits."""
     gib = amount / 2**30
     return f"{gib:,.0f} GiB" if gib >= 10 else f"{gib:.2g} GiB"  # noqa: PLR2004 - two digits
 
 
 def rate(per_hour: float) -> str:
-    """Pairs per hour, to three digits."""
+    """Return a number of pairs per hour, to three digits."""
     return f"{per_hour:,.0f} pairs/h" if per_hour >= 100 else f"{per_hour:.3g} pairs/h"  # noqa: PLR2004
 
 
-def printable(name: str) -> str:
-    """A name from the disk as logs and JSON can carry it, on one line."""
-    text = re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", name)
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+def encodable(text: str) -> str:
+    """Replace what UTF-8 cannot encode: surrogates, which stand for bytes of a file name that are not UTF-8.
+
+    For JSON and for messages, which keep all else; see `displayable` and `printable`.
+    """
+    return re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", text)
 
 
-def shown(text: str) -> str:
-    """Text as UTF-8 can hold it and a reader can see it: bytes that are none are U+FFFD, so are control characters."""
+def displayable(text: str) -> str:
+    """Replace what a page cannot show or what alters the text around it, but keep newlines and tabs.
+
+    Replaced are surrogates as in `encodable`, control characters, and marks that change the direction of writing.
+    """
     return re.sub("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\u202a-\u202e\u2066-\u2069]", "\N{REPLACEMENT CHARACTER}", text)
 
 
+def printable(name: str) -> str:
+    """Replace all that is not printable, newlines and tabs included, so that a name stays on one line of a log."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in name)
+
+
 def shell_quoted(text: str) -> str:
-    """An argument as a POSIX shell takes it; of a name that cannot be shown, as bash, zsh and ksh do."""
-    if shown(text) == text and "\n" not in text and "\t" not in text:
+    """Quote an argument for a POSIX shell; one that cannot be displayed is quoted for bash, zsh and ksh."""
+    if displayable(text) == text and "\n" not in text and "\t" not in text:
         return shlex.quote(text)
     return "$'" + "".join(_escaped(byte) for byte in os.fsencode(text)) + "'"
 
@@ -48,9 +58,9 @@ def shell_quoted(text: str) -> str:
 def _escaped(byte: int) -> str:
     character = chr(byte)
     is_plain = character.isascii() and character.isprintable() and character not in "'\\"
-    return character if is_plain else f"\\{byte:03o}"  # octal ends after three digits, whatever comes next
+    return character if is_plain else f"\\{byte:03o}"  # always three octal digits, so that a digit may follow
 
 
 def now() -> str:
-    """UTC, ISO 8601."""
+    """Return the time in UTC, as ISO 8601 with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

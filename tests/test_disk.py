@@ -16,7 +16,7 @@ HARD_LINKS_ARE_MISSING = (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS
 
 
 class Linkless(Disk):
-    """As a file system without hard links, or one that fails to make them."""
+    """A file system that has no hard links, or fails to make them."""
 
     def __init__(self, number: int) -> None:
         self._number = number
@@ -26,7 +26,7 @@ class Linkless(Disk):
 
 
 class Rival(Disk):
-    """Another process does the same, and is quicker each time."""
+    """A disk on which another process does every operation first."""
 
     def mkdir(self, path: Path) -> None:
         super().mkdir(path)
@@ -216,13 +216,10 @@ def test_a_failure_to_put_leaves_what_was_there(tmp_path: Path) -> None:
     assert contents(tmp_path)["target"] == b"old"
 
 
-def test_a_file_is_created_once(tmp_path: Path) -> None:
-    Disk().create(tmp_path / "a", b"1")
-    with pytest.raises(FileExistsError):
-        Disk().create(tmp_path / "a", b"2")
+def test_a_file_is_written_over_whole(tmp_path: Path) -> None:
     Disk().write(tmp_path / "b", b"long")
     Disk().write(tmp_path / "b", b"3")
-    assert contents(tmp_path) == {"a": b"1", "b": b"3"}
+    assert contents(tmp_path) == {"b": b"3"}
     assert Disk().read(tmp_path / "b") == b"3"
 
 

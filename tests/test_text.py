@@ -1,8 +1,16 @@
 from __future__ import annotations
 
-import pytest
+import os
+import shlex
+import subprocess
 
-from pipeline.text import duration, rate
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.text import displayable, duration, encodable, printable, rate, shell_quoted
+
+NAMES = st.binary(min_size=1).filter(lambda name: b"\0" not in name).map(os.fsdecode)
 
 
 @pytest.mark.parametrize(
@@ -15,3 +23,39 @@ def test_durations(seconds: float, words: str) -> None:
 @pytest.mark.parametrize(("per_hour", "words"), [(0.1234, "0.123 pairs/h"), (1540.4, "1,540 pairs/h")])
 def test_rates(per_hour: float, words: str) -> None:
     assert rate(per_hour) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("naïve 画.png", "naïve 画.png"),
+        ("two\nlines", "two\nlines"),
+        (os.fsdecode(b"caf\xe9"), "caf\N{REPLACEMENT CHARACTER}"),
+        ("bell\a", "bell\N{REPLACEMENT CHARACTER}"),
+        ("gnp.\u202ephoto", "gnp.\N{REPLACEMENT CHARACTER}photo"),
+    ],
+)
+def test_what_cannot_be_shown_is_replaced(text: str, expected: str) -> None:
+    assert displayable(text) == expected
+    assert displayable(text).encode()
+
+
+@given(NAMES)
+def test_each_way_to_clean_a_name_replaces_what_the_weaker_ones_do(name: str) -> None:
+    assert encodable(name).encode()
+    assert encodable(displayable(name)) == displayable(name)
+    assert displayable(printable(name)) == printable(name)
+
+
+@given(NAMES)
+def test_what_can_be_shown_is_quoted_for_any_shell(name: str) -> None:
+    if displayable(name) == name and not {"\n", "\t"} & set(name):
+        assert shlex.split(shell_quoted(name)) == [name]
+    assert displayable(shell_quoted(name)) == shell_quoted(name), "a person can copy it"
+
+
+@pytest.mark.parametrize("name", ["it's", "a b$HOME`x`", os.fsdecode(b"caf\xe9' \\7"), "two\nlines\t", "\x017"])
+def test_bash_takes_it_for_the_name(name: str) -> None:
+    command = f"printf %s {shell_quoted(name)}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, check=True)  # noqa: S607 - the user's bash
+    assert done.stdout == os.fsencode(name)

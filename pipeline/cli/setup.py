@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from pipeline.errors import ExitCode, ImpastoError, exit_code_of
+from pipeline.errors import REPORT_DEFECT, ExitCode, ImpastoError, exit_code_of
 from pipeline.monitoring.console import ConsoleObserver
 from pipeline.monitoring.logs import LogFormat, LogObserver, about, logging_to_stderr
 from pipeline.monitoring.observer import Observer, Observers
@@ -58,7 +58,7 @@ def resolve_settings(  # noqa: PLR0913, PLR0917 - the options that are settings
 def confines_of(settings: Settings) -> ManifestRules:
     """What a manifest, or a command line, may name."""
     from pipeline.images.formats import endings
-    from pipeline.outbox.publish import check_name
+    from pipeline.outbox.paths import check_name
     from pipeline.run.manifest import ManifestRules
     from pipeline.run.picture_files import default_mask
 
@@ -119,8 +119,8 @@ def errors_to_exit_codes(*, as_json: bool, verbose: bool, log_format: LogFormat 
         except Exception as error:
             if not is_logged:
                 raise  # people get the traceback
-            text = "%s: %s. This is a defect of impasto; please report it."
-            logger.critical(text, type(error).__name__, error, exc_info=True, extra=about("defect"))
+            text = "%s: %s. %s"
+            logger.critical(text, type(error).__name__, error, REPORT_DEFECT, exc_info=True, extra=about("defect"))
             raise typer.Exit(ExitCode.INTERNAL) from error
 
 

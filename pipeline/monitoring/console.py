@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from pipeline.errors import ExitCode
+from pipeline.errors import REPORT_DEFECT, ExitCode
 from pipeline.monitoring.observer import Observer
 from pipeline.monitoring.stdio import print_result
 from pipeline.text import memory, rate
@@ -121,7 +121,7 @@ class ConsoleObserver(Observer):
         self._emit("summary", **described, warnings=self._warnings, **of_hooks)
         if "missing" in described and described["exit_code"] == ExitCode.INTERNAL:
             names = ", ".join(described["missing"]) or "the counts do not add up"
-            self._note(f"Not all files are accounted for: {names}. This is a defect of impasto; please report it.")
+            self._note(f"Not all files are accounted for: {names}. {REPORT_DEFECT}")
         if not self._as_json:
             self._closing_line(summary, described)
 

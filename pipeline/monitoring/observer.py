@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from pipeline.errors import ImpastoError, Interrupted
+from pipeline.errors import ImpastoError, Interrupted, internal_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -95,11 +95,8 @@ class Observers(Observer):
         if error is not None and self._is_at_work:
             self.aborted(error)
         if error is None and self._defect is not None:
-            raise ImpastoError(
-                f"All that could be done is done, but not all of it was told: "
-                f"{type(self._defect).__name__}: {self._defect}",
-                "This is a defect of impasto; please report it.",
-            ) from self._defect
+            context = "All that could be done is done, but not all of it was told"
+            raise internal_error(self._defect, context) from self._defect
 
     def started(self, work: RunInfo) -> None:
         """See `Observer`."""

@@ -1,4 +1,4 @@
-"""What is done, by key."""
+"""The ledger: what the outbox already has of a pair, found by the pair's key."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 Record = TypeVar("Record", bound=BaseModel)
 
 _NOT_IN_PIXELS: Final[Mapping[str, Any]] = {"image": {"max_pixels", "formats"}, "colour": {"variants"}, "preset": True}
-"""Settings that cannot change a result: limits, other results, and a name for values that are in the key themselves."""
+"""Settings that cannot change a result: limits, other results, and the name of values that the key contains."""
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """All that determines a result; two results of equal keys are equal."""
+    """All that determines a result: results with equal keys are equal."""
 
     content_sha256: str
     style_sha256: str
@@ -40,7 +40,14 @@ class Fingerprint:
 
     @classmethod
     def of(cls, pair: Pair, sha256_of: Callable[[Path], str], weights_sha256: str, engine_version: str) -> Fingerprint:
-        """Of a pair whose files have these hashes; what `sha256_of` raises is passed on."""
+        """Return the fingerprint of a pair.
+
+        Args:
+            pair: the pair.
+            sha256_of: function from a file to its hash; its errors are passed on.
+            weights_sha256: hash of the network's weights.
+            engine_version: version of the algorithm.
+        """
         return cls(
             sha256_of(pair.content),
             style_sha256([sha256_of(path) for path in pair.styles]),
@@ -52,29 +59,29 @@ class Fingerprint:
 
     @property
     def key(self) -> str:
-        """SHA-256 over the parts, as canonical JSON."""
+        """SHA-256 of the fields as canonical JSON."""
         return hashlib.sha256(json.dumps(vars(self), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def style_sha256(of_paintings: Sequence[str]) -> str:
-    """The painting's own, or one of those of a blend, in their order."""
-    if len(of_paintings) == 1:
-        return of_paintings[0]
-    return hashlib.sha256("\n".join(of_paintings).encode()).hexdigest()
+def style_sha256(paintings: Sequence[str]) -> str:
+    """Return the hash of a style: that of its only painting, or one over those of a blend in their order."""
+    if len(paintings) == 1:
+        return paintings[0]
+    return hashlib.sha256("\n".join(paintings).encode()).hexdigest()
 
 
 def settings_in_key(settings: PairSettings) -> dict[str, Any]:
-    """The settings that change pixels, as JSON values."""
+    """Return the settings that change pixels, as JSON values."""
     return settings.model_dump(mode="json", exclude=dict(_NOT_IN_PIXELS))
 
 
 def settings_in_metadata(settings: PairSettings) -> dict[str, Any]:
-    """All per-pair settings, as JSON values."""
+    """Return all settings of a pair, as JSON values."""
     return settings.model_dump(mode="json", exclude={"preset"})
 
 
 class Status(StrEnum):
-    """What the outbox has of a pair."""
+    """State of a pair in the outbox."""
 
     NEW = "new"
     DONE = "done"
@@ -85,20 +92,22 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """What the outbox has of a pair, why it is not simply done, and how often it was tried in vain."""
+    """State of a pair in the outbox."""
 
     status: Status
     reason: str
+    """Reason for the status, in words."""
     failed_attempts: int = 0
+    """Attempts that ended in a failure on record."""
 
 
 def look_up(outbox: Outbox, pair: Pair, fingerprint: Fingerprint | None) -> LedgerEntry:
-    """Compare a pair with what the outbox has under its name; nothing is taken as done that was not read and hashed.
+    """Compare a pair with the outbox's files of its name; it counts as done only if the picture's hash is right.
 
     Args:
-        outbox: where to look; it need not exist.
+        outbox: the outbox, which need not exist.
         pair: the pair.
-        fingerprint: of the pair as it is now; None if its inputs cannot be read.
+        fingerprint: the pair's present fingerprint; None if its inputs cannot be read.
 
     Raises:
         StorageError: the disk or the network failed.
@@ -107,8 +116,8 @@ def look_up(outbox: Outbox, pair: Pair, fingerprint: Fingerprint | None) -> Ledg
     failure = _read_record(outbox.failure_path(pair.name), Failure)
     if failure is None or result.status is Status.DONE:
         return result
-    same_input = failure.key == (fingerprint.key if fingerprint else None)
-    if failure.error_class == "input" and same_input and failure.settings == settings_in_metadata(pair.settings):
+    is_same_input = failure.key == (fingerprint.key if fingerprint else None)
+    if failure.error_class == "input" and is_same_input and failure.settings == settings_in_metadata(pair.settings):
         return LedgerEntry(Status.FAILED, f"failed before: {failure.reason}", failure.attempt)
     return LedgerEntry(Status.CHANGED, "failed before, now tried again", failure.attempt)
 
@@ -120,26 +129,25 @@ def _look_up_result(outbox: Outbox, pair: Pair, fingerprint: Fingerprint | None)
     if metadata is None:
         return LedgerEntry(Status.DAMAGED, "its metadata cannot be read")
     if fingerprint is None or metadata.key != fingerprint.key:
-        return LedgerEntry(Status.CHANGED, _what_changed(metadata, fingerprint))
+        return LedgerEntry(Status.CHANGED, _changes(metadata, fingerprint))
     try:
-        found = hashlib.sha256(outbox.picture_path(pair.file_name).read_bytes()).hexdigest()
+        picture_sha256 = hashlib.sha256(outbox.picture_path(pair.file_name).read_bytes()).hexdigest()
     except OSError as error:
         _raise_if_machine(error, outbox.picture_path(pair.file_name))
         return LedgerEntry(Status.DAMAGED, "the picture is missing")
-    if found != metadata.output.sha256:
+    if picture_sha256 != metadata.output.sha256:
         return LedgerEntry(Status.DAMAGED, "the picture was altered or truncated")
     return LedgerEntry(Status.DONE, "done already, nothing changed")
 
 
-def _what_changed(metadata: Metadata, now: Fingerprint | None) -> str:
+def _changes(metadata: Metadata, now: Fingerprint | None) -> str:
     if now is None:
         return "an input cannot be read any more"
-    was = metadata.settings
     settings = [
         f"{section}.{key}"
         for section, values in now.settings.items()
         for key, value in values.items()
-        if was.get(section, {}).get(key) != value
+        if metadata.settings.get(section, {}).get(key) != value
     ]
     mask = metadata.pair.mask.sha256 if metadata.pair.mask is not None else ""
     parts = {
@@ -166,6 +174,6 @@ def _read_record(path: Path, model: type[Record]) -> Record | None:
 
 
 def _raise_if_machine(error: OSError, path: Path) -> None:
-    """What the disk or the network failed to read may well be done."""
+    """Raise StorageError if the machine is to blame: the pair may be done all the same."""
     if error.errno in MACHINE_ERRNOS:
         raise StorageError(f"{path}: cannot be read: {error.strerror}.", "Check the disk or the network.") from error

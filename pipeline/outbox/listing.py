@@ -1,4 +1,4 @@
-"""Which files an outbox has, by what they are for."""
+"""The files of an outbox, by their purpose."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.errors import MACHINE_ERRNOS
-from pipeline.outbox.publish import FAILED_FOLDER, STATE_FOLDER
+from pipeline.outbox.paths import FAILED_FOLDER, STATE_FOLDER
 from pipeline.settings.pair_settings import OUTPUT_FORMATS
 
 if TYPE_CHECKING:
@@ -15,23 +15,25 @@ if TYPE_CHECKING:
 
     from pipeline.disk import Disk
 
-    # moved
+
+Stamp = tuple[int, int]
+"""Time of the last change of a file in ns since 1970, and its size in bytes."""
 
 
 @dataclass
 class Listing:
-    """Paths in the outbox, with `/`, and their stamps."""
+    """Paths in the outbox, with `/` between folders, and their stamps."""
 
     metadata: dict[str, Stamp] = field(default_factory=dict)
-    """All JSON that is no record of a failure."""
+    """JSON files outside of the folder of failures, whatever they contain."""
     pictures: dict[str, Stamp] = field(default_factory=dict)
     failures: dict[str, Stamp] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
-    """Folders that could not be looked into, and why."""
+    """Folders that could not be read, and the reasons."""
 
 
 def list_outbox(root: Path, disk: Disk) -> Listing:
-    """Look everywhere but into the outbox's own state; links to folders are not followed, as they may lead in circles.
+    """List all folders but the outbox's own state; links to folders are not followed, since they may lead in circles.
 
     Raises:
         OSError: the disk or the network failed, or the outbox itself cannot be read.
@@ -45,7 +47,7 @@ def list_outbox(root: Path, disk: Disk) -> Listing:
         except FileNotFoundError:
             if not folder:
                 raise
-            continue  # an empty folder is removed while results are made
+            continue  # a run removes empty folders
         except OSError as error:
             if not folder or error.errno in MACHINE_ERRNOS:
                 raise
@@ -67,7 +69,7 @@ def _add_file(listing: Listing, relative: str, entry: os.DirEntry[str]) -> None:
         return
     try:
         status = entry.stat(follow_symlinks=False)
-    except FileNotFoundError:  # replaced or forgotten since it was listed
+    except FileNotFoundError:  # a run replaced or removed it after it was listed
         return
     stamp = status.st_mtime_ns, status.st_size
     is_failure = relative.startswith(f"{FAILED_FOLDER}/")
@@ -75,7 +77,3 @@ def _add_file(listing: Listing, relative: str, entry: os.DirEntry[str]) -> None:
         (listing.failures if is_failure else listing.metadata)[relative] = stamp
     elif not is_failure:
         listing.pictures[relative] = stamp
-
-
-Stamp = tuple[int, int]
-"""A file's mtime in ns and its size in bytes."""

@@ -1,60 +1,269 @@
-"""Marks: who works on a result's name, and how often that was begun."""
+"""Marks: who works on a result's name, and how many attempts on it have begun.
+
+Several processes may share an outbox, since a name has one owner. Whoever finds attempts in a mark that nobody is
+making knows that the process died during them.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline.disk import exists, put, storage_errors
+from pipeline.errors import OccupiedError, StorageError, SupersededError
+from pipeline.outbox.paths import STATE_FOLDER, check_inside, name_errors
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from pipeline.disk import Disk
 
 RUN: Final = "run"
-"""The owner of names that a manifest gives; there is at most one such process at a time."""
+"""Owner of the names that a manifest gives; at most one such process works on an outbox at a time."""
+_LOCK_SECONDS: Final = 30.0
+"""Longest wait for another process that chooses a name, in seconds."""
 
 
 class Mark(BaseModel):
-    """Who works on a name."""
+    """The file that says who works on a name."""
 
     model_config = ConfigDict(frozen=True)
 
     owner: str = RUN
     key: str | None = None
-    attempts: int = Field(0, ge=0, description="begun and not ended")
-    publishing: bool = Field(default=False, description="a picture of this name is ours, though it has no metadata")
+    attempts: int = Field(0, ge=0, description="attempts that began and have not ended")
+    publishing: bool = Field(default=False, description="whether a picture of this name without metadata is ours")
 
 
 Owner = Literal["we", "at work", "stranger"]
-"""Of a name's mark: the one who asks, another who will come to an end, or one of whom nothing is known."""
+"""Owner of a mark, as seen by the process that asks: itself, a process that still works, or an unknown one."""
 
 NameState = Literal["ours", "in work", "taken", "free"]
-"""Of a result's name: we work on it already; somebody else does, on the same key; it is not to be had; it is."""
+"""State of a result's name: we work on it, somebody else works on it with the same key, it is taken, or it is free."""
 
 
 class MarkFiles:
-    """A file for each mark; names that some file system takes for the same have one."""
+    """The files of the marks, one for each name; names that some file system takes for equal share one."""
 
-    def __init__(self, folder: Path, disk: Disk) -> None:
-        self.folder, self._disk = folder, disk
+    def __init__(self, root: Path, disk: Disk) -> None:
+        self.folder, self._disk = root / STATE_FOLDER / "pending", disk
 
     def path(self, file_name: str) -> Path:
-        """Where the mark of a result is."""
+        """Return the path of a result's mark."""
         return self.folder / short_name(Path(unicodedata.normalize("NFC", file_name).casefold()))
 
     def read(self, file_name: str) -> Mark | None:
-        """Who works on a name; None if nobody does."""
+        """Return the mark of a name; None if nobody works on it.
+
+        Raises:
+            OSError: it cannot be read.
+        """
         try:
             return Mark.model_validate_json(self._disk.read(self.path(file_name)))
         except FileNotFoundError:
             return None
-        except ValidationError:  # of a version that left it empty
+        except ValidationError:  # of an older version, which left the file empty
             return Mark(publishing=True)
 
 
+class Marks:
+    """The marks of an outbox: every change is durable before a method returns.
+
+    Any thread may call any method; a name has one owner, and within a process one thread that works on it.
+    """
+
+    def __init__(self, root: Path, temporary: Path, disk: Disk) -> None:
+        self._root, self._temporary, self._disk = root, temporary, disk
+        self._files = MarkFiles(root, disk)
+        self.folder = self._files.folder
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the lock under which a name is looked at and then marked.
+
+        Raises:
+            StorageError: the outbox cannot be locked.
+        """
+        with storage_errors(self._root):
+            lock = FileLock(self._root / STATE_FOLDER / "names.lock", timeout=_LOCK_SECONDS)
+            try:
+                lock.acquire()
+            except Timeout as error:
+                raise StorageError(
+                    f"{lock.lock_file}: another process has held this lock for {_LOCK_SECONDS:.0f} s.",
+                    "Check whether that process hangs.",
+                ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def name_state(self, file_name: str, key: str | None, find_owner: Callable[[str], Owner]) -> NameState:
+        """Return whether a result can have a name; to be called while `locked`.
+
+        Args:
+            file_name: name of the result.
+            key: key of the pair; None if its inputs cannot be read.
+            find_owner: function from a mark's owner to what it is to the caller.
+
+        Raises:
+            OccupiedError: a link in the outbox leads out of it, or a file is where a folder should be.
+            StorageError: the outbox cannot be read.
+        """
+        picture = self._root / file_name
+        with name_errors(picture):
+            check_inside(self._root, picture)
+            mark = self._files.read(file_name)  # before the metadata: the mark goes only after the metadata is there
+            if mark is not None:
+                owner = find_owner(mark.owner)
+                if owner == "we":
+                    return "ours"
+                return "in work" if owner == "at work" and key is not None and mark.key == key else "taken"
+            if self._has_metadata(file_name) or exists(self._disk, picture):
+                return "taken"
+        return "free"
+
+    def check_free(self, file_name: str, owner: str = RUN) -> None:
+        """Check that a result of this owner can have a name.
+
+        Raises:
+            OccupiedError: a file of this name is no result of impasto, or a watcher works on the name.
+            SupersededError: another worker has taken the job over.
+            StorageError: the outbox cannot be read.
+        """
+        picture = self._root / file_name
+        with name_errors(picture):
+            check_inside(self._root, picture)
+            mark = self._files.read(file_name)
+            if mark is not None and mark.owner != owner and owner == RUN:
+                raise OccupiedError(f"{file_name}: a watcher works on this name.", "Try again when it is done.")
+            if owner != RUN and (mark is None or mark.owner != owner):
+                raise SupersededError(f"{file_name}: another worker has taken this job over.")
+            is_ours = (mark is not None and mark.publishing) or self._has_metadata(file_name)
+            if not is_ours and exists(self._disk, picture):
+                raise OccupiedError(
+                    f"{file_name}: a file of this name exists already and is no result of impasto.",
+                    "Move it away, or give the pair another output.",
+                )
+
+    def read(self, file_name: str) -> Mark | None:
+        """Return the mark of a name; None if nobody works on it.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        with name_errors(self.folder):
+            return self._files.read(file_name)
+
+    def write(self, file_name: str, mark: Mark) -> None:
+        """Replace the mark of a name, durably.
+
+        Raises:
+            StorageError: the outbox cannot be written.
+        """
+        path = self._files.path(file_name)
+        with name_errors(path):
+            put(self._disk, path, mark.model_dump_json().encode(), self._temporary / f"{path.name}.mark")
+
+    def begin_publishing(self, file_name: str, owner: str) -> None:
+        """Mark a name before its picture appears, so that a picture without metadata is known as ours.
+
+        Raises:
+            StorageError: the outbox cannot be written.
+        """
+        mark = self.read(file_name) or Mark(owner=owner)
+        self.write(file_name, mark.model_copy(update={"publishing": True}))
+
+    def end_publishing(self, file_name: str, owner: str) -> None:
+        """Remove the mark of a name whose metadata has been written; the mark of another owner stays.
+
+        Raises:
+            StorageError: the outbox cannot be written.
+        """
+        path = self._files.path(file_name)
+        with name_errors(path):
+            mark = self._files.read(file_name)
+            if mark is not None and mark.owner == owner:
+                self._disk.unlink(path)
+
+    def begin_attempt(self, file_name: str, owner: str, key: str | None) -> int:
+        """Count a new attempt on a name, durably, and return the number of unfinished attempts before it.
+
+        To be called before anything is decoded, since a damaged file may end the process. A name that the owner cannot
+        have keeps its mark; see `check_free`.
+
+        Raises:
+            StorageError: the outbox cannot be written.
+        """
+        try:
+            self.check_free(file_name, owner)
+        except (OccupiedError, SupersededError):
+            return 0
+        mark = self.read(file_name)
+        if mark is None or mark.owner != owner:
+            mark = Mark(owner=owner)
+        self.write(file_name, mark.model_copy(update={"key": key, "attempts": mark.attempts + 1}))
+        return mark.attempts
+
+    def end_attempt(self, file_name: str, owner: str, *, take_back: bool = False) -> None:
+        """Forget the attempts on a name, since one has ended.
+
+        A name under which a picture without metadata lies stays marked, so that the picture is known as ours.
+
+        Args:
+            file_name: name of the result.
+            owner: who made the attempts; the mark of another owner stays as it is.
+            take_back: forget only the last attempt, which was given up before it could end the process.
+
+        Raises:
+            StorageError: the outbox cannot be written.
+        """
+        mark = self.read(file_name)
+        if mark is None or mark.owner != owner:
+            return
+        attempts = max(0, mark.attempts - 1) if take_back else 0
+        picture = self._root / file_name
+        with name_errors(picture):
+            is_published = mark.publishing and exists(self._disk, picture)
+            if attempts or (is_published and not self._has_metadata(file_name)):
+                self.write(file_name, mark.model_copy(update={"attempts": attempts}))
+            else:
+                self._disk.unlink(self._files.path(file_name))
+
+    def restart_count(self, file_name: str, owner: str) -> None:
+        """Count the present attempt as the first, since it has come further than those before it.
+
+        Raises:
+            StorageError: the outbox cannot be written.
+        """
+        mark = self.read(file_name)
+        if mark is not None and mark.owner == owner and mark.attempts > 1:
+            self.write(file_name, mark.model_copy(update={"attempts": 1}))
+
+    def remove_half_result(self, file_name: str, owner: str) -> None:
+        """Remove a picture of this owner that was published without metadata and will never have any.
+
+        Raises:
+            StorageError: the outbox cannot be written.
+        """
+        mark, picture = self.read(file_name), self._root / file_name
+        if mark is None or mark.owner != owner or not mark.publishing:
+            return
+        with name_errors(picture):
+            if exists(self._disk, picture) and not self._has_metadata(file_name):
+                self._disk.unlink(picture)
+
+    def _has_metadata(self, file_name: str) -> bool:
+        return exists(self._disk, self._root / f"{file_name}.json")
+
+
 def short_name(path: Path) -> str:
-    """Of one length for all paths."""
+    """Return a name of 32 characters for a path of any length."""
     return hashlib.sha256(os.fsencode(path)).hexdigest()[:32]

@@ -1,4 +1,7 @@
-"""The JSON beside every result, and the record of a failure: one schema, published by `impasto schema`."""
+"""The JSON beside every result and the records of failures; `impasto schema` prints their JSON Schema.
+
+The names of fields are part of the format and never change within a schema version.
+"""
 
 from __future__ import annotations
 
@@ -18,46 +21,51 @@ class _Part(BaseModel):
 
 
 class InputFile(_Part):
-    """A content or a style as it was read."""
+    """A photograph, painting or mask as it was read."""
 
-    path: str = Field(description="relative to the manifest's folder")
+    path: str = Field(description="path relative to the manifest's folder")
     sha256: str = Field(pattern=SHA256_PATTERN)
-    width: int = Field(ge=1, description="px, after EXIF orientation")
-    height: int = Field(ge=1, description="px, after EXIF orientation")
+    width: int = Field(ge=1, description="in px, after EXIF orientation")
+    height: int = Field(ge=1, description="in px, after EXIF orientation")
     format: str
 
 
 class BlendedFile(InputFile):
     """A painting of a blend."""
 
-    weight: float = Field(gt=0)
+    weight: float = Field(gt=0, description="weight in the blend")
 
 
 class PairInputs(_Part):
-    """The inputs of a result."""
+    """The input files of a result."""
 
     content: InputFile
-    style: InputFile = Field(description="of a blend: its folder, the hash over its paintings', the first's size")
-    blend: list[BlendedFile] = Field([], description="the paintings, where the style is more than one")
-    mask: InputFile | None = Field(None, description="where the style acts; null: everywhere")
+    style: InputFile = Field(
+        description="the painting; for a blend its folder, a hash over all paintings, and the size of the first"
+    )
+    blend: list[BlendedFile] = Field([], description="the paintings of a blend; empty if the style is one painting")
+    mask: InputFile | None = Field(None, description="mask of the area where the style acts; null: everywhere")
 
 
 class PairPaths(_Part):
-    """The two inputs of a failure, which may not even be readable."""
+    """The paths of a failed pair's inputs, which may be unreadable."""
 
-    content: str = Field(description="relative to the manifest's folder")
-    style: str = Field(description="relative to the manifest's folder")
+    content: str = Field(description="path relative to the manifest's folder")
+    style: str = Field(description="path relative to the manifest's folder")
 
 
 class Weights(_Part):
     """The network's weights."""
 
     name: str
-    sha256: str = Field(pattern=r"^[0-9a-f]{8,64}$", description="for torchvision its published first eight digits")
+    sha256: str = Field(
+        pattern=r"^[0-9a-f]{8,64}$",
+        description="hash of the file; for torchvision the first eight digits, as published",
+    )
 
 
 class ObjectiveTerms(_Part):
-    """Weighted terms of the objective: total = content + style + tv."""
+    """The weighted terms of the objective: total = content + style + tv."""
 
     total: float
     content: float
@@ -66,100 +74,117 @@ class ObjectiveTerms(_Part):
 
 
 class ObjectiveRecord(_Part):
-    """How the optimisation went at one scale; objectives of different scales cannot be compared."""
+    """The course of the optimisation at one scale; objectives of different scales cannot be compared."""
 
     size: tuple[int, int] = Field(description="width and height in px")
-    first: ObjectiveTerms = Field(description="at the start of the scale; of the coarsest this is the content itself")
-    last: ObjectiveTerms
-    best: ObjectiveTerms = Field(description="of the finest: of the published image, before it was clipped and encoded")
-    trace: list[tuple[int, float]] = Field(description="[evaluation, total] of every finite evaluation")
+    first: ObjectiveTerms = Field(description="at the start of the scale; at the coarsest scale for the content itself")
+    last: ObjectiveTerms = Field(description="at the end of the scale")
+    best: ObjectiveTerms = Field(
+        description="of the best image; at the finest scale this image is published, after clipping and encoding"
+    )
+    trace: list[tuple[int, float]] = Field(description="[evaluation, total] for every evaluation with a finite total")
 
 
 class Seconds(_Part):
-    """Where the time went."""
+    """The time that a pair took, in seconds."""
 
     load: float = Field(description="reading, hashing, decoding, resizing, colour")
-    queue: float = Field(description="loaded and waiting for the device")
-    stylise: float = Field(description="on the device; its share, where it was in a batch")
+    queue: float = Field(description="waiting for the device after loading")
+    stylise: float = Field(description="on the device; in a batch the pair's share")
     save: float = Field(description="colour, encoding, writing and syncing the picture")
 
 
 class OutputFile(_Part):
-    """The result."""
+    """The picture of a result."""
 
-    path: str = Field(description="relative to the outbox")
+    path: str = Field(description="path relative to the outbox")
     sha256: str = Field(pattern=SHA256_PATTERN)
-    width: int = Field(ge=1)
-    height: int = Field(ge=1)
-    bits: Literal[8, 16] = Field(8, description="per channel")
+    width: int = Field(ge=1, description="in px")
+    height: int = Field(ge=1, description="in px")
+    bits: Literal[8, 16] = Field(8, description="bits per channel")
 
 
 class Rendering(_Part):
-    """How a result came to be, wherever it is."""
+    """The record of how a picture was made, wherever it is saved."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     status: Literal["done"] = "done"
-    key: str = Field(pattern=SHA256_PATTERN, description="over content, style, settings, weights and engine version")
+    key: str = Field(
+        pattern=SHA256_PATTERN, description="hash over content, style, mask, settings, weights and engine version"
+    )
     pair: PairInputs
     preset: str
-    settings: dict[str, dict[str, Any]] = Field(description="all per-pair settings, resolved")
+    settings: dict[str, dict[str, Any]] = Field(description="all settings of the pair, after defaults and presets")
     weights: Weights
     engine_version: str
     device: str
-    precision: Literal["float32", "bfloat16", "float16"] = Field(description="of the convolutions")
-    working_size: tuple[int, int] = Field(description="width and height in px")
-    evaluations: int = Field(ge=1, description="made, not asked for")
-    optimisation: str = Field("", description="equal for results of one optimisation, which was made for one of them")
+    precision: Literal["float32", "bfloat16", "float16"] = Field(description="precision of the convolutions")
+    working_size: tuple[int, int] = Field(description="width and height in px at which the pair was optimised")
+    evaluations: int = Field(ge=1, description="evaluations that were made, not those that were planned")
+    optimisation: str = Field(
+        "", description="identifier of the optimisation, which results that differ in colours alone may share"
+    )
     luma_moved: float = Field(
-        0.0, ge=0, le=1, description="share of pixels whose luma gave way so that their chroma has room in sRGB"
+        0.0, ge=0, le=1, description="share of pixels whose luma was changed so that their chroma fits into sRGB"
     )
     planned: tuple[int, ...] = Field((), description="evaluations planned at each scale, coarse to fine")
-    resumed_at: int = Field(0, ge=0, description="evaluations that an earlier process had made of it; 0: none")
-    fit: str = Field("whole", description="how it was fitted into memory: whole, recompute, or tiles of so many px")
-    batch: int = Field(1, ge=1, description="pairs that were on the device together")
-    objective: ObjectiveRecord = Field(description="of the finest scale")
-    coarser: list[ObjectiveRecord] = Field(description="of the scales before it, coarse to fine")
+    resumed_at: int = Field(
+        0, ge=0, description="evaluations that an earlier process had made and left in a checkpoint"
+    )
+    fit: str = Field(
+        "whole", description="way to fit the pair into memory: whole, recompute, or tiles and their size in px"
+    )
+    batch: int = Field(1, ge=1, description="number of pairs that were on the device together")
+    objective: ObjectiveRecord = Field(description="course at the finest scale")
+    coarser: list[ObjectiveRecord] = Field(description="course at the scales before it, coarse to fine")
     seconds: Seconds
-    peak_memory_bytes: int | None = Field(ge=0, description="of the CUDA device; on a CPU of the process")
-    attempt: int = Field(ge=1)
+    peak_memory_bytes: int | None = Field(
+        ge=0, description="peak of the CUDA device, or of the process on a CPU; null: unknown"
+    )
+    attempt: int = Field(ge=1, description="number of this attempt, from 1")
     warnings: list[str]
     started: str = Field(description="UTC, ISO 8601")
     finished: str = Field(description="UTC, ISO 8601")
-    versions: dict[str, str]
+    versions: dict[str, str] = Field(description="versions of impasto and of its libraries")
 
     def written(self, output: OutputFile, lost: Sequence[str]) -> Metadata:
-        """The metadata of a result's file, which cannot hold what was lost."""
+        """Return the metadata of a written file.
+
+        Args:
+            output: the file.
+            lost: warnings about information that the file's format cannot hold.
+        """
         warnings = [*self.warnings, *lost]
         return Metadata(**{**dict(self), "warnings": warnings}, output=output)
 
 
 class Metadata(Rendering):
-    """Beside a finished result; its presence says that the picture is complete and durable."""
+    """The file beside a result; its presence means that the picture is complete and durable."""
 
     output: OutputFile
 
 
 class Failure(_Part):
-    """In `failed/`: why a pair has no result, and what to do about it."""
+    """The file in `failed/` that says why a pair has no result, and what to do about it."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     status: Literal["failed"] = "failed"
-    key: str | None = Field(pattern=SHA256_PATTERN, description="null where an input could not even be read")
+    key: str | None = Field(pattern=SHA256_PATTERN, description="null: an input could not be read")
     pair: PairPaths
     preset: str
     settings: dict[str, dict[str, Any]]
     error_class: Literal["input", "environment", "internal"] = Field(
-        description="who can mend it: the input's owner, the machine's keeper, or the authors"
+        description="who can fix it: the user (input), the operator (environment), or the developers (internal)"
     )
     reason: str
     remedy: str
-    attempt: int = Field(ge=1)
+    attempt: int = Field(ge=1, description="number of the failed attempt, from 1")
     failed: str = Field(description="UTC, ISO 8601")
-    versions: dict[str, str]
+    versions: dict[str, str] = Field(description="versions of impasto and of its libraries")
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of both records."""
+    """Return the JSON Schema (draft 2020-12) of metadata and failure records."""
     parts = [
         model.model_json_schema(mode="serialization", ref_template="#/$defs/{model}") for model in (Metadata, Failure)
     ]
@@ -173,13 +198,13 @@ def json_schema() -> dict[str, Any]:
 
 
 class JobFailure(BaseModel):
-    """reason.json: why a job failed, and what to do about it."""
+    """The file reason.json of a failed job: why it failed, and what to do about it."""
 
     model_config = ConfigDict(frozen=True)
 
     schema_version: Literal[1] = 1
     job: str
-    files: tuple[str, ...] = Field(description="paths in the inbox; below in/ here")
+    files: tuple[str, ...] = Field(description="paths relative to the inbox, and relative to in/ beside this file")
     error_class: Literal["input", "environment", "internal"]
     reason: str
     remedy: str

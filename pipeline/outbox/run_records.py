@@ -1,4 +1,4 @@
-"""What each run says of itself in the outbox, so that others can tell how it went, while it works and after it died."""
+"""Records of runs in the outbox, from which other programs see how a run goes, even after its process died."""
 
 from __future__ import annotations
 
@@ -11,58 +11,61 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.outbox.publish import STATE_FOLDER
+from pipeline.outbox.paths import STATE_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 FOLDER: Final = "runs"
+"""Folder of the records in the outbox's state."""
 _CLOCK_SECONDS: Final = 60.0
-"""So much a clock may have been set back since a process began."""
+"""Seconds by which the clock may have been set back since a process began."""
 SILENT_SECONDS: Final = 60.0
-"""On another machine a run that wrote nothing for so long is dead."""
+"""Seconds without a new record after which a run on another machine counts as dead."""
 
 
 class RunRecord(BaseModel):
-    """One for each command and source; a later run of the same takes its place."""
+    """The record of a run; a later run of the same command and source replaces it."""
 
     model_config = ConfigDict(frozen=True)
 
     command: Literal["run", "pair", "watch", "drain"]
-    source: str = Field(description="manifest, photograph or inbox; absolute")
-    spool: str = Field("", description="absolute; of watch and drain")
+    source: str = Field(description="absolute path of the manifest, photograph or inbox")
+    spool: str = Field("", description="absolute path of the spool; only of watch and drain")
     host: str = Field(default_factory=socket.gethostname)
     pid: int = Field(default_factory=os.getpid)
     preset: str
-    settings: dict[str, dict[str, Any]] = Field(description="of pairs that have none of their own")
-    pairs: int | None = Field(None, description="to be accounted for; null: nobody knows")
-    counts: dict[str, int] = Field(default_factory=dict, description="done, skipped, failed, waiting")
-    on_device: list[str] = Field(default_factory=list)
+    settings: dict[str, dict[str, Any]] = Field(description="settings of pairs that have none of their own")
+    pairs: int | None = Field(None, description="number of pairs in the run; null: unknown")
+    counts: dict[str, int] = Field(
+        default_factory=dict, description="numbers of pairs that are done, skipped, failed, waiting"
+    )
+    on_device: list[str] = Field(default_factory=list, description="names of the pairs on the device")
     state: Literal["running", "paused", "stopping", "ended"] = "running"
-    reason: str = Field("", description="why it is paused, or what it ended with")
+    reason: str = Field("", description="reason why the run is paused or has ended")
     started: str = Field(description="UTC, ISO 8601")
     written: str = Field(description="UTC, ISO 8601")
-    ended: str | None = Field(None, description="UTC, ISO 8601; null while it works, or if it died")
+    ended: str | None = Field(None, description="UTC, ISO 8601; null while the run works, or if its process died")
     exit_code: int | None = None
 
     @property
     def is_alive(self) -> bool:
-        """Whether it still works, as far as can be told."""
+        """Whether the run still works, as far as this machine can tell."""
         if self.ended is not None:
             return False
         if self.host != socket.gethostname():
-            silent = datetime.now(UTC) - datetime.fromisoformat(self.written)
-            return silent.total_seconds() < SILENT_SECONDS
+            age = datetime.now(UTC) - datetime.fromisoformat(self.written)
+            return age.total_seconds() < SILENT_SECONDS
         return is_process_alive(self.pid, datetime.fromisoformat(self.written).timestamp())
 
 
 def is_process_alive(pid: int, seen: float) -> bool:
-    """Whether a process of this machine, which was there then, still is.
+    """Return whether a process of this machine, which lived at a certain time, still lives.
 
     Args:
-        pid: its number, which may have gone to another one since, after a restart for instance.
-        seen: a moment at which it lived, in seconds since 1970.
+        pid: number of the process; another process may have it by now, for instance after a restart.
+        seen: time at which the process lived, in seconds since 1970.
     """
     try:
         process = psutil.Process(pid)
@@ -72,13 +75,13 @@ def is_process_alive(pid: int, seen: float) -> bool:
 
 
 def path_of(root: Path, record: RunRecord) -> Path:
-    """Where a run's record is in the outbox."""
+    """Return the path of a run's record in the outbox."""
     name = hashlib.sha256(os.fsencode(f"{record.command}\n{record.source}")).hexdigest()[:16]
     return root / STATE_FOLDER / FOLDER / f"{name}.json"
 
 
 def write_run(root: Path, record: RunRecord) -> None:
-    """Replace the record of a run; it need not survive a power cut.
+    """Replace the record of a run, whole; it is not synced, since it need not survive a power cut.
 
     Raises:
         OSError: it cannot be written.
@@ -90,13 +93,13 @@ def write_run(root: Path, record: RunRecord) -> None:
     temporary.replace(path)
 
 
-def read_run(root: Path, like: RunRecord) -> RunRecord | None:
-    """The record that is there of this command and source."""
-    return _read(path_of(root, like))
+def read_run(root: Path, record: RunRecord) -> RunRecord | None:
+    """Return the outbox's record with the command and source of this one, if there is one that can be read."""
+    return _read(path_of(root, record))
 
 
 def read_runs(root: Path) -> list[RunRecord]:
-    """The records in an outbox, newest first; none where there are none, and none of what cannot be read.
+    """Return the records in an outbox that can be read, newest first.
 
     Raises:
         OSError: the disk failed.
@@ -114,5 +117,5 @@ def _records(folder: Path) -> Iterator[RunRecord]:
 def _read(path: Path) -> RunRecord | None:
     try:
         return RunRecord.model_validate_json(path.read_bytes())
-    except (FileNotFoundError, ValidationError):  # of another version
+    except (FileNotFoundError, ValidationError):  # a record of another version
         return None

@@ -1,4 +1,8 @@
-"""Half-done work of long pairs, by key: what it consists of is the stage's affair."""
+"""Files of pairs in work, which are no results: checkpoints, previews and thumbnails.
+
+Each class has one folder of the outbox's state. `write` and `put` make a file under a temporary name and rename it, so
+that a reader never sees half of one.
+"""
 
 from __future__ import annotations
 
@@ -7,41 +11,49 @@ import threading
 import time
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from pipeline.disk import Disk, exists, make_folders, remove_tree
+from pipeline.disk import exists, make_folders, remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from pipeline.disk import Disk
     from pipeline.images.picture import Pixels
 
-
 KEPT_SECONDS: Final = 30 * 24 * 3600.0
-"""A checkpoint whose pair was not taken up again for so long is removed."""
+"""Seconds after which a checkpoint is removed that no process has continued."""
+LONGEST_SIDE_PX: Final = 512
+"""Longest side of a thumbnail in px."""
+_QUALITY: Final = 80
+"""JPEG quality of a thumbnail."""
 
 
 class CheckpointFiles:
-    """A file for each pair; all of them raise OSError."""
+    """State of the optimiser, one file for each pair, by the pair's key; `stage.paint` defines the content.
+
+    The thread that has the device reads and writes a checkpoint, a saving thread removes it, and the thread that calls
+    the stage removes old ones. All methods raise OSError.
+    """
 
     def __init__(self, folder: Path, temporary: Path, disk: Disk) -> None:
         self._folder, self._temporary, self._disk = folder, temporary, disk
 
     def path(self, key: str) -> Path:
-        """Where that of a pair is, by the pair's key."""
+        """Return the path of a pair's checkpoint."""
         return self._folder / key
 
     def write(self, key: str, fill: Callable[[BinaryIO], None]) -> None:
-        """Replace that of a pair, whole and durably."""
+        """Replace the checkpoint of a pair, whole and durably, with what `fill` writes."""
         make_folders(self._disk, self._folder)
         make_folders(self._disk, self._temporary)
-        half = self._temporary / key
-        self._disk.write_by(half, fill)
-        self._disk.rename(half, self.path(key))
+        temporary = self._temporary / key
+        self._disk.write_by(temporary, fill)
+        self._disk.rename(temporary, self.path(key))
         self._disk.sync_folder(self._folder)
 
     @contextlib.contextmanager
     def opened(self, key: str) -> Iterator[BinaryIO | None]:
-        """That of a pair for reading; None if there is none."""
+        """Open the checkpoint of a pair for reading; None if there is none."""
         try:
             file = self.path(key).open("rb")
         except FileNotFoundError:
@@ -51,12 +63,12 @@ class CheckpointFiles:
             yield file
 
     def remove(self, key: str) -> None:
-        """Forget that of a pair, if there is one."""
+        """Remove the checkpoint of a pair, if there is one."""
         with contextlib.suppress(FileNotFoundError):
             self._disk.unlink(self.path(key))
 
     def remove_old(self) -> None:
-        """Forget those that nobody has come back to."""
+        """Remove the checkpoints that no process has continued."""
         with contextlib.suppress(FileNotFoundError):
             for entry in self._disk.entries(self._folder):
                 if time.time() - entry.stat(follow_symlinks=False).st_mtime > KEPT_SECONDS:
@@ -64,74 +76,75 @@ class CheckpointFiles:
 
 
 class Previews:
-    """A picture for each pair, by its name; all of them raise OSError."""
+    """JPEG of a pair in work, one file for each pair, by the pair's name without extension.
+
+    The thread that has the device writes and removes previews; the threads that publish remove those of killed
+    processes. All methods raise OSError.
+    """
 
     def __init__(self, folder: Path, temporary: Path, disk: Disk) -> None:
         self._folder, self._temporary, self._disk = folder, temporary, disk
 
     def path(self, name: str) -> Path:
-        """Where that of a pair is, by the pair's name without extension."""
+        """Return the path of a pair's preview."""
         return self._folder / f"{name}.jpg"
 
     def write(self, name: str, jpeg: bytes) -> None:
-        """Replace that of a pair, whole, so that it can be looked at at any time."""
-        path, half = self.path(name), self._temporary / "preview.jpg"
+        """Replace the preview of a pair, whole, so that a person can look at it at any time."""
+        path, temporary = self.path(name), self._temporary / "preview.jpg"
         make_folders(self._disk, path.parent)
         make_folders(self._disk, self._temporary)
-        self._disk.write(half, jpeg)
-        self._disk.rename(half, path)
+        self._disk.write(temporary, jpeg)
+        self._disk.rename(temporary, path)
 
     def remove(self, name: str) -> None:
-        """Forget that of a pair, if there is one, with folders that are empty then."""
+        """Remove the preview of a pair, if there is one, and the folders that are empty then."""
         path = self.path(name)
         try:
             self._disk.unlink(path)
         except (FileNotFoundError, NotADirectoryError):
             return
-        with contextlib.suppress(OSError):  # those of others are in there
+        with contextlib.suppress(OSError):  # a folder has previews of other pairs
             for folder in path.relative_to(self._folder).parents:
                 self._disk.rmdir(self._folder / folder)
 
     def clear(self) -> None:
-        """Forget those that a killed process left."""
+        """Remove all previews; a killed process may have left some."""
         remove_tree(self._disk, self._folder)
 
 
-LONGEST_SIDE_PX: Final = 512
-
-
-_QUALITY: Final = 80
-
-
 class Thumbnails:
-    """A JPEG for each file; they can be made anew, so they need not survive a power cut."""
+    """Small JPEG of a photograph, a painting or a result, by the SHA-256 of its file.
 
-    def __init__(self, folder: Path, disk: Disk | None = None) -> None:
-        self._folder, self._disk = folder, disk or Disk()
+    They can be made again, so they are not synced. Any thread of any process may call all methods.
+    """
+
+    def __init__(self, folder: Path, disk: Disk) -> None:
+        self._folder, self._disk = folder, disk
 
     def path(self, sha256: str) -> Path:
-        """Where that of a file is, by the file's SHA-256."""
+        """Return the path of a file's thumbnail."""
         return self._folder / f"{sha256[:32]}.jpg"
 
     def has(self, sha256: str) -> bool:
-        """Whether there is one."""
+        """Return whether a file has a thumbnail."""
         return exists(self._disk, self.path(sha256))
 
     def put(self, sha256: str, pixels: Pixels) -> None:
-        """Keep a picture, made small; from any thread.
+        """Make the thumbnail of a picture.
 
         Args:
-            sha256: of the file that it is.
+            sha256: hash of the picture's file.
             pixels: (H, W, 3) float32, sRGB, 0–255, of any size.
 
         Raises:
             OSError: it cannot be written.
         """
         from pipeline.images.encode import Encoding, encode  # noqa: PLC0415
-        from pipeline.images.resize import shrunk  # noqa: PLC0415 - heavy; others only ask where they are
+        from pipeline.images.resize import shrunk  # noqa: PLC0415 - heavy, and most callers only ask for paths
 
         make_folders(self._disk, self._folder)
         path = self.path(sha256)
-        half = path.with_suffix(f".{threading.get_native_id()}")
-        self._disk.write(half, encode(shrunk(pixels, LONGEST_SIDE_PX), Encoding("jpeg", 8, _QUALITY)))
-        self._disk.rename(half, path)
+        temporary = path.with_suffix(f".{threading.get_native_id()}")
+        self._disk.write(temporary, encode(shrunk(pixels, LONGEST_SIDE_PX), Encoding("jpeg", 8, _QUALITY)))
+        self._disk.rename(temporary, path)

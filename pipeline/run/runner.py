@@ -208,7 +208,7 @@ class _Tally:
             return []
         if item.action is Action.SKIP:
             self._outbox.forget_failure(item.pair.name)
-            self._outbox.end_attempt(item.pair.file_name, RUN)  # if the last run ended right after it was done
+            self._outbox.marks.end_attempt(item.pair.file_name, RUN)  # if the last run ended right after it was done
         self.counts[item.action] += 1
         self._on_planned(item)
         self._display.expect(self.expected)

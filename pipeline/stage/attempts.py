@@ -36,7 +36,7 @@ class Attempts:
         Raises:
             StorageError: the outbox cannot be read.
         """
-        mark = self._outbox.read_mark(task.pair.file_name)
+        mark = self._outbox.marks.read(task.pair.file_name)
         died = mark.attempts if mark is not None and mark.owner == task.owner else 0
         died -= task.pair.file_name in self._open
         if died < self._most:
@@ -54,7 +54,7 @@ class Attempts:
             StorageError: the outbox cannot be written.
         """
         if task.pair.file_name not in self._open:
-            self._outbox.begin_attempt(task.pair.file_name, task.owner, task.key)
+            self._outbox.marks.begin_attempt(task.pair.file_name, task.owner, task.key)
             self._open[task.pair.file_name] = task
         return task
 
@@ -64,7 +64,7 @@ class Attempts:
         Raises:
             StorageError: the outbox cannot be written.
         """
-        self._outbox.end_attempt(outcome.pair.file_name, outcome.task.owner)
+        self._outbox.marks.end_attempt(outcome.pair.file_name, outcome.task.owner)
         self._open.pop(outcome.pair.file_name, None)
 
     def take_back_one(self, outcome: Outcome) -> None:
@@ -73,7 +73,7 @@ class Attempts:
         Raises:
             StorageError: the outbox cannot be written.
         """
-        self._outbox.end_attempt(outcome.pair.file_name, outcome.task.owner, take_back=True)
+        self._outbox.marks.end_attempt(outcome.pair.file_name, outcome.task.owner, take_back=True)
         self._open.pop(outcome.pair.file_name, None)
 
     def take_back(self) -> None:
@@ -83,5 +83,5 @@ class Attempts:
             StorageError: the outbox cannot be written.
         """
         for name, task in list(self._open.items()):
-            self._outbox.end_attempt(name, task.owner, take_back=True)
+            self._outbox.marks.end_attempt(name, task.owner, take_back=True)
             del self._open[name]

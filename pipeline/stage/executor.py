@@ -13,7 +13,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
-from pipeline.errors import ImpastoError, Interrupted, MachineError, OutOfMemoryError
+from pipeline.errors import ImpastoError, Interrupted, MachineError, OutOfMemoryError, internal_error
 from pipeline.stage.batching import Waiting, next_of, pick
 from pipeline.stage.device.system_memory import is_out_of_memory
 from pipeline.stage.paint.painter import Painted
@@ -134,7 +134,7 @@ class Executor:
     def _load(self, task: Task, waiting: Waiting) -> None:
         try:
             # before the device's time is spent
-            self._stage.saver.outbox.check_free(task.pair.file_name, task.owner)
+            self._stage.saver.outbox.marks.check_free(task.pair.file_name, task.owner)
             loading = self._stage.loader.load(task, self._budget)
         except Closed:
             return
@@ -298,4 +298,4 @@ def _explained(task: Task, error: Exception) -> ImpastoError:
             f"{task.pair.content.name}: does not fit into memory at image.size = {size}.", "Lower image.size."
         )
     logger.error("%s failed", task.pair.name, exc_info=error)
-    return ImpastoError(f"{type(error).__name__}: {error}", "This is a defect of impasto; please report it.")
+    return internal_error(error)

@@ -119,7 +119,7 @@ class Stage:
     def _count_anew(self, task: Task) -> None:
         """A process that ends over a pair which comes further each time is not the pair's fault."""
         try:
-            self.saver.outbox.count_anew(task.pair.file_name, task.owner)
+            self.saver.outbox.marks.restart_count(task.pair.file_name, task.owner)
         except StorageError as error:  # then the attempts count as before
             logger.warning("%s", error)
 

@@ -18,7 +18,8 @@ from pipeline.images.decode import read_file
 from pipeline.images.files import looks_complete
 from pipeline.images.formats import endings
 from pipeline.outbox.ledger import Fingerprint
-from pipeline.outbox.publish import Outbox, check_name
+from pipeline.outbox.paths import STATE_FOLDER, check_name
+from pipeline.outbox.publish import Outbox
 from pipeline.pair import Pair, check_blend
 from pipeline.run.manifest import ManifestRules, library_label, read_manifest
 from pipeline.run.picture_files import default_mask, mask_for
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
 
 SHARED_SETTLE_SECONDS: Final = 10.0
 """On a network other machines see sizes and times late."""
-SPOOL_FOLDER: Final = ".impasto"
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Folders:
         if not inbox.is_dir():
             raise UsageError(f"{inbox}: there is no such folder.", "Make it, or mount it, first.")
         inbox = inbox.resolve()
-        spool = Path(settings.watch.spool).resolve() if settings.watch.spool else inbox / SPOOL_FOLDER
+        spool = Path(settings.watch.spool).resolve() if settings.watch.spool else inbox / STATE_FOLDER
         styles = Path(settings.styles.folder).resolve() if settings.styles.folder else None
         if styles is not None and not styles.is_dir():
             raise UsageError(f"styles.folder = {styles}: there is no such folder.", "Name the folder of paintings.")

@@ -1,8 +1,8 @@
-"""What `impasto report` promises, measured on synthetic results.
+"""Time, memory and page size of `impasto report` on synthetic results.
 
-python -m tests.benchmarks.report              2,000 pairs, 2 % of them failed, all with thumbnails
-python -m tests.benchmarks.report --bare       the same without thumbnails of results, as older versions left them
-python -m tests.benchmarks.report --keep DIR   leave the outbox there, to be looked at
+python -m tests.benchmarks.report              2,000 pairs, 2 % of them failed, with all thumbnails
+python -m tests.benchmarks.report --bare       without thumbnails of results, as in outboxes of older versions
+python -m tests.benchmarks.report --keep DIR   make the outbox in DIR and keep it
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ _SIDES = (512, 384)
 
 
 def noisy(rng: np.random.Generator) -> np.ndarray:
-    """A picture that compresses about as a pastiche does: (H, W, 3) uint8."""
+    """Return a picture that compresses about as well as a pastiche: (H, W, 3) uint8."""
     coarse = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)).resize(_SIDES)
     grain: np.ndarray = np.clip(np.asarray(coarse, dtype=np.int16) + rng.integers(-6, 7, (*_SIDES[::-1], 3)), 0, 255)
     return grain.astype(np.uint8)
 
 
 def add_pair(root: Path, number: int, rng: random.Random, base: Path, *, bare: bool) -> None:
-    """A result with about as much to say as a real one has."""
+    """Add a result, or a failure, with as much metadata as a real one."""
     photograph, painting = number % PHOTOGRAPHS, number // PHOTOGRAPHS % PAINTINGS + number % 2
     content, style = f"holiday/2026/IMG_{photograph:05d}.jpg", f"paintings/painting number {painting}.jpg"
     name = f"IMG_{photograph:05d}__painting number {painting}-{number}.png"
     if number % 50 == 49:
         add_failure(root, name.removesuffix(".png"), pair={"content": content, "style": style})
         return
-    data = unlike(base.read_bytes(), number)
+    data = with_unique_bytes(base.read_bytes(), number)
     own = {**SETTINGS, "objective": {**SETTINGS["objective"], "style_weight": rng.choice([10.0, 10.0, 10.0, 30.0])}}
     begin = BEGIN + timedelta(seconds=12 * number)
     best = rng.uniform(5e5, 5e6)
@@ -76,21 +76,21 @@ def add_pair(root: Path, number: int, rng: random.Random, base: Path, *, bare: b
         add_thumbnail(root, record.output.sha256)
 
 
-def unlike(data: bytes, number: int) -> bytes:
-    """A PNG with bytes of its own, of which a decoder takes no notice: a text chunk before the end."""
+def with_unique_bytes(data: bytes, number: int) -> bytes:
+    """Return a PNG with unique bytes that decoders ignore: a text chunk before the end."""
     body = b"tEXtnumber\0" + str(number).encode()
     return data[:-12] + struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)) + data[-12:]
 
 
 def timed_report(root: Path) -> float:
-    """Seconds of a process that writes the report."""
+    """Return the seconds that a process takes to write the report."""
     begin = time.perf_counter()
     subprocess.run([sys.executable, "-m", "pipeline", "report", str(root)], check=True)
     return time.perf_counter() - begin
 
 
 def main() -> None:
-    """Make an outbox, report twice, and print the figures."""
+    """Make an outbox, report three times, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=2000)
     parser.add_argument("--bare", action="store_true")

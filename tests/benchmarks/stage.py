@@ -33,7 +33,8 @@ from PIL import Image
 from pipeline.disk import Disk
 from pipeline.images.decode import read_file
 from pipeline.monitoring.progress import NoDisplay
-from pipeline.outbox.publish import Outbox, check_name
+from pipeline.outbox.paths import check_name
+from pipeline.outbox.publish import Outbox
 from pipeline.run import runner as run_module
 from pipeline.run.manifest import ManifestRules, read_manifest
 from pipeline.settings.all_settings import validate

@@ -283,7 +283,7 @@ def test_an_outbox_that_is_a_file_is_exit_4(manifest: Path) -> None:
     (manifest.parent / "out").touch()
     result = run(manifest)
     assert result.exit_code == 4
-    assert "cannot be written" in result.stderr
+    assert "cannot be read or written" in result.stderr
 
 
 def test_a_file_that_is_no_result_is_never_overwritten(manifest: Path) -> None:

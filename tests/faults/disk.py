@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-CHANGES = ("mkdir", "write", "create", "rename", "link", "unlink", "rmdir", "sync_folder")
+CHANGES = ("mkdir", "write", "rename", "link", "unlink", "rmdir", "sync_folder")
 LOOKS = ("read", "lstat", "entries")
 
 
@@ -34,10 +34,8 @@ class Operation:
 class HastyDisk(Disk):
     """Waits for nothing to reach the medium: no test here pulls the plug, and most of the time goes into that."""
 
-    @staticmethod
-    def _write(path: Path, data: bytes, mode: str) -> None:
-        with path.open(mode) as file:
-            file.write(data)
+    def write(self, path: Path, data: bytes) -> None:
+        path.write_bytes(data)
 
     def sync_folder(self, path: Path) -> None:
         path.stat()
@@ -73,7 +71,7 @@ class FaultyDisk(HastyDisk):
     ) -> None:
         if error is None:
             return
-        if path is not None and name in ("write", "create"):  # what was to be written is there by half
+        if path is not None and name == "write":  # what was to be written is there by half
             data: bytes = arguments[0]
             path.write_bytes(data[: len(data) // 2])
         self.dead = isinstance(error, Crash)

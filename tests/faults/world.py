@@ -89,7 +89,7 @@ class FakeStage:
         if b"poison" in data[0]:
             raise ImageError(f"{pair.content_label}: is no picture", "Use another.")
         task.fence()
-        self._outbox.check_free(pair.file_name, task.owner)
+        self._outbox.marks.check_free(pair.file_name, task.owner)
         picture = b"picture of " + data[0]
         metadata = describe(task, *data, picture)
         self._outbox.publish_picture(pair.file_name, picture, task.owner)

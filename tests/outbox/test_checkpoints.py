@@ -17,7 +17,7 @@ KEY, OTHER = "a" * 64, "b" * 64
 
 
 class Noting(Disk):
-    """Knows in which order things reached the medium."""
+    """Records the order in which operations reached the medium."""
 
     def __init__(self) -> None:
         self.done: list[str] = []

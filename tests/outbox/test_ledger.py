@@ -1,4 +1,4 @@
-"""What counts as done: the key, and what the outbox says of a pair."""
+"""The key of a pair, and the state of a pair in the outbox."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ OTHER = {
     "style.blend": True,
     "style.blend_weights": [1, 2],
 }
-"""For every setting of a pair a valid value that is not its default."""
+"""A valid value that is not the default, for every setting of a pair."""
 
 
 def digest(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The published schema, held against records that the code makes."""
+"""The published schema fits the records that the code makes."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def grey(value: float, width: int = 60, height: int = 40) -> np.ndarray[tuple[in
 
 @pytest.fixture
 def thumbnails(tmp_path: Path) -> Thumbnails:
-    return Thumbnails(tmp_path / "state/thumbnails")
+    return Thumbnails(tmp_path / "state/thumbnails", Disk())
 
 
 def test_one_is_had_by_the_hash_of_its_file(thumbnails: Thumbnails) -> None:

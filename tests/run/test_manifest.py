@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ManifestError, UsageError
-from pipeline.outbox.publish import check_name
+from pipeline.outbox.paths import check_name
 from pipeline.run.manifest import ManifestRules, read_manifest
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pipeline.cli.proof.view import GENERATOR
+from pipeline.outbox.report.page import html_environment
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -20,12 +21,9 @@ _QUALITY: Final = 90
 
 def page(view: SheetView) -> str:
     """The whole page."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = html_environment(_HERE)
     environment.filters["data_uri"] = data_uri
     css = Markup((_HERE / "page.css").read_text(encoding="utf-8"))  # noqa: S704 - ours
     return environment.get_template("page.html.j2").render(view=view, generator=GENERATOR, css=css)

@@ -18,6 +18,7 @@ from pipeline.images.decode import decode, read_file
 from pipeline.images.encode import to_samples
 from pipeline.images.resize import over_white, resize_visible
 from pipeline.outbox.metadata import Failure
+from pipeline.outbox.report.page import may_overwrite
 from pipeline.run.forecast import forecast
 from pipeline.run.plan import plan
 from pipeline.text import duration, memory, printable
@@ -75,11 +76,8 @@ def check_ours(path: Path) -> None:
         StorageError: it cannot be read.
     """
     with storage_errors(path):
-        if not path.exists():
-            return
-        with path.open("rb") as file:
-            is_ours = GENERATOR.encode() in file.read(4096)
-    if not is_ours:
+        may_be_written = may_overwrite(path, GENERATOR)
+    if not may_be_written:
         raise OccupiedError(f"{path}: is there already and is no proof.", "Name another file with -o.")
 
 

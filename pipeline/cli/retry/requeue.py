@@ -19,9 +19,10 @@ from pipeline.disk import Disk, storage_errors
 from pipeline.errors import UsageError
 from pipeline.outbox.listing import list_outbox
 from pipeline.outbox.metadata import Failure
-from pipeline.outbox.publish import FAILED_FOLDER, STATE_FOLDER, Outbox
+from pipeline.outbox.paths import FAILED_FOLDER, STATE_FOLDER
+from pipeline.outbox.publish import Outbox
 from pipeline.outbox.run_records import read_runs
-from pipeline.text import shown
+from pipeline.text import displayable
 from pipeline.watch.spool.records import Job, JobRecord
 from pipeline.watch.spool.spool import RECORD, Spool
 
@@ -87,7 +88,7 @@ def retry(folder: Path, only: Sequence[str] = (), *, dry_run: bool = False) -> R
         else:
             found = _of_outbox(folder, only, disk, dry_run=dry_run)
     if only and not found.retries:
-        names = ", ".join(map(shown, only))
+        names = ", ".join(map(displayable, only))
         raise UsageError(f"{folder}: nothing that failed is called {names}.", "impasto status names what failed.")
     return found
 
@@ -117,11 +118,11 @@ def _of_failures(box: Outbox, only: Sequence[str], with_job: set[str], disk: Dis
         except FileNotFoundError:  # it has succeeded meanwhile
             continue
         except ValidationError:
-            yield Retry(shown(name), LEFT, f"{path} is no record of this version; if it is not yours, remove it")
+            yield Retry(displayable(name), LEFT, f"{path} is no record of this version; if it is not yours, remove it")
             continue
         if not dry_run:
             box.forget_failure(name)
-        yield Retry(shown(name), FORGOTTEN, "")
+        yield Retry(displayable(name), FORGOTTEN, "")
 
 
 def _of_inbox(inbox: Path, root: Path, only: Sequence[str], disk: Disk, *, dry_run: bool) -> Iterator[Retry]:
@@ -133,11 +134,13 @@ def _of_inbox(inbox: Path, root: Path, only: Sequence[str], disk: Disk, *, dry_r
         files = spool.files(job)
         if not _matches(only, job.id, *files, *_results(job, disk)):
             continue
-        name = shown(", ".join(files)) or job.id
+        name = displayable(", ".join(files)) or job.id
         if dry_run or spool.release(job):
             yield Retry(name, BACK if files else FORGOTTEN, "")  # by hand, or by a retry that was interrupted
         else:
-            yield Retry(name, LEFT, "a file of that name is in the inbox by now; its own is in " + shown(entry.path))
+            yield Retry(
+                name, LEFT, "a file of that name is in the inbox by now; its own is in " + displayable(entry.path)
+            )
 
 
 def _names_of_jobs(root: Path, disk: Disk) -> Iterator[str]:

@@ -17,7 +17,7 @@ from pipeline.outbox.metadata import JobFailure
 from pipeline.outbox.run_records import is_process_alive
 from pipeline.run.picture_files import is_ignored
 from pipeline.settings.pair_settings import ImageSettings
-from pipeline.text import printable, shell_quoted, shown
+from pipeline.text import displayable, printable, shell_quoted
 from pipeline.watch.inbox.names import classify
 from pipeline.watch.spool.records import FileFacts
 from pipeline.watch.spool.spool import REASON, Spool
@@ -103,7 +103,7 @@ def survey_inbox(inbox: Path, root: Path) -> InboxSurvey:
     since = time.time() - _HOUR_SECONDS
     waiting = list(_waiting(inbox, Spool(root, inbox, disk)))
     return InboxSurvey(
-        path=shown(str(inbox.absolute())),
+        path=displayable(str(inbox.absolute())),
         waiting=len(waiting),
         oldest_waiting_seconds=round(max(0.0, time.time() - min(waiting)), 1) if waiting else None,
         claimed=sum(worker.claimed for worker in workers),
@@ -133,7 +133,7 @@ def _worker(disk: Disk, folder: Path) -> WorkerState:
         name=folder.name,
         state=board.state if lives else "died",
         reason=board.reason,
-        on_device=shown(board.on_device) if lives else "",
+        on_device=displayable(board.on_device) if lives else "",
         claimed=len(_folders(disk, folder)),
         written=board.written,
     )
@@ -159,7 +159,7 @@ def _last_reasons(disk: Disk, failed: list[os.DirEntry[str]]) -> Iterator[LastEr
             yield LastError(entry.name, f"it has no {REASON}", "", "")
         else:
             names = ", ".join(map(printable, reason.files)) or entry.name
-            yield LastError(names, shown(reason.reason), shown(reason.remedy), reason.failed)
+            yield LastError(names, displayable(reason.reason), displayable(reason.remedy), reason.failed)
 
 
 def _waiting(inbox: Path, spool: Spool) -> Iterator[float]:

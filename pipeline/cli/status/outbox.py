@@ -13,7 +13,7 @@ from pipeline.disk import Disk
 from pipeline.outbox.listing import list_outbox
 from pipeline.outbox.metadata import Failure
 from pipeline.outbox.run_records import RunRecord, read_runs
-from pipeline.text import shell_quoted, shown
+from pipeline.text import displayable, shell_quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +90,7 @@ def survey_outbox(root: Path) -> OutboxSurvey:
     done = described.keys() & listing.pictures.keys()
     since = (time.time() - _HOUR_SECONDS) * 1e9
     return OutboxSurvey(
-        path=shown(str(root.absolute())),
+        path=displayable(str(root.absolute())),
         done=len(done),
         failed=len(listing.failures),
         damaged=len(described.keys() ^ listing.pictures.keys()) + len(listing.unreadable),
@@ -104,7 +104,7 @@ def survey_outbox(root: Path) -> OutboxSurvey:
 def _last_failures(root: Path, listing: Listing, disk: Disk) -> Iterator[LastError]:
     latest = sorted(listing.failures, key=lambda path: listing.failures[path], reverse=True)
     for path in latest[:LATEST]:
-        name = shown(path.partition("/")[2].removesuffix(".json"))
+        name = displayable(path.partition("/")[2].removesuffix(".json"))
         try:
             record = Failure.model_validate_json(disk.read(root / path))
         except FileNotFoundError:  # it has succeeded meanwhile
@@ -112,7 +112,7 @@ def _last_failures(root: Path, listing: Listing, disk: Disk) -> Iterator[LastErr
         except ValidationError:
             yield LastError(name, "its record cannot be read", "If it is not yours, remove it.", "")
         else:
-            yield LastError(name, shown(record.reason), shown(record.remedy), record.failed)
+            yield LastError(name, displayable(record.reason), displayable(record.remedy), record.failed)
 
 
 def run_state(record: RunRecord, root: Path) -> RunState:
@@ -125,11 +125,11 @@ def run_state(record: RunRecord, root: Path) -> RunState:
     left = waiting / per_hour * _HOUR_SECONDS if per_hour and waiting is not None and state == "running" else None
     return RunState(
         **record.model_dump(include={"command", "host", "pid", "counts", "started", "written", "exit_code"}),
-        source=shown(record.source),
-        spool=shown(record.spool),
+        source=displayable(record.source),
+        spool=displayable(record.spool),
         state=state,
-        reason=shown(record.reason),
-        on_device=tuple(map(shown, record.on_device)),
+        reason=displayable(record.reason),
+        on_device=tuple(map(displayable, record.on_device)),
         pairs_per_hour=None if per_hour is None else round(per_hour, 1),
         seconds_left=None if left is None else round(left),
         again=_again(record, root),

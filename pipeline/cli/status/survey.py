@@ -11,7 +11,7 @@ from pipeline.cli.status.inbox import InboxSurvey, survey_inbox
 from pipeline.cli.status.outbox import OutboxSurvey, survey_outbox
 from pipeline.disk import storage_errors
 from pipeline.errors import UsageError
-from pipeline.outbox.publish import STATE_FOLDER
+from pipeline.outbox.paths import STATE_FOLDER
 
 if TYPE_CHECKING:
     from pathlib import Path

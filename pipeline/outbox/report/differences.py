@@ -1,4 +1,4 @@
-"""In which settings a pair differs from the others."""
+"""The settings in which a pair differs from the others."""
 
 from __future__ import annotations
 
@@ -10,35 +10,36 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from pipeline.outbox.report.cache import PairRecord
     from pipeline.outbox.report.read import SettingsByName
-    from pipeline.outbox.report.records import PairRecord
     from pipeline.outbox.run_records import RunRecord
 
 Difference = tuple[str, str, str]
-"""A setting's name, its value for the pair, and the usual one, as text."""
+"""Name of a setting, its value for the pair, and its usual value, as text."""
 
 
 @dataclass(frozen=True)
-class Usual:
-    """What a pair's settings are compared with."""
+class UsualSettings:
+    """The settings that those of each pair are compared with."""
 
     preset: str
     settings: Mapping[str, Mapping[str, Any]]
-    said: str
-    """Where it comes from, as the page says it."""
+    """Values by section and key."""
+    origin: str
+    """Words of the page for where the settings come from."""
 
 
-def of_run(run: RunRecord) -> Usual:
-    """The settings of a run's pairs that have none of their own."""
-    return Usual(run.preset, run.settings, "those of the latest run")
+def settings_of_run(run: RunRecord) -> UsualSettings:
+    """Return the settings of those pairs of a run that have no settings of their own."""
+    return UsualSettings(run.preset, run.settings, "those of the latest run")
 
 
-def commonest(pairs: Iterable[PairRecord], settings: SettingsByName) -> Usual:
-    """For each setting the value that most pairs have: for an outbox without a record of its runs.
+def commonest_settings(pairs: Iterable[PairRecord], settings: SettingsByName) -> UsualSettings:
+    """Return the commonest value of each setting, for an outbox without a record of its runs.
 
     Args:
-        pairs: that are done or failed.
-        settings: by the names that pairs have for them.
+        pairs: done and failed pairs.
+        settings: the settings that the pairs refer to by name.
     """
     presets: Counter[str] = Counter()
     names: Counter[str] = Counter()
@@ -52,25 +53,25 @@ def commonest(pairs: Iterable[PairRecord], settings: SettingsByName) -> Usual:
                 values.setdefault((section, key), Counter())[json.dumps(value)] += count
     usual: dict[str, dict[str, Any]] = {}
     for (section, key), counts in values.items():
-        usual.setdefault(section, {})[key] = json.loads(_most(counts))
-    said = "what most pairs here have, since there is no record of a run"
-    return Usual(_most(presets) if presets else "", usual, said)
+        usual.setdefault(section, {})[key] = json.loads(_commonest(counts))
+    origin = "those of most pairs here, since there is no record of a run"
+    return UsualSettings(_commonest(presets) if presets else "", usual, origin)
 
 
-def _most(counts: Counter[str]) -> str:
-    """The commonest; of several the first by its text, so that two reports say the same."""
+def _commonest(counts: Counter[str]) -> str:
+    """Return the commonest text; among equally common ones the first in order, so that every report says the same."""
     return min(counts, key=lambda value: (-counts[value], value))
 
 
-def differences(preset: str, values: Mapping[str, Mapping[str, Any]], usual: Usual) -> tuple[Difference, ...]:
-    """What a pair has of its own, in the order of its settings."""
-    found = [] if preset == usual.preset else [("preset", preset, usual.preset)]
+def differences(preset: str, values: Mapping[str, Mapping[str, Any]], usual: UsualSettings) -> tuple[Difference, ...]:
+    """Return the differences between a pair's settings and the usual ones, in the order of the pair's settings."""
+    differing = [] if preset == usual.preset else [("preset", preset, usual.preset)]
     for section, keys in values.items():
         for key, value in keys.items():
-            others = usual.settings.get(section, {}).get(key)
-            if value != others:
-                found.append((f"{section}.{key}", _text(value), _text(others)))
-    return tuple(found)
+            usual_value = usual.settings.get(section, {}).get(key)
+            if value != usual_value:
+                differing.append((f"{section}.{key}", _text(value), _text(usual_value)))
+    return tuple(differing)
 
 
 def _text(value: object) -> str:

@@ -1,16 +1,11 @@
-"""Names of files as links, and as text that a page can show."""
+"""Names of files as links."""
 
 from __future__ import annotations
 
 import os
-from urllib.parse import quote_from_bytes, unquote_to_bytes
+from urllib.parse import quote_from_bytes
 
 
 def href(relative: str) -> str:
-    """A file's path in the outbox, with `/`, as a relative URL: ASCII, whatever bytes the name has."""
+    """Return a file's path in the outbox, with `/`, as a relative URL in ASCII; the name may have any bytes."""
     return quote_from_bytes(os.fsencode(relative), safe="/")
-
-
-def from_href(link: str) -> str:
-    """The path that `href` was given."""
-    return os.fsdecode(unquote_to_bytes(link))

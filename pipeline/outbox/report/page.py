@@ -5,87 +5,114 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline.text import shown
+from pipeline.text import displayable
 
 if TYPE_CHECKING:
-    from pipeline.outbox.report.view import DamagedView, FailureView, Totals
+    from jinja2 import Environment
+
+    from pipeline.outbox.report.page_data import DamagedView, FailureView, Totals
     from pipeline.outbox.run_records import RunRecord
 
 MARKER: Final = '<meta name="generator" content="impasto report">'
-"""In every page of ours, near its beginning: what has none is somebody else's and is not overwritten."""
+"""Text near the beginning of every page of ours; a file without it is never overwritten."""
 _HERE: Final = Path(__file__).parent
+_MARKED_BYTES: Final = 2048
+"""Bytes at the beginning of a file that contain the marker."""
 
 
-def render(  # noqa: PLR0913 - all that is on the page
-    *,
-    title: str,
-    totals: Totals,
-    failures: list[FailureView],
-    damaged: list[DamagedView],
-    styles: list[str],
-    run: RunRecord | None,
-    usual: str,
-    retry_all: str,
-    report_again: str,
-    data: dict[str, Any],
-) -> str:
-    """The whole page.
+@dataclass(frozen=True)
+class PageContent:
+    """All that is on the page."""
+
+    title: str
+    """Name of the outbox."""
+    totals: Totals
+    failures: list[FailureView]
+    """Failed pairs, shown even where scripts are not allowed."""
+    damaged: list[DamagedView]
+    """Damaged files, shown even where scripts are not allowed."""
+    styles: list[str]
+    """Names of styles to choose from."""
+    run: RunRecord | None
+    """Record of the latest run, if there is one."""
+    usual: str
+    """Words for the settings that those of a pair are compared with."""
+    retry_all: str
+    """Command that tries all failed pairs again."""
+    report_again: str
+    """Command that writes the page anew."""
+    data: dict[str, Any]
+    """Data from which the script makes the gallery."""
+
+
+def render(content: PageContent) -> str:
+    """Return the page as HTML."""
+    from markupsafe import Markup  # noqa: PLC0415 - not at the command's start
+
+    environment = html_environment(_HERE)
+    environment.filters |= {"day_and_time": _day_and_time, "grouped": _grouped, "displayable": displayable}
+    script = (_HERE / "report.js").read_text(encoding="utf-8")
+    fields = {
+        **vars(content),
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "marker": Markup(MARKER),  # noqa: S704 - ours
+        "css": Markup((_HERE / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - ours
+        "script": Markup(script),  # noqa: S704 - ours
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "data": Markup(json_in_html(content.data)),  # noqa: S704 - escaped there
+    }
+    return environment.get_template("report.html.j2").render(fields)
+
+
+def html_environment(folder: Path) -> Environment:
+    """Return the environment of the HTML templates in a folder: all values are escaped, undefined names are errors."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - not at the command's start
+
+    return Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def may_overwrite(path: Path, marker: str) -> bool:
+    """Return whether a file may be written: there is none yet, or it has our marker near its beginning.
 
     Args:
-        title: the outbox's name.
-        totals: counts.
-        failures: shown even where scripts are not allowed.
-        damaged: likewise.
-        styles: names to choose from.
-        run: the latest, if one is on record.
-        usual: what the settings of a pair are compared with, in words.
-        retry_all: the command that tries all failed pairs again.
-        report_again: the command that writes the page.
-        data: what the script makes the gallery from.
-    """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - not at the command's start
-    from markupsafe import Markup  # noqa: PLC0415
+        path: the file; a folder, or a link that leads nowhere, must stay as it is.
+        marker: the text that every file of this kind has.
 
-    environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"day_and_time": _day_and_time, "grouped": _grouped, "shown": shown}
-    script = (_HERE / "report.js").read_text(encoding="utf-8")
-    return environment.get_template("report.html.j2").render(
-        title=title,
-        totals=totals,
-        failures=failures,
-        damaged=damaged,
-        styles=styles,
-        run=run,
-        usual=usual,
-        retry_all=retry_all,
-        report_again=report_again,
-        written=datetime.now(UTC).isoformat(timespec="seconds"),
-        marker=Markup(MARKER),  # noqa: S704 - ours
-        css=Markup((_HERE / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - ours
-        script=Markup(script),  # noqa: S704 - ours
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        data=Markup(json_in_html(data)),  # noqa: S704 - escaped there
-    )
+    Raises:
+        OSError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return marker.encode() in file.read(_MARKED_BYTES)
+    except FileNotFoundError:
+        return not path.is_symlink()
+    except IsADirectoryError:
+        return False
 
 
 def json_in_html(value: object) -> str:
-    r"""JSON that cannot end the element it stands in, nor begin another: `<`, `>`, `&`, U+2028 and U+2029 as `\u…`.
+    r"""Return JSON that can neither end its HTML element nor begin another: `<`, `>`, `&`, U+2028, U+2029 as `\u…`.
 
     Raises:
-        ValueError: a number in it is not finite.
+        ValueError: a number is not finite.
     """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.translate({ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})
 
 
 def _day_and_time(text: str) -> str:
-    """For where no script turns it into the reader's own time."""
+    """Return a time in UTC as text, for readers without scripts; scripts replace it by the reader's own time."""
     try:
         return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     except ValueError:
@@ -93,5 +120,5 @@ def _day_and_time(text: str) -> str:
 
 
 def _grouped(number: int) -> str:
-    """With a narrow space between thousands."""
+    """Return a number with narrow spaces between thousands."""
     return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")

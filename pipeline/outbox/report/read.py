@@ -1,4 +1,4 @@
-"""The outbox's JSON as records of the report; what was read before and has not changed is not read again."""
+"""The JSON files of an outbox as records; files that have not changed since the last report are not read."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from pydantic import ValidationError
 from pipeline.errors import MACHINE_ERRNOS
 from pipeline.outbox.marks import MarkFiles
 from pipeline.outbox.metadata import Failure, Metadata
-from pipeline.outbox.publish import STATE_FOLDER
+from pipeline.outbox.report.cache import Cache, CachedFile, Curve, DamagedFile, FailedPair, Input, Result
 from pipeline.outbox.report.curve import quantise
 from pipeline.outbox.report.links import href
-from pipeline.outbox.report.records import Cache, Curve, Damaged, Failed, Input, Read, Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,160 +25,165 @@ if TYPE_CHECKING:
     from pipeline.disk import Disk
     from pipeline.outbox.listing import Listing, Stamp
     from pipeline.outbox.metadata import ObjectiveRecord
-    from pipeline.outbox.report.records import PairRecord
+    from pipeline.outbox.report.cache import PairRecord
 
 SettingsByName = dict[str, dict[str, dict[str, Any]]]
-"""`{name: {section: {key: value}}}`; results share them by name."""
+"""Settings as `{name: {section: {key: value}}}`; pairs refer to them by name."""
 
-_AT_ONCE: Final = 4
-"""Files that are opened at a time: a network's disk answers slowly, but several questions at once."""
-_AGAIN: Final = "Run the same command again: it is made anew."
+_THREADS: Final = 4
+"""Threads that read files: a network disk answers slowly, but several requests at once."""
+_PERMISSIONS: Final = "Correct its permissions."
+_RUN_AGAIN: Final = "Run the same command again to make it anew."
 
 
 @dataclass(frozen=True)
 class Contents:
-    """All that the outbox has, by path; settings by what the records name them."""
+    """All that the outbox has."""
 
     results: dict[str, Result]
-    failures: dict[str, Failed]
-    """By the path of the record."""
-    damaged: dict[str, Damaged]
+    """Results, by the path of the picture."""
+    failures: dict[str, FailedPair]
+    """Failed pairs, by the path of the record."""
+    damaged: dict[str, DamagedFile]
+    """Damaged files, by path."""
     settings: SettingsByName
 
     @property
     def pairs(self) -> list[PairRecord]:
-        """Done and failed."""
+        """Done and failed pairs."""
         return [*self.results.values(), *self.failures.values()]
 
 
 @dataclass(frozen=True)
-class _Question:
-    """A JSON to be read, and the picture beside it."""
+class _JsonFile:
+    """A JSON file, and the picture beside it."""
 
     path: str
     stamp: Stamp
     is_failure: bool
     picture: Stamp | None
+    """Stamp of the picture; None if there is none."""
 
 
 def read_outbox(root: Path, listing: Listing, cache: Cache, disk: Disk) -> tuple[Contents, Cache]:
-    """What the files say, and the cache for the next time, in which only these are.
+    """Return the contents of an outbox, and the cache for the next report, which has only files that exist now.
 
     Raises:
         OSError: the disk or the network failed.
     """
     settings: SettingsByName = dict(cache.settings)
-
-    answers, unknown = _known(_questions(listing), cache)
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        records = pool.map(lambda question: _read(root, question, settings, disk), unknown)
-        for question, record in zip(unknown, records, strict=True):
+    read, unread = _from_cache(_json_files(listing), cache)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        records = pool.map(lambda file: _read(root, file, settings, disk), unread)
+        for file, record in zip(unread, records, strict=True):
             if record is not None:
-                answers[question.path] = Read(stamp=question.stamp, picture=question.picture, record=record)
-    used = {read.record.settings for read in answers.values() if not isinstance(read.record, Damaged)}
+                read[file.path] = CachedFile(stamp=file.stamp, picture=file.picture, record=record)
+    used = {each.record.settings for each in read.values() if not isinstance(each.record, DamagedFile)}
     settings = {name: settings[name] for name in sorted(used)}
-    files = {href(path): read for path, read in answers.items()}
-    return _sorted_out(root, listing, answers, settings, disk), Cache(files=files, settings=settings)
+    files = {href(path): each for path, each in read.items()}
+    return _contents(root, listing, read, settings, disk), Cache(files=files, settings=settings)
 
 
-def _questions(listing: Listing) -> Iterator[_Question]:
+def _json_files(listing: Listing) -> Iterator[_JsonFile]:
     for path, stamp in listing.failures.items():
-        yield _Question(path, stamp, is_failure=True, picture=None)
+        yield _JsonFile(path, stamp, is_failure=True, picture=None)
     for path, stamp in listing.metadata.items():
-        yield _Question(path, stamp, is_failure=False, picture=listing.pictures.get(path[: -len(".json")]))
+        yield _JsonFile(path, stamp, is_failure=False, picture=listing.pictures.get(path[: -len(".json")]))
 
 
-def _known(questions: Iterable[_Question], cache: Cache) -> tuple[dict[str, Read], list[_Question]]:
-    """What was read before, by path, and what was not."""
-    answers, unknown = {}, []
-    for question in questions:
-        known = cache.files.get(href(question.path))
-        if known is not None and (known.stamp, known.picture) == (question.stamp, question.picture):
-            answers[question.path] = known
+def _from_cache(files: Iterable[_JsonFile], cache: Cache) -> tuple[dict[str, CachedFile], list[_JsonFile]]:
+    """Return the files that the cache has, by path, and those that must be read."""
+    read, unread = {}, []
+    for file in files:
+        cached = cache.files.get(href(file.path))
+        if cached is not None and (cached.stamp, cached.picture) == (file.stamp, file.picture):
+            read[file.path] = cached
         else:
-            unknown.append(question)
-    return answers, unknown
+            unread.append(file)
+    return read, unread
 
 
-def _sorted_out(
-    root: Path, listing: Listing, answers: dict[str, Read], settings: SettingsByName, disk: Disk
+def _contents(
+    root: Path, listing: Listing, read: dict[str, CachedFile], settings: SettingsByName, disk: Disk
 ) -> Contents:
     contents = Contents({}, {}, {}, settings)
-    for path, read in answers.items():
-        match read.record:
+    for path, file in read.items():
+        match file.record:
             case Result():
-                contents.results[path[: -len(".json")]] = read.record
-            case Failed():
-                contents.failures[path] = read.record
-            case Damaged():
-                contents.damaged[path] = read.record
-    marks = MarkFiles(root / STATE_FOLDER / "pending", disk)
+                contents.results[path[: -len(".json")]] = file.record
+            case FailedPair():
+                contents.failures[path] = file.record
+            case DamagedFile():
+                contents.damaged[path] = file.record
+    marks = MarkFiles(root, disk)
     for path in listing.pictures.keys() - {path[: -len(".json")] for path in listing.metadata}:
         contents.damaged[path] = _without_metadata(path, marks)
     for path, why in listing.unreadable.items():
-        contents.damaged[path] = Damaged(reason=f"The folder cannot be read: {why}.", remedy="Mend its permissions.")
+        contents.damaged[path] = DamagedFile(reason=f"The folder cannot be read: {why}.", remedy=_PERMISSIONS)
     return contents
 
 
-def _without_metadata(path: str, marks: MarkFiles) -> Damaged:
+def _without_metadata(path: str, marks: MarkFiles) -> DamagedFile:
     if marks.read(path) is not None:
-        return Damaged(reason="A picture without metadata: it is in work, or its run was ended.", remedy=_AGAIN)
-    return Damaged(
+        return DamagedFile(reason="A picture without metadata: it is in work, or its run was ended.", remedy=_RUN_AGAIN)
+    return DamagedFile(
         reason="A picture without metadata: no result of impasto, or its metadata was removed.",
         remedy="Move it out of the outbox, or run the same command again.",
     )
 
 
-def _read(root: Path, question: _Question, settings: SettingsByName, disk: Disk) -> Result | Failed | Damaged | None:
-    """None: it is gone."""
-    path = root / question.path
+def _read(
+    root: Path, file: _JsonFile, settings: SettingsByName, disk: Disk
+) -> Result | FailedPair | DamagedFile | None:
+    """Return the record of a file; None if the file has gone."""
+    path = root / file.path
     try:
         data = disk.read(path)
-        if question.is_failure:
+        if file.is_failure:
             return _failed(Failure.model_validate_json(data), settings)
         metadata = Metadata.model_validate_json(data)
     except FileNotFoundError:
         # A link that leads nowhere is still there.
-        return Damaged(reason="A link that leads nowhere.", remedy="Remove it.") if path.is_symlink() else None
+        return DamagedFile(reason="A link that leads nowhere.", remedy="Remove it.") if path.is_symlink() else None
     except OSError as error:
         if error.errno in MACHINE_ERRNOS:
             raise
-        return Damaged(reason=f"It cannot be read: {error.strerror}.", remedy="Mend its permissions.")
+        return DamagedFile(reason=f"It cannot be read: {error.strerror}.", remedy=_PERMISSIONS)
     except ValidationError as error:
-        return _no_record(error)
-    return _with_picture(root, question, metadata, settings, disk)
+        return _unreadable_record(error)
+    return _with_picture(root, file, metadata, settings, disk)
 
 
-def _no_record(error: ValidationError) -> Damaged:
+def _unreadable_record(error: ValidationError) -> DamagedFile:
     finding = error.errors(include_url=False, include_input=False, include_context=False)[0]
     where = ".".join(str(part) for part in finding["loc"])
-    return Damaged(
+    return DamagedFile(
         reason=f"No metadata that this version can read: {where + ': ' if where else ''}{finding['msg']}.",
-        remedy=f"If it is not yours, remove it. {_AGAIN}",
+        remedy=f"If it is not yours, remove it. {_RUN_AGAIN}",
     )
 
 
 def _with_picture(
-    root: Path, question: _Question, metadata: Metadata, settings: SettingsByName, disk: Disk
-) -> Result | Damaged:
-    if question.picture is None:
-        return Damaged(reason="Metadata whose picture is missing.", remedy=_AGAIN)
-    # The metadata is written last: a picture that is newer is not the one that it speaks of, or was copied.
-    if question.picture[0] > question.stamp[0]:
+    root: Path, file: _JsonFile, metadata: Metadata, settings: SettingsByName, disk: Disk
+) -> Result | DamagedFile:
+    if file.picture is None:
+        return DamagedFile(reason="Metadata whose picture is missing.", remedy=_RUN_AGAIN)
+    # The metadata is written last: a newer picture was altered, replaced or copied, so its hash is compared.
+    if file.picture[0] > file.stamp[0]:
         try:
-            data = disk.read(root / question.path[: -len(".json")])
+            data = disk.read(root / file.path[: -len(".json")])
         except OSError as error:
             if error.errno in MACHINE_ERRNOS:
                 raise
-            return Damaged(reason=f"The picture cannot be read: {error.strerror}.", remedy="Mend its permissions.")
+            return DamagedFile(reason=f"The picture cannot be read: {error.strerror}.", remedy=_PERMISSIONS)
         if hashlib.sha256(data).hexdigest() != metadata.output.sha256:
-            return altered()
+            return altered_picture()
     return _result(metadata, settings)
 
 
-def altered() -> Damaged:
-    """Of a picture whose bytes are not those that were published."""
-    return Damaged(reason="The picture was altered or truncated after it was made.", remedy=_AGAIN)
+def altered_picture() -> DamagedFile:
+    """Return the record of a picture whose bytes are not those that were published."""
+    return DamagedFile(reason="The picture was altered or truncated after it was made.", remedy=_RUN_AGAIN)
 
 
 def _result(metadata: Metadata, settings: SettingsByName) -> Result:
@@ -191,7 +195,7 @@ def _result(metadata: Metadata, settings: SettingsByName) -> Result:
         output_sha256=metadata.output.sha256,
         size=(metadata.output.width, metadata.output.height),
         preset=metadata.preset,
-        settings=_shared(metadata.settings, settings),
+        settings=_keep_settings(metadata.settings, settings),
         curves=tuple(_curve(scale) for scale in [*metadata.coarser, metadata.objective]),
         evaluations=metadata.evaluations,
         device_seconds=round(metadata.seconds.stylise, 2),
@@ -202,10 +206,13 @@ def _result(metadata: Metadata, settings: SettingsByName) -> Result:
     )
 
 
-def _failed(failure: Failure, settings: SettingsByName) -> Failed:
-    said = failure.model_dump(include=Failed.model_fields.keys() - {"kind", "settings"})
-    return Failed(
-        content=failure.pair.content, style=failure.pair.style, settings=_shared(failure.settings, settings), **said
+def _failed(failure: Failure, settings: SettingsByName) -> FailedPair:
+    fields = failure.model_dump(include=FailedPair.model_fields.keys() - {"kind", "settings"})
+    return FailedPair(
+        content=failure.pair.content,
+        style=failure.pair.style,
+        settings=_keep_settings(failure.settings, settings),
+        **fields,
     )
 
 
@@ -219,8 +226,8 @@ def _curve(scale: ObjectiveRecord) -> Curve:
     )
 
 
-def _shared(values: dict[str, dict[str, Any]], settings: SettingsByName) -> str:
-    """The name of these settings, under which they are kept."""
+def _keep_settings(values: dict[str, dict[str, Any]], settings: SettingsByName) -> str:
+    """Add settings under a name made of their hash, and return the name."""
     name = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
     settings.setdefault(name, values)
     return name

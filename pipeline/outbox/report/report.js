@@ -23,11 +23,11 @@
     return row.href || row.name.split("/").map(encodeURIComponent).join("/");
   }
 
-  // Of every pair: what it is found by, and its place in each order.
+  // For every result: its row, and the text that is searched.
   const results = data.results.map((row) => {
     const [styleName, paintings] = data.styles[row.style];
     const differences = data.differences[row.differences];
-    const warnings = (row.warnings || []).map((place) => data.warnings[place]);
+    const warnings = (row.warnings || []).map((index) => data.warnings[index]);
     const words = [row.name, data.inputs[row.content][0], styleName, ...warnings, ...differences.map(([key, value]) => `${key} ${value}`)];
     return { row, styleName, paintings, differences, warnings, text: fold(words.join("\n")) };
   });
@@ -40,20 +40,20 @@
     const scales = row.curves.filter((scale) => scale[5].length > 1);
     const whole = scales.reduce((sum, scale) => sum + scale[2], 0);
     let left = 0;
-    for (const [place, [, , evaluations, , , heights]] of scales.entries()) {
+    for (const [index, [, , evaluations, , , heights]] of scales.entries()) {
       const width = 240 * evaluations / whole;
-      if (place) svg.append(shape("line", { x1: left, x2: left, y1: 0, y2: 40 }));
+      if (index) svg.append(shape("line", { x1: left, x2: left, y1: 0, y2: 40 }));
       const points = [...heights].map((height, step) =>
         `${(left + 2 + step * (width - 4) / (heights.length - 1)).toFixed(1)},${(38 - 36 * LEVELS.indexOf(height) / 63).toFixed(1)}`);
       svg.append(shape("polyline", { points: points.join(" ") }));
       left += width;
     }
-    const said = row.curves.map(([width, height, evaluations, first, best]) =>
+    const descriptions = row.curves.map(([width, height, evaluations, first, best]) =>
       `${number.format(first)} to ${number.format(best)} in ${evaluations} evaluations at ${width}×${height} px`);
-    svg.setAttribute("aria-label", `Objective: ${said.join("; then ")}`);
+    svg.setAttribute("aria-label", `Objective: ${descriptions.join("; then ")}`);
     const [, , , first, best] = row.curves.at(-1);
     figure.querySelector("figcaption").textContent = `objective ${number.format(first)} → ${number.format(best)}`;
-    figure.title = said.join("\n");
+    figure.title = descriptions.join("\n");
     if (!scales.length) svg.remove();
   }
 
@@ -154,15 +154,15 @@
 
   function choose() {
     const words = fold(query.value).split(/\s+/).filter(Boolean);
-    const fits = (text, styleName) => (!style.value || styleName === style.value) && words.every((word) => text.includes(word));
+    const matches = (text, styleName) => (!style.value || styleName === style.value) && words.every((word) => text.includes(word));
     const order = orders[sort.value];
     chosen = ["", "done", "warned"].includes(status.value)
-      ? results.filter((each) => fits(each.text, each.styleName) && (status.value !== "warned" || each.warnings.length))
+      ? results.filter((each) => matches(each.text, each.styleName) && (status.value !== "warned" || each.warnings.length))
       : [];
     chosen.sort((a, b) => order(a.row, b.row));
     let shownTroubles = 0;
     for (const each of [...troubles].sort(order)) {
-      each.item.hidden = !((!status.value || each.status === status.value) && fits(each.text, each.style));
+      each.item.hidden = !((!status.value || each.status === status.value) && matches(each.text, each.style));
       shownTroubles += !each.item.hidden;
       each.item.parentNode.append(each.item);
     }

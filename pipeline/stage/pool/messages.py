@@ -7,13 +7,13 @@ import signal
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline.errors import ExitCode, ImpastoError
 from pipeline.stage.summary import Usage
 
 if TYPE_CHECKING:
     import logging.handlers
     from pathlib import Path
 
+    from pipeline.errors import ExitCode, ImpastoError
     from pipeline.outbox.metadata import Failure, Metadata
     from pipeline.pair import Pair
     from pipeline.settings.all_settings import Settings
@@ -128,8 +128,3 @@ class CallEnded:
 
 def no_fence() -> None:
     """In place of a task's own, which cannot be sent."""
-
-
-def defect(error: Exception) -> ImpastoError:
-    """An error that is nobody's but ours, as one that can be sent."""
-    return ImpastoError(f"{type(error).__name__}: {error}", "This is a defect of impasto; please report it.")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from pipeline.disk import Disk
-from pipeline.errors import ExitCode, ImpastoError, Interrupted
+from pipeline.errors import ExitCode, ImpastoError, Interrupted, internal_error
 from pipeline.outbox.publish import Outbox
 from pipeline.stage.pool.messages import (
     ADDED,
@@ -35,7 +35,6 @@ from pipeline.stage.pool.messages import (
     PairStarted,
     TaskDone,
     TaskMessage,
-    defect,
 )
 from pipeline.stage.stage import Stage
 from pipeline.stage.summary import Usage
@@ -120,7 +119,7 @@ class DeviceProcess:
             return error
         except Exception as error:
             logger.exception("%s failed", self._assignment.settings.run.device)
-            return defect(error)
+            return internal_error(error)
         return None
 
     def _tasks(self) -> Iterator[Task | None]:

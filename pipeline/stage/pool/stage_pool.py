@@ -13,7 +13,7 @@ import logging
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Final
 
-from pipeline.errors import ExitCode, ImpastoError, Interrupted
+from pipeline.errors import ExitCode, ImpastoError, Interrupted, internal_error
 from pipeline.stage.device.devices import find_devices
 from pipeline.stage.engine_config import optimisation_key
 from pipeline.stage.executor import POLL_SECONDS
@@ -28,7 +28,6 @@ from pipeline.stage.pool.messages import (
     LogMessage,
     PairStarted,
     TaskDone,
-    defect,
 )
 from pipeline.stage.pool.worker import Worker
 from pipeline.stage.stage import Stage
@@ -266,7 +265,7 @@ class _Round:
         """A process is dead. Whoever takes its pairs back leaves them counted once, so that they are tried alone."""
         for task in worker.end():
             try:
-                self._outbox.begin_attempt(task.pair.file_name, task.owner, task.key)
+                self._outbox.marks.begin_attempt(task.pair.file_name, task.owner, task.key)
             except ImpastoError as error:
                 logger.warning("%s", error)
         self._fail(worker.death())
@@ -300,5 +299,5 @@ def _verdict(task: Task) -> ImpastoError | None:
         return error
     except Exception as error:
         logger.exception("the fence of %s failed", task.pair.name)
-        return defect(error)
+        return internal_error(error)
     return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from pipeline.errors import ImpastoError, TicketError, UnreadableError
+from pipeline.errors import ImpastoError, TicketError, UnreadableError, internal_error
 from pipeline.run.manifest import Expander
 from pipeline.run.manifest_rows import Problems, read_rows
 
@@ -50,9 +50,7 @@ class Ticket:
             self.claimed.problem = error
         except Exception as error:  # a strange file must not end the process, again and again
             logger.exception("%s", self.name)
-            self.claimed.problem = ImpastoError(
-                f"{self.name}: {type(error).__name__}: {error}", "This is a defect of impasto; please report it."
-            )
+            self.claimed.problem = internal_error(error, self.name)
 
     def missing_files(self) -> list[str]:
         """What has not come."""

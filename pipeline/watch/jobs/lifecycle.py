@@ -17,6 +17,7 @@ from pipeline.errors import (
     OutOfMemoryError,
     SupersededError,
     UnreadableError,
+    internal_error,
 )
 from pipeline.outbox.metadata import Failure, JobFailure
 from pipeline.stage.task import Outcome, Task, failure_of
@@ -177,10 +178,7 @@ class Jobs:
         """A defect of ours: the job fails, and the process goes on."""
         logger.error("job %s failed", opened.job.id, exc_info=error)
         self.flying = {name: (each, place) for name, (each, place) in self.flying.items() if each is not opened}
-        self._fail(
-            opened,
-            ImpastoError(f"{type(error).__name__}: {error}", "This is a defect of impasto; please report it."),
-        )
+        self._fail(opened, internal_error(error))
 
     # Pairs
 

@@ -58,7 +58,7 @@ class ResultNames:
         """
         record = self._spool.record(job) or JobRecord(job=job.id, claimed=now())
         key = fingerprint.key if fingerprint else None
-        with self._outbox.choosing():
+        with self._outbox.marks.locked():
             known = record.results.get(str(place))
             if known is not None and not _is_name_of(pair, known):  # the pairs are others than before a restart
                 self._unmark(job, known)
@@ -107,21 +107,21 @@ class ResultNames:
     def _unmark(self, job: Job, file_name: str) -> None:
         mark = self._marks(job).get(file_name)
         if mark is not None:
-            self._outbox.drop_half(file_name, mark.owner)
-            self._outbox.end_attempt(file_name, mark.owner)
+            self._outbox.marks.remove_half_result(file_name, mark.owner)
+            self._outbox.marks.end_attempt(file_name, mark.owner)
 
     def _marks(self, job: Job) -> dict[str, Mark]:
         record = self._spool.record(job)
-        marks = {name: self._outbox.read_mark(name) for name in record.results.values()} if record else {}
+        marks = {name: self._outbox.marks.read(name) for name in record.results.values()} if record else {}
         return {name: mark for name, mark in marks.items() if mark and self._whose(job, mark.owner) == "we"}
 
     def _state(self, job: Job, file_name: str, key: str | None) -> NameState:
-        return self._outbox.state_of_name(file_name, key, lambda owner: self._whose(job, owner))
+        return self._outbox.marks.name_state(file_name, key, lambda owner: self._whose(job, owner))
 
     def _mark(self, job: Job, file_name: str, key: str | None) -> None:
         """The attempts of the worker that had the job before count."""
-        mark = self._outbox.read_mark(file_name) or Mark()
-        self._outbox.mark(file_name, mark.model_copy(update={"owner": self.owner(job), "key": key}))
+        mark = self._outbox.marks.read(file_name) or Mark()
+        self._outbox.marks.write(file_name, mark.model_copy(update={"owner": self.owner(job), "key": key}))
 
     def _whose(self, job: Job, owner: str) -> Owner:
         other = owner.rpartition("/")[2]

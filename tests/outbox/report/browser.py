@@ -18,18 +18,18 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 def find_chromium() -> str:
-    """Its path. Where the variable CI is set its lack is a failure: there nothing may be skipped unnoticed."""
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
-    if found is None:
+    """Return the path of Chromium. Without it tests are skipped, but fail if CI is set, so that nobody misses that."""
+    chromium = next((path for name in NAMES if (path := shutil.which(name))), None)
+    if chromium is None:
         missing = "there is no Chromium here: apt-get install chromium"
         if os.environ.get("CI"):
             pytest.fail(missing)
         pytest.skip(missing)
-    return found
+    return chromium
 
 
 def launched() -> Iterator[Browser]:
-    """One browser, for a fixture."""
+    """Run one browser, for a fixture."""
     path = find_chromium()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--disable-background-networking"])

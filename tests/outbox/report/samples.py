@@ -1,4 +1,4 @@
-"""Outboxes as impasto leaves them, made in no time."""
+"""Outboxes like those of impasto, made without rendering."""
 
 from __future__ import annotations
 
@@ -47,7 +47,10 @@ def scale(width: int, height: int, first: float, best: float, evaluations: int) 
 
 
 def metadata(name: str, data: bytes, **changes: Any) -> Metadata:
-    """Of a result; `changes` replace fields; `content` and `style` are paths, `sides_px` are the picture's."""
+    """Return the metadata of a result.
+
+    `changes` replace fields; further keys are the paths `content` and `style`, the objective `best`, and `sides_px`.
+    """
     content, style = changes.pop("content", "photos/cat.jpg"), changes.pop("style", "paintings/sea.jpg")
     best = changes.pop("best", 1e6)
     width, height = changes.pop("sides_px", (24, 18))
@@ -86,7 +89,7 @@ def write(path: Path, data: bytes) -> None:
 
 
 def add_result(root: Path, name: str, seed: int = 1, **changes: Any) -> Metadata:
-    """A picture and its metadata, as the outbox publishes them."""
+    """Add a picture and its metadata, as the outbox publishes them."""
     (root / ".impasto").mkdir(parents=True, exist_ok=True)
     data = picture(seed)
     record = metadata(name.encode(errors="replace").decode(), data, **changes)
@@ -96,7 +99,7 @@ def add_result(root: Path, name: str, seed: int = 1, **changes: Any) -> Metadata
 
 
 def add_failure(root: Path, name: str, **changes: Any) -> Failure:
-    """A failure's record."""
+    """Add the record of a failure."""
     (root / ".impasto").mkdir(parents=True, exist_ok=True)
     record: dict[str, Any] = {
         "key": None,
@@ -116,7 +119,7 @@ def add_failure(root: Path, name: str, **changes: Any) -> Failure:
 
 
 def add_thumbnails(root: Path, record: Metadata) -> None:
-    """Of a photograph and its paintings; those of results are made by the report."""
+    """Add thumbnails of a photograph and its paintings; the report makes those of results."""
     for each in (record.pair.content, *(record.pair.blend or [record.pair.style])):
         add_thumbnail(root, each.sha256)
 
@@ -129,7 +132,7 @@ def add_thumbnail(root: Path, name_sha256: str) -> None:
 
 
 def page_data(page: Path) -> dict[str, Any]:
-    """What the page's script is given."""
+    """Return the data of the page's script."""
     text = page.read_text(encoding="utf-8").partition('<script type="application/json" id="data">')[2]
-    found: dict[str, Any] = json.loads(text.partition("</script>")[0])
-    return found
+    data: dict[str, Any] = json.loads(text.partition("</script>")[0])
+    return data

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.outbox.report.differences import Usual, commonest, differences
-from pipeline.outbox.report.records import PairRecord
+from pipeline.outbox.report.cache import PairRecord
+from pipeline.outbox.report.differences import UsualSettings, commonest_settings, differences
 
 
 def pair(settings: str, preset: str = "p") -> PairRecord:
@@ -15,7 +15,7 @@ def values(size: Any, weight: float = 10.0) -> dict[str, dict[str, Any]]:
 
 
 def test_what_differs_is_named_with_both_values() -> None:
-    usual = Usual("p", values(512), "")
+    usual = UsualSettings("p", values(512), "")
     assert differences("p", values(512), usual) == ()
     assert differences("q", values("native", 2.5), usual) == (
         ("preset", "q", "p"),
@@ -25,7 +25,7 @@ def test_what_differs_is_named_with_both_values() -> None:
 
 
 def test_lists_switches_and_what_an_older_version_does_not_know_are_readable() -> None:
-    usual = Usual("p", {"pyramid": {"evaluations": [], "on": True}}, "")
+    usual = UsualSettings("p", {"pyramid": {"evaluations": [], "on": True}}, "")
     own = {"pyramid": {"evaluations": [60, 30], "on": False, "new": "x"}}
     assert differences("p", own, usual) == (
         ("pyramid.evaluations", "60, 30", "none"),
@@ -36,16 +36,16 @@ def test_lists_switches_and_what_an_older_version_does_not_know_are_readable() -
 
 def test_the_commonest_value_is_found_for_each_setting_on_its_own() -> None:
     settings = {"a": values(512, 1.0), "b": values(256, 2.0), "c": values(512, 2.0)}
-    usual = commonest([pair("a"), pair("b"), pair("c", "q")], settings)
+    usual = commonest_settings([pair("a"), pair("b"), pair("c", "q")], settings)
     assert usual.settings == values(512, 2.0)
     assert usual.preset == "p"
-    assert "no record of a run" in usual.said
+    assert "no record of a run" in usual.origin
 
 
 def test_of_equally_common_values_it_is_always_the_same() -> None:
     settings = {"a": values(512), "b": values(256)}
-    assert commonest([pair("a"), pair("b")], settings) == commonest([pair("b"), pair("a")], settings)
+    assert commonest_settings([pair("a"), pair("b")], settings) == commonest_settings([pair("b"), pair("a")], settings)
 
 
 def test_an_empty_outbox_has_nothing_usual() -> None:
-    assert commonest([], {}).settings == {}
+    assert commonest_settings([], {}).settings == {}

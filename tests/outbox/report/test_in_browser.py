@@ -45,7 +45,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def outbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Done, failed and damaged pairs of awkward names, and its page."""
+    """An outbox of done, failed and damaged pairs with awkward names, and its page."""
     root = tmp_path_factory.mktemp("an out#box 100%")
     for number, (name, changes) in enumerate(DONE):
         finished = (BEGIN + timedelta(minutes=number)).isoformat()
@@ -66,23 +66,23 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext, outbox: Path) -> Iterator[Page]:
-    """The page, opened; the console must stay silent and nothing may be fetched but files."""
+    """The open page; its console must stay silent, and it may fetch files alone."""
     with context.new_page() as page:
-        said: list[str] = []
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: said.extend([request.url] * (not request.url.startswith("file:"))))
-        page.on("requestfailed", lambda request: said.append(f"failed: {request.url}"))
+        messages: list[str] = []
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.on("request", lambda request: messages.extend([request.url] * (not request.url.startswith("file:"))))
+        page.on("requestfailed", lambda request: messages.append(f"failed: {request.url}"))
         page.goto((outbox / "index.html").as_uri())
         yield page
-        assert said == []
+        assert messages == []
 
 
 def test_shows_all_results_with_their_pictures(page: Page) -> None:
     assert page.title().startswith("an out#box 100%")
     assert len(shown_names(page)) == len(DONE)
     assert page.locator("#cards img").count() == 4 * len(DONE)  # result, photograph over it, both inputs beside it
-    page.evaluate(  # raises for an image that cannot be had
+    page.evaluate(  # raises for an image that cannot be loaded
         """() => Promise.all([...document.querySelectorAll("#cards img")].map((image) => {
             image.loading = "eager";
             return image.decode();
@@ -148,17 +148,17 @@ def test_the_choice_outlives_a_reload(page: Page) -> None:
 
 def test_sorts(page: Page) -> None:
     names = [name.replace("\udce9", "\N{REPLACEMENT CHARACTER}") for name, _ in DONE]
-    by_objective = sorted(range(6), key=lambda place: DONE[place][1]["best"])
+    by_objective = sorted(range(6), key=lambda index: DONE[index][1]["best"])
     expected = {
         "oldest": range(6),
         "newest": range(5, -1, -1),
         "lowest": by_objective,
         "highest": by_objective[::-1],
-        "name": sorted(range(6), key=lambda place: names[place]),
+        "name": sorted(range(6), key=lambda index: names[index]),
     }
-    for order, places in expected.items():
+    for order, indices in expected.items():
         page.get_by_label("Sort by").select_option(order)
-        assert shown_names(page) == [names[place] for place in places], order
+        assert shown_names(page) == [names[index] for index in indices], order
 
 
 def test_settings_of_its_own_and_warnings_are_on_the_card(page: Page) -> None:
@@ -205,7 +205,7 @@ def test_everything_is_reached_by_tab_and_the_focus_is_visible(page: Page) -> No
 
 
 def test_axe_finds_nothing(page: Page) -> None:
-    page.add_style_tag(content="* { content-visibility: visible !important }")  # else it sees no contrast there
+    page.add_style_tag(content="* { content-visibility: visible !important }")  # otherwise axe sees no contrast there
     for width in (1280, 360):
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth") <= width

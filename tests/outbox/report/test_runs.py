@@ -1,4 +1,4 @@
-"""What the page says of the latest run."""
+"""The page describes the latest run."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def add_run(root: Path, name: str = "1", **changes: Any) -> None:
     write(root / ".impasto" / "runs" / f"{name}.json", run.model_dump_json().encode())
 
 
-def said_of_run(root: Path) -> str:
+def run_line(root: Path) -> str:
     page = write_report(root).path.read_text(encoding="utf-8")
     found = re.search(r'<p class="run">(.*?)</p>', page, re.DOTALL)
     assert found is not None
@@ -80,5 +80,5 @@ def test_says_how_the_latest_run_stands(
 ) -> None:
     monkeypatch.setattr("pipeline.outbox.run_records.is_process_alive", lambda pid, _seen: pid == os.getpid())
     add_run(tmp_path, **changes)
-    said = said_of_run(tmp_path)
-    assert said.startswith(f"Latest run: impasto run of /photos/manifest.csv, {expected}")
+    line = run_line(tmp_path)
+    assert line.startswith(f"Latest run: impasto run of /photos/manifest.csv, {expected}")

@@ -1,4 +1,4 @@
-"""What is on the page, by what is on the disk."""
+"""The content of the page agrees with the files on disk."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class ListeningDisk(Disk):
-    """Notes what is read."""
+    """Records the names of the files that are read."""
 
     def __init__(self) -> None:
         self.read_paths: list[str] = []
@@ -47,7 +47,7 @@ def text(root: Path) -> str:
 
 
 def troubles(root: Path) -> dict[str, str]:
-    """Reasons by name, as the page has them without its script."""
+    """Return the reasons on the page by name, read without its script."""
     found = re.findall(r'data-name="([^"]*)".*?class="reason">(.*?)</p>', text(root), re.DOTALL)
     return dict(found)
 
@@ -113,7 +113,7 @@ def test_a_picture_that_was_altered_before_its_first_report_is_damaged(tmp_path:
 def test_a_picture_in_work_says_so(tmp_path: Path) -> None:
     add_result(tmp_path, "a.png")
     write(tmp_path / "b.png", b"half a result")
-    marks = MarkFiles(tmp_path / ".impasto" / "pending", Disk())
+    marks = MarkFiles(tmp_path, Disk())
     write(marks.path("b.png"), Mark(publishing=True).model_dump_json().encode())
     write_report(tmp_path)
     assert "it is in work" in troubles(tmp_path)["b.png"]
@@ -295,6 +295,6 @@ def test_a_blend_shows_all_its_paintings(tmp_path: Path) -> None:
     add_result(tmp_path, "a.png", pair=inputs)
     write_report(tmp_path)
     data = page_data(tmp_path / "index.html")
-    name, places = data["styles"][0]
+    name, indices = data["styles"][0]
     assert name == "blend"
-    assert [data["inputs"][place][0] for place in places] == ["blend/a.jpg", "blend/b.jpg"]
+    assert [data["inputs"][index][0] for index in indices] == ["blend/a.jpg", "blend/b.jpg"]

@@ -338,13 +338,13 @@ def test_a_pair_that_comes_further_each_time_is_not_to_blame(
 
     class Counting(Recorder):
         def evaluated(self, pair: Pair, _: Evaluation) -> None:
-            mark = stage.saver.outbox.read_mark(pair.file_name)
+            mark = stage.saver.outbox.marks.read(pair.file_name)
             counts.append(mark.attempts if mark else 0)
 
     stage = make_stage(Counting(), checkpoint_seconds=seconds)
     with stage.saver.outbox.locked():
         for _ in range(4):
-            stage.saver.outbox.begin_attempt(pair.file_name, "run", None)
+            stage.saver.outbox.marks.begin_attempt(pair.file_name, "run", None)
         list(stage.process([Task(pair, 4, None, deaths=3)]))
     assert counts[0] == 4
     assert counts[-1] == counted

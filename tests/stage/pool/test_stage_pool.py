@@ -348,7 +348,7 @@ def test_a_process_that_is_killed_is_named_and_its_pair_is_suspect(own_bench: Be
     assert caught.value.remedy
     assert told
     assert told == {path.name.removesuffix(".png.json") for path in bench.outbox.root.glob("*.json")}, "all finished"
-    marks = {task.pair.name: bench.outbox.read_mark(task.pair.file_name) for task in tasks}
+    marks = {task.pair.name: bench.outbox.marks.read(task.pair.file_name) for task in tasks}
     assert (mark := marks["endless"]) is not None
     assert mark.attempts == 1, "whoever comes next tries it alone"
     with Attempts(bench.outbox, 3) as attempts:

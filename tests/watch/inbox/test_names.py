@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.outbox.publish import LONGEST_NAME_BYTES, check_name
+from pipeline.outbox.paths import LONGEST_NAME_BYTES, check_name
 from pipeline.run.picture_files import is_ignored
 from pipeline.text import printable
 from pipeline.watch.inbox.names import Candidate, classify

@@ -1,29 +1,27 @@
-"""What the page says, as values that the template and the script take: totals, failures, a compact row a result."""
+"""The values that the template and the script of the page take: totals, failures, and a compact row for each result."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
-from pipeline.outbox.publish import FAILED_FOLDER
+from pipeline.outbox.paths import FAILED_FOLDER
 from pipeline.outbox.report.differences import differences
 from pipeline.outbox.report.links import href
-from pipeline.text import shell_quoted, shown
+from pipeline.text import displayable, shell_quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
     from pathlib import Path
 
-    from pipeline.outbox.report.differences import Difference, Usual
+    from pipeline.outbox.report.cache import Curve, FailedPair, Input, Result
+    from pipeline.outbox.report.differences import Difference, UsualSettings
     from pipeline.outbox.report.read import Contents
-    from pipeline.outbox.report.records import Curve, Failed, Input, Result
 
-Value = TypeVar("Value", bound="Hashable")
-
-_WHO: Final = {"input": "the picture", "environment": "the machine", "internal": "impasto itself"}
-"""Where the trouble lies, by error class."""
+_CAUSES: Final = {"input": "the picture", "environment": "the machine", "internal": "impasto itself"}
+"""Words for the cause of a failure, by error class."""
 
 
 @dataclass(frozen=True)
@@ -35,54 +33,58 @@ class Totals:
     damaged: int
     with_warnings: int
     pairs_per_hour: float | None
-    """While anything was in work: nights between runs do not count."""
+    """Pairs per hour; hours in which no pair was in work do not count. None: no result has readable times."""
     started: str | None
+    """Begin of the first result in UTC, ISO 8601. None: no result has readable times."""
     finished: str | None
-    """UTC, ISO 8601, of the first and the last result."""
+    """End of the last result, likewise."""
 
 
 @dataclass(frozen=True)
 class FailureView:
-    """A pair that failed, as text."""
+    """A failed pair, as text."""
 
     name: str
     link: str
+    """Relative URL of the failure record."""
     content: str
     style: str
     reason: str
     remedy: str
-    who: str
+    cause: str
     attempt: int
     failed: str
     command: str
+    """Command that tries the pair again."""
     older_picture: str | None
-    """Link to a result of the same name that an earlier run made."""
+    """Relative URL of a result of this name that an earlier run made."""
     differences: tuple[Difference, ...]
 
 
 @dataclass(frozen=True)
 class DamagedView:
-    """A file that is no whole result."""
+    """A file that is not a complete result, as text."""
 
     name: str
     link: str
+    """Relative URL of the file."""
     reason: str
     remedy: str
 
 
-class Numbered:
-    """Values by number, each once."""
+class NumberedValues:
+    """Distinct values, numbered in the order of their first use."""
 
     def __init__(self) -> None:
         self.values: dict[Hashable, int] = {}
 
     def number(self, value: Hashable) -> int:
-        """Of this value, which is new or known."""
+        """Return the number of a value, which is added if it is new."""
         return self.values.setdefault(value, len(self.values))
 
 
 def totals(contents: Contents) -> Totals:
-    """Count, and measure."""
+    """Return the totals of an outbox."""
     results = contents.results.values()
     spans = [span for result in results if (span := _span(result)) is not None]
     seconds = _covered(spans)
@@ -103,7 +105,7 @@ def _span(result: Result) -> tuple[float, float] | None:
 
 
 def _timestamp(text: str) -> float | None:
-    """Seconds since 1970; None if it is no time."""
+    """Return seconds since 1970; None if the text is not a time."""
     try:
         return datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError):
@@ -115,7 +117,7 @@ def _iso(timestamp: float) -> str:
 
 
 def _covered(spans: Iterable[tuple[float, float]]) -> float:
-    """Seconds that are in at least one of them."""
+    """Return the seconds that are in at least one of the (begin, end) spans."""
     covered, until = 0.0, float("-inf")
     for begin, end in sorted(spans):
         covered += max(0.0, end - max(begin, until))
@@ -123,21 +125,21 @@ def _covered(spans: Iterable[tuple[float, float]]) -> float:
     return covered
 
 
-def failure_views(contents: Contents, root: Path, usual: Usual) -> list[FailureView]:
-    """The latest first."""
+def failure_views(contents: Contents, root: Path, usual: UsualSettings) -> list[FailureView]:
+    """Return the failed pairs, the latest first."""
     pictures = {picture.rpartition(".")[0]: picture for picture in contents.results}
 
-    def view(path: str, failure: Failed) -> FailureView:
+    def view(path: str, failure: FailedPair) -> FailureView:
         name = path.removeprefix(f"{FAILED_FOLDER}/").removesuffix(".json")
         older = pictures.get(name)
         return FailureView(
-            name=shown(name),
+            name=displayable(name),
             link=href(path),
-            content=shown(failure.content),
-            style=shown(failure.style),
-            reason=shown(failure.reason),
-            remedy=shown(failure.remedy),
-            who=_WHO[failure.error_class],
+            content=displayable(failure.content),
+            style=displayable(failure.style),
+            reason=displayable(failure.reason),
+            remedy=displayable(failure.remedy),
+            cause=_CAUSES[failure.error_class],
             attempt=failure.attempt,
             failed=failure.failed,
             command=f"impasto retry {shell_quoted(str(root))} --only {shell_quoted(name)}",
@@ -150,28 +152,28 @@ def failure_views(contents: Contents, root: Path, usual: Usual) -> list[FailureV
 
 
 def damaged_views(contents: Contents) -> list[DamagedView]:
-    """By name."""
+    """Return the damaged files by name."""
     return [
-        DamagedView(shown(path), href(path), shown(damaged.reason), shown(damaged.remedy))
+        DamagedView(displayable(path), href(path), displayable(damaged.reason), displayable(damaged.remedy))
         for path, damaged in sorted(contents.damaged.items())
     ]
 
 
-def data_of_script(contents: Contents, usual: Usual, thumbnail_of: Callable[[str], str]) -> dict[str, Any]:
-    """The results, newest first, as the script takes them; short names and numbers, since there may be thousands.
+def data_of_script(contents: Contents, usual: UsualSettings, thumbnail_of: Callable[[str], str]) -> dict[str, Any]:
+    """Return the results for the script, newest first; they refer by number to the values that they share.
 
     Args:
-        contents: of the outbox.
-        usual: what settings are compared with.
-        thumbnail_of: from a picture's SHA-256 to its thumbnail's file name, or "" if there is none.
+        contents: files of the outbox.
+        usual: settings that those of a result are compared with.
+        thumbnail_of: function from a picture's SHA-256 to its thumbnail's file name, or "" if there is none.
     """
-    tables = _Tables(thumbnail_of)
+    tables = _SharedValues(thumbnail_of)
     latest = sorted(contents.results.items(), key=lambda item: (item[1].finished, item[0]), reverse=True)
-    own = {
+    own_settings = {
         key: differences(key[0], contents.settings[key[1]], usual)
         for key in {(result.preset, result.settings) for result in contents.results.values()}
     }
-    rows = [tables.row(name, result, own[result.preset, result.settings]) for name, result in latest]
+    rows = [tables.row(name, result, own_settings[result.preset, result.settings]) for name, result in latest]
     return {
         "results": rows,
         "inputs": list(tables.inputs.values),
@@ -181,49 +183,49 @@ def data_of_script(contents: Contents, usual: Usual, thumbnail_of: Callable[[str
     }
 
 
-class _Tables:
-    """What results share."""
+class _SharedValues:
+    """The values that results share, and the rows that refer to them by number."""
 
     def __init__(self, thumbnail_of: Callable[[str], str]) -> None:
         self._thumbnail_of = thumbnail_of
-        self.inputs, self.styles, self.warnings, self.differences = (Numbered() for _ in range(4))
+        self.inputs, self.styles, self.warnings, self.differences = (NumberedValues() for _ in range(4))
 
-    def row(self, name: str, result: Result, own: tuple[Difference, ...]) -> dict[str, Any]:
-        """A result; what is empty or usual is left out."""
+    def row(self, name: str, result: Result, own_settings: tuple[Difference, ...]) -> dict[str, Any]:
+        """Return the row of a result; empty values are left out."""
         paintings = tuple(self._input(painting) for painting in result.paintings)
-        is_plain = shown(name) == name
-        found = {
-            "name": shown(name),
+        is_plain = displayable(name) == name
+        fields = {
+            "name": displayable(name),
             "href": "" if is_plain else href(name),
             "thumb": self._thumbnail_of(result.output_sha256),
             "content": self._input(result.content),
-            "style": self.styles.number((shown(result.style), paintings)),
+            "style": self.styles.number((displayable(result.style), paintings)),
             "size": result.size,
-            "curves": [_short(curve) for curve in result.curves],
+            "curves": [_compact(curve) for curve in result.curves],
             "best": _rounded(result.curves[-1].best),
             "time": _timestamp(result.finished),
             "seconds": result.device_seconds,
             "evaluations": result.evaluations,
-            "differences": self.differences.number(own),
-            "warnings": [self.warnings.number(shown(warning)) for warning in result.warnings],
+            "differences": self.differences.number(own_settings),
+            "warnings": [self.warnings.number(displayable(warning)) for warning in result.warnings],
             "attempt": result.attempt if result.attempt > 1 else None,
         }
-        return {key: value for key, value in found.items() if value not in ("", None, [])}
+        return {key: value for key, value in fields.items() if value not in ("", None, [])}
 
     def _input(self, picture: Input) -> int:
-        return self.inputs.number((shown(picture.path), self._thumbnail_of(picture.sha256)))
+        return self.inputs.number((displayable(picture.path), self._thumbnail_of(picture.sha256)))
 
 
-def _short(curve: Curve) -> list[Any]:
+def _compact(curve: Curve) -> list[Any]:
     return [*curve.size, curve.evaluations, _rounded(curve.first), _rounded(curve.best), curve.heights]
 
 
 def _rounded(value: float | None) -> float | None:
-    """To five digits, which is more than a person reads."""
+    """Return a number rounded to five digits, which is more than a reader needs."""
     return None if value is None else float(f"{value:.5g}")
 
 
 def style_names(contents: Contents) -> list[str]:
-    """Of all pairs, for the choice of one."""
-    found = {shown(each.style) for each in contents.pairs}
-    return sorted(found, key=lambda name: (PurePosixPath(name).name.casefold(), name))
+    """Return the names of all pairs' styles, sorted by file name."""
+    names = {displayable(each.style) for each in contents.pairs}
+    return sorted(names, key=lambda name: (PurePosixPath(name).name.casefold(), name))

@@ -1,4 +1,4 @@
-"""What the page needs of each file of the outbox, and where that is kept, so that nothing is read twice."""
+"""The cache of the report: the fields that the page needs of each file, so that no file is read twice."""
 
 from __future__ import annotations
 
@@ -24,40 +24,40 @@ class _Part(BaseModel):
 
 
 class Input(_Part):
-    """A photograph or a painting: its path as the metadata has it, and the SHA-256 that names its thumbnail."""
+    """A photograph or a painting: its path in the metadata, and the SHA-256 that names its thumbnail."""
 
     path: str
     sha256: str
 
 
 class Curve(_Part):
-    """The objective at one scale."""
+    """The course of the objective at one scale."""
 
-    size: tuple[int, int]
+    size: tuple[int, int] = Field(description="width and height in px")
     evaluations: int
     first: float | None = Field(description="null: not finite")
-    best: float | None
+    best: float | None = Field(description="null: not finite")
     heights: str = Field(description="see `curve.quantise`")
 
 
 class PairRecord(_Part):
-    """What is known of every pair."""
+    """The fields that done and failed pairs share."""
 
     style: str = Field(description="path of the painting, or of a blend's folder")
     preset: str
-    settings: str = Field(description="which of the cache's")
+    settings: str = Field(description="name of the settings in the cache")
     attempt: int
 
 
 class Result(PairRecord):
-    """A picture that is done."""
+    """A finished picture."""
 
     kind: Literal["done"] = "done"
     content: Input
     paintings: tuple[Input, ...]
     output_sha256: str
-    size: tuple[int, int]
-    curves: tuple[Curve, ...] = Field(description="coarse to fine")
+    size: tuple[int, int] = Field(description="width and height in px")
+    curves: tuple[Curve, ...] = Field(description="one for each scale, coarse to fine")
     evaluations: int
     device_seconds: float
     warnings: tuple[str, ...]
@@ -65,8 +65,8 @@ class Result(PairRecord):
     finished: str
 
 
-class Failed(PairRecord):
-    """A pair that has no picture."""
+class FailedPair(PairRecord):
+    """A pair without a picture."""
 
     kind: Literal["failed"] = "failed"
     content: str
@@ -76,44 +76,44 @@ class Failed(PairRecord):
     failed: str
 
 
-class Damaged(_Part):
-    """A file that is neither, or a half of a result."""
+class DamagedFile(_Part):
+    """A file that is not a complete result."""
 
     kind: Literal["damaged"] = "damaged"
     reason: str
     remedy: str
 
 
-class Read(_Part):
-    """What a file said when it had these stamps, and the picture beside it these."""
+class CachedFile(_Part):
+    """The record in a JSON file, which is valid while the file and the picture beside it have these stamps."""
 
     stamp: Stamp
     picture: Stamp | None
-    record: Annotated[Result | Failed | Damaged, Field(discriminator="kind")]
+    record: Annotated[Result | FailedPair | DamagedFile, Field(discriminator="kind")]
 
 
 class Cache(_Part):
-    """All that was read, by `links.href` of the JSON's path; settings are shared, since most results have the same."""
+    """All files, by `links.href` of their paths, and the settings that they refer to by name."""
 
     version: Literal[1] = CACHE_VERSION
-    files: dict[str, Read] = {}
+    files: dict[str, CachedFile] = {}
     settings: dict[str, dict[str, dict[str, Any]]] = {}
 
 
 def load_cache(path: Path, disk: Disk) -> Cache:
-    """That of the last report; an empty one if there is none, or one that cannot be used.
+    """Return the cache of the last report, or an empty one if there is none that this version can read.
 
     Raises:
-        OSError: it is there and cannot be read.
+        OSError: the file exists and cannot be read.
     """
     try:
         return Cache.model_validate_json(disk.read(path))
-    except (FileNotFoundError, ValidationError):  # of another version, or damaged: all is read again, nothing is lost
+    except (FileNotFoundError, ValidationError):  # of another version, or damaged: every file is read again
         return Cache()
 
 
 def save_cache(path: Path, cache: Cache, disk: Disk, temporary: Path) -> None:
-    """Keep it for the next report. It is not synced: after a power cut all is read again.
+    """Write the cache for the next report. It is not synced: after a power cut every file is read again.
 
     Raises:
         OSError: it cannot be written.

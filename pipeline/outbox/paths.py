@@ -1,0 +1,69 @@
+"""Paths in an outbox: the folders that it reserves, the names that a result can have, and the errors of one name."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from pipeline.disk import as_storage_error
+from pipeline.errors import OccupiedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FAILED_FOLDER: Final = "failed"
+"""Folder of failure records, relative to the outbox."""
+STATE_FOLDER: Final = ".impasto"
+"""Folder of impasto's own files in an outbox, and by default of the spool in an inbox."""
+RESERVED: Final = frozenset({FAILED_FOLDER, STATE_FOLDER})
+"""First folders that no result can have."""
+LONGEST_NAME_BYTES: Final = 255
+"""Longest name of one file or folder that common file systems take."""
+_NAME_ERRNOS: Final = frozenset({errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG})
+"""Errors that concern one name, not the disk."""
+
+
+def check_name(name: str) -> str | None:
+    """Return why a result cannot have a name (`/` between folders), or None if it can."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
+        return "leaves the outbox"
+    if not path.name or any(ord(character) < 32 for character in name):  # noqa: PLR2004 - control characters
+        return "is empty or has control characters"
+    if path.parts[0].casefold() in RESERVED:
+        return f"begins with {path.parts[0]}, which the outbox keeps for itself"
+    if any(len(os.fsencode(part)) > LONGEST_NAME_BYTES - len(".json") for part in path.parts):
+        return f"is longer than {LONGEST_NAME_BYTES} bytes with its .json"
+    return None
+
+
+def check_inside(root: Path, target: Path) -> None:
+    """Check that no link leads a path out of the outbox.
+
+    Raises:
+        OccupiedError: a link does.
+    """
+    if not Path(os.path.realpath(target.parent)).is_relative_to(root.resolve()):  # loops are found when it is opened
+        raise OccupiedError(f"{target}: a link in the outbox leads out of it.", "Remove the link or use another name.")
+
+
+@contextlib.contextmanager
+def name_errors(target: Path) -> Iterator[None]:
+    """Explain an OSError about one file of the outbox to the user.
+
+    Raises:
+        OccupiedError: the file system cannot have this name here.
+        StorageError: the disk failed.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NAME_ERRNOS:
+            raise OccupiedError(
+                f"{target}: the outbox cannot have this name: {error.strerror}.",
+                "Move away the file in its place, or give the pair another output.",
+            ) from error
+        raise as_storage_error(error, target) from error

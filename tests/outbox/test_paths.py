@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import pytest
+
+from pipeline.outbox.paths import check_name
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("../a.png", "leaves"),
+        ("a/../../b.png", "leaves"),
+        ("/a.png", "leaves"),
+        ("c:a.png", "leaves"),
+        ("a\\b.png", "leaves"),
+        ("", "empty"),
+        ("a\n.png", "control"),
+        ("failed/a.png", "begins with failed"),
+        ("FAILED/a.png", "begins with FAILED"),
+        (".impasto/a.png", "begins with .impasto"),
+        ("a" * 251, "longer"),
+        ("ö" * 130, "longer"),
+    ],
+)
+def test_bad_names_are_explained(name: str, words: str) -> None:
+    assert words in (check_name(name) or "")
