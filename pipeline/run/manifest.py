@@ -42,14 +42,14 @@ class ManifestRules:
     """Of rows that name none; see `masks.mask_for`."""
 
 
-def read_manifest(path: Path, below: Values, flags: Values, confines: ManifestRules) -> list[Pair]:
+def read_manifest(path: Path, base_values: Values, overrides: Values, rules: ManifestRules) -> list[Pair]:
     """Read, expand and check a manifest.
 
     Args:
         path: of the manifest; relative paths in it start at its folder.
-        below: settings weaker than a row's own.
-        flags: settings stronger than a row's own.
-        confines: what it may name.
+        base_values: settings weaker than a row's own.
+        overrides: settings stronger than a row's own.
+        rules: what it may name.
 
     Raises:
         ManifestError: names every line that is wrong.
@@ -59,7 +59,7 @@ def read_manifest(path: Path, below: Values, flags: Values, confines: ManifestRu
     rows = list(read_rows(path, problems))
     if not rows and not problems.found:
         raise ManifestError(path.name, ["line 1: the manifest lists no pairs"])
-    expander = Expander(path.parent.resolve(), below, flags, confines, problems)
+    expander = Expander(path.parent.resolve(), base_values, overrides, rules, problems)
     pairs = [(row.line, pair) for row in rows for pair in expander.pairs(row)]
     _check_distinct(pairs, expander.rows_of_many, problems)
     problems.raise_if_any(path.name)
@@ -71,9 +71,9 @@ class Expander:
     """What every row of one manifest is judged by."""
 
     folder: Path
-    below: Values
-    flags: Values
-    confines: ManifestRules
+    base_values: Values
+    overrides: Values
+    rules: ManifestRules
     problems: Problems
     rows_of_many: set[int] = field(default_factory=set)
     """Lines that stand for more than one pair, so that they cannot have an output."""
@@ -143,14 +143,14 @@ class Expander:
             self.problems.add(row.line, wrong)
             return
         for variant in pair.variants():
-            wrong = self.confines.check_name(variant.file_name)
+            wrong = self.rules.check_name(variant.file_name)
             if wrong:
                 self.problems.add(row.line, f"output {variant.name!r} {wrong}")
             else:
                 yield variant
 
     def _styles(self, row: Row, *, blend: bool) -> list[Style]:
-        named = self.confines.find_style(row.style)
+        named = self.rules.find_style(row.style)
         if named is not None:
             return [Style(row.style, library_label(named), named, is_of_library=True)]
         files = self._find(row.line, "style", row.style)
@@ -163,7 +163,7 @@ class Expander:
     def _masks_of(self, row: Row, contents: list[Path]) -> dict[Path, Path]:
         """The masks of a row's photographs; one that should have a mask and has none is a problem."""
         if not row.mask:
-            masks, named = self.confines.mask, f"mask.file {str(self.confines.mask)!r}"
+            masks, named = self.rules.mask, f"mask.file {str(self.rules.mask)!r}"
         else:
             masks, named = Path(os.path.normpath(self.folder / row.mask)), f"mask folder {row.mask!r}"
         if masks is None:
@@ -171,7 +171,7 @@ class Expander:
         if not masks.exists():
             self.problems.add(row.line, f"mask {row.mask!r} does not exist")
             return {}
-        found = {content: mask_for(masks, content.stem, self.confines.endings) for content in contents}
+        found = {content: mask_for(masks, content.stem, self.rules.endings) for content in contents}
         missing = [content.stem for content, mask in found.items() if mask is None]
         if missing:
             self.problems.add(row.line, _missing_masks(named, missing, is_of_row=bool(row.mask)))
@@ -192,7 +192,7 @@ class Expander:
         if image_format:
             values = {**values, "output": {"format": image_format, **values.get("output", {})}}
         try:
-            settings = for_pair(self.below, values, self.flags)
+            settings = for_pair(self.base_values, values, self.overrides)
         except ValidationError as error:
             for message in explain(error):
                 self.problems.add(row.line, message)
@@ -207,7 +207,7 @@ class Expander:
         path = Path(os.path.normpath(self.folder / text))
         if path.is_dir():
             found = sorted(path.iterdir())
-            complaint = f"{what} folder {text!r} has no images ({', '.join(self.confines.endings)})"
+            complaint = f"{what} folder {text!r} has no images ({', '.join(self.rules.endings)})"
         elif path.exists():
             found, complaint = [], ""
         elif glob.has_magic(text):
@@ -216,10 +216,10 @@ class Expander:
             complaint = f"{what} {text!r} matches no images"
         else:
             found, complaint = [], f"{what} {text!r} does not exist"
-        files = [each for each in found if is_image(each, self.confines.endings)] if complaint else [path]
+        files = [each for each in found if is_image(each, self.rules.endings)] if complaint else [path]
         if text not in self._told:
             self._told.add(text)
-            tell_of_left_out(text, found, self.confines.endings)
+            tell_of_left_out(text, found, self.rules.endings)
         if not files:
             self.problems.add(line, complaint)
         results = [p.name for p in files if complaint and p.with_name(f"{p.name}.json").exists()]
@@ -231,7 +231,7 @@ class Expander:
         return [p for p in files if p not in outside]
 
     def _is_outside(self, path: Path) -> bool:
-        return bool(self.confines.roots) and not _inside(path, self.confines.roots)
+        return bool(self.rules.roots) and not _inside(path, self.rules.roots)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def single_pair(  # noqa: PLR0913, PLR0917 - what a command line says of it
-    content: Path, style: Path, out: Path, below: Values, flags: Values, confines: ManifestRules
+    content: Path, style: Path, out: Path, base_values: Values, overrides: Values, rules: ManifestRules
 ) -> list[Pair]:
     """The pair, and its variants.
 
@@ -29,9 +29,9 @@ def single_pair(  # noqa: PLR0913, PLR0917 - what a command line says of it
         content: the photograph.
         style: the painting, or a folder of paintings that are one style.
         out: the result; its ending is its format.
-        below: settings weaker than the command line's.
-        flags: those of the command line.
-        confines: the endings of images, what names are possible, and the mask.
+        base_values: settings weaker than the command line's.
+        overrides: those of the command line.
+        rules: the endings of images, what names are possible, and the mask.
 
     Raises:
         UsageError: a file is not there, or a name or a setting does not go.
@@ -43,16 +43,16 @@ def single_pair(  # noqa: PLR0913, PLR0917 - what a command line says of it
     ending = out.suffix.lower()
     if ending not in OUTPUT_FORMATS:
         raise UsageError(f"-o {out}: should end in {', '.join(OUTPUT_FORMATS)}.")
-    output = {**flags.get("output", {}), "format": OUTPUT_FORMATS[ending]}
+    output = {**overrides.get("output", {}), "format": OUTPUT_FORMATS[ending]}
     try:
-        settings = for_pair(below, {}, {**flags, "output": output})
+        settings = for_pair(base_values, {}, {**overrides, "output": output})
     except ValidationError as error:
         raise UsageError("\n".join(explain(error))) from error
-    paintings = paintings_of(style, confines.endings)
+    paintings = paintings_of(style, rules.endings)
     wrong = check_blend(len(paintings), settings)
     if wrong:
         raise UsageError(f"{wrong}.", "Give one weight for each painting, or none.")
-    mask = mask_of(content, confines.mask, confines.endings)
+    mask = mask_of(content, rules.mask, rules.endings)
     pair = Pair(
         content.resolve(),
         paintings,
@@ -67,7 +67,7 @@ def single_pair(  # noqa: PLR0913, PLR0917 - what a command line says of it
         raise UsageError(f"-o {out}: use the ending .{pair.extension}.")
     pairs = list(pair.variants())
     for each in pairs:
-        wrong = confines.check_name(each.file_name)
+        wrong = rules.check_name(each.file_name)
         if wrong:
             raise UsageError(f"-o {out}: the name {each.file_name} {wrong}.")
     return pairs

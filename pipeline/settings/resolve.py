@@ -136,7 +136,7 @@ def merge(*sources: Values) -> Values:
     return merged
 
 
-def load(config: Path | None, flags: Values) -> tuple[Values, Settings]:
+def load(config: Path | None, overrides: Values) -> tuple[Values, Settings]:
     """What holds for all pairs: the values below the manifest's rows, and the settings of a row that sets nothing.
 
     Raises:
@@ -144,18 +144,18 @@ def load(config: Path | None, flags: Values) -> tuple[Values, Settings]:
     """
     file_values = from_file(config) if config else {}
     validate(merge(file_values), str(config))
-    below = merge(file_values, from_environment())
-    return below, validate(merge(below, flags))
+    base_values = merge(file_values, from_environment())
+    return base_values, validate(merge(base_values, overrides))
 
 
-def for_pair(below: Values, row: Values, flags: Values) -> PairSettings:
+def for_pair(base_values: Values, row: Values, overrides: Values) -> PairSettings:
     """The settings of one row.
 
     Raises:
         UsageError: the row names an unknown preset.
         ValidationError: a value is out of range.
     """
-    return per_pair(Settings.model_validate(merge(below, row, flags)))
+    return per_pair(Settings.model_validate(merge(base_values, row, overrides)))
 
 
 def per_pair(settings: Settings) -> PairSettings:

@@ -100,9 +100,9 @@ class Service:
 
     folders: Folders
     settings: Settings
-    below: Values
+    base_values: Values
     """Settings weaker than a ticket's rows."""
-    flags: Values
+    overrides: Values
     """Settings stronger than a ticket's rows."""
     weights_sha256: str
     engine_version: str
@@ -224,11 +224,11 @@ class Service:
     def _fingerprint(self, pair: Pair) -> Fingerprint:
         return Fingerprint.of(pair, lambda path: read_file(path).sha256, self.weights_sha256, self.engine_version)
 
-    def _confines(self, styles: Styles, roots: tuple[Path, ...] = ()) -> ManifestRules:
+    def _manifest_rules(self, styles: Styles, roots: tuple[Path, ...] = ()) -> ManifestRules:
         return ManifestRules(self._endings, check_name, roots, styles.find, self.folders.mask)
 
     def _requirements_of_ticket(self, styles: Styles, ticket: Path) -> TicketRequirements:
-        return requirements_of_ticket(ticket, self.below, self.flags, self._confines(styles))
+        return requirements_of_ticket(ticket, self.base_values, self.overrides, self._manifest_rules(styles))
 
     def _pairs_of(self, styles: Styles, job: Job, files: tuple[str, ...]) -> list[Pair] | None:
         ticket = next((name for name in files if classify(name, self._endings).form == "ticket"), None)
@@ -236,8 +236,8 @@ class Service:
             needs = self._requirements_of_ticket(styles, job.path(ticket))
             if needs.files - set(files) or any(styles.find(name) is None for name in needs.styles):
                 return None  # it was changed, or a style is being replaced
-            confines = self._confines(styles, (job.folder / "in",))
-            return read_manifest(job.path(ticket), self.below, self.flags, confines)
+            rules = self._manifest_rules(styles, (job.folder / "in",))
+            return read_manifest(job.path(ticket), self.base_values, self.overrides, rules)
         if len(files) != 1:  # a ticket's, whose ticket was lost with the power
             return None
         (relative,) = files
@@ -245,7 +245,7 @@ class Service:
         paintings = styles.find(style) if style else None
         if paintings is None:
             return None
-        settings = for_pair(self.below, {}, self.flags)
+        settings = for_pair(self.base_values, {}, self.overrides)
         wrong = check_blend(len(paintings), settings, may_be_alone=True)  # the library has others
         if wrong:
             raise UsageError(f"{style}: {wrong}.", "Give one weight for each painting, or none.")

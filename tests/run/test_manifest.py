@@ -39,8 +39,8 @@ def read(folder: Path, text: str | bytes, name: str = "m.csv", **keywords: Any) 
     path = folder / name
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     roots, mask = keywords.pop("roots", ()), keywords.pop("mask", None)
-    confines = ManifestRules((".jpg", ".png", ".webp"), check_name, roots, mask=mask)
-    return read_manifest(path, keywords.pop("below", {}), keywords.pop("flags", {}), confines)
+    rules = ManifestRules((".jpg", ".png", ".webp"), check_name, roots, mask=mask)
+    return read_manifest(path, keywords.pop("base_values", {}), keywords.pop("overrides", {}), rules)
 
 
 def problems(folder: Path, text: str | bytes, name: str = "m.csv", **keywords: Any) -> list[str]:
@@ -101,10 +101,10 @@ def test_a_name_with_brackets_is_itself_first(folder: Path) -> None:
 
 def test_a_rows_settings_are_above_the_config_and_below_the_flags(folder: Path) -> None:
     text = "content,style,image.size,preset\na.jpg,style.jpg,300,gatys2016\nb.png,style.jpg,,\n"
-    first, second = read(folder, text, below={"image": {"size": 200}}, flags={"output": {"format": "jpeg"}})
+    first, second = read(folder, text, base_values={"image": {"size": 200}}, overrides={"output": {"format": "jpeg"}})
     assert (first.settings.image.size, first.settings.colour.mode, first.file_name) == (300, "none", "a__style.jpg")
     assert (second.settings.image.size, second.settings.colour.mode) == (200, "style-yuv")
-    assert read(folder, text, flags={"image": {"size": 64}})[0].settings.image.size == 64
+    assert read(folder, text, overrides={"image": {"size": 64}})[0].settings.image.size == 64
 
 
 def test_the_output_column_names_the_result_and_its_format(folder: Path) -> None:
@@ -164,8 +164,8 @@ def test_all_bad_rows_are_reported_at_once_by_line(folder: Path) -> None:
     ],
 )
 def test_what_is_wrong_with_the_file_is_said_with_its_line(folder: Path, text: str | bytes, words: str) -> None:
-    flags = {"output": {"format": "jpeg"}} if "x.png" in str(text) else {}
-    assert any(words in line for line in problems(folder, text, flags=flags))
+    overrides = {"output": {"format": "jpeg"}} if "x.png" in str(text) else {}
+    assert any(words in line for line in problems(folder, text, overrides=overrides))
 
 
 @pytest.mark.parametrize(

@@ -19,20 +19,20 @@ def test_stronger_sources_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     config.write_text("[image]\nsize = 100\n")
     assert load(config, {})[1].image.size == 100
     monkeypatch.setenv("IMPASTO_IMAGE__SIZE", "200")
-    below, of_run = load(config, {})
+    base_values, of_run = load(config, {})
     assert of_run.image.size == 200
-    row, flags = {"image": {"size": 300}}, {"image": {"size": 400}}
-    assert for_pair(below, row, {}).image.size == 300
-    assert for_pair(below, row, flags).image.size == 400
-    assert load(config, flags)[1].image.size == 400
+    row, overrides = {"image": {"size": 300}}, {"image": {"size": 400}}
+    assert for_pair(base_values, row, {}).image.size == 300
+    assert for_pair(base_values, row, overrides).image.size == 400
+    assert load(config, overrides)[1].image.size == 400
 
 
 def test_a_preset_stands_just_below_the_values_beside_it(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text('preset = "gatys2016"\n[objective]\ntv_weight = 5\n[optimiser]\nhistory = 7\n')
-    below, of_run = load(config, {})
+    base_values, of_run = load(config, {})
     assert (of_run.colour.mode, of_run.objective.tv_weight, of_run.preset) == ("none", 5, "gatys2016")
-    again = for_pair(below, {"preset": "colour-preserving"}, {})
+    again = for_pair(base_values, {"preset": "colour-preserving"}, {})
     assert again.objective == Settings().objective, "the row's preset resets what the file set"
     assert again.optimiser.history == 7, "a preset does not touch what it does not name"
 

@@ -20,7 +20,7 @@ from pipeline.cli.options import (
     SetOption,
     VerboseOption,
 )
-from pipeline.cli.setup import confines_of, display_of, errors_to_exit_codes, resolve_settings
+from pipeline.cli.setup import display_of, errors_to_exit_codes, manifest_rules_of, resolve_settings
 from pipeline.errors import ExitCode, Interrupted, UsageError
 from pipeline.monitoring.logs import LogObserver
 from pipeline.monitoring.observer import Observer
@@ -74,18 +74,20 @@ def proof_command(  # noqa: PLR0913 - one parameter per option
         from pipeline.settings.all_settings import validate
         from pipeline.settings.resolve import merge
 
-        below, flags, settings = resolve_settings(config, preset, set_, device, styles)
+        base_values, overrides, settings = resolve_settings(config, preset, set_, device, styles)
         if not settings.styles.folder:
             raise UsageError("There are no paintings to prove with.", "Name their folder with --styles.")
         page = _page_beside(out)
         for path in (out, page):
             check_ours(path)
         reduced = reductions(size, quality, settings.image.size)
-        grid = read_grid(contents, Path(settings.styles.folder), below, flags, reduced, confines_of(settings))
+        grid = read_grid(
+            contents, Path(settings.styles.folder), base_values, overrides, reduced, manifest_rules_of(settings)
+        )
         if not yes and len(grid.cells) > MOST:
             _ask(len(grid.cells), can_ask=not json_)
         display, log = display_of(progress, log_format), LogObserver() if log_format == "json" else Observer()
-        proof, view = _prove(grid, settings, validate(merge(below, flags, reduced)), display, log)
+        proof, view = _prove(grid, settings, validate(merge(base_values, overrides, reduced)), display, log)
         write(view, out, page)
         _tell(proof, out, page, as_json=json_)
         raise typer.Exit(ExitCode.PARTIAL if proof.failed else ExitCode.OK)

@@ -68,29 +68,29 @@ def reductions(size: int, quality: Quality, full_size: int | str) -> Values:
 
 
 def read_grid(  # noqa: PLR0913, PLR0917 - what a command line says of it
-    contents: Sequence[str], styles: Path, below: Values, flags: Values, reduced: Values, confines: ManifestRules
+    contents: Sequence[str], styles: Path, base_values: Values, overrides: Values, reduced: Values, rules: ManifestRules
 ) -> Grid:
     """Every photograph with every painting, and with every mode of `colour.variants`.
 
     Args:
         contents: files, folders or patterns.
         styles: a folder of paintings; a folder in it is a blend, as in a drop folder.
-        below: settings weaker than the command line's.
-        flags: those of the command line.
+        base_values: settings weaker than the command line's.
+        overrides: those of the command line.
         reduced: see `reductions`.
-        confines: the endings of images, and the mask.
+        rules: the endings of images, and the mask.
 
     Raises:
         UsageError: there is nothing to prove, or a setting does not go.
     """
-    library = _library(styles, confines.endings)
-    expander = Expander(Path.cwd(), below, flags, replace(confines, find_style=library.get), Problems())
+    library = _library(styles, rules.endings)
+    expander = Expander(Path.cwd(), base_values, overrides, replace(rules, find_style=library.get), Problems())
     pairs = [
         pair for content in contents for style in library for pair in expander.pairs(Row(1, content, style, "", "", {}))
     ]
     if expander.problems.found:
         raise UsageError("\n".join(dict.fromkeys(problem for _, problem in expander.problems.found)))
-    return _arranged(pairs, list(library), for_pair(below, {}, merge(flags, reduced)))
+    return _arranged(pairs, list(library), for_pair(base_values, {}, merge(overrides, reduced)))
 
 
 def _library(folder: Path, of_images: tuple[str, ...]) -> dict[str, tuple[Path, ...]]:
