@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from pipeline.errors import ManifestError, UsageError
-from pipeline.pair import Pair, check_blend
+from pipeline.pair import InputFile, Style, library_label, make_pairs, unicode_name
 from pipeline.run.manifest_rows import Problems, Row, read_rows
 from pipeline.run.picture_files import WRITABLE, ending_of, is_image, is_picture, listed, mask_for, tell_of_left_out
 from pipeline.settings.all_settings import explain
@@ -23,6 +22,7 @@ from pipeline.settings.resolve import for_pair
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pipeline.pair import Pair
     from pipeline.settings.pair_settings import PairSettings, Values
 
 
@@ -88,28 +88,47 @@ class Expander:
         masks = self._masks_of(row, contents)
         if settings is None or not self._goes_together(row, settings, contents, styles):
             return
+        for content in contents:
+            for style in styles:
+                yield from self._pair_and_variants(row, settings, content, style, masks.get(content))
+
+    def _pair_and_variants(
+        self, row: Row, settings: PairSettings, content: Path, style: Style, mask: Path | None
+    ) -> Iterator[Pair]:
+        """One pair of a row, and its variants; what is wrong with them is added to the problems."""
+        # Links that a user names are followed here, and nowhere else.
+        photograph = InputFile(content.resolve(), self._label(content))
+        where = InputFile(mask.resolve(), self._label(mask)) if mask is not None else None
+        named = [photograph.path]
+        named += style.paintings if not style.is_of_library else []
+        named += [where.path] if where is not None and row.mask else []
+        for path in named:
+            if self._is_outside(path):  # a link that was another a moment ago
+                self.problems.add(row.line, f"{self._label(path)!r} is outside of run.roots")
+        try:
+            pairs = make_pairs(
+                content=photograph,
+                style=style,
+                name=self._result_name(row, content, style),
+                settings=settings,
+                mask=where,
+                settings_are_shared=True,
+            )
+        except UsageError as error:
+            self.problems.add(row.line, error.message.removesuffix("."))
+            return
+        for pair in pairs:
+            wrong = self.rules.check_name(pair.file_name)
+            if wrong:
+                self.problems.add(row.line, f"output {pair.name!r} {wrong}")
+            else:
+                yield pair
+
+    def _result_name(self, row: Row, content: Path, style: Style) -> str:
         output = row.output.replace(os.sep, "/")
         if ending_of(output) in OUTPUT_FORMATS:
             output = output[: -len(ending_of(output))]
-        for content in contents:
-            mask = masks.get(content)
-            for style in styles:
-                name = unicodedata.normalize("NFC", _text(output or f"{content.stem}__{style.name}"))
-                pair = Pair(
-                    content.resolve(),  # a link that a user names is followed here, and nowhere else
-                    style.paintings if style.is_of_library else tuple(path.resolve() for path in style.paintings),
-                    _label(content, self.folder),
-                    style.label,
-                    name,
-                    settings,
-                    mask.resolve() if mask is not None else None,
-                    _label(mask, self.folder) if mask is not None else "",
-                )
-                named = pair.content, *(() if style.is_of_library else pair.styles), *([pair.mask] if row.mask else [])
-                for path in named:
-                    if path is not None and self._is_outside(path):  # a link that was another a moment ago
-                        self.problems.add(row.line, f"{_label(path, self.folder)!r} is outside of run.roots")
-                yield from self._checked(row, pair)
+        return unicodedata.normalize("NFC", unicode_name(output or f"{content.stem}__{style.name}"))
 
     def _goes_together(self, row: Row, settings: PairSettings, contents: list[Path], styles: list[Style]) -> bool:
         """Whether what a row says can be said of so many pairs."""
@@ -137,18 +156,6 @@ class Expander:
         )
         return False
 
-    def _checked(self, row: Row, pair: Pair) -> Iterator[Pair]:
-        wrong = check_blend(len(pair.styles), pair.settings, may_be_alone=True)
-        if wrong:
-            self.problems.add(row.line, wrong)
-            return
-        for variant in pair.variants():
-            wrong = self.rules.check_name(variant.file_name)
-            if wrong:
-                self.problems.add(row.line, f"output {variant.name!r} {wrong}")
-            else:
-                yield variant
-
     def _styles(self, row: Row, *, blend: bool) -> list[Style]:
         named = self.rules.find_style(row.style)
         if named is not None:
@@ -156,9 +163,9 @@ class Expander:
         files = self._find(row.line, "style", row.style)
         path = Path(os.path.normpath(self.folder / row.style))
         if not blend or path.is_file() or not files:
-            return [Style(file.stem, _label(file, self.folder), (file,)) for file in files]
+            return [Style(file.stem, self._label(file), (file.resolve(),)) for file in files]
         folder = path if path.is_dir() else next(each for each in path.parents if not glob.has_magic(each.name))
-        return [Style(folder.name, _label(path, self.folder), tuple(files))]
+        return [Style(folder.name, self._label(path), tuple(file.resolve() for file in files))]
 
     def _masks_of(self, row: Row, contents: list[Path]) -> dict[Path, Path]:
         """The masks of a row's photographs; one that should have a mask and has none is a problem."""
@@ -178,7 +185,7 @@ class Expander:
         usable = {content: mask for content, mask in found.items() if mask is not None}
         outside = [content for content, mask in usable.items() if row.mask and self._is_outside(mask)]
         for mask in dict.fromkeys(usable.pop(content) for content in outside):
-            self.problems.add(row.line, f"mask {_label(mask, self.folder)!r} is outside of run.roots")
+            self.problems.add(row.line, f"mask {self._label(mask)!r} is outside of run.roots")
         return usable
 
     def settings(self, row: Row) -> PairSettings | None:
@@ -227,44 +234,23 @@ class Expander:
             self.problems.add(line, f"{what} {text!r} takes in results of an earlier run: {', '.join(results[:3])}")
         outside = [p for p in files if self._is_outside(p)]
         for stranger in outside:
-            self.problems.add(line, f"{what} {_label(stranger, self.folder)!r} is outside of run.roots")
+            self.problems.add(line, f"{what} {self._label(stranger)!r} is outside of run.roots")
         return [p for p in files if p not in outside]
+
+    def _label(self, path: Path) -> str:
+        """A path relative to the manifest, as messages and the metadata show it."""
+        try:
+            relative = os.path.relpath(path, self.folder)
+        except ValueError:  # another drive on Windows
+            relative = path.name
+        return unicode_name(relative.replace(os.sep, "/"))
 
     def _is_outside(self, path: Path) -> bool:
         return bool(self.rules.roots) and not _inside(path, self.rules.roots)
 
 
-@dataclass(frozen=True)
-class Style:
-    """What a row's style stands for."""
-
-    name: str
-    label: str
-    paintings: tuple[Path, ...]
-    is_of_library: bool = False
-
-
-def library_label(paintings: tuple[Path, ...]) -> str:
-    """As the metadata names a style of the library: by its file, or the folder of a blend."""
-    return _text(paintings[0].name if len(paintings) == 1 else paintings[0].parent.name)
-
-
 def _inside(path: Path, roots: tuple[Path, ...]) -> bool:
     return any(path.resolve().is_relative_to(root.resolve()) for root in roots)
-
-
-def _label(path: Path, folder: Path) -> str:
-    """A path relative to the manifest."""
-    try:
-        relative = os.path.relpath(path, folder)
-    except ValueError:  # another drive on Windows
-        relative = path.name
-    return _text(relative.replace(os.sep, "/"))
-
-
-def _text(name: str) -> str:
-    """A file name as any JSON can carry it: what is not Unicode (bytes, lone surrogates) becomes U+FFFD."""
-    return re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", name)
 
 
 def _missing_masks(masks: str, missing: list[str], *, is_of_row: bool) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from pipeline.errors import UsageError
-from pipeline.pair import Pair, check_blend
+from pipeline.pair import InputFile, Style, make_pairs
 from pipeline.run.picture_files import is_image, mask_for
 from pipeline.settings.all_settings import explain
 from pipeline.settings.pair_settings import OUTPUT_FORMATS
@@ -16,6 +16,7 @@ from pipeline.settings.resolve import for_pair
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pipeline.pair import Pair
     from pipeline.run.manifest import ManifestRules
     from pipeline.settings.pair_settings import Values
 
@@ -49,23 +50,16 @@ def single_pair(  # noqa: PLR0913, PLR0917 - what a command line says of it
     except ValidationError as error:
         raise UsageError("\n".join(explain(error))) from error
     paintings = paintings_of(style, rules.endings)
-    wrong = check_blend(len(paintings), settings)
-    if wrong:
-        raise UsageError(f"{wrong}.", "Give one weight for each painting, or none.")
     mask = mask_of(content, rules.mask, rules.endings)
-    pair = Pair(
-        content.resolve(),
-        paintings,
-        content.name,
-        style.absolute().name,
-        out.stem,
-        settings,
-        mask,
-        mask.name if mask is not None else "",
+    pairs = make_pairs(
+        content=InputFile(content.resolve(), content.name),
+        style=Style(style.stem, style.absolute().name, paintings),
+        name=out.stem,
+        settings=settings,
+        mask=InputFile(mask, mask.name) if mask is not None else None,
     )
-    if ending.removeprefix(".") != pair.extension:
-        raise UsageError(f"-o {out}: use the ending .{pair.extension}.")
-    pairs = list(pair.variants())
+    if ending.removeprefix(".") != pairs[0].extension:
+        raise UsageError(f"-o {out}: use the ending .{pairs[0].extension}.")
     for each in pairs:
         wrong = rules.check_name(each.file_name)
         if wrong:

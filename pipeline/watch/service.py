@@ -19,8 +19,8 @@ from pipeline.images.files import looks_complete
 from pipeline.images.formats import endings
 from pipeline.outbox.ledger import Fingerprint
 from pipeline.outbox.publish import Outbox, check_name
-from pipeline.pair import Pair, check_blend
-from pipeline.run.manifest import ManifestRules, library_label, read_manifest
+from pipeline.pair import InputFile, Style, library_label, make_pairs
+from pipeline.run.manifest import ManifestRules, read_manifest
 from pipeline.run.picture_files import default_mask, mask_for
 from pipeline.settings.resolve import for_pair
 from pipeline.signals import StopRequest
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pipeline.outbox.metadata import JobFailure
+    from pipeline.pair import Pair
     from pipeline.settings.all_settings import Settings
     from pipeline.settings.pair_settings import Values
     from pipeline.stage.listener import Display
@@ -246,25 +247,21 @@ class Service:
         if paintings is None:
             return None
         settings = for_pair(self.base_values, {}, self.overrides)
-        wrong = check_blend(len(paintings), settings, may_be_alone=True)  # the library has others
-        if wrong:
-            raise UsageError(f"{style}: {wrong}.", "Give one weight for each painting, or none.")
         longest = max(("", *(f"--{mode}" for mode in settings.colour.variants)), key=len)
         extension = settings.output.extension_for(relative)
         name = result_name(relative, style, lambda name: check_name(f"{name}{longest}.{extension}"))
-        label = "/".join(printable(part) for part in relative.split("/"))
         mask = self._mask_of(relative)
-        pair = Pair(
-            job.path(relative),
-            paintings,
-            label,
-            printable(library_label(paintings)),
-            name,
-            settings,
-            mask,
-            printable(mask.name) if mask is not None else "",
-        )
-        return list(pair.variants())
+        try:
+            return make_pairs(
+                content=InputFile(job.path(relative), printable(relative)),
+                style=Style(style, printable(library_label(paintings)), paintings, is_of_library=True),
+                name=name,
+                settings=settings,
+                mask=InputFile(mask, printable(mask.name)) if mask is not None else None,
+                settings_are_shared=True,  # the library has others
+            )
+        except UsageError as error:
+            raise UsageError(f"{style}: {error.message}", error.remedy) from error
 
     def _mask_of(self, relative: str) -> Path | None:
         if self.folders.mask is None:
