@@ -14,7 +14,19 @@ from pydantic import ValidationError
 from pipeline.errors import ManifestError, UsageError
 from pipeline.pair import InputFile, Style, library_label, make_pairs, unicode_name
 from pipeline.run.manifest_rows import Problems, Row, read_rows
-from pipeline.run.picture_files import WRITABLE, ending_of, is_image, is_picture, listed, mask_for, tell_of_left_out
+from pipeline.run.picture_files import (
+    WRITABLE,
+    earlier_results,
+    ending_of,
+    entries_of,
+    is_image,
+    is_picture,
+    listed,
+    mask_for,
+    matches_of,
+    warn_about_left_out,
+)
+from pipeline.run.result_names import collision_key, manifest_name, with_longest_suffix
 from pipeline.settings.all_settings import explain
 from pipeline.settings.pair_settings import OUTPUT_FORMATS
 from pipeline.settings.resolve import for_pair
@@ -109,7 +121,7 @@ class Expander:
             pairs = make_pairs(
                 content=photograph,
                 style=style,
-                name=self._result_name(row, content, style),
+                name=self._result_name(row, settings, content, style),
                 settings=settings,
                 mask=where,
                 settings_are_shared=True,
@@ -124,11 +136,14 @@ class Expander:
             else:
                 yield pair
 
-    def _result_name(self, row: Row, content: Path, style: Style) -> str:
+    def _result_name(self, row: Row, settings: PairSettings, content: Path, style: Style) -> str:
         output = row.output.replace(os.sep, "/")
         if ending_of(output) in OUTPUT_FORMATS:
             output = output[: -len(ending_of(output))]
-        return unicodedata.normalize("NFC", unicode_name(output or f"{content.stem}__{style.name}"))
+        if output:
+            return unicodedata.normalize("NFC", unicode_name(output))
+        check_name = with_longest_suffix(self.rules.check_name, settings, content.name)
+        return manifest_name(content.stem, style.name, check_name)
 
     def _goes_together(self, row: Row, settings: PairSettings, contents: list[Path], styles: list[Style]) -> bool:
         """Whether what a row says can be said of so many pairs."""
@@ -213,23 +228,22 @@ class Expander:
         """The files that a cell names: a file, all images in a folder, or all matches of a glob."""
         path = Path(os.path.normpath(self.folder / text))
         if path.is_dir():
-            found = sorted(path.iterdir())
+            found = entries_of(path)
             complaint = f"{what} folder {text!r} has no images ({', '.join(self.rules.endings)})"
         elif path.exists():
             found, complaint = [], ""
         elif glob.has_magic(text):
-            matches = glob.glob(text, root_dir=self.folder, recursive=True)  # noqa: PTH207 - takes absolute ones, too
-            found = sorted(Path(os.path.normpath(self.folder / match)) for match in matches)
+            found = matches_of(text, self.folder)
             complaint = f"{what} {text!r} matches no images"
         else:
             found, complaint = [], f"{what} {text!r} does not exist"
         files = [each for each in found if is_image(each, self.rules.endings)] if complaint else [path]
         if text not in self._told:
             self._told.add(text)
-            tell_of_left_out(text, found, self.rules.endings)
+            warn_about_left_out(text, found, self.rules.endings)
         if not files:
             self.problems.add(line, complaint)
-        results = [p.name for p in files if complaint and p.with_name(f"{p.name}.json").exists()]
+        results = earlier_results(files) if complaint else []
         if results:
             self.problems.add(line, f"{what} {text!r} takes in results of an earlier run: {', '.join(results[:3])}")
         outside = [p for p in files if self._is_outside(p)]
@@ -263,10 +277,10 @@ def _missing_masks(masks: str, missing: list[str], *, is_of_row: bool) -> str:
 
 
 def _check_distinct(pairs: list[tuple[int, Pair]], rows_of_many: set[int], problems: Problems) -> None:
-    """Two results must differ in more than case, because some file systems do not tell such names apart."""
+    """Add a problem for each pair whose result would have the name of an earlier one's."""
     taken: dict[str, tuple[int, Pair]] = {}
     for line, pair in pairs:
-        other_line, other = taken.setdefault(pair.name.casefold(), (line, pair))
+        other_line, other = taken.setdefault(collision_key(pair.name), (line, pair))
         if other is not pair:
             is_of_many = {line, other_line} <= rows_of_many
             remedy = (

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from pipeline.errors import UsageError
 from pipeline.pair import InputFile, Style, make_pairs
-from pipeline.run.picture_files import is_image, mask_for
+from pipeline.run.picture_files import earlier_results, entries_of, is_image, mask_for
 from pipeline.settings.all_settings import explain
 from pipeline.settings.pair_settings import OUTPUT_FORMATS
 from pipeline.settings.resolve import for_pair
@@ -77,8 +77,8 @@ def paintings_of(style: Path, endings: tuple[str, ...]) -> tuple[Path, ...]:
         if not style.is_file():
             raise UsageError(f"{style}: there is no such file.")
         return (style.resolve(),)
-    found = sorted(each for each in style.iterdir() if is_image(each, endings))
-    results = [each.name for each in found if each.with_name(f"{each.name}.json").exists()]
+    found = [each for each in entries_of(style) if is_image(each, endings)]
+    results = earlier_results(found)
     if results:
         raise UsageError(
             f"{style}: holds results of an earlier run: {', '.join(results[:3])}.", "Write them elsewhere."

@@ -22,6 +22,7 @@ from pipeline.outbox.publish import Outbox, check_name
 from pipeline.pair import InputFile, Style, library_label, make_pairs
 from pipeline.run.manifest import ManifestRules, read_manifest
 from pipeline.run.picture_files import default_mask, mask_for
+from pipeline.run.result_names import result_name, with_longest_suffix
 from pipeline.settings.resolve import for_pair
 from pipeline.signals import StopRequest
 from pipeline.stage.attempts import Attempts
@@ -33,7 +34,6 @@ from pipeline.watch.inbox.scanner import Rules, Scanner
 from pipeline.watch.inbox.styles import Styles
 from pipeline.watch.inbox.tickets import TicketRequirements, requirements_of_ticket
 from pipeline.watch.jobs.lifecycle import JobRules, Jobs
-from pipeline.watch.jobs.result_names import result_name
 from pipeline.watch.spool.accounting import FileAccounting
 from pipeline.watch.spool.spool import Spool
 from pipeline.watch.systemd import SystemdNotifier
@@ -247,9 +247,7 @@ class Service:
         if paintings is None:
             return None
         settings = for_pair(self.base_values, {}, self.overrides)
-        longest = max(("", *(f"--{mode}" for mode in settings.colour.variants)), key=len)
-        extension = settings.output.extension_for(relative)
-        name = result_name(relative, style, lambda name: check_name(f"{name}{longest}.{extension}"))
+        name = result_name(relative, style, with_longest_suffix(check_name, settings, relative))
         mask = self._mask_of(relative)
         try:
             return make_pairs(

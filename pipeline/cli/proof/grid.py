@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import UsageError
 from pipeline.run.manifest import Expander
 from pipeline.run.manifest_rows import Problems, Row
-from pipeline.run.picture_files import is_ignored, is_image
+from pipeline.run.picture_files import entries_of, is_image
 from pipeline.settings.resolve import for_pair, merge
 from pipeline.text import printable
 
@@ -97,8 +97,8 @@ def _library(folder: Path, of_images: tuple[str, ...]) -> dict[str, tuple[Path, 
     """The paintings of a folder, and the blends, by the names of their files and folders."""
     found: dict[str, tuple[Path, ...]] = {}
     try:
-        for path in sorted(each for each in folder.iterdir() if not is_ignored(each.name)):
-            inside = sorted(path.iterdir()) if path.is_dir() else [path]
+        for path in entries_of(folder):
+            inside = entries_of(path) if path.is_dir() else [path]
             paintings = tuple(each.resolve() for each in inside if is_image(each, of_images))
             if paintings and paintings not in found.values():  # a link to another is that other
                 found[path.name] = paintings
