@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pipeline.settings.pair_settings import OutputFormat, PairSettings
+    from pipeline.settings import PairSettings
+    from pipeline.settings.pair_settings import OutputFormat
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def resolve_settings(  # noqa: PLR0913, PLR0917 - the options that are settings
     preview: float | None = None,
 ) -> tuple[Values, Values, Settings]:
     """The values below a manifest's rows, those of the command line, and the settings that both give."""
-    from pipeline.settings.resolve import from_set_options, load
+    from pipeline.settings.resolve import from_set_options, load_settings
 
     overrides = from_set_options(set_ or [])
     if preset is not None:
@@ -51,7 +51,7 @@ def resolve_settings(  # noqa: PLR0913, PLR0917 - the options that are settings
         overrides.setdefault("styles", {})["folder"] = str(styles)
     if mask is not None:
         overrides.setdefault("mask", {})["file"] = str(mask)
-    base_values, settings = load(config, overrides)
+    base_values, settings = load_settings(config, overrides)
     return base_values, overrides, settings
 
 

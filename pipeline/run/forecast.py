@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeline.run.plan import PlannedPair
-    from pipeline.settings.all_settings import Settings
+    from pipeline.settings import Settings
     from pipeline.stage.device.estimate import Expected
     from pipeline.transfer.weights import WeightsSource
 

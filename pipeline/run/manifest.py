@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pipeline.pair import Pair
-    from pipeline.settings.pair_settings import PairSettings, Values
+    from pipeline.settings import PairSettings, Values
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from pipeline.settings.pair_settings import Values
+    from pipeline.settings import Values
 
 COLUMNS = ("content", "style", "mask", "output", "preset", *PAIR_KEYS)
 MAX_BYTES = 1 << 26

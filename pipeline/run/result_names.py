@@ -27,7 +27,7 @@ from pipeline.text import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pipeline.settings.pair_settings import PairSettings
+    from pipeline.settings import PairSettings
 
     CheckName = Callable[[str], str | None]
     """Returns why the outbox would not have a name, or None."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pipeline.pair import Pair
     from pipeline.run.manifest import ManifestRules
-    from pipeline.settings.pair_settings import Values
+    from pipeline.settings import Values
 
 
 def single_pair(  # noqa: PLR0913, PLR0917 - what a command line says of it

@@ -6,8 +6,8 @@ import pytest
 
 from pipeline.pair import Pair
 from pipeline.run.time_budget import FLOOR, TimeBudget, scaled
+from pipeline.settings import PairSettings
 from pipeline.settings.base import parse_duration
-from pipeline.settings.pair_settings import PairSettings
 
 ASKED = (60, 30, 20)
 

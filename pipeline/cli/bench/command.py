@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipeline.cli.bench.measure import Measurement
-    from pipeline.settings.all_settings import Settings
+    from pipeline.settings import Settings
 
 
 def bench_command(  # noqa: PLR0913 - one parameter per option

@@ -26,7 +26,7 @@ from pipeline.transfer.weights import find_weights, load_weights
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pipeline.settings.all_settings import Settings
+    from pipeline.settings import Settings
     from pipeline.transfer.lbfgs import Evaluate
     from pipeline.transfer.losses import ObjectiveSpec
 

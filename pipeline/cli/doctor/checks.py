@@ -13,7 +13,7 @@ from pipeline.monitoring.metrics import Metrics
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pipeline.settings.all_settings import Settings
+    from pipeline.settings import Settings
 
 
 def examine(settings: Settings, paths: Sequence[Path] = ()) -> Iterator[Finding]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipeline.cli.doctor.finding import Level
-    from pipeline.settings.all_settings import Settings
+    from pipeline.settings import Settings
 
 LITTLE_BYTES: Final = 2 << 30
 """Free space that a night of pictures may need."""

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from pipeline.images.encode import Format
     from pipeline.images.picture import Bits
-    from pipeline.settings.all_settings import Settings
+    from pipeline.settings import Settings
     from pipeline.transfer.weights import WeightsSource
 
 CARD: Final = Path("/proc/driver/nvidia/version")

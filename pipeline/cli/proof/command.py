@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pipeline.cli.proof.grid import Grid
     from pipeline.cli.proof.proofs import Proof
     from pipeline.cli.proof.view import SheetView
-    from pipeline.settings.all_settings import Settings
+    from pipeline.settings import Settings
     from pipeline.stage.listener import Display
     from pipeline.stage.task import Outcome
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from pipeline.pair import Pair
     from pipeline.run.manifest import ManifestRules
-    from pipeline.settings.pair_settings import ColourMode, PairSettings, Quality, Values
+    from pipeline.settings import PairSettings, Values
+    from pipeline.settings.pair_settings import ColourMode, Quality
 
 
 @dataclass(frozen=True)

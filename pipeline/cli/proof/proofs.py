@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pipeline.outbox.metadata import Metadata
     from pipeline.outbox.publish import Outbox
     from pipeline.run.forecast import Forecast, Forecasts
-    from pipeline.settings.all_settings import Settings
+    from pipeline.settings import Settings
     from pipeline.transfer.weights import WeightsSource
 
 _THUMBNAIL: Final = 264

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.cli.doctor.finding import Finding
-    from pipeline.settings.all_settings import Settings
+    from pipeline.settings import Settings
 
 
 @pytest.fixture

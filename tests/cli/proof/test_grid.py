@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.cli.proof.grid import read_grid, reductions
 from pipeline.run.manifest import ManifestRules
-from pipeline.settings.pair_settings import PairSettings
+from pipeline.settings import PairSettings
 from pipeline.settings.resolve import from_set_options
 
 if TYPE_CHECKING:
