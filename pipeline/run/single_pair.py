@@ -1,4 +1,4 @@
-"""One pair that is named on the command line."""
+"""The pair of a command line: `impasto pair CONTENT STYLE -o OUT`."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from pipeline.settings import Values
 
 
-def single_pair(  # noqa: PLR0913, PLR0917 - what a command line says of it
+def single_pair(  # noqa: PLR0913, PLR0917 - the parts of a command line
     content: Path, style: Path, out: Path, base_values: Values, overrides: Values, rules: ManifestRules
 ) -> list[Pair]:
-    """The pair, and its variants.
+    """Build the pair of a command line, and its variants.
 
     Args:
         content: the photograph.
         style: the painting, or a folder of paintings that are one style.
         out: the result; its ending is its format.
         base_values: settings weaker than the command line's.
-        overrides: those of the command line.
-        rules: the endings of images, what names are possible, and the mask.
+        overrides: the settings of the command line.
+        rules: the endings of pictures, the names that results may have, and the mask.
 
     Raises:
-        UsageError: a file is not there, or a name or a setting does not go.
+        UsageError: a file does not exist, or a name or a setting cannot be used.
     """
     if content.is_dir():
         raise UsageError(f"{content}: is a folder.", "Name one photograph; for many, write a manifest: impasto run.")
@@ -68,10 +68,10 @@ def single_pair(  # noqa: PLR0913, PLR0917 - what a command line says of it
 
 
 def paintings_of(style: Path, endings: tuple[str, ...]) -> tuple[Path, ...]:
-    """The painting, or those of a folder.
+    """Return the painting, or the paintings of a folder, as absolute paths.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no painting, or the folder holds results of an earlier run.
     """
     if not style.is_dir():
         if not style.is_file():
@@ -89,10 +89,15 @@ def paintings_of(style: Path, endings: tuple[str, ...]) -> tuple[Path, ...]:
 
 
 def mask_of(content: Path, mask: Path | None, endings: tuple[str, ...]) -> Path | None:
-    """The mask of a photograph, where there is a mask or a folder of masks.
+    """Return the mask of a photograph as an absolute path, or None if there is no mask at all.
+
+    Args:
+        content: the photograph.
+        mask: a mask, or a folder of masks.
+        endings: endings of pictures.
 
     Raises:
-        UsageError: the folder has none for it.
+        UsageError: the folder of masks has none for this photograph.
     """
     if mask is None:
         return None
