@@ -1,4 +1,4 @@
-"""`impasto bench` and `impasto schema`."""
+"""`impasto bench`: measure how fast this machine is."""
 
 from __future__ import annotations
 
@@ -62,7 +62,14 @@ def bench_command(  # noqa: PLR0913 - one parameter per option
 def show_measurements(
     where: dict[str, str | int], settings: Settings, found: Iterator[Measurement], *, is_quiet: bool = False
 ) -> None:
-    """The table of `impasto bench`; with `is_quiet` stderr does not show meanwhile that it is at work."""
+    """Print measurements as a table.
+
+    Args:
+        where: device, precision and threads.
+        settings: the settings that were measured with.
+        found: the measurements; the table is printed when all are made.
+        is_quiet: do not show on stderr that the work is going on.
+    """
     from rich.console import Console
     from rich.table import Table
 
