@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ManifestRules:
-    """Which files a manifest may name, which of them are pictures, and which names results may have."""
+    """Rules for a manifest: files that it may name, endings of pictures, and names that results may have."""
 
     endings: tuple[str, ...]
     """Endings of the files that are taken from a folder, such as `.jpg`."""

@@ -1,4 +1,4 @@
-"""Which files are pictures, which are masks, and which are litter.
+"""Rules that tell pictures, masks and litter among files.
 
 A file that a user names is taken as named. What a folder or a pattern brings is judged: litter (`is_ignored`) counts as
 absent, files with one of the allowed endings are taken, and a user is warned about pictures that are left out. The drop
@@ -140,7 +140,7 @@ def listed(names: list[str]) -> str:
 
 
 def remedy_for(names: Iterable[str]) -> str:
-    """What to do about pictures that are not read, without a full stop."""
+    """Advice for pictures that are not read, without a full stop."""
     formats = sorted({_FORMATS[ending] for ending in map(ending_of, names) if ending in _FORMATS})
     convert = "convert them to JPEG, PNG, WebP or TIFF"
     if not formats:

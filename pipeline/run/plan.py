@@ -1,4 +1,4 @@
-"""What a run will do with each pair, and why: compares the inputs with the outbox."""
+"""The plan of a run: for each pair an action and its reason, from comparing inputs with the outbox."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Redo = Literal["failed", "all"]
 
 
 class Action(StrEnum):
-    """What a run does with a pair."""
+    """The action of a run on a pair."""
 
     RENDER = "render"
     SKIP = "skip"
@@ -35,7 +35,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class PlannedPair:
-    """A pair, what will be done with it, and why."""
+    """A pair with the action of a run on it, and the reason."""
 
     pair: Pair
     action: Action
@@ -93,7 +93,7 @@ def _decide(entry: LedgerEntry, redo: Redo | None) -> tuple[Action, str]:
 
 @dataclass(frozen=True)
 class _FileHeader:
-    """What is known of a file without decoding it."""
+    """Facts about a file that are known without decoding it."""
 
     sha256: str
     dimensions: tuple[int, int] | None

@@ -23,7 +23,7 @@ from pipeline.settings.run_settings import (
 
 
 class Settings(PairSettings):
-    """Everything in config.toml."""
+    """All settings: everything in config.toml."""
 
     mask: MaskSettings = MaskSettings()
     network: NetworkSettings = NetworkSettings()

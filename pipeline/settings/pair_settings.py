@@ -68,7 +68,7 @@ ColourMode = Literal["style-yuv", "luminance", "swap-luma", "match", "histogram"
 
 
 class ColourSettings(Section):
-    """How the result gets its colours."""
+    """The colours of the result."""
 
     mode: ColourMode = Field(
         "style-yuv",
@@ -89,7 +89,7 @@ class ColourSettings(Section):
 
 
 class StyleSettings(Section):
-    """How the painting is laid over the photograph."""
+    """Size of the painting, and blends."""
 
     fit: Literal["stretch", "cover", "whole"] = Field(
         "stretch",

@@ -1,8 +1,8 @@
-"""Where the values of settings come from, and which win.
+"""Reads settings from their sources, and merges them.
 
 Sources, weakest first: the default, the config file, the environment (`IMPASTO_SECTION__KEY`), the manifest's row, the
-command line. A source may name a `preset`: it stands for the preset's values, just below those that the source sets
-itself.
+command line. A source may name a `preset`: it stands for the preset's values, which are a little weaker than those
+that the source sets itself.
 """
 
 from __future__ import annotations

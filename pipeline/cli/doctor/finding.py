@@ -27,7 +27,7 @@ class Finding:
     """Level: OK; WARN: work goes on, but not as well as it could; FAIL: work would stop."""
     text: str
     remedy: str = ""
-    """What to do about it; empty only if the level is OK."""
+    """Advice to the user; empty only if the level is OK."""
 
 
 def findings_of(about: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:

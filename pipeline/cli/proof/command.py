@@ -61,12 +61,11 @@ def proof_command(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Try every photograph with every painting, small, on one sheet.
 
-    It also tells what the full run would take with these settings.
-
-    Proofs have these settings, too, except for --size and --quality. In a
-    full picture strokes are finer in proportion, and the painting often takes
-    hold of the photograph more: a sheet shows what goes together. To see the
-    strokes, prove a few pictures with --size nearer to image.size.
+    It also tells what the full run would take. Proofs have the settings of
+    the full run, except for --size and --quality. In a full picture strokes
+    are finer in proportion, and the painting often takes hold of the photograph
+    more: a sheet shows what goes together. To see the strokes, prove a few
+    pictures with --size nearer to image.size.
 
     Example: impasto proof data/content --styles data/styles -o proof.png
     """

@@ -24,7 +24,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class SheetCell:
-    """A proof, or why there is none."""
+    """A proof, or the reason why there is none."""
 
     proof: Image | None
     reason: str = ""

@@ -37,19 +37,19 @@ LEFT: Final = "left"
 
 @dataclass(frozen=True)
 class Retry:
-    """What is done about one failure."""
+    """The action taken on one failure."""
 
     name: str
     """Name of the pair, or of the job's files."""
     action: str
     """The action: `forgotten`, `back in the inbox`, or `left`."""
     reason: str
-    """Why it was left; otherwise empty."""
+    """Reason why it was left; otherwise empty."""
 
 
 @dataclass(frozen=True)
 class Retried:
-    """What is done about all failures, and the commands to give next."""
+    """The actions taken on all failures, and the commands to give next."""
 
     retries: tuple[Retry, ...]
     commands: tuple[str, ...]

@@ -50,7 +50,7 @@ class RunState:
     pid: int
     state: Literal["running", "paused", "stopping", "ended", "died"]
     reason: str
-    """Why the run is paused, or the error that ended it."""
+    """Reason for a pause, or the error that ended the run."""
     on_device: tuple[str, ...]
     counts: dict[str, int]
     started: str
