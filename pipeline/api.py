@@ -23,7 +23,7 @@ from pipeline.images.from_array import from_array
 from pipeline.outbox.ledger import settings_in_metadata
 from pipeline.outbox.metadata import Metadata, ObjectiveRecord, OutputFile, Rendering, Seconds
 from pipeline.outbox.publish import to_json
-from pipeline.pair import Pair, check_blend
+from pipeline.pair import InputFile, Style, make_pairs
 from pipeline.run.picture_files import default_mask
 from pipeline.run.single_pair import mask_of, paintings_of
 from pipeline.settings.all_settings import Settings as AnySettings
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from pipeline.images.picture import Pixels, Plane
+    from pipeline.pair import Pair
     from pipeline.settings.pair_settings import ImageSettings
     from pipeline.stage.load.loaded_pair import Original
     from pipeline.stage.load.loader import Loading
@@ -198,21 +199,15 @@ def _pair(
         label = paintings[0].path.name
     if not paintings:
         raise UsageError("style: an empty list has no painting.", "Name one at least.")
-    wrong = check_blend(len(paintings), settings)
-    if wrong:
-        raise UsageError(f"{wrong}.", "Give one weight for each painting, or none.")
     if mask is None:
         mask = mask_of(photograph.path, default_mask(settings.mask.file), of_images)
     where = _source(mask, "mask", channels=1) if mask is not None else None
-    pair = Pair(
-        photograph.path,
-        tuple(each.path for each in paintings),
-        photograph.path.name,
-        label,
-        f"{photograph.path.stem}__{Path(label).stem}",
-        per_pair(settings),
-        where.path if where is not None else None,
-        where.path.name if where is not None else "",
+    (pair,) = make_pairs(
+        content=InputFile(photograph.path, photograph.path.name),
+        style=Style(Path(label).stem, label, tuple(each.path for each in paintings)),
+        name=f"{photograph.path.stem}__{Path(label).stem}",
+        settings=per_pair(settings),
+        mask=InputFile(where.path, where.path.name) if where is not None else None,
     )
     return pair, Sources(photograph, tuple(paintings), where)
 

@@ -1,30 +1,22 @@
-"""The pair: what intake makes, the stage renders and the outbox remembers."""
+"""The pair, which a manifest or the drop folder asks for, the stage renders and the outbox remembers.
+
+`make_pairs` is the one place that builds pairs from what a user named; a pair itself is plain data.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pipeline.settings.pair_settings import OutputFormat, PairSettings
-
-
-def check_blend(paintings: int, settings: PairSettings, *, may_be_alone: bool = False) -> str | None:
-    """Why so many paintings cannot be one style with these settings, or None.
-
-    Args:
-        paintings: that were found.
-        settings: of the pair.
-        may_be_alone: the weights are meant for other styles, so that one painting need not mind them.
-    """
-    weights = settings.style.blend_weights
-    if not weights or len(weights) == paintings or (paintings == 1 and may_be_alone):
-        return None
-    found = "is one painting, and nothing" if paintings == 1 else f"are {paintings} paintings"
-    return f"style.blend_weights has {len(weights)} value{'s' * (len(weights) != 1)}, but there {found} to blend"
+    from pipeline.settings import PairSettings
+    from pipeline.settings.pair_settings import OutputFormat
 
 
 @dataclass(frozen=True)
@@ -36,30 +28,30 @@ class Pair:
     styles: tuple[Path, ...]
     """The painting, or those of a blend, as absolute paths."""
     content_label: str
-    """The content as the metadata names it: relative to the manifest."""
+    """The photograph's name in the metadata: its path relative to the manifest or the inbox."""
     style_label: str
-    """The style as the metadata names it."""
+    """The style's name in the metadata."""
     name: str
     """The result's path in the outbox, with `/` and without its extension."""
     settings: PairSettings
     mask: Path | None = None
-    """Where the style acts, as an absolute path; None: everywhere."""
+    """The mask, which is white where the style acts, as an absolute path; None: the style acts everywhere."""
     mask_label: str = ""
-    """The mask as the metadata names it."""
+    """The mask's name in the metadata."""
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All that is read of it."""
+        """All files that are read to render the pair."""
         return (self.content, *self.styles, *([self.mask] if self.mask is not None else []))
 
     @property
     def format(self) -> OutputFormat:
-        """Of the result."""
+        """The result's format."""
         return self.settings.output.format_for(self.content_label)  # as it was named, not where a link leads
 
     @property
     def extension(self) -> str:
-        """Of the result's name, without the dot."""
+        """The extension of the result's name, without the dot."""
         return self.settings.output.extension_for(self.content_label)
 
     @property
@@ -69,7 +61,7 @@ class Pair:
 
     @property
     def style_weights(self) -> tuple[float, ...]:
-        """One for each painting."""
+        """One weight for each painting."""
         weights = self.settings.style.blend_weights
         return weights if weights and len(self.styles) > 1 else (1.0,) * len(self.styles)
 
@@ -81,3 +73,89 @@ class Pair:
             of_variant = colour.model_copy(update={"mode": mode, "variants": colour.modes})
             settings = self.settings.model_copy(update={"colour": of_variant})
             yield replace(self, name=f"{self.name}--{mode}", settings=settings)
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A photograph or a mask, and its name in the metadata."""
+
+    path: Path
+    label: str
+
+
+@dataclass(frozen=True)
+class Style:
+    """A painting, or the paintings of a blend, as one style."""
+
+    name: str
+    """The style's part of the result's name."""
+    label: str
+    """The style's name in the metadata."""
+    paintings: tuple[Path, ...]
+    """Absolute paths, links followed."""
+    is_of_library: bool = False
+    """Whether it was found by its name in the style library, whose files lie wherever its owner likes."""
+
+
+def library_label(paintings: tuple[Path, ...]) -> str:
+    """The name in the metadata of a style of the library: that of its file, or of the folder of a blend."""
+    return paintings[0].name if len(paintings) == 1 else paintings[0].parent.name
+
+
+def make_pairs(  # noqa: PLR0913 - a pair's parts, all named
+    *,
+    content: InputFile,
+    style: Style,
+    name: str,
+    settings: PairSettings,
+    mask: InputFile | None = None,
+    settings_are_shared: bool = False,
+) -> list[Pair]:
+    """Build the pair of a photograph and a style, and its variants.
+
+    Args:
+        content: the photograph.
+        style: the painting or the blend.
+        name: the result's path in the outbox, with `/` and without its extension.
+        settings: those of the pair.
+        mask: where the style acts; None: everywhere.
+        settings_are_shared: the settings hold for other styles, too: a style of one painting takes no notice of the
+            weights of a blend.
+
+    Raises:
+        UsageError: `style.blend_weights` does not have one value for each painting.
+    """
+    wrong = check_blend(len(style.paintings), settings, may_be_alone=settings_are_shared)
+    if wrong:
+        raise UsageError(f"{wrong}.", "Give one weight for each painting, or none.")
+    pair = Pair(
+        content=content.path,
+        styles=style.paintings,
+        content_label=unicode_name(content.label),
+        style_label=unicode_name(style.label),
+        name=name,
+        settings=settings,
+        mask=mask.path if mask is not None else None,
+        mask_label=unicode_name(mask.label) if mask is not None else "",
+    )
+    return list(pair.variants())
+
+
+def check_blend(paintings: int, settings: PairSettings, *, may_be_alone: bool = False) -> str | None:
+    """Return why this number of paintings cannot be one style with these settings, or None.
+
+    Args:
+        paintings: how many were found.
+        settings: those of the pair.
+        may_be_alone: whether the weights may be meant for other styles, so that they need not fit one painting.
+    """
+    weights = settings.style.blend_weights
+    if not weights or len(weights) == paintings or (paintings == 1 and may_be_alone):
+        return None
+    found = "is one painting, and nothing" if paintings == 1 else f"are {paintings} paintings"
+    return f"style.blend_weights has {len(weights)} value{'s' * (len(weights) != 1)}, but there {found} to blend"
+
+
+def unicode_name(name: str) -> str:
+    """A file name as JSON can carry it: what is not Unicode (bytes, lone surrogates) becomes U+FFFD."""
+    return re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", name)

@@ -23,7 +23,7 @@ from pipeline.cli.main import app
 from pipeline.errors import ExitCode, ImageError, Interrupted, NotFiniteError, StorageError, UsageError, WeightsError
 from pipeline.outbox.metadata import Metadata
 from pipeline.settings.pair_settings import ObjectiveSettings
-from pipeline.settings.resolve import from_set_options, load
+from pipeline.settings.resolve import from_set_options, load_settings
 from tests.conftest import photo
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def test_threads_do_not_disturb_each_other(arrays: tuple[np.ndarray, np.ndarray]
 @pytest.mark.parametrize("preset", ["colour-preserving", "gatys2016", "luminance", "pytorch-tutorial"])
 def test_settings_mean_what_they_mean_on_the_command_line(preset: str) -> None:
     flags = from_set_options(["image.size=99", "objective.style_weight=7"])
-    _, wanted = load(None, flags | {"preset": preset})
+    _, wanted = load_settings(None, flags | {"preset": preset})
     for given in (
         Settings({"image.size": 99, "objective.style_weight": 7}, preset=preset),
         Settings({"image": {"size": 99}, "objective.style_weight": 7, "preset": preset}),

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.pair import Pair, check_blend
+from pipeline.errors import UsageError
+from pipeline.pair import InputFile, Pair, Style, check_blend, library_label, make_pairs
 from pipeline.settings.resolve import for_pair
 
 
@@ -62,3 +63,45 @@ def test_all_files_of_a_pair() -> None:
     assert pair.files == (Path("/a.jpg"), Path("/0.png"), Path("/1.png"))
     masked = Pair(*[getattr(pair, name) for name in list(vars(pair))[:-2]], mask=Path("/m.png"))
     assert masked.files[-1] == Path("/m.png")
+
+
+PHOTOGRAPH = InputFile(Path("/photos/a.jpg"), "photos/a.jpg")
+SEA = Style("sea", "sea.png", (Path("/sea.png"),))
+
+
+def test_a_pair_is_made_of_its_parts() -> None:
+    settings = for_pair({}, {"colour": {"variants": ["none"]}}, {})
+    pair, variant = make_pairs(
+        content=PHOTOGRAPH, style=SEA, name="x/a", settings=settings, mask=InputFile(Path("/masks/a.png"), "a.png")
+    )
+    assert pair == Pair(
+        Path("/photos/a.jpg"), (Path("/sea.png"),), "photos/a.jpg", "sea.png", "x/a", settings, Path("/masks/a.png"),
+        "a.png",
+    )  # fmt: skip
+    assert (variant.name, variant.mask, variant.settings.colour.mode) == ("x/a--none", pair.mask, "none")
+
+
+def test_labels_can_be_written_as_json() -> None:
+    odd = "\udcff.png"
+    (pair,) = make_pairs(
+        content=InputFile(Path("/a"), odd),
+        style=Style("s", odd, (Path("/s.png"),)),
+        name="a",
+        settings=for_pair({}, {}, {}),
+        mask=InputFile(Path("/m"), odd),
+    )
+    assert {pair.content_label, pair.style_label, pair.mask_label} == {"\ufffd.png"}
+
+
+def test_weights_fit_the_paintings_or_are_meant_for_others() -> None:
+    settings = for_pair({}, {"style": {"blend_weights": [3, 1]}}, {})
+    with pytest.raises(UsageError, match="2 values, but there is one painting") as error:
+        make_pairs(content=PHOTOGRAPH, style=SEA, name="a", settings=settings)
+    assert error.value.remedy == "Give one weight for each painting, or none."
+    (pair,) = make_pairs(content=PHOTOGRAPH, style=SEA, name="a", settings=settings, settings_are_shared=True)
+    assert pair.style_weights == (1,)
+
+
+def test_a_library_style_is_labelled_by_its_file_or_its_folder() -> None:
+    assert library_label((Path("/styles/sea.png"),)) == "sea.png"
+    assert library_label((Path("/styles/coast/a.png"), Path("/styles/coast/b.png"))) == "coast"

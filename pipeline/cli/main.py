@@ -43,7 +43,7 @@ def main() -> None:
     """Entry point of the command."""
     try:
         app()
-    except KeyboardInterrupt:  # before a run has its own handler
+    except KeyboardInterrupt:  # before a run has installed its own handler
         sys.exit(ExitCode.INTERRUPTED)
 
 

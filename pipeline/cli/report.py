@@ -1,4 +1,4 @@
-"""`impasto report`: one page that shows what became of the pairs."""
+"""`impasto report`: one page with all results and failures."""
 
 from __future__ import annotations
 

@@ -20,9 +20,9 @@ from pipeline.cli.options import (
     VerboseOption,
 )
 from pipeline.cli.setup import (
-    confines_of,
     display_of,
     errors_to_exit_codes,
+    manifest_rules_of,
     observers_of,
     resolve_settings,
 )
@@ -70,8 +70,8 @@ def run_command(  # noqa: PLR0913 - one parameter per option
 
         if time_budget is not None:
             set_ = [*(set_ or []), f"run.time_budget={time_budget}"]
-        below, flags, settings = resolve_settings(config, preset, set_, device, preview=preview)
-        pairs = read_manifest(manifest, below, flags, confines_of(settings))
+        base_values, overrides, settings = resolve_settings(config, preset, set_, device, preview=preview)
+        pairs = read_manifest(manifest, base_values, overrides, manifest_rules_of(settings))
         box = Outbox(outbox)
         if dry_run:
             weights = find_weights(settings.network.weights, settings.network.preprocessing)
@@ -120,8 +120,8 @@ def pair_command(  # noqa: PLR0913 - one parameter per option
         from pipeline.run.runner import run
         from pipeline.run.single_pair import single_pair
 
-        below, flags, settings = resolve_settings(config, preset, set_, device, mask=mask, preview=preview)
-        pairs = single_pair(content, style, out, below, flags, confines_of(settings))
+        base_values, overrides, settings = resolve_settings(config, preset, set_, device, mask=mask, preview=preview)
+        pairs = single_pair(content, style, out, base_values, overrides, manifest_rules_of(settings))
         with observers_of(settings, as_json=json_, log_format=log_format) as observers:
             observers.started(RunInfo("pair", content.absolute(), out.parent.absolute(), settings, len(pairs)))
             display = display_of(progress, log_format)

@@ -38,24 +38,24 @@ def resolve_settings(  # noqa: PLR0913, PLR0917 - the options that are settings
     preview: float | None = None,
 ) -> tuple[Values, Values, Settings]:
     """The values below a manifest's rows, those of the command line, and the settings that both give."""
-    from pipeline.settings.resolve import from_set_options, load
+    from pipeline.settings.resolve import from_set_options, load_settings
 
-    flags = from_set_options(set_ or [])
+    overrides = from_set_options(set_ or [])
     if preset is not None:
-        flags["preset"] = preset
+        overrides["preset"] = preset
     if device is not None:
-        flags.setdefault("run", {})["device"] = device
+        overrides.setdefault("run", {})["device"] = device
     if preview is not None:
-        flags.setdefault("run", {})["preview_seconds"] = preview
+        overrides.setdefault("run", {})["preview_seconds"] = preview
     if styles is not None:
-        flags.setdefault("styles", {})["folder"] = str(styles)
+        overrides.setdefault("styles", {})["folder"] = str(styles)
     if mask is not None:
-        flags.setdefault("mask", {})["file"] = str(mask)
-    below, settings = load(config, flags)
-    return below, flags, settings
+        overrides.setdefault("mask", {})["file"] = str(mask)
+    base_values, settings = load_settings(config, overrides)
+    return base_values, overrides, settings
 
 
-def confines_of(settings: Settings) -> ManifestRules:
+def manifest_rules_of(settings: Settings) -> ManifestRules:
     """What a manifest, or a command line, may name."""
     from pipeline.images.formats import endings
     from pipeline.outbox.paths import check_name

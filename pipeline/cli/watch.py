@@ -83,14 +83,14 @@ def _serve(  # noqa: PLR0913, PLR0917 - what the two commands share
     from pipeline.transfer.weights import find_weights
     from pipeline.watch.service import Folders, Service
 
-    below, flags, resolved = settings
+    base_values, overrides, resolved = settings
     folders = Folders.of(inbox, outbox, resolved)
     weights = find_weights(resolved.network.weights, resolved.network.preprocessing)
     service = Service(
         folders=folders,
         settings=resolved,
-        below=below,
-        flags=flags,
+        base_values=base_values,
+        overrides=overrides,
         weights_sha256=weights.sha256,
         engine_version=ENGINE_VERSION,
         display=display,

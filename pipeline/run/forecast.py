@@ -1,4 +1,4 @@
-"""What a run would take: time and memory of each pair, before anything is done."""
+"""Time and memory that each pair would take, before anything is rendered."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipeline.run.plan import Action
-from pipeline.run.time_budget import scaled, share_of
+from pipeline.run.time_budget import fraction_within, scaled
 from pipeline.settings.base import parse_duration
 from pipeline.stage.device.devices import find_devices
 from pipeline.stage.device.estimate import Estimator
@@ -16,56 +16,57 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeline.run.plan import PlannedPair
-    from pipeline.settings.all_settings import Settings
+    from pipeline.settings import Settings
     from pipeline.stage.device.estimate import Expected
     from pipeline.transfer.weights import WeightsSource
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Of one pair."""
+    """The forecast of one pair."""
 
     item: PlannedPair
     evaluations: tuple[int, ...] = ()
-    """At each scale, coarse to fine; fewer than the settings' where time is short."""
+    """Evaluations at each scale, coarse to fine; fewer than the settings ask for where time is short."""
     expected: Expected | None = None
-    """None where it is not rendered, or its photograph cannot be read."""
+    """Expected time and memory; None if the pair is not rendered or its photograph cannot be read."""
 
 
 @dataclass(frozen=True)
 class Forecasts:
-    """Of a run."""
+    """The forecast of a run."""
 
     pairs: tuple[Forecast, ...]
     seconds: float
-    """On all devices at once, without loading the first pair and saving the last."""
+    """Expected seconds on all devices at once, without loading the first pair and saving the last."""
     budget_seconds: float | None
+    """Seconds of the time budget; None if there is none."""
 
     @property
     def is_short(self) -> bool:
-        """Whether there will be pairs left when time is over."""
+        """Whether pairs will be left when the time is over."""
         return self.budget_seconds is not None and self.seconds > self.budget_seconds
 
 
 def forecast(planned: Sequence[PlannedPair], settings: Settings, weights: WeightsSource) -> Forecasts:
-    """Measure an evaluation, and expect the rest.
+    """Measure an evaluation on this machine, and calculate from it what each pair takes.
 
     Raises:
-        MachineError: there is no such device, or the weights cannot be had.
+        MachineError: there is no such device, or the weights cannot be loaded.
     """
     budget = parse_duration(settings.run.time_budget) if settings.run.time_budget else None
     if not any(item.action is Action.RENDER for item in planned):
         return Forecasts(tuple(Forecast(item) for item in planned), 0.0, budget)
     estimator, devices = Estimator(settings, weights), len(find_devices(settings.run.device))
 
-    def of_all(share: float) -> tuple[Forecast, ...]:
+    def for_all(fraction: float) -> tuple[Forecast, ...]:
         seen: set[str] = set()
-        return tuple(of_one(item, share, seen) for item in planned)
+        return tuple(for_one(item, fraction, seen) for item in planned)
 
-    def of_one(item: PlannedPair, share: float, seen: set[str]) -> Forecast:
+    def for_one(item: PlannedPair, fraction: float, seen: set[str]) -> Forecast:
         if item.action is not Action.RENDER or item.size is None:
             return Forecast(item)
-        evaluations = scaled(item.pair.settings.pyramid.planned, share)
+        evaluations = scaled(item.pair.settings.pyramid.planned, fraction)
         expected = estimator.expect(item.pair.settings, *item.size, evaluations)
         optimisation = optimisation_key(item.pair, map(str, item.pair.files))
         if optimisation in seen:
@@ -73,11 +74,11 @@ def forecast(planned: Sequence[PlannedPair], settings: Settings, weights: Weight
         seen.add(optimisation)
         return Forecast(item, evaluations, expected)
 
-    whole = of_all(1.0)
+    whole = for_all(1.0)
     seconds = _total(whole) / devices
     if budget is None or seconds <= budget:
         return Forecasts(whole, seconds, budget)
-    shorter = of_all(share_of(budget, seconds))
+    shorter = for_all(fraction_within(budget, seconds))
     return Forecasts(shorter, _total(shorter) / devices, budget)
 
 

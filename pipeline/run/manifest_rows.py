@@ -1,4 +1,4 @@
-"""The rows of a manifest (CSV or JSON Lines) as they stand there, and what is wrong with them."""
+"""The rows of a manifest (CSV or JSON Lines) as they are written, and errors in how they are written."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.errors import MACHINE_ERRNOS, ManifestError, UnreadableError, UsageError
 from pipeline.settings.all_settings import PAIR_KEYS, did_you_mean
@@ -16,17 +16,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from pipeline.settings.pair_settings import Values
+    from pipeline.settings import Values
 
-COLUMNS = ("content", "style", "mask", "output", "preset", *PAIR_KEYS)
-MAX_BYTES = 1 << 26
+COLUMNS: Final = ("content", "style", "mask", "output", "preset", *PAIR_KEYS)
+MAX_BYTES: Final = 1 << 26
+"""Bytes of the largest manifest that is read."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a manifest: what it says, unchecked."""
+    """One row of a manifest as it is written; nothing is checked."""
 
     line: int
+    """The number of its first line, from 1."""
     content: str
     style: str
     mask: str
@@ -36,22 +38,27 @@ class Row:
 
 @dataclass
 class Problems:
-    """All that is wrong with a manifest."""
+    """The problems of a manifest, collected so that a user sees all of them at once."""
 
     found: list[tuple[int, str]] = field(default_factory=list)
+    """Line numbers with messages."""
 
     def add(self, line: int, message: str) -> None:
-        """Take note."""
+        """Add a problem of a line."""
         self.found.append((line, message))
 
     def raise_if_any(self, manifest: str) -> None:
-        """ManifestError, if there is anything."""
+        """Raise a `ManifestError` if there are problems.
+
+        Raises:
+            ManifestError: names every problem with its line.
+        """
         if self.found:
             raise ManifestError(manifest, [f"line {line}: {message}" for line, message in sorted(self.found)])
 
 
 def read_rows(path: Path, problems: Problems) -> Iterator[Row]:
-    """The rows of a manifest as they stand there.
+    """Read the rows of a manifest; what is wrong with a line is added to the problems.
 
     Raises:
         UnreadableError: the disk or the network failed.
@@ -104,7 +111,7 @@ def _read_csv(text: str, problems: Problems) -> Iterator[Row]:
 
 
 def _delimiter(text: str) -> str:
-    """What stands between the columns' names: spreadsheets write semicolons where a comma is the decimal point."""
+    """The delimiter of the header; spreadsheets write semicolons where the comma is the decimal point."""
     header = text.lstrip().partition("\n")[0]
     return next((mark for mark in (",", ";", "\t") if mark in header), ",")
 

@@ -1,12 +1,19 @@
-"""Pictures in a folder: which are taken, and which are left out, of which a user should hear."""
+"""Rules that tell pictures, masks and litter among files.
+
+A file that a user names is taken as named. What a folder or a pattern brings is judged: litter (`is_ignored`) counts as
+absent, files with one of the allowed endings are taken, and a user is warned about pictures that are left out. The drop
+folder judges names by the same rules.
+"""
 
 from __future__ import annotations
 
 import fnmatch
+import glob
 import logging
+import os
 import re
 import unicodedata
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import UsageError
@@ -16,9 +23,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MOST_NAMES: Final = 3
-"""So many files are named, the others counted."""
+NAMES_SHOWN: Final = 3
+"""Names that a message shows; it counts the others."""
 WRITABLE: Final = ".png, .jpg, .webp or .tif"
+"""Endings of results, in words."""
 
 _FORMATS: Final = {
     ".jpg": "jpeg",
@@ -59,23 +67,80 @@ _UNREADABLE: Final = frozenset(
 
 
 def ending_of(name: str) -> str:
-    """Of a file, in lower case, with its dot."""
+    """The ending of a file's name, in lower case, with its dot."""
     return PurePosixPath(name.replace("\\", "/")).suffix.lower()
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file is a picture by its ending, one that is read or another."""
+    """Whether a file is a picture by its ending, whether or not its format can be read."""
     ending = ending_of(name)
     return ending in _FORMATS or ending in _UNREADABLE
 
 
 def is_image(path: Path, endings: tuple[str, ...]) -> bool:
-    """Whether a file in a folder is one of its pictures."""
-    return path.is_file() and path.suffix.lower() in endings and not path.name.startswith(".")
+    """Whether there is a file that has one of the endings."""
+    return path.is_file() and path.suffix.lower() in endings
+
+
+_PARTIAL: Final = (
+    ".*", "~*", "*~", "*.part", "*.partial", "*.filepart", "*.crdownload", "*.download", "*.opdownload", "*.tmp",
+    "*.temp", "*.!ut", "*.aria2",
+)  # fmt: skip
+"""Patterns of hidden files, and of files that a program is still writing under a name of its own."""
+_JUNK: Final = (
+    "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "#recycle", "$recycle.bin", "system volume information",
+    "__macosx", "lost+found", "icon\r",
+)  # fmt: skip
+"""Names, in lower case, of files and folders that systems leave everywhere."""
+_IGNORED: Final = re.compile("|".join(fnmatch.translate(pattern) for pattern in _PARTIAL + _JUNK))
+
+
+def is_ignored(name: str) -> bool:
+    """Whether a file or folder of this name is litter: hidden, still being written, or left by a system."""
+    return _IGNORED.match(name.casefold()) is not None
+
+
+def entries_of(folder: Path) -> list[Path]:
+    """The entries of a folder without litter, by name.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    return sorted(path for path in folder.iterdir() if not is_ignored(path.name))
+
+
+def matches_of(pattern: str, folder: Path) -> list[Path]:
+    """The matches of a pattern without litter, by path.
+
+    The folders before the first wildcard are named, so they may be of any name; all behind it is judged.
+
+    Args:
+        pattern: relative to the folder, or absolute; `**` stands for any number of folders.
+        folder: an absolute path.
+    """
+    parts = PurePath(pattern).parts
+    named = next((index for index, part in enumerate(parts) if glob.has_magic(part)), len(parts))
+    matches = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207 - takes absolute ones, too
+    return sorted(
+        Path(os.path.normpath(folder / match))
+        for match in matches
+        if not any(is_ignored(part) for part in PurePath(match).parts[named:] if part != "..")
+    )
+
+
+def earlier_results(files: Iterable[Path]) -> list[str]:
+    """The names of those files that are results of an earlier run: their metadata is beside them."""
+    return [path.name for path in files if path.with_name(f"{path.name}.json").exists()]
+
+
+def listed(names: list[str]) -> str:
+    """The first of some names, and how many more there are."""
+    more = len(names) - NAMES_SHOWN
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def remedy_for(names: Iterable[str]) -> str:
-    """What to do about pictures that are not read, without a full stop."""
+    """Advice for pictures that are not read, without a full stop."""
     formats = sorted({_FORMATS[ending] for ending in map(ending_of, names) if ending in _FORMATS})
     convert = "convert them to JPEG, PNG, WebP or TIFF"
     if not formats:
@@ -84,51 +149,23 @@ def remedy_for(names: Iterable[str]) -> str:
     return f"add {allowed} to image.formats, or {convert}"
 
 
-def listed(names: list[str]) -> str:
-    """The first of some names, and how many there are besides."""
-    more = len(names) - MOST_NAMES
-    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
-
-
-def tell_of_left_out(where: str, paths: Iterable[Path], endings: tuple[str, ...]) -> None:
-    """One warning for the pictures that a folder or a pattern has and that are not taken, and for dead links.
+def warn_about_left_out(where: str, paths: Iterable[Path], endings: tuple[str, ...]) -> None:
+    """Log one warning for the pictures that are not taken from a folder or a pattern, and one for dead links.
 
     Args:
         where: the folder or pattern, as the user wrote it.
-        paths: all that it has.
-        endings: of those that are taken.
+        paths: all that it has, without litter.
+        endings: those of pictures that are taken.
     """
-    visible = sorted(path for path in paths if not path.name.startswith("."))
-    dead = [path.name for path in visible if path.is_symlink() and not path.exists() and is_picture(path.name)]
-    others = [
-        path.name for path in visible if path.suffix.lower() not in endings and is_picture(path.name) and path.is_file()
-    ]
+    pictures = [path for path in sorted(paths) if is_picture(path.name)]
+    dead = [path.name for path in pictures if path.is_symlink() and not path.exists()]
+    others = [path.name for path in pictures if path.suffix.lower() not in endings and path.is_file()]
     if others:
         count = f"{len(others)} picture{'s' * (len(others) != 1)}"
         logger.warning("%s: %s left out: %s. To have them, %s.", where, count, listed(others), remedy_for(others))
     if dead:
         count = f"{len(dead)} link{'s' * (len(dead) != 1)}"
         logger.warning("%s: %s to files that are not there left out: %s.", where, count, listed(dead))
-
-
-_PARTIAL: Final = (
-    ".*", "~*", "*~", "*.part", "*.partial", "*.filepart", "*.crdownload", "*.download", "*.opdownload", "*.tmp",
-    "*.temp", "*.!ut", "*.aria2",
-)  # fmt: skip
-
-
-_JUNK: Final = (
-    "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "#recycle", "$recycle.bin", "system volume information",
-    "__macosx", "lost+found", "icon\r",
-)  # fmt: skip
-
-
-_IGNORED: Final = re.compile("|".join(fnmatch.translate(pattern) for pattern in _PARTIAL + _JUNK))
-
-
-def is_ignored(name: str) -> bool:
-    """Whether a file or folder is none of ours: still being copied under a name of its own, hidden, or litter."""
-    return _IGNORED.match(name.casefold()) is not None
 
 
 def default_mask(file: str) -> Path | None:
@@ -146,12 +183,12 @@ def default_mask(file: str) -> Path | None:
 
 
 def mask_for(mask: Path, content: str, endings: Collection[str]) -> Path | None:
-    """The mask of a photograph of this name without its ending.
+    """The mask of a photograph, or None if the folder of masks has none for it.
 
     Args:
         mask: a picture, for all photographs; or a folder of pictures that have the photographs' names.
         content: the photograph's name without its ending.
-        endings: of pictures.
+        endings: those of pictures.
     """
     if not mask.is_dir():
         return mask

@@ -1,4 +1,4 @@
-"""What a run will do with each pair, and why: inputs against the outbox."""
+"""The plan of a run: for each pair an action and its reason, from comparing inputs with the outbox."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from pipeline.transfer.weights import WeightsSource
 
 Redo = Literal["failed", "all"]
+"""Pairs that are rendered again: `failed`: those that failed before; `all`: also those that are done."""
 
 
 class Action(StrEnum):
-    """What a run does with a pair."""
+    """The action of a run on a pair."""
 
     RENDER = "render"
     SKIP = "skip"
@@ -34,15 +35,17 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class PlannedPair:
-    """A pair, what will be done with it, and why."""
+    """A pair with the action of a run on it, and the reason."""
 
     pair: Pair
     action: Action
     reason: str
     attempt: int
+    """Number of the attempt that rendering would be, from 1."""
     key: str | None
+    """The result's key; None if an input cannot be read."""
     size: tuple[int, int] | None = None
-    """Working size in px; None if the photograph cannot be read."""
+    """Working size (width, height) in px; None if the photograph cannot be read."""
 
 
 def plan(
@@ -53,20 +56,20 @@ def plan(
     redo: Redo | None = None,
     limit: int | None = None,
 ) -> Iterator[PlannedPair]:
-    """Decide for every pair, in order, whether it is rendered; reads inputs and outbox, writes nothing.
+    """Decide for every pair, in order, whether it is rendered; reads inputs and outbox and writes nothing.
 
     Args:
-        pairs: of the manifest.
-        outbox: it need not exist.
-        weights: part of every key.
-        redo: `failed`: only pairs that failed before; `all`: also what is done.
-        limit: render at most so many, in the manifest's order.
+        pairs: the pairs of the manifest.
+        outbox: the outbox; its folder need not exist.
+        weights: the network's weights, which are part of every key.
+        redo: `failed`: only pairs that failed before; `all`: also pairs that are done; None: pairs that are not done.
+        limit: the largest number of pairs to render, in the manifest's order; None: all.
     """
-    looks: dict[Path, _Look | None] = {}
+    headers: dict[Path, _FileHeader | None] = {}
     rendered = 0
     for pair in pairs:
-        content = _look_at(pair.content, looks)
-        fingerprint = _fingerprint(pair, weights, looks)
+        content = _header_of(pair.content, headers)
+        fingerprint = _fingerprint(pair, weights, headers)
         entry = look_up(outbox, pair, fingerprint)
         action, reason = _decide(entry, redo)
         if action is Action.RENDER and limit is not None and rendered >= limit:
@@ -89,24 +92,25 @@ def _decide(entry: LedgerEntry, redo: Redo | None) -> tuple[Action, str]:
 
 
 @dataclass(frozen=True)
-class _Look:
-    """At a file, before it is decoded."""
+class _FileHeader:
+    """Facts about a file that are known without decoding it."""
 
     sha256: str
     dimensions: tuple[int, int] | None
+    """(width, height) in px; None if the file does not tell."""
 
 
-def _look_at(path: Path, looks: dict[Path, _Look | None]) -> _Look | None:
-    if path not in looks:
+def _header_of(path: Path, headers: dict[Path, _FileHeader | None]) -> _FileHeader | None:
+    if path not in headers:
         try:
             source = read_file(path)
-            looks[path] = _Look(source.sha256, dimensions(source))
+            headers[path] = _FileHeader(source.sha256, dimensions(source))
         except (ImageError, UnreadableError):
-            looks[path] = None
-    return looks[path]
+            headers[path] = None
+    return headers[path]
 
 
-def _size_of(pair: Pair, content: _Look | None) -> tuple[int, int] | None:
+def _size_of(pair: Pair, content: _FileHeader | None) -> tuple[int, int] | None:
     if content is None or content.dimensions is None:
         return None
     try:
@@ -115,20 +119,20 @@ def _size_of(pair: Pair, content: _Look | None) -> tuple[int, int] | None:
         return None
 
 
-def _fingerprint(pair: Pair, weights: WeightsSource, looks: dict[Path, _Look | None]) -> Fingerprint | None:
-    """None if one of its files cannot be read."""
+def _fingerprint(pair: Pair, weights: WeightsSource, headers: dict[Path, _FileHeader | None]) -> Fingerprint | None:
+    """The fingerprint of a pair; None if one of its files cannot be read."""
 
     def sha256_of(path: Path) -> str:
-        look = _look_at(path, looks)
-        if look is None:
-            raise _UnseenError
-        return look.sha256
+        header = _header_of(path, headers)
+        if header is None:
+            raise _UnreadableInputError
+        return header.sha256
 
     try:
         return Fingerprint.of(pair, sha256_of, weights.sha256, ENGINE_VERSION)
-    except _UnseenError:
+    except _UnreadableInputError:
         return None
 
 
-class _UnseenError(Exception):
-    """A file cannot be read."""
+class _UnreadableInputError(Exception):
+    """An input cannot be read."""

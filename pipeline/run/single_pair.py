@@ -1,4 +1,4 @@
-"""One pair that is named on the command line."""
+"""The pair of a command line: `impasto pair CONTENT STYLE -o OUT`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from pipeline.errors import UsageError
-from pipeline.pair import Pair, check_blend
-from pipeline.run.picture_files import is_image, mask_for
+from pipeline.pair import InputFile, Style, make_pairs
+from pipeline.run.picture_files import earlier_results, entries_of, is_image, mask_for
 from pipeline.settings.all_settings import explain
 from pipeline.settings.pair_settings import OUTPUT_FORMATS
 from pipeline.settings.resolve import for_pair
@@ -16,25 +16,26 @@ from pipeline.settings.resolve import for_pair
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pipeline.pair import Pair
     from pipeline.run.manifest import ManifestRules
-    from pipeline.settings.pair_settings import Values
+    from pipeline.settings import Values
 
 
-def single_pair(  # noqa: PLR0913, PLR0917 - what a command line says of it
-    content: Path, style: Path, out: Path, below: Values, flags: Values, confines: ManifestRules
+def single_pair(  # noqa: PLR0913, PLR0917 - the parts of a command line
+    content: Path, style: Path, out: Path, base_values: Values, overrides: Values, rules: ManifestRules
 ) -> list[Pair]:
-    """The pair, and its variants.
+    """Build the pair of a command line, and its variants.
 
     Args:
         content: the photograph.
         style: the painting, or a folder of paintings that are one style.
         out: the result; its ending is its format.
-        below: settings weaker than the command line's.
-        flags: those of the command line.
-        confines: the endings of images, what names are possible, and the mask.
+        base_values: settings weaker than the command line's.
+        overrides: the settings of the command line.
+        rules: the endings of pictures, the names that results may have, and the mask.
 
     Raises:
-        UsageError: a file is not there, or a name or a setting does not go.
+        UsageError: a file does not exist, or a name or a setting cannot be used.
     """
     if content.is_dir():
         raise UsageError(f"{content}: is a folder.", "Name one photograph; for many, write a manifest: impasto run.")
@@ -43,48 +44,41 @@ def single_pair(  # noqa: PLR0913, PLR0917 - what a command line says of it
     ending = out.suffix.lower()
     if ending not in OUTPUT_FORMATS:
         raise UsageError(f"-o {out}: should end in {', '.join(OUTPUT_FORMATS)}.")
-    output = {**flags.get("output", {}), "format": OUTPUT_FORMATS[ending]}
+    output = {**overrides.get("output", {}), "format": OUTPUT_FORMATS[ending]}
     try:
-        settings = for_pair(below, {}, {**flags, "output": output})
+        settings = for_pair(base_values, {}, {**overrides, "output": output})
     except ValidationError as error:
         raise UsageError("\n".join(explain(error))) from error
-    paintings = paintings_of(style, confines.endings)
-    wrong = check_blend(len(paintings), settings)
-    if wrong:
-        raise UsageError(f"{wrong}.", "Give one weight for each painting, or none.")
-    mask = mask_of(content, confines.mask, confines.endings)
-    pair = Pair(
-        content.resolve(),
-        paintings,
-        content.name,
-        style.absolute().name,
-        out.stem,
-        settings,
-        mask,
-        mask.name if mask is not None else "",
+    paintings = paintings_of(style, rules.endings)
+    mask = mask_of(content, rules.mask, rules.endings)
+    pairs = make_pairs(
+        content=InputFile(content.resolve(), content.name),
+        style=Style(style.stem, style.absolute().name, paintings),
+        name=out.stem,
+        settings=settings,
+        mask=InputFile(mask, mask.name) if mask is not None else None,
     )
-    if ending.removeprefix(".") != pair.extension:
-        raise UsageError(f"-o {out}: use the ending .{pair.extension}.")
-    pairs = list(pair.variants())
+    if ending.removeprefix(".") != pairs[0].extension:
+        raise UsageError(f"-o {out}: use the ending .{pairs[0].extension}.")
     for each in pairs:
-        wrong = confines.check_name(each.file_name)
+        wrong = rules.check_name(each.file_name)
         if wrong:
             raise UsageError(f"-o {out}: the name {each.file_name} {wrong}.")
     return pairs
 
 
 def paintings_of(style: Path, endings: tuple[str, ...]) -> tuple[Path, ...]:
-    """The painting, or those of a folder.
+    """Return the painting, or the paintings of a folder, as absolute paths.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no painting, or the folder holds results of an earlier run.
     """
     if not style.is_dir():
         if not style.is_file():
             raise UsageError(f"{style}: there is no such file.")
         return (style.resolve(),)
-    found = sorted(each for each in style.iterdir() if is_image(each, endings))
-    results = [each.name for each in found if each.with_name(f"{each.name}.json").exists()]
+    found = [each for each in entries_of(style) if is_image(each, endings)]
+    results = earlier_results(found)
     if results:
         raise UsageError(
             f"{style}: holds results of an earlier run: {', '.join(results[:3])}.", "Write them elsewhere."
@@ -95,10 +89,15 @@ def paintings_of(style: Path, endings: tuple[str, ...]) -> tuple[Path, ...]:
 
 
 def mask_of(content: Path, mask: Path | None, endings: tuple[str, ...]) -> Path | None:
-    """The mask of a photograph, where there is a mask or a folder of masks.
+    """Return the mask of a photograph as an absolute path, or None if there is no mask at all.
+
+    Args:
+        content: the photograph.
+        mask: a mask, or a folder of masks.
+        endings: endings of pictures.
 
     Raises:
-        UsageError: the folder has none for it.
+        UsageError: the folder of masks has none for this photograph.
     """
     if mask is None:
         return None

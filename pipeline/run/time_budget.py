@@ -1,4 +1,4 @@
-"""A night is so long: pairs are spread over the time there is, by fewer evaluations where it is short."""
+"""The time budget of a run: pairs get fewer evaluations where the time is short, so that all of them are rendered."""
 
 from __future__ import annotations
 
@@ -12,36 +12,39 @@ if TYPE_CHECKING:
     from pipeline.pair import Pair
 
 FLOOR: Final = 0.25
-"""Of the evaluations asked for: with fewer a picture is not worth its time."""
-_OWN_RESERVE: Final = 0.97
-"""Of the time that is handed out; the rest is for what is not foreseen."""
-_INERTIA: Final = 0.7
-"""Of the old opinion about how much longer pairs take than expected, when a new pair is done."""
+"""Smallest fraction of the requested evaluations; with fewer a picture is not worth its time."""
+_PLANNED: Final = 0.97
+"""Fraction of the time that is planned for; the rest is a reserve."""
+_SMOOTHING: Final = 0.7
+"""Weight of the previous slowness estimate when a new measurement arrives (exponential smoothing)."""
 
 Seconds = float
 Evaluations = tuple[int, ...]
+"""Evaluations at each scale, coarse to fine."""
 
 
-def scaled(evaluations: Evaluations, share: float) -> Evaluations:
-    """Fewer evaluations at each scale, at least one, and not below the floor."""
-    return tuple(max(1, round(max(FLOOR, min(1.0, share)) * count)) for count in evaluations)
+def scaled(evaluations: Evaluations, fraction: float) -> Evaluations:
+    """Return that fraction of the evaluations at each scale, at least one each; it is kept between the floor and 1."""
+    return tuple(max(1, round(max(FLOOR, min(1.0, fraction)) * count)) for count in evaluations)
 
 
-def share_of(seconds: float, wanted: float) -> float:
-    """Of the evaluations asked for that there is time for, where they would take so many seconds."""
-    return _OWN_RESERVE * seconds / wanted if wanted else 1.0
+def fraction_within(seconds: float, wanted: float) -> float:
+    """Fraction of the requested evaluations that fits into `seconds`, given that all of them take `wanted` seconds."""
+    return _PLANNED * seconds / wanted if wanted else 1.0
 
 
 @dataclass
-class _Entry:
+class _Group:
+    """Pairs that share one optimisation, and so its time."""
+
     pair: Pair
     size: tuple[int, int]
     evaluations: Evaluations
-    is_begun: bool = False
+    is_started: bool = False
 
 
 class TimeBudget:
-    """Decides how many evaluations each pair has, when it is its turn."""
+    """Decides how many evaluations each pair gets, when its turn comes."""
 
     def __init__(
         self,
@@ -51,59 +54,65 @@ class TimeBudget:
         devices: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """The time runs from now.
+        """Start the clock.
 
         Args:
-            seconds: that there are.
-            expect: seconds of a pair of a size, with so many evaluations, on one device.
-            devices: that work at once.
-            clock: in seconds.
+            seconds: the time budget.
+            expect: returns the seconds of a pair of this size with these evaluations, on one device.
+            devices: number of devices that work at once.
+            clock: returns seconds.
         """
         self._expect, self._devices, self._clock = expect, devices, clock
         self._end = clock() + seconds
-        self._left: dict[str, _Entry] = {}
-        """By what they share their time with."""
+        self._pending: dict[str, _Group] = {}
+        """Groups whose pairs are not all done, by name."""
         self._groups: dict[str, str] = {}
-        """Of each pair, by the name of its result."""
-        self._given: dict[str, Evaluations] = {}
+        """Name of each pair's group, by the name of its result."""
+        self._granted: dict[str, Evaluations] = {}
+        """Evaluations that were decided on, by name of the group."""
         self._slowness = 1.0
         """Measured times divided by expected ones."""
 
     def add(self, pair: Pair, size: tuple[int, int], group: str | None = None) -> None:
-        """A pair is to be rendered; all of one group take the time of one."""
+        """Plan for a pair that will be rendered; all pairs of a group take the time of one."""
         group = self._groups[pair.file_name] = group or pair.file_name
-        self._left.setdefault(group, _Entry(pair, size, pair.settings.pyramid.planned))
+        self._pending.setdefault(group, _Group(pair, size, pair.settings.pyramid.planned))
 
     @property
     def is_over(self) -> bool:
-        """Whether no further pair is to be begun."""
+        """Whether the time is over, so that no further pair may start."""
         return self._clock() >= self._end
 
     @property
-    def share(self) -> float:
-        """Of the evaluations asked for, that there is time for: of all pairs that are not begun."""
-        begun = waiting = 0.0
-        for entry in self._left.values():
+    def fraction(self) -> float:
+        """Fraction of the requested evaluations that there is time for, over all pairs that have not started."""
+        started = waiting = 0.0
+        for entry in self._pending.values():
             seconds = self._slowness * self._expect(entry.pair, entry.size, entry.evaluations)
-            if entry.is_begun:
-                begun += seconds
+            if entry.is_started:
+                started += seconds
             else:
                 waiting += seconds
-        return share_of((self._end - self._clock()) * self._devices - begun, waiting)
+        return fraction_within((self._end - self._clock()) * self._devices - started, waiting)
 
     def begin(self, pair: Pair) -> Evaluations | None:
-        """The evaluations of a pair whose turn it is; None if they are those asked for."""
+        """Return the evaluations of a pair whose turn it is; None if they are those that its settings ask for."""
         group = self._groups.get(pair.file_name, "")
-        entry = self._left.get(group)
-        if entry is not None and group not in self._given:
-            entry.evaluations = self._given[group] = scaled(entry.evaluations, self.share)
-            entry.is_begun = True
-        given = self._given.get(group)
-        return None if given == pair.settings.pyramid.planned else given
+        entry = self._pending.get(group)
+        if entry is not None and group not in self._granted:
+            entry.evaluations = self._granted[group] = scaled(entry.evaluations, self.fraction)
+            entry.is_started = True
+        granted = self._granted.get(group)
+        return None if granted == pair.settings.pyramid.planned else granted
 
     def end(self, pair: Pair, seconds: float | None) -> None:
-        """A pair is done after so many seconds on the device, none if it had another's result, or has failed (None)."""
-        entry = self._left.pop(self._groups.get(pair.file_name, ""), None)
+        """Take note that a pair is over.
+
+        Args:
+            pair: the pair.
+            seconds: its time on the device; 0 if it shares the optimisation of another, None if it failed.
+        """
+        entry = self._pending.pop(self._groups.get(pair.file_name, ""), None)
         if entry is not None and seconds:
             measured = seconds / max(1e-9, self._expect(entry.pair, entry.size, entry.evaluations))
-            self._slowness = _INERTIA * self._slowness + (1 - _INERTIA) * measured
+            self._slowness = _SMOOTHING * self._slowness + (1 - _SMOOTHING) * measured

@@ -1,8 +1,9 @@
-"""`Settings`: everything in config.toml, its keys by name, and its errors in words."""
+"""`Settings`: everything in config.toml; its keys, and its errors in words."""
 
 from __future__ import annotations
 
 import difflib
+from typing import Final
 
 from pydantic import BaseModel, ValidationError
 
@@ -22,7 +23,7 @@ from pipeline.settings.run_settings import (
 
 
 class Settings(PairSettings):
-    """Everything in config.toml."""
+    """All settings: everything in config.toml."""
 
     mask: MaskSettings = MaskSettings()
     network: NetworkSettings = NetworkSettings()
@@ -33,43 +34,40 @@ class Settings(PairSettings):
     hooks: HooksSettings = HooksSettings()
 
 
-RUN_WIDE = frozenset({"image.max_pixels", "image.formats"})
-"""Keys of per-pair sections that nevertheless hold for the whole run."""
-
-
 def _sections(model: type[BaseModel]) -> dict[str, type[Section]]:
     fields = {name: field.annotation for name, field in model.model_fields.items()}
     return {name: kind for name, kind in fields.items() if isinstance(kind, type) and issubclass(kind, Section)}
 
 
-SECTIONS = _sections(Settings)
-
-
-ALL_KEYS = tuple(f"{section}.{key}" for section, kind in SECTIONS.items() for key in kind.model_fields)
-
-
-PAIR_KEYS = tuple(
+SECTIONS: Final = _sections(Settings)
+"""The models of all sections, by name."""
+ALL_KEYS: Final = tuple(f"{section}.{key}" for section, kind in SECTIONS.items() for key in kind.model_fields)
+"""The keys of all settings, as `section.key`."""
+RUN_WIDE: Final = frozenset({"image.max_pixels", "image.formats"})
+"""Keys of a pair's sections that nevertheless hold for the whole run."""
+PAIR_KEYS: Final = tuple(
     f"{section}.{key}"
     for section, kind in _sections(PairSettings).items()
     for key in kind.model_fields
     if f"{section}.{key}" not in RUN_WIDE
 )
+"""The keys of settings that may differ from pair to pair."""
+
+_PATTERNS: Final = {
+    DEVICE_PATTERN: "should be auto, cpu, cuda or cuda:N",
+    LAYER_PATTERN: "should be a layer of VGG19 up to conv5_1, such as conv4_2 or relu4_2",
+}
+"""Messages for values that do not match a pattern."""
 
 
 def did_you_mean(word: str, known: tuple[str, ...]) -> str:
-    """`' Did you mean x?'`, or nothing if no known word is near."""
+    """Return `' Did you mean x?'`, or an empty text if no known word is close."""
     near = difflib.get_close_matches(word, known, n=1)
     return f" Did you mean {near[0]}?" if near else ""
 
 
-_PATTERNS = {
-    DEVICE_PATTERN: "should be auto, cpu, cuda or cuda:N",
-    LAYER_PATTERN: "should be a layer of VGG19 up to conv5_1, such as conv4_2 or relu4_2",
-}
-
-
 def explain(error: ValidationError) -> list[str]:
-    """Each finding of pydantic as one line: `section.key: what is wrong (got …)`."""
+    """Return each finding of pydantic as one line: `section.key: what is wrong (got …)`."""
     lines = []
     for finding in error.errors():
         name = ".".join(str(part) for part in finding["loc"][:2])
@@ -84,7 +82,11 @@ def explain(error: ValidationError) -> list[str]:
 
 
 def validate(values: Values, source: str = "settings") -> Settings:
-    """Merged values as settings.
+    """Return merged values as settings.
+
+    Args:
+        values: the values of all sources together.
+        source: begins each line of an error.
 
     Raises:
         UsageError: names every value that is wrong.

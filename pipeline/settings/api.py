@@ -1,4 +1,4 @@
-"""The settings of a script: those of config.toml, by name, with presets as on the command line."""
+"""`Settings` for scripts: those of config.toml, by name, with presets as on the command line."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class Settings(all_settings.Settings):
-    """Everything in config.toml, at its default where nothing is said.
+    """Everything in config.toml; a setting that is not given has its default.
 
-    A preset stands for its values, and what is set beside it wins, as on the command line. Neither a config file nor
+    A preset stands for its values, and settings given beside it win, as on the command line. Neither a config file nor
     the environment is read.
 
     >>> Settings(image={"size": 256}, pyramid={"quality": "draft"}).pyramid.planned
@@ -42,15 +42,15 @@ class Settings(all_settings.Settings):
         """Validate values.
 
         Args:
-            values: by `section.key`, or as a config file has them: `{section: {key: value}}`.
+            values: settings by `section.key`, or as a config file has them: `{section: {key: value}}`.
             preset: `colour-preserving` (the default), `gatys2016`, `luminance` or `pytorch-tutorial`.
-            **sections: `{key: value}`, or a section as another `Settings` has it, whose values that were set count.
+            **sections: `{key: value}`, or a section of another `Settings`, from which the values that were set count.
 
         Raises:
             UsageError: names every value that is wrong.
         """
         named = {**(values or {}), **({} if preset is None else {"preset": preset}), **sections}
-        lowest = {name: value for name, value in named.items() if name == "preset"}  # below what is set beside it
+        lowest = {name: value for name, value in named.items() if name == "preset"}  # weaker than settings beside it
         try:
             super().__init__(**merge(lowest, *(_as_source(*each) for each in named.items())))
         except ValidationError as error:

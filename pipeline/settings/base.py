@@ -1,4 +1,4 @@
-"""What every section of config.toml is made from."""
+"""The base of every section of config.toml, and durations."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """A section of config.toml: unknown keys are errors, and nothing changes after validation."""
+    """A section of config.toml. Unknown keys are errors, and a section is frozen after validation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of `8h`, `90m`, `1h30m` or `45s`.
+    """Return the seconds of a duration such as `8h`, `90m`, `1h30m` or `45s`.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: the text is no such duration.
     """
     found = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", text.strip())
     if found is None or not any(found.groups()):
@@ -27,10 +27,10 @@ def parse_duration(text: str) -> float:
 
 
 def check_duration(text: str) -> str:
-    """The same text, if it is a duration or empty.
+    """Return the text unchanged if it is a duration or empty.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the text is neither.
     """
     if text:
         parse_duration(text)

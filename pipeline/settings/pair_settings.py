@@ -1,14 +1,10 @@
-"""config.toml as validated models: the sections that a pair may have of its own, and all sections together.
-
-Where values come from is told in `sources`, the presets are in `presets`, the other sections in `run_settings`.
-A setting's name is `section.key`.
-"""
+"""The sections of config.toml that may differ from pair to pair, as validated models."""
 
 from __future__ import annotations
 
 import re
 from pathlib import PurePath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -17,7 +13,7 @@ from pipeline.settings.base import Section
 Values = dict[str, Any]
 """Raw settings: `{section: {key: value}}`, and `preset`."""
 
-LAYER_PATTERN = r"^(conv|relu)([12]_[12]|[34]_[1-4]|5_1)$"
+LAYER_PATTERN: Final = r"^(conv|relu)([12]_[12]|[34]_[1-4]|5_1)$"
 
 
 def _check_size(value: object) -> int | str:
@@ -33,7 +29,7 @@ def _check_size(value: object) -> int | str:
 
 InputFormat = Literal["jpeg", "png", "webp", "tiff", "avif", "bmp", "gif", "jpeg2000"]
 OutputFormat = Literal["png", "jpeg", "webp", "tiff"]
-OUTPUT_FORMATS: dict[str, OutputFormat] = {
+OUTPUT_FORMATS: Final[dict[str, OutputFormat]] = {
     ".png": "png",
     ".jpg": "jpeg",
     ".jpeg": "jpeg",
@@ -41,42 +37,46 @@ OUTPUT_FORMATS: dict[str, OutputFormat] = {
     ".tif": "tiff",
     ".tiff": "tiff",
 }
-"""By ending; of two the first is that of results."""
+"""Output formats by ending; results get the first ending of their format."""
 
 
 class ImageSettings(Section):
-    """Sizes of pictures."""
+    """Sizes and formats of pictures."""
 
     size: Annotated[int | str, BeforeValidator(_check_size)] = Field(
-        512, description='working size: longest side in px, "native", or megapixels like "12MP"'
+        512, description='working size: longest side in px, "native", or megapixels such as "12MP"'
     )
     upscale: Literal["none", "guided"] = Field(
-        "none", description="guided: the result gets the photograph's own size and fine detail, by its luminance"
+        "none",
+        description="guided: enlarge the result to the photograph's size, with fine detail from its luminance",
     )
-    max_pixels: int = Field(100_000_000, ge=256, description="larger input files are refused before they are decoded")
+    max_pixels: int = Field(
+        100_000_000, ge=256, description="pixels of the largest input; larger files are refused before they are decoded"
+    )
     formats: tuple[InputFormat, ...] = Field(
-        ("jpeg", "png", "webp", "tiff"), description="that are read; avif, bmp, gif and jpeg2000 may be added"
+        ("jpeg", "png", "webp", "tiff"), description="formats that are read; avif, bmp, gif and jpeg2000 may be added"
     )
 
     @property
     def kinds(self) -> frozenset[str]:
-        """Of `formats`, as `pipeline.images.formats` names them."""
+        """The allowed formats, as `pipeline.images.formats` names them."""
         return frozenset(name.upper() for name in self.formats)
 
 
 ColourMode = Literal["style-yuv", "luminance", "swap-luma", "match", "histogram", "none"]
-"""See `pipeline.images.colour.modes`."""
+"""How a result gets its colours; see `pipeline.images.colour.modes`."""
 
 
 class ColourSettings(Section):
-    """Whose colours the pastiche has."""
+    """The colours of the result."""
 
     mode: ColourMode = Field(
-        "style-yuv", description="style-yuv, luminance, swap-luma, match, histogram or none: whose colours it gets"
+        "style-yuv",
+        description="style-yuv, luminance, swap-luma, match, histogram or none: how the result gets its colours",
     )
-    strength: float = Field(1.0, ge=0, le=1, description="of the mode: 0 is none, 1 all of it")
+    strength: float = Field(1.0, ge=0, le=1, description="strength of the mode, from 0 (no effect) to 1 (full effect)")
     match: Literal["mean-std", "cholesky", "pca", "monge-kantorovich"] = Field(
-        "monge-kantorovich", description="for mode match: mean-std, cholesky, pca or monge-kantorovich"
+        "monge-kantorovich", description="method of mode match: mean-std, cholesky, pca or monge-kantorovich"
     )
     variants: tuple[ColourMode, ...] = Field(
         (), description="modes of further results, named NAME--MODE; none and swap-luma share one optimisation"
@@ -84,21 +84,23 @@ class ColourSettings(Section):
 
     @property
     def modes(self) -> tuple[ColourMode, ...]:
-        """Of all results of a pair, its own first."""
+        """The colour modes of all results of a pair, its own first."""
         return tuple(dict.fromkeys((self.mode, *self.variants)))
 
 
 class StyleSettings(Section):
-    """How the painting is laid over the photograph."""
+    """Size of the painting, and blends."""
 
     fit: Literal["stretch", "cover", "whole"] = Field(
-        "stretch", description="stretch to the content's size; cover it, cropped; whole: same short side, not cropped"
+        "stretch",
+        description="stretch to the photograph's size; cover it, cropped; whole: same short side, not cropped",
     )
     scale: float = Field(
-        1.0, ge=0.1, le=4, description="of the painting, and so of its strokes, relative to the photograph"
+        1.0, ge=0.1, le=4, description="size of the painting, and so of its strokes, relative to the photograph"
     )
     blend: bool = Field(
-        default=False, description="a folder or pattern of paintings is one style, their blend, not one style each"
+        default=False,
+        description="true: a folder or pattern of paintings is one style, their blend; false: each painting is a style",
     )
     blend_weights: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = Field(
         (), description="one weight per painting of a blend, in the order of their names; empty: all 1"
@@ -106,25 +108,27 @@ class StyleSettings(Section):
 
 
 class ObjectiveSettings(Section):
-    """What is minimised; see `pipeline.transfer.objective`."""
+    """The objective that is minimised; see `pipeline.transfer.objective`."""
 
     content_layers: tuple[Annotated[str, Field(pattern=LAYER_PATTERN)], ...] = Field(
-        ("conv4_2",), description="where the photograph is compared; conv: before the rectifier, relu: after it"
+        ("conv4_2",), description="layers where the photograph is compared; conv: before the rectifier, relu: after it"
     )
     style_layers: tuple[Annotated[str, Field(pattern=LAYER_PATTERN)], ...] = Field(
-        ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"), description="where the painting is compared"
+        ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"), description="layers where the painting is compared"
     )
     style_layer_weights: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] = Field(
         (), description="one weight per style layer; empty: all 1"
     )
-    content_weight: float = Field(1.0, ge=0, allow_inf_nan=False, description="of the photograph's structure")
-    style_weight: float = Field(10.0, ge=0, allow_inf_nan=False, description="of the painting's texture")
-    tv_weight: float = Field(20_000.0, ge=0, allow_inf_nan=False, description="of total variation: more is smoother")
+    content_weight: float = Field(1.0, ge=0, allow_inf_nan=False, description="weight of the photograph's structure")
+    style_weight: float = Field(10.0, ge=0, allow_inf_nan=False, description="weight of the painting's texture")
+    tv_weight: float = Field(
+        20_000.0, ge=0, allow_inf_nan=False, description="weight of total variation; more is smoother"
+    )
     pooling: Literal["max", "average"] = Field(
-        "average", description="of the network: max, or average, enlarged to the same magnitude"
+        "average", description="pooling of the network: max, or average, scaled to the same magnitude"
     )
     padding: Literal["zero", "replicate"] = Field(
-        "replicate", description="of the picture's border: zero as the network was trained, or replicate"
+        "replicate", description="padding at the picture's border: zero, as the network was trained, or replicate"
     )
 
     @model_validator(mode="after")
@@ -143,26 +147,31 @@ class ObjectiveSettings(Section):
 
 Quality = Literal["draft", "standard", "print"]
 
-EVALUATIONS: dict[Quality, tuple[int, ...]] = {
+EVALUATIONS: Final[dict[Quality, tuple[int, ...]]] = {
     "draft": (10, 20, 40, 40, 40),
     "standard": (25, 30, 60, 60, 60),
     "print": (100, 150, 200, 200, 200),
 }
-"""Of the finest scale and each coarser one."""
+"""Evaluations at the finest scale and at each coarser one, by quality."""
 
 
-def _listed(value: object) -> object:
+def _as_tuple(value: object) -> object:
     return (value,) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class PyramidSettings(Section):
-    """Coarse to fine."""
+    """The scales that the optimisation goes through, coarse to fine."""
 
     quality: Quality = Field("standard", description="draft, standard or print: how many evaluations are spent")
-    scales: int = Field(3, ge=1, le=5, description="sizes to work at, each half of the next; more: larger strokes")
+    scales: int = Field(
+        3, ge=1, le=5, description="number of sizes to work at, each half of the next; more give larger strokes"
+    )
     evaluations: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=100_000)], ...], BeforeValidator(_listed), Field(max_length=8)
-    ] = Field((), description="at each scale, coarse to fine, in place of quality and scales; a number: one scale")
+        tuple[Annotated[int, Field(ge=1, le=100_000)], ...], BeforeValidator(_as_tuple), Field(max_length=8)
+    ] = Field(
+        (),
+        description="evaluations at each scale, coarse to fine, in place of quality and scales; one number: one scale",
+    )
 
     @property
     def planned(self) -> tuple[int, ...]:
@@ -171,14 +180,14 @@ class PyramidSettings(Section):
 
 
 class OptimiserSettings(Section):
-    """L-BFGS."""
+    """The optimiser, L-BFGS."""
 
     history: int = Field(20, ge=1, le=1000, description="steps that L-BFGS remembers")
     alpha: float = Field(
-        0.4, ge=0, le=1, description="how much large shapes go before small ones: spectrum times f^(-2 alpha); 0: not"
+        0.4, ge=0, le=1, description="how much large shapes go before small ones: spectrum times f^(-2 alpha); 0: off"
     )
     plateau: float = Field(
-        0.0, ge=0, lt=1, description="a scale ends when its last ten evaluations gain less than this share; 0: never"
+        0.0, ge=0, lt=1, description="end a scale when its last ten evaluations gain less than this share; 0: never"
     )
 
 
@@ -186,13 +195,13 @@ class OutputSettings(Section):
     """The result's file."""
 
     format: Literal["png", "jpeg", "webp", "tiff", "same"] = Field(
-        "png", description="png, jpeg, webp (lossless), tiff, or the same as the photograph's name says"
+        "png", description="png, jpeg, webp (lossless), tiff, or same: the photograph's format, by its file name"
     )
     bit_depth: Literal["same", 8, 16] = Field(
-        "same", description="per channel: 8, 16 (png and tiff only), or the same as the photograph's where possible"
+        "same", description="bits per channel: 8, 16 (png and tiff only), or same: the photograph's where possible"
     )
-    jpeg_quality: int = Field(95, ge=1, le=100, description="for jpeg only; colour is never subsampled")
-    strip_gps: bool = Field(default=False, description="leave out where the photograph was taken")
+    jpeg_quality: int = Field(95, ge=1, le=100, description="quality of a JPEG, 1 to 100; colour is never subsampled")
+    strip_gps: bool = Field(default=False, description="leave out of the result where the photograph was taken")
 
     @model_validator(mode="after")
     def _sixteen_bits_suit_format(self) -> OutputSettings:
@@ -214,7 +223,7 @@ class OutputSettings(Section):
 
 
 class PairSettings(Section):
-    """All that a pair may have of its own; a manifest's column is named `section.key`."""
+    """The settings of one pair; a manifest's column is named `section.key`."""
 
     preset: str = Field("colour-preserving", description="see `impasto run --help`")
     image: ImageSettings = ImageSettings()

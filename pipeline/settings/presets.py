@@ -1,4 +1,4 @@
-"""Presets: the systems that we come from, as settings."""
+"""Presets: earlier style-transfer systems as settings."""
 
 from __future__ import annotations
 
@@ -60,4 +60,4 @@ PRESETS: dict[str, Values] = {
         },
     },
 }
-"""A preset sets the objective and the handling of colour; sizes and the number of evaluations stay the user's."""
+"""Presets by name. A preset sets the objective and the handling of colour, not sizes or the number of evaluations."""

@@ -1,8 +1,8 @@
-"""Where the values of settings come from, and which win.
+"""Reads settings from their sources, and merges them.
 
 Sources, weakest first: the default, the config file, the environment (`IMPASTO_SECTION__KEY`), the manifest's row, the
-command line. A source may name a `preset`: it stands for the preset's values, just below those that the source sets
-itself.
+command line. A source may name a `preset`: it stands for the preset's values, which are a little weaker than those
+that the source sets itself.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ ENVIRONMENT_PREFIX = "IMPASTO_"
 
 
 def parse_value(text: str) -> Any:
-    """A value as TOML reads it (`0.5`, `true`, `["relu1_1"]`), or the text itself where it is no TOML."""
+    """Return a value as TOML reads it (`0.5`, `true`, `["relu1_1"]`), or the text itself if it is not TOML."""
     if "\n" not in text:
         try:
             return tomllib.loads(f"value = {text}")["value"]
-        except (ValueError, RecursionError):  # no TOML, or such as nobody writes
+        except (ValueError, RecursionError):  # not TOML, or nested too deeply
             pass
     return text
 
 
 def from_assignments(assignments: Mapping[str, Any]) -> Values:
-    """`{"image.size": 384}` → `{"image": {"size": 384}}`; `preset` stands alone."""
+    """Nest values by section: `{"image.size": 384}` → `{"image": {"size": 384}}`; `preset` has no section."""
     values: Values = {}
     for name, value in assignments.items():
         section, dot, key = name.partition(".")
@@ -49,7 +49,7 @@ def from_assignments(assignments: Mapping[str, Any]) -> Values:
 
 
 def from_set_options(options: list[str]) -> Values:
-    """The values of `--set section.key=value`.
+    """Return the values of `--set section.key=value`.
 
     Raises:
         UsageError: an option is not of this form, or names no setting.
@@ -64,7 +64,7 @@ def from_set_options(options: list[str]) -> Values:
 
 
 def from_file(path: Path) -> Values:
-    """The values of a config file.
+    """Return the values of a config file.
 
     Raises:
         UsageError: the file cannot be read or is not TOML.
@@ -87,10 +87,10 @@ _Environment = create_model("_Environment", __base__=_EnvironmentBase, **_sectio
 
 
 def from_environment() -> Values:
-    """The values of `IMPASTO_SECTION__KEY` and `IMPASTO_PRESET`.
+    """Return the values of `IMPASTO_SECTION__KEY` and `IMPASTO_PRESET`.
 
     Raises:
-        UsageError: a variable with our prefix names no section of ours.
+        UsageError: a variable with the prefix names no section.
     """
     for variable in os.environ:
         section, nested, _ = variable.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
@@ -106,7 +106,7 @@ def from_environment() -> Values:
 
 
 def preset_values(name: object) -> Values:
-    """What a preset sets.
+    """Return the values that a preset sets.
 
     Raises:
         UsageError: there is no such preset.
@@ -118,16 +118,16 @@ def preset_values(name: object) -> Values:
     return PRESETS[name]
 
 
-def _merge(below: Values, above: Values) -> Values:
-    merged = dict(below)
-    for name, value in above.items():
+def _merge(weaker: Values, stronger: Values) -> Values:
+    merged = dict(weaker)
+    for name, value in stronger.items():
         old = merged.get(name)
         merged[name] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
     return merged
 
 
 def merge(*sources: Values) -> Values:
-    """Sources, weakest first, into one; each source's preset is spread out just below its own values."""
+    """Merge sources, weakest first; the preset of a source is weaker than what the source sets itself."""
     merged: Values = {}
     for source in sources:
         if "preset" in source:
@@ -136,28 +136,36 @@ def merge(*sources: Values) -> Values:
     return merged
 
 
-def load(config: Path | None, flags: Values) -> tuple[Values, Settings]:
-    """What holds for all pairs: the values below the manifest's rows, and the settings of a row that sets nothing.
+def load_settings(config: Path | None, overrides: Values) -> tuple[Values, Settings]:
+    """Read the sources that hold for all pairs.
+
+    Args:
+        config: a config file, if there is one.
+        overrides: the values of the command line, which are stronger than a manifest's row.
+
+    Returns:
+        The base values, which are weaker than a manifest's row: config file and environment. And the settings of a row
+        that sets nothing.
 
     Raises:
         UsageError: a source is unreadable, or a value is unknown or out of range.
     """
     file_values = from_file(config) if config else {}
     validate(merge(file_values), str(config))
-    below = merge(file_values, from_environment())
-    return below, validate(merge(below, flags))
+    base_values = merge(file_values, from_environment())
+    return base_values, validate(merge(base_values, overrides))
 
 
-def for_pair(below: Values, row: Values, flags: Values) -> PairSettings:
-    """The settings of one row.
+def for_pair(base_values: Values, row: Values, overrides: Values) -> PairSettings:
+    """Return the settings of one row: base values, then the row's own, then overrides.
 
     Raises:
         UsageError: the row names an unknown preset.
         ValidationError: a value is out of range.
     """
-    return per_pair(Settings.model_validate(merge(below, row, flags)))
+    return per_pair(Settings.model_validate(merge(base_values, row, overrides)))
 
 
 def per_pair(settings: Settings) -> PairSettings:
-    """Those of all settings that a pair may have of its own."""
+    """Return the part of the settings that may differ from pair to pair."""
     return PairSettings.model_construct(**{name: getattr(settings, name) for name in PairSettings.model_fields})

@@ -12,24 +12,25 @@ DEVICE_PATTERN = r"^(auto|cpu|cuda(:\d+)?)$"
 
 
 class MaskSettings(Section):
-    """Where the style acts."""
+    """The mask: where the style acts."""
 
     file: str = Field(
-        "", description="painted where it is white, the photograph where black; or a folder with a mask for each name"
+        "",
+        description="white where the style acts, black where the photograph stays; or a folder with one for each name",
     )
 
 
 class NetworkSettings(Section):
-    """VGG19's weights."""
+    """The network, VGG19."""
 
     weights: str = Field(
         "packaged", description='"packaged", "torchvision" (downloaded once), or a .pth or .safetensors file'
     )
     preprocessing: Literal["auto", "caffe", "torchvision"] = Field(
-        "auto", description="what a weights file was trained on; auto tells by its names"
+        "auto", description="how the weights expect their input: caffe or torchvision; auto: by the names in the file"
     )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="of the convolutions; auto: the fastest that the device has natively"
+        "auto", description="precision of the convolutions; auto: the fastest that the device has natively"
     )
 
 
@@ -39,37 +40,40 @@ class RunSettings(Section):
     device: Annotated[str, Field(pattern=DEVICE_PATTERN)] = Field(
         "auto", description="auto, cpu, cuda (all cards at once) or cuda:N"
     )
-    roots: tuple[str, ...] = Field((), description="if set, a manifest may only name files below these folders")
-    max_attempts: int = Field(
-        3, ge=1, description="a pair has failed that ended the process so often without coming further"
+    roots: tuple[str, ...] = Field((), description="if set, a manifest may only name files within these folders")
+    max_attempts: int = Field(3, ge=1, description="give up a pair after this many crashes without progress")
+    batch: int = Field(
+        0, ge=0, le=64, description="most pairs of one size that are on the device at once; 0: as many as pay off"
     )
-    batch: int = Field(0, ge=0, le=64, description="pairs of one size on the device together, at most; 0: what pays")
-    max_reorder: int = Field(16, ge=0, description="pairs that may be begun before an earlier one to fill a batch")
+    max_reorder: int = Field(16, ge=0, description="most pairs that may start before an earlier one, to fill a batch")
     memory_gb: float = Field(
-        0.0, ge=0, description="GiB that pictures may take on the device; larger ones go in tiles; 0: what is free"
+        0.0,
+        ge=0,
+        description="GiB that pictures may take on the device; larger ones are worked on in tiles; 0: what is free",
     )
     time_budget: Annotated[str, AfterValidator(check_duration)] = Field(
-        "", description='of a run, such as "8h" or "1h30m": fewer evaluations per pair where time is short; empty: none'
+        "",
+        description='time for a run, such as "8h" or "1h30m": fewer evaluations where it is short; empty: no limit',
     )
     checkpoint_seconds: float = Field(
-        120.0, gt=0, description="a pair in work is written down so often, to go on from there after a crash"
+        120.0, gt=0, description="seconds between two checkpoints of a pair, from which it continues after a crash"
     )
     preview_seconds: float = Field(
-        0.0, ge=0, description="what a pair in work looks like is in OUTBOX/.impasto/preview, anew so often; 0: not"
+        0.0, ge=0, description="seconds between two previews of the pair in work, in OUTBOX/.impasto/preview; 0: off"
     )
     grace_seconds: float = Field(
         30.0,
         ge=0,
-        description="after SIGTERM (in watch and drain after Ctrl-C, too) the pair in work goes on so long",
+        description="seconds that the pair in work may go on after SIGTERM (in watch and drain also after Ctrl-C)",
     )
-    report: bool = Field(default=False, description="keep OUTBOX/index.html, the report, up to date while it works")
+    report: bool = Field(default=False, description="keep OUTBOX/index.html, the report, up to date during the work")
 
 
 class StylesSettings(Section):
     """The style library of watch and drain."""
 
-    folder: str = Field("", description="of paintings; INBOX/<name>/ takes the painting <name>.jpg (or .png, …)")
-    default: str = Field("", description="the name of the style of photographs at the top of the inbox; empty: none")
+    folder: str = Field("", description="folder of paintings; INBOX/<name>/ takes the painting <name>.jpg (or .png, …)")
+    default: str = Field("", description="name of the style for photographs at the top of the inbox; empty: none")
 
 
 class WatchSettings(Section):
@@ -79,33 +83,47 @@ class WatchSettings(Section):
         2.0,
         ge=0.05,
         le=3600,
-        description="a file that did not change for so long is complete; on a network: at least 10",
+        description="seconds without a change after which a file is complete; on a network: at least 10",
     )
-    rescan_seconds: float = Field(60.0, ge=0.1, description="the whole inbox is looked through so often in any case")
-    polling: bool = Field(default=False, description="look through the inbox every poll_seconds; on a network: always")
-    poll_seconds: float = Field(5.0, ge=0.1, description="see polling")
-    prefetch: int = Field(4, ge=1, description="so many files are claimed ahead; others stay for other watchers")
+    rescan_seconds: float = Field(
+        60.0, ge=0.1, description="seconds between two scans of the whole inbox, even if no event arrives"
+    )
+    polling: bool = Field(
+        default=False,
+        description="scan the inbox every poll_seconds instead of waiting for events; on a network: always",
+    )
+    poll_seconds: float = Field(5.0, ge=0.1, description="seconds between two scans while polling")
+    prefetch: int = Field(4, ge=1, description="files that are claimed ahead; the others stay for other watchers")
     retire: Literal["archive", "delete", "return"] = Field(
-        "archive", description="a finished photograph goes into the spool's done/, or away, or back to where it was"
+        "archive",
+        description="a finished photograph: archive it in the spool's done/, delete it, or return it to where it was",
     )
     incomplete_seconds: float = Field(
-        30.0, ge=0, description="an image that seems truncated is tried again for so long, max_attempts times in all"
+        30.0,
+        ge=0,
+        description="seconds for which an image that seems truncated is tried again, max_attempts times in all",
     )
-    ticket_seconds: float = Field(3600.0, ge=0, description="a ticket whose files do not come for so long has failed")
+    ticket_seconds: float = Field(
+        3600.0, ge=0, description="seconds after which a ticket fails if its files have not come"
+    )
     spool: str = Field("", description="folder for files in work, on the inbox's file system; empty: INBOX/.impasto")
 
 
 class MetricsSettings(Section):
-    """What Prometheus gets."""
+    """Metrics for Prometheus."""
 
     textfile: str = Field(
-        "", description="for the node exporter's textfile collector, one for each process: NAME.prom; empty: none"
+        "", description="file for the node exporter's textfile collector, one for each process: NAME.prom; empty: none"
     )
 
 
 class HooksSettings(Section):
-    """Programs that are told what happens, by JSON on stdin: each a list of the program and its arguments."""
+    """Programs that get JSON on stdin when something happens: each a list of the program and its arguments."""
 
-    on_pair: tuple[str, ...] = Field((), description="after each pair that is published, or has failed; empty: none")
-    on_finish: tuple[str, ...] = Field((), description="at the end, with all counts; empty: none")
-    timeout_seconds: float = Field(30.0, gt=0, description="one that takes longer is ended, with all that it started")
+    on_pair: tuple[str, ...] = Field(
+        (), description="program to run after each pair that is published or has failed; empty: none"
+    )
+    on_finish: tuple[str, ...] = Field((), description="program to run at the end, with all counts; empty: none")
+    timeout_seconds: float = Field(
+        30.0, gt=0, description="seconds after which a hook is ended, with all that it started"
+    )

@@ -20,9 +20,10 @@ from pipeline.images.formats import endings
 from pipeline.outbox.ledger import Fingerprint
 from pipeline.outbox.paths import STATE_FOLDER, check_name
 from pipeline.outbox.publish import Outbox
-from pipeline.pair import Pair, check_blend
-from pipeline.run.manifest import ManifestRules, library_label, read_manifest
+from pipeline.pair import InputFile, Style, library_label, make_pairs
+from pipeline.run.manifest import ManifestRules, read_manifest
 from pipeline.run.picture_files import default_mask, mask_for
+from pipeline.run.result_names import result_name, with_longest_suffix
 from pipeline.settings.resolve import for_pair
 from pipeline.signals import StopRequest
 from pipeline.stage.attempts import Attempts
@@ -34,7 +35,6 @@ from pipeline.watch.inbox.scanner import Rules, Scanner
 from pipeline.watch.inbox.styles import Styles
 from pipeline.watch.inbox.tickets import TicketRequirements, requirements_of_ticket
 from pipeline.watch.jobs.lifecycle import JobRules, Jobs
-from pipeline.watch.jobs.result_names import result_name
 from pipeline.watch.spool.accounting import FileAccounting
 from pipeline.watch.spool.spool import Spool
 from pipeline.watch.systemd import SystemdNotifier
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pipeline.outbox.metadata import JobFailure
+    from pipeline.pair import Pair
     from pipeline.settings.all_settings import Settings
     from pipeline.settings.pair_settings import Values
     from pipeline.stage.listener import Display
@@ -100,9 +101,9 @@ class Service:
 
     folders: Folders
     settings: Settings
-    below: Values
+    base_values: Values
     """Settings weaker than a ticket's rows."""
-    flags: Values
+    overrides: Values
     """Settings stronger than a ticket's rows."""
     weights_sha256: str
     engine_version: str
@@ -224,11 +225,11 @@ class Service:
     def _fingerprint(self, pair: Pair) -> Fingerprint:
         return Fingerprint.of(pair, lambda path: read_file(path).sha256, self.weights_sha256, self.engine_version)
 
-    def _confines(self, styles: Styles, roots: tuple[Path, ...] = ()) -> ManifestRules:
+    def _manifest_rules(self, styles: Styles, roots: tuple[Path, ...] = ()) -> ManifestRules:
         return ManifestRules(self._endings, check_name, roots, styles.find, self.folders.mask)
 
     def _requirements_of_ticket(self, styles: Styles, ticket: Path) -> TicketRequirements:
-        return requirements_of_ticket(ticket, self.below, self.flags, self._confines(styles))
+        return requirements_of_ticket(ticket, self.base_values, self.overrides, self._manifest_rules(styles))
 
     def _pairs_of(self, styles: Styles, job: Job, files: tuple[str, ...]) -> list[Pair] | None:
         ticket = next((name for name in files if classify(name, self._endings).form == "ticket"), None)
@@ -236,8 +237,8 @@ class Service:
             needs = self._requirements_of_ticket(styles, job.path(ticket))
             if needs.files - set(files) or any(styles.find(name) is None for name in needs.styles):
                 return None  # it was changed, or a style is being replaced
-            confines = self._confines(styles, (job.folder / "in",))
-            return read_manifest(job.path(ticket), self.below, self.flags, confines)
+            rules = self._manifest_rules(styles, (job.folder / "in",))
+            return read_manifest(job.path(ticket), self.base_values, self.overrides, rules)
         if len(files) != 1:  # a ticket's, whose ticket was lost with the power
             return None
         (relative,) = files
@@ -245,26 +246,20 @@ class Service:
         paintings = styles.find(style) if style else None
         if paintings is None:
             return None
-        settings = for_pair(self.below, {}, self.flags)
-        wrong = check_blend(len(paintings), settings, may_be_alone=True)  # the library has others
-        if wrong:
-            raise UsageError(f"{style}: {wrong}.", "Give one weight for each painting, or none.")
-        longest = max(("", *(f"--{mode}" for mode in settings.colour.variants)), key=len)
-        extension = settings.output.extension_for(relative)
-        name = result_name(relative, style, lambda name: check_name(f"{name}{longest}.{extension}"))
-        label = "/".join(printable(part) for part in relative.split("/"))
+        settings = for_pair(self.base_values, {}, self.overrides)
+        name = result_name(relative, style, with_longest_suffix(check_name, settings, relative))
         mask = self._mask_of(relative)
-        pair = Pair(
-            job.path(relative),
-            paintings,
-            label,
-            printable(library_label(paintings)),
-            name,
-            settings,
-            mask,
-            printable(mask.name) if mask is not None else "",
-        )
-        return list(pair.variants())
+        try:
+            return make_pairs(
+                content=InputFile(job.path(relative), printable(relative)),
+                style=Style(style, printable(library_label(paintings)), paintings, is_of_library=True),
+                name=name,
+                settings=settings,
+                mask=InputFile(mask, printable(mask.name)) if mask is not None else None,
+                settings_are_shared=True,  # the library has others
+            )
+        except UsageError as error:
+            raise UsageError(f"{style}: {error.message}", error.remedy) from error
 
     def _mask_of(self, relative: str) -> Path | None:
         if self.folders.mask is None:

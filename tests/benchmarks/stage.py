@@ -81,8 +81,8 @@ def photographs(folder: Path, count: int, size: tuple[int, int]) -> list[Path]:
 
 def render(manifest: Path, outbox: Outbox, **sections: Any) -> tuple[run_module.Summary, list[Outcome], float]:
     """A run of a manifest, as the command does it: its summary, its outcomes, and its seconds."""
-    confines = ManifestRules((".jpg", ".png"), check_name, ())
-    pairs = read_manifest(manifest, sections, {}, confines)
+    rules = ManifestRules((".jpg", ".png"), check_name, ())
+    pairs = read_manifest(manifest, sections, {}, rules)
     outcomes: list[Outcome] = []
     begin = time.perf_counter()
     summary = run_module.run(pairs, outbox, validate(sections), NoDisplay(), on_outcome=outcomes.append)
@@ -253,7 +253,7 @@ def soak(count: int) -> None:
         photographs(folder / "photos", count, (48, 40))
         manifest = folder / "m.csv"
         manifest.write_text(f"content,style\nphotos,{DATA / 'styles/nocturne.jpg'}\n")
-        pairs = read_manifest(manifest, {}, {"image": {"size": 40}, "pyramid": {"evaluations": [2]}}, CONFINES)
+        pairs = read_manifest(manifest, {}, {"image": {"size": 40}, "pyramid": {"evaluations": [2]}}, RULES)
         resident: list[int] = []
 
         def note(_: Outcome) -> None:
@@ -264,7 +264,7 @@ def soak(count: int) -> None:
             print(f"after {i + 1} pairs: {resident[i] / 2**20:.1f} MiB, {resident[i] / resident[99] - 1:+.2%}")
 
 
-CONFINES = ManifestRules((".jpg", ".png"), check_name, ())
+RULES = ManifestRules((".jpg", ".png"), check_name, ())
 
 
 class _Telling(NoDisplay):
@@ -278,7 +278,7 @@ class _Telling(NoDisplay):
 def long_pair(folder: Path, seconds: float) -> None:
     """For `kill`: one pair that takes a minute."""
     sections = {"image": {"size": 256}, "pyramid": {"evaluations": [10, 300]}}
-    pairs = read_manifest(folder / "m.csv", {}, sections, CONFINES)
+    pairs = read_manifest(folder / "m.csv", {}, sections, RULES)
     settings = validate({"run": {"checkpoint_seconds": seconds}})
     outcomes: list[Outcome] = []
     run_module.run(pairs, Outbox(folder / "out"), settings, _Telling(), on_outcome=outcomes.append)

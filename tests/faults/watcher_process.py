@@ -21,8 +21,8 @@ def main(root: Path) -> int:
     service = Service(
         folders=Folders.of(root / "inbox", root / "outbox", settings),
         settings=settings,
-        below=values,
-        flags={},
+        base_values=values,
+        overrides={},
         weights_sha256=WEIGHTS,
         engine_version="1",
         display=NoDisplay(),

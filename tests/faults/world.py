@@ -242,8 +242,8 @@ class Worker:
         service = Service(
             folders=Folders.of(world.inbox, world.outbox, settings),
             settings=settings,
-            below=values,
-            flags={},
+            base_values=values,
+            overrides={},
             weights_sha256=WEIGHTS,
             engine_version="1",
             display=NoDisplay(),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 NAMES = ("a.jpg", "b.png", "sub/c.jpg", "häuschen, groß.jpg", "x[1].jpg", "style.jpg", "other/style2.webp", "notes.txt")
 
+X_HASH = hashlib.sha256(b"x" * 245).hexdigest()[:8]
 MASK_IS_MISSING = (
     "line 2: mask folder 'sub' has no mask of the name 'b'; make one, all white if the style is to act everywhere, or "
     "leave the mask empty in a row of its own"
@@ -39,8 +41,8 @@ def read(folder: Path, text: str | bytes, name: str = "m.csv", **keywords: Any) 
     path = folder / name
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     roots, mask = keywords.pop("roots", ()), keywords.pop("mask", None)
-    confines = ManifestRules((".jpg", ".png", ".webp"), check_name, roots, mask=mask)
-    return read_manifest(path, keywords.pop("below", {}), keywords.pop("flags", {}), confines)
+    rules = ManifestRules((".jpg", ".png", ".webp"), check_name, roots, mask=mask)
+    return read_manifest(path, keywords.pop("base_values", {}), keywords.pop("overrides", {}), rules)
 
 
 def problems(folder: Path, text: str | bytes, name: str = "m.csv", **keywords: Any) -> list[str]:
@@ -101,10 +103,10 @@ def test_a_name_with_brackets_is_itself_first(folder: Path) -> None:
 
 def test_a_rows_settings_are_above_the_config_and_below_the_flags(folder: Path) -> None:
     text = "content,style,image.size,preset\na.jpg,style.jpg,300,gatys2016\nb.png,style.jpg,,\n"
-    first, second = read(folder, text, below={"image": {"size": 200}}, flags={"output": {"format": "jpeg"}})
+    first, second = read(folder, text, base_values={"image": {"size": 200}}, overrides={"output": {"format": "jpeg"}})
     assert (first.settings.image.size, first.settings.colour.mode, first.file_name) == (300, "none", "a__style.jpg")
     assert (second.settings.image.size, second.settings.colour.mode) == (200, "style-yuv")
-    assert read(folder, text, flags={"image": {"size": 64}})[0].settings.image.size == 64
+    assert read(folder, text, overrides={"image": {"size": 64}})[0].settings.image.size == 64
 
 
 def test_the_output_column_names_the_result_and_its_format(folder: Path) -> None:
@@ -164,8 +166,8 @@ def test_all_bad_rows_are_reported_at_once_by_line(folder: Path) -> None:
     ],
 )
 def test_what_is_wrong_with_the_file_is_said_with_its_line(folder: Path, text: str | bytes, words: str) -> None:
-    flags = {"output": {"format": "jpeg"}} if "x.png" in str(text) else {}
-    assert any(words in line for line in problems(folder, text, flags=flags))
+    overrides = {"output": {"format": "jpeg"}} if "x.png" in str(text) else {}
+    assert any(words in line for line in problems(folder, text, overrides=overrides))
 
 
 @pytest.mark.parametrize(
@@ -312,3 +314,82 @@ def test_a_links_own_ending_is_that_of_its_result(folder: Path) -> None:
     (folder / "link.tif").symlink_to(folder / "blob")
     (pair,) = read(folder, "content,style,output.format\nlink.tif,style.jpg,same\n")
     assert (pair.content, pair.file_name) == (folder / "blob", "link__style.tif")
+
+
+LITTER = ("~$c.jpg", "~c.jpg", "._c.jpg", "@eaDir/c.jpg", "__MACOSX/c.jpg", "c.tmp/c.jpg", ".thumbnails/c.jpg")
+
+
+@pytest.fixture
+def littered(folder: Path) -> Path:
+    """Folders with litter beside their pictures."""
+    for name in (*(f"sub/{name}" for name in LITTER), "@eaDir/b.jpg", "b.part/b.jpg"):
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("named", "taken"),
+    [
+        ("sub", ["c"]),
+        ("sub/*", ["c"]),
+        ("sub/*.jpg", ["c"]),
+        ("*/c.jpg", ["c"]),
+        ("sub/**/*.jpg", ["c", "e"]),
+        ("s*/**/*", ["c", "e"]),
+    ],
+)
+def test_a_folder_or_a_pattern_takes_no_litter(littered: Path, named: str, taken: list[str]) -> None:
+    (littered / "sub" / "d").mkdir()
+    (littered / "sub" / "d" / "e.jpg").touch()
+    pairs = read(littered, f"content,style\n{named},style.jpg\n")
+    assert names(pairs) == [f"{name}__style.png" for name in taken]
+
+
+@pytest.mark.parametrize("pattern", ["sub/.*", "sub/[~.]*.jpg", "*/@eaDir/*"])
+def test_a_pattern_of_nothing_but_litter_matches_no_images(littered: Path, pattern: str) -> None:
+    rows = f"content,style\n{pattern},style.jpg\n"
+    assert problems(littered, rows) == [f"line 2: content {pattern!r} matches no images"]
+
+
+def test_a_blend_has_no_litter(littered: Path) -> None:
+    (pair,) = read(littered, "content,style,style.blend\na.jpg,sub,true\n")
+    assert pair.styles == (littered / "sub" / "c.jpg",)
+
+
+def test_what_is_named_is_taken_as_named(littered: Path) -> None:
+    rows = "content,style,output\n" + "".join(f"sub/{name},style.jpg,{i}\n" for i, name in enumerate(LITTER))
+    assert [pair.content_label for pair in read(littered, rows)] == [f"sub/{name}" for name in LITTER]
+    for folder in ("@eaDir", "@eaDir/*.jpg", "b.part/*"):
+        assert names(read(littered, f"content,style\n{folder},style.jpg\n")) == ["b__style.png"]
+
+
+def test_litter_is_not_said_to_be_left_out(littered: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("sub/~d.heic", "sub/@eaDir/d.heic", "sub/e.heic"):
+        (littered / name).touch()
+    read(littered, "content,style\nsub/**/*,style.jpg\n")
+    assert [record.getMessage() for record in caplog.records] == [
+        "sub/**/*: 1 picture left out: e.heic. To have them, convert them to JPEG, PNG, WebP or TIFF."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("photograph", "name"),
+    [("a:b.jpg", "a_b__style"), ("a\tb.jpg", "a\ufffdb__style"), (f"{'x' * 245}.jpg", f"{'x' * 71}~{X_HASH}__style")],
+)
+def test_a_name_that_the_outbox_cannot_have_is_made_presentable(folder: Path, photograph: str, name: str) -> None:
+    (folder / "odd").mkdir()
+    (folder / "odd" / photograph).touch()
+    assert [pair.name for pair in read(folder, "content,style\nodd,style.jpg\n")] == [name]
+
+
+def test_possible_names_stay_as_they_are_spelled(folder: Path) -> None:
+    (folder / "odd").mkdir()
+    for photograph in ("what?.jpg", " a .jpg", f"{'x' * 100}.jpg"):
+        (folder / "odd" / photograph).touch()
+    assert [pair.name for pair in read(folder, "content,style\nodd,style.jpg\n")] == [
+        " a __style",
+        "what?__style",
+        f"{'x' * 100}__style",
+    ]

@@ -6,8 +6,8 @@ import pytest
 
 from pipeline.pair import Pair
 from pipeline.run.time_budget import FLOOR, TimeBudget, scaled
+from pipeline.settings import PairSettings
 from pipeline.settings.base import parse_duration
-from pipeline.settings.pair_settings import PairSettings
 
 ASKED = (60, 30, 20)
 
@@ -71,10 +71,10 @@ def test_a_failed_pair_leaves_its_time_to_the_others() -> None:
     budget = TimeBudget(220, lambda _, __, evaluations: float(sum(evaluations)), clock=clock)
     for name in "abcd":
         budget.add(pair(name), (64, 48))
-    before = budget.share
+    before = budget.fraction
     budget.begin(pair("a"))
     budget.end(pair("a"), None)
-    assert budget.share == pytest.approx(before * 4 / 3)
+    assert budget.fraction == pytest.approx(before * 4 / 3)
 
 
 def test_a_pair_of_unknown_size_has_what_it_asks_for() -> None:

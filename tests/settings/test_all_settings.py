@@ -9,9 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.errors import UsageError
-from pipeline.settings import all_settings
-from pipeline.settings.all_settings import SECTIONS, Settings
-from pipeline.settings.pair_settings import PairSettings
+from pipeline.settings import PairSettings, Settings, all_settings
+from pipeline.settings.all_settings import SECTIONS
 
 CONFIG = Path(__file__).parents[2] / "config.toml"
 

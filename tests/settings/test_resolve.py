@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.settings.all_settings import Settings
+from pipeline.settings import Settings
 from pipeline.settings.presets import PRESETS
-from pipeline.settings.resolve import for_pair, from_set_options, load, parse_value
+from pipeline.settings.resolve import for_pair, from_set_options, load_settings, parse_value
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,38 +15,38 @@ if TYPE_CHECKING:
 
 def test_stronger_sources_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tmp_path / "config.toml"
-    assert load(None, {})[1].image.size == 512
+    assert load_settings(None, {})[1].image.size == 512
     config.write_text("[image]\nsize = 100\n")
-    assert load(config, {})[1].image.size == 100
+    assert load_settings(config, {})[1].image.size == 100
     monkeypatch.setenv("IMPASTO_IMAGE__SIZE", "200")
-    below, of_run = load(config, {})
+    base_values, of_run = load_settings(config, {})
     assert of_run.image.size == 200
-    row, flags = {"image": {"size": 300}}, {"image": {"size": 400}}
-    assert for_pair(below, row, {}).image.size == 300
-    assert for_pair(below, row, flags).image.size == 400
-    assert load(config, flags)[1].image.size == 400
+    row, overrides = {"image": {"size": 300}}, {"image": {"size": 400}}
+    assert for_pair(base_values, row, {}).image.size == 300
+    assert for_pair(base_values, row, overrides).image.size == 400
+    assert load_settings(config, overrides)[1].image.size == 400
 
 
 def test_a_preset_stands_just_below_the_values_beside_it(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text('preset = "gatys2016"\n[objective]\ntv_weight = 5\n[optimiser]\nhistory = 7\n')
-    below, of_run = load(config, {})
+    base_values, of_run = load_settings(config, {})
     assert (of_run.colour.mode, of_run.objective.tv_weight, of_run.preset) == ("none", 5, "gatys2016")
-    again = for_pair(below, {"preset": "colour-preserving"}, {})
+    again = for_pair(base_values, {"preset": "colour-preserving"}, {})
     assert again.objective == Settings().objective, "the row's preset resets what the file set"
     assert again.optimiser.history == 7, "a preset does not touch what it does not name"
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_is_valid_and_says_its_name(preset: str) -> None:
-    assert load(None, {"preset": preset})[1].preset == preset
+    assert load_settings(None, {"preset": preset})[1].preset == preset
 
 
 def test_environment_takes_lists_and_presets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMPASTO_OBJECTIVE__STYLE_LAYERS", '["relu1_1"]')
     monkeypatch.setenv("IMPASTO_PRESET", "luminance")
     monkeypatch.setenv("IMPASTO_CONFIG", "is no setting")
-    of_run = load(None, {})[1]
+    of_run = load_settings(None, {})[1]
     assert of_run.objective.style_layers == ("relu1_1",)
     assert of_run.colour.mode == "swap-luma"
 
@@ -63,7 +63,7 @@ def test_environment_takes_lists_and_presets(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_wrong_variable_is_an_error(monkeypatch: pytest.MonkeyPatch, variable: str, words: str) -> None:
     monkeypatch.setenv(variable, "x")
     with pytest.raises(UsageError) as error:
-        load(None, {})
+        load_settings(None, {})
     assert words in str(error.value)
 
 
@@ -72,7 +72,7 @@ def test_a_wrong_config_file_is_an_error(tmp_path: Path, text: str) -> None:
     config = tmp_path / "config.toml"
     config.write_text(text)
     with pytest.raises(UsageError):
-        load(config, {})
+        load_settings(config, {})
 
 
 @pytest.mark.parametrize("option", ["image.size", "size=3", "image.siez=3", "=3"])

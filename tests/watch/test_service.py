@@ -31,8 +31,8 @@ def service(world: World, disk: Disk | None = None) -> Service:
     return Service(
         folders=Folders.of(world.inbox, world.outbox, settings),
         settings=settings,
-        below=values,
-        flags={},
+        base_values=values,
+        overrides={},
         weights_sha256="f" * 64,
         engine_version="1",
         display=NoDisplay(),

@@ -1,4 +1,4 @@
-"""`impasto bench` and `impasto schema`."""
+"""`impasto bench`: measure how fast this machine is."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipeline.cli.bench.measure import Measurement
-    from pipeline.settings.all_settings import Settings
+    from pipeline.settings import Settings
 
 
 def bench_command(  # noqa: PLR0913 - one parameter per option
@@ -62,7 +62,14 @@ def bench_command(  # noqa: PLR0913 - one parameter per option
 def show_measurements(
     where: dict[str, str | int], settings: Settings, found: Iterator[Measurement], *, is_quiet: bool = False
 ) -> None:
-    """The table of `impasto bench`; with `is_quiet` stderr does not show meanwhile that it is at work."""
+    """Print measurements as a table.
+
+    Args:
+        where: device, precision and threads.
+        settings: the settings that were measured with.
+        found: the measurements; the table is printed when all are made.
+        is_quiet: do not show on stderr that the work is going on.
+    """
     from rich.console import Console
     from rich.table import Table
 

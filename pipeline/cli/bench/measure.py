@@ -1,4 +1,4 @@
-"""How fast this machine is: an evaluation against its convolutions alone, and those against the matrix-product peak."""
+"""Measures how fast this machine is: an evaluation, its convolutions alone, and the peak of matrix products."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import itertools
 import statistics
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name everybody knows
+import torch.nn.functional as F  # noqa: N812 - the customary name
 
 from pipeline.stage.device.devices import describe_device, find_device, find_precision
 from pipeline.stage.device.system_memory import PeakMemory, trim
@@ -26,46 +26,48 @@ from pipeline.transfer.weights import find_weights, load_weights
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pipeline.settings.all_settings import Settings
+    from pipeline.settings import Settings
     from pipeline.transfer.lbfgs import Evaluate
     from pipeline.transfer.losses import ObjectiveSpec
 
-SIDES = (256, 512, 1024)
-"""In px, of square images."""
-_PEAK_SIDE = 2048
-_RUNS = 3
+SIDES: Final = (256, 512, 1024)
+"""Sides of the square images that are measured, in px."""
+_PEAK_SIDE: Final = 2048
+"""Side of the matrices whose product counts as the peak."""
+_RUNS: Final = 3
+"""Runs of which the median is taken, after one to warm up."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """At one size; times are medians of three."""
+    """Measurements at one size; times are medians of three."""
 
     side: int
-    """In px; the image is square."""
+    """Side of the square image, in px."""
     evaluation_seconds: float
-    """Of the objective and its gradient."""
+    """Seconds of the objective and its gradient."""
     iteration_seconds: float
-    """Of an evaluation with the optimiser's step."""
+    """Seconds of an evaluation with the optimiser's step."""
     convolution_seconds: float
-    """Of the convolutions of an evaluation, forth and back, and nothing else."""
+    """Seconds of the convolutions of an evaluation, forward and backward, and nothing else."""
     teraflops: float
-    """Per second of an evaluation, counting only multiplications and additions of its convolutions."""
+    """Speed of an evaluation in TFLOP/s, counting only multiplications and additions of its convolutions."""
     share_of_peak: float
-    """Of what a product of two matrices of 2048 × 2048 reaches in the same precision."""
+    """Speed as a fraction of what the product of two 2048 × 2048 matrices reaches in the same precision."""
     bytes_per_pixel: float | None
-    """Memory that a pair takes at its height beyond network and process; None where the system does not tell."""
+    """Peak memory of a pair in bytes per pixel, beyond network and process; None if the system does not tell it."""
     pairs_per_hour: float
-    """With the pyramid of the settings; reading and writing are not counted, they are done meanwhile."""
+    """Pairs per hour with the pyramid of the settings, without reading and writing, which go on at the same time."""
 
 
 class Bench:
-    """The engine as a run with these settings would have it."""
+    """The engine as a run with these settings would set it up."""
 
     def __init__(self, settings: Settings) -> None:
         """Load the weights.
 
         Raises:
-            MachineError: no such device, or no weights.
+            MachineError: there is no such device, or the weights cannot be loaded.
         """
         self._settings, objective = settings, settings.objective
         weights = find_weights(settings.network.weights, settings.network.preprocessing)
@@ -81,13 +83,13 @@ class Bench:
         )
 
     def describe(self) -> dict[str, str | int]:
-        """What was measured on, and how."""
+        """Return the device, the precision and the number of threads."""
         precision = str(self._precision).removeprefix("torch.")
         return {"device": describe_device(self._device), "precision": precision, "threads": torch.get_num_threads()}
 
     @torch.no_grad()
     def measure(self, sides: Sequence[int] = SIDES) -> Iterator[Measurement]:
-        """Measure at each size."""
+        """Measure at each side, in px."""
         peak = self._peak_flops()
         for side in sides:
             yield self._measure(side, peak)
@@ -100,20 +102,20 @@ class Bench:
         plan = optimisation(self._settings, side, side)
         ticks: list[float] = []
 
-        def some_steps(evaluate: Evaluate) -> None:
+        def take_steps(evaluate: Evaluate) -> None:
             ticks.clear()
-            minimiser = Minimiser(  # with room for all the steps that it would remember
+            minimiser = Minimiser(  # long enough to fill its history
                 image, evaluations=max(_RUNS, plan.history) + 1, history=plan.history, alpha=plan.alpha
             )
             for _ in range(_RUNS + 1):
                 minimiser.step(evaluate)
                 ticks.append(time.perf_counter())
 
-        memory = _peak_bytes(lambda: some_steps(objective), self._device)
+        memory = _peak_bytes(lambda: take_steps(objective), self._device)
         evaluate, _ = capture(objective, image)
         evaluation = self._median(lambda: evaluate(image + 1))
         if evaluate is not objective:
-            some_steps(evaluate)
+            take_steps(evaluate)
         iteration = statistics.median(after - before for before, after in itertools.pairwise(ticks))
         convolutions, flops = self._convolutions(side, spec)
         work = sum(scale.evaluations * scale.width * scale.height for scale in plan.scales) / side**2
@@ -129,7 +131,7 @@ class Bench:
         )
 
     def _convolutions(self, side: int, spec: ObjectiveSpec) -> tuple[float, float]:
-        """Seconds and floating-point operations of every convolution forth and back, each for itself."""
+        """Seconds and floating-point operations of all convolutions, forward and backward, each measured by itself."""
         seconds = flops = 0.0
         depth = 1 + max(CONVOLUTIONS.index(convolution_of(layer)) for layer in spec.layers)
         for name, (kernel, bias), back in zip(
@@ -150,7 +152,7 @@ class Bench:
         return torch.rand(shape, device=self._device).to(self._precision)
 
     def _median(self, work: Callable[[], object]) -> float:
-        """Seconds of some work, after it was done once to warm up."""
+        """Median of the seconds that some work takes, after one run to warm up."""
         seconds = []
         for _ in range(_RUNS + 1):
             begin = time.perf_counter()
@@ -162,8 +164,8 @@ class Bench:
 
 
 def _peak_bytes(work: Callable[[], object], device: torch.device) -> int | None:
-    """Memory that some work takes at its height, beyond what is taken before it."""
-    trim()  # else memory that was freed before would be used again, unseen
+    """Peak memory of some work in bytes, beyond what was taken before it."""
+    trim()  # else freed memory that the process kept would be used again and not be counted
     peak = PeakMemory(device)
     work()
     return peak.taken_bytes()

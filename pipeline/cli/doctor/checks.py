@@ -1,4 +1,4 @@
-"""Everything that is looked at, in the order in which it would go wrong."""
+"""All checks, in the order in which work would fail."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cli.doctor import folder_checks, machine_checks
-from pipeline.cli.doctor.finding import Finding, found_by
+from pipeline.cli.doctor.finding import Finding, findings_of
 from pipeline.monitoring.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pipeline.settings.all_settings import Settings
+    from pipeline.settings import Settings
 
 
 def examine(settings: Settings, paths: Sequence[Path] = ()) -> Iterator[Finding]:
-    """Look at the machine, and at folders: inboxes, outboxes, or both.
+    """Check the machine, and folders: inboxes, outboxes, or both.
 
-    Nothing is rendered, and what is written for a trial is removed.
+    Nothing is rendered, and trial files are removed.
 
     Args:
-        settings: as work will be done with.
-        paths: of the folder_checks.
+        settings: the settings of the work to come.
+        paths: the folders.
     """
     checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("versions", machine_checks.versions),
@@ -38,7 +38,7 @@ def examine(settings: Settings, paths: Sequence[Path] = ()) -> Iterator[Finding]
         checks.append(("styles.folder", partial(folder_checks.styles, settings)))
     checks += [(str(path), partial(folder_checks.folder, path, settings)) for path in paths]
     for about, check in checks:
-        yield from found_by(about, check)
+        yield from findings_of(about, check)
 
 
 def _metrics(path: Path) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""`impasto doctor`: whether this machine can do the work."""
+"""`impasto doctor`: check whether this machine can do the work."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _COLOURS: Final[dict[Level, str]] = {"OK": "green", "WARN": "yellow", "FAIL": "r
 
 def doctor_command(  # noqa: PLR0913 - one parameter per option
     folders: Annotated[
-        list[Path] | None, typer.Argument(metavar="[DIR]…", help="Inboxes and outboxes that it will work in.")
+        list[Path] | None, typer.Argument(metavar="[DIR]…", help="Inboxes and outboxes of the work to come.")
     ] = None,
     *,
     config: ConfigOption = None,
@@ -41,9 +41,9 @@ def doctor_command(  # noqa: PLR0913 - one parameter per option
     log_format: LogFormatOption = "human",
     verbose: VerboseOption = False,
 ) -> None:
-    """Look at device, weights, codecs and folders before the night that needs them.
+    """Check device, weights, codecs and folders before a long run.
 
-    Exits 4 if something would not work. Nothing is rendered; files for trials are removed.
+    Exits 4 if something would not work. Nothing is rendered; trial files are removed.
 
     Example: impasto doctor inbox out --styles data/styles
     """

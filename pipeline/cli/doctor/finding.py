@@ -1,11 +1,11 @@
-"""What an examination finds, and how an error becomes one."""
+"""Findings of checks; warnings and errors of a check become findings, too."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pipeline.errors import ImpastoError
 
@@ -14,24 +14,29 @@ if TYPE_CHECKING:
 
 Level = Literal["OK", "WARN", "FAIL"]
 
-_OURS = logging.getLogger("pipeline")
+_PACKAGE_LOGGER: Final = logging.getLogger("pipeline")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line."""
+    """A result of a check, shown as one line."""
 
     about: str
-    """What was looked at: a word, or a folder's path."""
+    """Subject of the check: a word, or a folder's path."""
     level: Level
-    """OK; WARN: work goes on, but not as well as it could; FAIL: it would not go on."""
+    """Level: OK; WARN: work goes on, but not as well as it could; FAIL: work would stop."""
     text: str
     remedy: str = ""
-    """What to do about it; never empty unless all is well."""
+    """Advice to the user; empty only if the level is OK."""
 
 
-def found_by(about: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """What a check finds; warnings that it logs and the error that ends it, if we know its kind, are findings, too."""
+def findings_of(about: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """Run a check and return its findings, and as findings the warnings that it logs and the error that ends it.
+
+    Args:
+        about: the subject of the check.
+        check: it may raise an `ImpastoError` or an `OSError`; other errors are passed on.
+    """
     handler = _Warnings()
     findings: list[Finding] = []
     with _only_handled_by(handler):
@@ -40,9 +45,11 @@ def found_by(about: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Fin
         except ImpastoError as error:
             findings.append(Finding(about, "FAIL", error.message, error.remedy))
         except OSError as error:
-            findings.append(Finding(about, "FAIL", f"{error.strerror or error}.", "Mend its rights, or name another."))
+            findings.append(
+                Finding(about, "FAIL", f"{error.strerror or error}.", "Correct its permissions, or name another.")
+            )
     for message in handler.messages:
-        yield Finding(about, "WARN", message, "Work goes on all the same; mend it if you can.")
+        yield Finding(about, "WARN", message, "Work goes on all the same; correct it if you can.")
     yield from findings
 
 
@@ -57,11 +64,11 @@ class _Warnings(logging.Handler):
 
 @contextlib.contextmanager
 def _only_handled_by(handler: logging.Handler) -> Iterator[None]:
-    before = _OURS.propagate
-    _OURS.addHandler(handler)
-    _OURS.propagate = False  # else it would be told twice
+    before = _PACKAGE_LOGGER.propagate
+    _PACKAGE_LOGGER.addHandler(handler)
+    _PACKAGE_LOGGER.propagate = False  # else warnings would be shown twice
     try:
         yield
     finally:
-        _OURS.propagate = before
-        _OURS.removeHandler(handler)
+        _PACKAGE_LOGGER.propagate = before
+        _PACKAGE_LOGGER.removeHandler(handler)

@@ -1,4 +1,4 @@
-"""Folders that work will be done in: each is written to as the pipeline would, and what was written is removed."""
+"""Checks of folders: each is written to as the pipeline would write to it, and trial files are removed."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ from pipeline.text import memory
 from pipeline.watch.inbox.events import WatchdogEvents
 from pipeline.watch.inbox.mounts import file_system_of, is_shared
 from pipeline.watch.inbox.styles import Styles
+from pipeline.watch.service import SHARED_SETTLE_SECONDS
 from pipeline.watch.spool.spool import PROBE_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipeline.cli.doctor.finding import Level
-    from pipeline.settings.all_settings import Settings
+    from pipeline.settings import Settings
 
-LITTLE_BYTES: Final = 2 << 30
-"""Free space that a night of pictures may need."""
-NO_BYTES: Final = 64 << 20
-"""Free space below which hardly a picture can be written."""
-FEW_FILES: Final = 10_000
-"""Free inodes below which a night may run out of them."""
-FEW_WATCHES: Final = 2
-"""An inbox should have so many times as many watches as it has folders, since others use some as well."""
+LOW_SPACE_BYTES: Final = 2 << 30
+"""Free space, in bytes, that a long run may need."""
+MIN_SPACE_BYTES: Final = 64 << 20
+"""Free space, in bytes, below which hardly a picture can be written."""
+LOW_INODES: Final = 10_000
+"""Number of free inodes below which a long run may run out of them."""
+WATCHES_PER_FOLDER: Final = 2
+"""Watches that the system should allow for each folder of an inbox, since other programs need some, too."""
 SKEW_SECONDS: Final = 5.0
-"""Between this clock and that of the file system, beyond which ages of files mislead."""
+"""Seconds between this clock and the file system's beyond which ages of files mislead."""
 EVENT_SECONDS: Final = 5.0
-"""In which an event must arrive."""
-NETWORK_SETTLE_SECONDS: Final = 10.0
-"""See `watch.settle_seconds`."""
-WATCHES: Final = Path("/proc/sys/fs/inotify/max_user_watches")
+"""Seconds within which an event must arrive."""
+WATCH_LIMIT_FILE: Final = Path("/proc/sys/fs/inotify/max_user_watches")
+"""File in which Linux tells how many folders a user may watch."""
 
 
 def folder(path: Path, settings: Settings) -> Iterator[Finding]:
-    """An inbox, an outbox, or what will be one."""
+    """Check a folder that is or will be an inbox or an outbox."""
     about = str(path)
     if not path.is_dir():
         yield _missing(path)
@@ -69,60 +69,60 @@ def _missing(path: Path) -> Finding:
             str(path),
             "WARN",
             "does not exist.",
-            f"A run makes its outbox itself; an inbox is for you to make: mkdir {path}",
+            f"A run makes its outbox itself; make an inbox yourself: mkdir {path}",
         )
     return Finding(
-        str(path), "FAIL", f"does not exist, and {above} cannot be written.", "Make it, with its owner's rights."
+        str(path), "FAIL", f"does not exist, and {above} cannot be written.", "Make it as the owner of that folder."
     )
 
 
 def _room(path: Path, about: str) -> Iterator[Finding]:
     free = shutil.disk_usage(path).free
-    level: Level = "FAIL" if free < NO_BYTES else "WARN" if free < LITTLE_BYTES else "OK"
+    level: Level = "FAIL" if free < MIN_SPACE_BYTES else "WARN" if free < LOW_SPACE_BYTES else "OK"
     yield Finding(about, level, f"{memory(free)} free", "" if level == "OK" else "Free space.")
     if hasattr(os, "statvfs"):
         facts = os.statvfs(path)
-        if facts.f_files and facts.f_favail < FEW_FILES:  # some file systems have no such number
+        if facts.f_files and facts.f_favail < LOW_INODES:  # some file systems do not count them
             yield Finding(about, "WARN", f"room for {facts.f_favail} more files only.", "Remove files; see df -i.")
 
 
 def _mount(path: Path, about: str, settings: Settings) -> Finding:
     kind = file_system_of(path) or "unknown"
     watch = settings.watch
-    if not is_shared(path) or (watch.polling and watch.settle_seconds >= NETWORK_SETTLE_SECONDS):
+    if not is_shared(path) or (watch.polling and watch.settle_seconds >= SHARED_SETTLE_SECONDS):
         return Finding(about, "OK", f"file system {kind}")
     return Finding(
         about, "WARN", f"file system {kind}: what other machines do here makes no events, and may be seen late.",
-        f"For an inbox set watch.polling = true and watch.settle_seconds = {NETWORK_SETTLE_SECONDS:g} or more.",
+        f"For an inbox set watch.polling = true and watch.settle_seconds = {SHARED_SETTLE_SECONDS:g} or more.",
     )  # fmt: skip
 
 
 def _written(path: Path, about: str) -> Iterator[Finding]:
-    """A file is written, locked, renamed, given a second name and removed."""
+    """Write, lock, rename, link and remove a trial file."""
     disk, token = Disk(), uuid.uuid4().hex[:12]
     first, second, third = (path / f"{PROBE_PREFIX}{token}{end}" for end in ("", "-renamed", "-linked"))
-    lacks: list[Finding] = []
+    findings: list[Finding] = []
     try:
         disk.write(first, b"probe")
         skew = abs(disk.lstat(first).st_mtime - time.time())
         disk.rename(first, second)
         disk.sync_folder(path)
-        lacks += _lock(second, about)
-        lacks += _link(disk, second, third, about)
+        findings += _lock(second, about)
+        findings += _link(disk, second, third, about)
     except OSError as error:
         yield Finding(
             about, "FAIL", f"cannot be worked in: {error.strerror}.",
-            "Mend its owner or its rights (ls -ld), or mount it to be written.",
+            "Correct its owner or permissions (ls -ld), or mount it writable.",
         )  # fmt: skip
         return
     finally:
         for each in (first, second, third):
-            with contextlib.suppress(OSError):  # it could not be made either
+            with contextlib.suppress(OSError):  # it was not made
                 each.unlink()
     if skew > SKEW_SECONDS:
         text = f"its clock and this machine's differ by {skew:.0f} s, so ages of files mislead."
-        lacks.append(Finding(about, "WARN", text, "Set both by NTP."))
-    yield from lacks or [Finding(about, "OK", "can be written; renames, links and locks work")]
+        findings.append(Finding(about, "WARN", text, "Set both by NTP."))
+    yield from findings or [Finding(about, "OK", "can be written; renames, links and locks work")]
 
 
 def _lock(path: Path, about: str) -> Iterator[Finding]:
@@ -157,13 +157,13 @@ def _link(disk: Disk, source: Path, target: Path, about: str) -> Iterator[Findin
 
 
 def _events(path: Path, about: str) -> Iterator[Finding]:
-    told = threading.Event()
-    hints = WatchdogEvents(path, told.set)
+    event = threading.Event()
+    events = WatchdogEvents(path, event.set)
     probe = path / f"{PROBE_PREFIX}{uuid.uuid4().hex[:12]}"
     try:
-        hints.start()
+        events.start()
         probe.touch()
-        arrived = told.wait(EVENT_SECONDS)
+        arrived = event.wait(EVENT_SECONDS)
     except OSError as error:
         yield Finding(
             about, "WARN", f"events cannot be had ({error.strerror}); an inbox here is looked through instead.",
@@ -171,7 +171,7 @@ def _events(path: Path, about: str) -> Iterator[Finding]:
         )  # fmt: skip
         return
     finally:
-        hints.stop()
+        events.stop()
         with contextlib.suppress(OSError):
             probe.unlink()
     if not arrived:
@@ -185,10 +185,10 @@ def _events(path: Path, about: str) -> Iterator[Finding]:
 def _watches(path: Path, about: str) -> Finding:
     folders = sum(1 for _ in _folders(path))
     try:
-        limit = int(WATCHES.read_text(encoding="ascii"))
+        limit = int(WATCH_LIMIT_FILE.read_text(encoding="ascii"))
     except OSError:  # not Linux
         return Finding(about, "OK", "events arrive")
-    if folders * FEW_WATCHES > limit:
+    if folders * WATCHES_PER_FOLDER > limit:
         return Finding(
             about, "WARN", f"events arrive, but {folders} folders need as many of {limit} watches.",
             f"sysctl fs.inotify.max_user_watches={max(524_288, 4 * folders)}, or set watch.polling = true.",
@@ -197,7 +197,7 @@ def _watches(path: Path, about: str) -> Finding:
 
 
 def _folders(path: Path) -> Iterator[Path]:
-    """Those that an inbox here would watch."""
+    """The folders that an inbox here would watch."""
     yield path
     for folder, names, _ in os.walk(path):
         names[:] = [name for name in names if not is_ignored(name)]
@@ -205,13 +205,15 @@ def _folders(path: Path) -> Iterator[Path]:
 
 
 def styles(settings: Settings) -> Iterator[Finding]:
-    """The style library of watch and drain."""
+    """Check the style library of watch and drain."""
     path, default = Path(settings.styles.folder), settings.styles.default
     library = Styles(path, endings(settings.image.kinds), Disk())
     try:
         library.look()
     except OSError as error:
-        yield Finding("styles.folder", "FAIL", f"{path}: {error.strerror}.", "Correct the setting, or mend its rights.")
+        yield Finding(
+            "styles.folder", "FAIL", f"{path}: {error.strerror}.", "Correct the setting or the folder's permissions."
+        )
         return
     names = library.names()
     if not names:

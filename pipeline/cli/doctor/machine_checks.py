@@ -1,4 +1,4 @@
-"""Device, precision, weights, memory, codecs and programs, each tried rather than asked."""
+"""Checks of device, precision, weights, memory, codecs and hooks; each is tried out where that is possible."""
 
 from __future__ import annotations
 
@@ -38,28 +38,29 @@ if TYPE_CHECKING:
 
     from pipeline.images.encode import Format
     from pipeline.images.picture import Bits
-    from pipeline.settings.all_settings import Settings
+    from pipeline.settings import Settings
     from pipeline.transfer.weights import WeightsSource
 
-CARD: Final = Path("/proc/driver/nvidia/version")
-"""There on Linux where an NVIDIA driver is loaded."""
+NVIDIA_DRIVER: Final = Path("/proc/driver/nvidia/version")
+"""File that Linux has while an NVIDIA driver is loaded."""
 _PHOTOGRAPH: Final = (4000, 3000)
-"""In px, of which the working size is taken: 12 megapixels."""
-_WRITTEN: Final[tuple[Format, ...]] = ("jpeg", "png", "webp", "tiff")
-_SIDE: Final = 48
-_FAITHFUL: Final = 6.0
-"""Mean error of a picture written and read again, of 255, beyond which a codec is broken; JPEG has some."""
+"""Size of a photograph of 12 megapixels, in px, whose working size is checked."""
+_WRITTEN_FORMATS: Final[tuple[Format, ...]] = ("jpeg", "png", "webp", "tiff")
+_PROBE_SIDE: Final = 48
+"""Side of the small picture in px."""
+_LARGEST_ERROR: Final = 6.0
+"""Mean error, in levels of 255, of a picture that is written and read again, beyond which a codec is broken."""
 
 
 def versions() -> Iterator[Finding]:
-    """What a defect report should name."""
+    """Return the versions that a defect report should name."""
     names = ("impasto", "torch", "opencv-python", "numpy", "pillow")
     python = f"Python {platform.python_version()} on {platform.platform()}"
     yield Finding("versions", "OK", ", ".join([*(f"{name} {version(name)}" for name in names), python]))
 
 
 def device(settings: Settings) -> Iterator[Finding]:
-    """Where it is computed, and in which precision.
+    """Check the devices and the precision.
 
     Raises:
         DeviceError: a CUDA device was asked for that does not exist, or cannot be used.
@@ -69,7 +70,7 @@ def device(settings: Settings) -> Iterator[Finding]:
         if each.type == "cuda":
             open_card(each)
             yield Finding("device", "OK", f"{describe_device(each)}, {memory(free_cuda_bytes(each))} of memory free")
-        elif wanted == "auto" and CARD.exists():
+        elif wanted == "auto" and NVIDIA_DRIVER.exists():
             yield Finding(
                 "device", "WARN", "cpu: there is an NVIDIA card, but torch cannot use it.",
                 "Install a torch that was built for its driver, which nvidia-smi tells: see pytorch.org.",
@@ -93,10 +94,10 @@ def _precision(settings: Settings) -> Finding:
 
 
 def weights(settings: Settings) -> Iterator[Finding]:
-    """The network and a pair of the size that is set, as far as that can be told without rendering one.
+    """Check the weights, and estimate a pair of the size that is set, without rendering it.
 
     Raises:
-        MachineError: the weights, or the device, cannot be had.
+        MachineError: the weights cannot be loaded, or the device cannot be used.
     """
     source = find_weights(settings.network.weights, settings.network.preprocessing)
     if source.name == "torchvision" and not source.path.exists():
@@ -124,7 +125,7 @@ def weights(settings: Settings) -> Iterator[Finding]:
 def _estimator(settings: Settings, source: WeightsSource) -> Estimator:
     try:
         return Estimator(settings, source)
-    except RuntimeError as error:  # such as of a card for which torch has no kernels
+    except RuntimeError as error:  # for example if torch has no kernels for this card
         first_line = str(error).partition("\n")[0]
         raise DeviceError(
             f"{settings.run.device}: an evaluation ends in an error: {first_line}.",
@@ -133,8 +134,10 @@ def _estimator(settings: Settings, source: WeightsSource) -> Estimator:
 
 
 def codecs(settings: Settings) -> Iterator[Finding]:
-    """A small picture in every format that is written, each read again; and formats that only are read."""
-    broken = [f"{name} {bits} bits" for name in _WRITTEN for bits in {8, max_bits(name)} if not _survives(name, bits)]
+    """Write a small picture in every format and read it again; check the formats that are only read."""
+    broken = [
+        f"{name} {bits} bits" for name in _WRITTEN_FORMATS for bits in {8, max_bits(name)} if not _survives(name, bits)
+    ]
     if broken:
         yield Finding(
             "codecs", "FAIL", f"what is written is not what is read: {', '.join(broken)}.",
@@ -153,21 +156,21 @@ def codecs(settings: Settings) -> Iterator[Finding]:
 
 
 def _survives(name: Format, bits: Bits) -> bool:
-    ramp = np.linspace(0, 255, _SIDE, dtype=np.float32)
+    ramp = np.linspace(0, 255, _PROBE_SIDE, dtype=np.float32)
     pixels = np.stack(np.broadcast_arrays(ramp[:, None], ramp[None, :], 128), axis=-1)
     data = encode(pixels, Encoding(name, bits))
     try:
-        again = decode(SourceFile(Path(f"probe.{name}"), data, ""), max_pixels=_SIDE**2)
+        again = decode(SourceFile(Path(f"probe.{name}"), data, ""), max_pixels=_PROBE_SIDE**2)
     except ImpastoError:
         return False
-    return bool(np.abs(again.pixels - pixels).mean() < _FAITHFUL)
+    return bool(np.abs(again.pixels - pixels).mean() < _LARGEST_ERROR)
 
 
 def hooks(settings: Settings) -> Iterator[Finding]:
-    """Programs that will be run.
+    """Check the programs of hooks.
 
     Raises:
-        UsageError: one is not there.
+        UsageError: a program does not exist.
     """
     Hooks(settings.hooks, settings.run.grace_seconds)
     programs = [command[0] for command in (settings.hooks.on_pair, settings.hooks.on_finish) if command]

@@ -6,7 +6,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
@@ -20,7 +20,7 @@ from pipeline.cli.options import (
     SetOption,
     VerboseOption,
 )
-from pipeline.cli.setup import confines_of, display_of, errors_to_exit_codes, resolve_settings
+from pipeline.cli.setup import display_of, errors_to_exit_codes, manifest_rules_of, resolve_settings
 from pipeline.errors import ExitCode, Interrupted, UsageError
 from pipeline.monitoring.logs import LogObserver
 from pipeline.monitoring.observer import Observer
@@ -29,25 +29,27 @@ from pipeline.monitoring.stdio import print_result
 if TYPE_CHECKING:
     from pipeline.cli.proof.grid import Grid
     from pipeline.cli.proof.proofs import Proof
-    from pipeline.cli.proof.view import SheetView
-    from pipeline.settings.all_settings import Settings
+    from pipeline.cli.proof.sheet import Sheet
+    from pipeline.settings import Settings
     from pipeline.stage.listener import Display
     from pipeline.stage.task import Outcome
 
-MOST = 200
-"""Proofs that are made without asking."""
+CONFIRM_ABOVE: Final = 200
+"""Number of proofs above which the user is asked."""
 
 
 def proof_command(  # noqa: PLR0913 - one parameter per option
     contents: Annotated[list[str], typer.Argument(metavar="CONTENT...", help="Photographs, folders or patterns.")],
     styles: Annotated[Path | None, typer.Option(help="Folder of paintings (styles.folder).")] = None,
     *,
-    out: Annotated[Path, typer.Option("-o", "--out", help="The sheet, a PNG; the page is written beside it.")] = Path(
-        "proof.png"
-    ),
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="The sheet, a PNG; an HTML page is written beside it.")
+    ] = Path("proof.png"),
     size: Annotated[int, typer.Option(min=16, max=4096, metavar="PX", help="Longest side of a proof.")] = 256,
-    quality: Annotated[Literal["draft", "standard", "print"], typer.Option(help="Of the proofs.")] = "draft",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help=f"Make more than {MOST} proofs without asking.")] = False,
+    quality: Annotated[Literal["draft", "standard", "print"], typer.Option(help="Quality of the proofs.")] = "draft",
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help=f"Make more than {CONFIRM_ABOVE} proofs without asking.")
+    ] = False,
     config: ConfigOption = None,
     preset: PresetOption = None,
     set_: SetOption = None,
@@ -59,60 +61,63 @@ def proof_command(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Try every photograph with every painting, small, on one sheet.
 
-    And tell what the full run would take, with the settings as they are given.
-
-    Proofs have these settings, too, but --size and --quality. In a full
-    picture strokes are finer in proportion, and the painting often takes hold
-    of the photograph more: a sheet shows what goes together. To see the
-    strokes, prove a few pictures with --size nearer to image.size.
+    It also tells what the full run would take. Proofs have the settings of
+    the full run, except for --size and --quality. In a full picture strokes
+    are finer in proportion, and the painting often takes hold of the photograph
+    more: a sheet shows what goes together. To see the strokes, prove a few
+    pictures with --size nearer to image.size.
 
     Example: impasto proof data/content --styles data/styles -o proof.png
     """
     with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
         from pipeline.cli.proof.grid import read_grid, reductions
-        from pipeline.cli.proof.proofs import check_ours, write
+        from pipeline.cli.proof.proofs import write
         from pipeline.settings.all_settings import validate
         from pipeline.settings.resolve import merge
 
-        below, flags, settings = resolve_settings(config, preset, set_, device, styles)
+        base_values, overrides, settings = resolve_settings(config, preset, set_, device, styles)
         if not settings.styles.folder:
             raise UsageError("There are no paintings to prove with.", "Name their folder with --styles.")
         page = _page_beside(out)
-        for path in (out, page):
-            check_ours(path)
-        reduced = reductions(size, quality, settings.image.size)
-        grid = read_grid(contents, Path(settings.styles.folder), below, flags, reduced, confines_of(settings))
-        if not yes and len(grid.cells) > MOST:
-            _ask(len(grid.cells), can_ask=not json_)
+        reduced, rules = reductions(size, quality, settings.image.size), manifest_rules_of(settings)
+        grid = read_grid(contents, Path(settings.styles.folder), base_values, overrides, reduced, rules)
+        if not yes and len(grid.cells) > CONFIRM_ABOVE:
+            _confirm(len(grid.cells), can_ask=not json_)
         display, log = display_of(progress, log_format), LogObserver() if log_format == "json" else Observer()
-        proof, view = _prove(grid, settings, validate(merge(below, flags, reduced)), display, log)
-        write(view, out, page)
-        _tell(proof, out, page, as_json=json_)
+        proof, sheet = _prove(grid, settings, validate(merge(base_values, overrides, reduced)), display, log)
+        write(sheet, out, page)
+        _report(proof, out, page, as_json=json_)
         raise typer.Exit(ExitCode.PARTIAL if proof.failed else ExitCode.OK)
 
 
 def _page_beside(sheet: Path) -> Path:
+    """Return the page's path, after a check that both files may be written."""
+    from pipeline.cli.proof.proofs import check_replaceable
+
     if sheet.suffix.lower() != ".png":
         raise UsageError(f"-o {sheet}: should end in .png.")
-    return sheet.with_suffix(".html")
+    page = sheet.with_suffix(".html")
+    for path in (sheet, page):
+        check_replaceable(path)
+    return page
 
 
-def _ask(proofs: int, *, can_ask: bool) -> None:
-    """Whether it was meant so; where nobody can be asked, it was not."""
-    if not (can_ask and _is_watched()):
-        raise UsageError(f"These are {proofs} proofs, more than {MOST}.", "Name fewer pictures, or add --yes.")
+def _confirm(proofs: int, *, can_ask: bool) -> None:
+    """Ask the user whether this number of proofs is wanted; if nobody can be asked, that is an error."""
+    if not (can_ask and _is_interactive()):
+        raise UsageError(f"These are {proofs} proofs, more than {CONFIRM_ABOVE}.", "Name fewer pictures, or add --yes.")
     if not typer.confirm(f"These are {proofs} proofs. Make them all?", err=True):
         raise typer.Exit(ExitCode.OK)
 
 
-def _is_watched() -> bool:
+def _is_interactive() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _prove(
-    grid: Grid, settings: Settings, of_proof: Settings, display: Display, log: Observer
-) -> tuple[Proof, SheetView]:
-    """Make the proofs, in an outbox that is gone afterwards."""
+    grid: Grid, settings: Settings, proof_settings: Settings, display: Display, log: Observer
+) -> tuple[Proof, Sheet]:
+    """Make the proofs in a temporary outbox."""
     from pipeline.cli.proof.proofs import Proof, expect, sheet_of
     from pipeline.outbox.publish import Outbox
     from pipeline.run.runner import run
@@ -129,16 +134,16 @@ def _prove(
             log.outcome(outcome)
 
         try:
-            run([cell.small for cell in grid.cells], outbox, of_proof, display, on_outcome=keep)
+            run([cell.small for cell in grid.cells], outbox, proof_settings, display, on_outcome=keep)
         except Interrupted as error:
             error.remedy = "No sheet was written."
             raise
         records = {outcome.pair.name: outcome.record for outcome in outcomes}
-        proof = Proof(grid, settings, of_proof, forecasts, records)
+        proof = Proof(grid, settings, proof_settings, forecasts, records)
         return proof, sheet_of(proof, outbox)
 
 
-def _tell(proof: Proof, sheet: Path, page: Path, *, as_json: bool) -> None:
+def _report(proof: Proof, sheet: Path, page: Path, *, as_json: bool) -> None:
     from pipeline.cli.proof.proofs import describe, expected_seconds, in_full
 
     cells, failed = len(proof.grid.cells), proof.failed

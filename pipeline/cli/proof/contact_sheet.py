@@ -1,4 +1,4 @@
-"""A sheet as one picture: pure layout, photographs down and paintings across."""
+"""Draws a proof sheet as one picture: photographs down, paintings across. Reads and writes no files but fonts."""
 
 from __future__ import annotations
 
@@ -12,47 +12,50 @@ from PIL import Image, ImageDraw, ImageFont
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pipeline.cli.proof.view import CellView, Head, SheetView
+    from pipeline.cli.proof.sheet import Heading, Sheet, SheetCell
 
     Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
     Measure = Callable[[str], float]
 
-MOST_PIXELS: Final = 80_000_000
-"""Of a sheet; its proofs are drawn smaller where it would have more."""
+LARGEST_SHEET_PIXELS: Final = 80_000_000
+"""Pixels of the largest sheet; where it would have more, its proofs are drawn smaller."""
 _MARGIN, _GAP, _PADDING = 32, 14, 8
-_HEAD: Final = 132
-"""Side of the pictures in the heads, in px."""
-_ROW_HEAD: Final = 168
-"""Width of the heads of rows."""
-_NARROWEST: Final = 132
-"""Width of a column, so that its head and its words have room."""
+"""Distances in px: around the sheet, between cells, and between a picture and its words."""
+_THUMBNAIL_SIDE: Final = 132
+"""Longest side of the pictures in headings, in px."""
+_ROW_HEADING_WIDTH: Final = 168
+"""Width of the headings of rows, in px."""
+_NARROWEST_COLUMN: Final = 132
+"""Smallest width of a column, in px, so that its heading and captions have room."""
 _TITLE, _TEXT, _SMALL = 28, 16, 14
-_WITH_MORE: Final = ("NotoSansCJK-Regular.ttc", "DejaVuSans.ttf", "Arial Unicode.ttf", "arial.ttf")
+"""Sizes of the font, in px."""
+_SYSTEM_FONTS: Final = ("NotoSansCJK-Regular.ttc", "DejaVuSans.ttf", "Arial Unicode.ttf", "arial.ttf")
 """Fonts with more letters than Pillow's own."""
 _PAPER, _INK, _FAINT, _BLANK, _ALARM = "#f6f4ef", "#22201c", "#6b665c", "#e4e0d7", "#8c1d18"
+"""Colours of the sheet, of names, of notes, of cells without a proof, and of their reasons."""
 
 
-class _Look(NamedTuple):
-    """Of words."""
+class _TextStyle(NamedTuple):
+    """Size and colour of a text."""
 
     size: int
-    """Of the font, in px."""
+    """Size of the font, in px."""
     colour: str
 
 
 @lru_cache(maxsize=16)
-def _sized(size: int, *, has_more: bool) -> Font:
-    for name in _WITH_MORE if has_more else ():
+def _sized(size: int, *, of_system: bool) -> Font:
+    for name in _SYSTEM_FONTS if of_system else ():
         try:
             return ImageFont.truetype(name, size)
-        except OSError:  # this system does not have it
+        except OSError:  # this system does not have the font
             continue
     return ImageFont.load_default(size)
 
 
 def _font(size: int, text: str) -> Font:
-    """Pillow's own; for what that lacks one of the system's, or else boxes stand there."""
-    return _sized(size, has_more=not all(character < "\x7f" or character == "…" for character in text))
+    """Pillow's own font, or one of the system's for a text with letters that Pillow's font would draw as boxes."""
+    return _sized(size, of_system=not all(character < "\x7f" or character == "…" for character in text))
 
 
 def _measure(size: int, text: str) -> Measure:
@@ -64,12 +67,12 @@ def _line_height(size: int) -> int:
 
 
 def elided(text: str, width: float, measure: Measure) -> str:
-    """A text that is no wider: its middle gives way, since names often differ at their ends.
+    """Return a text that fits a width: its middle is left out if need be, since names often differ at their ends.
 
     Args:
         text: one line.
         width: in px.
-        measure: gives the width of a text in px.
+        measure: returns the width of a text in px.
     """
     if measure(text) <= width:
         return text
@@ -78,11 +81,18 @@ def elided(text: str, width: float, measure: Measure) -> str:
         end = kept // 2
         return f"{text[: kept - end]}…{text[len(text) - end :]}"
 
-    return keeping(_most(len(text) - 1, width, lambda kept: measure(keeping(kept))))
+    return keeping(_longest(len(text) - 1, width, lambda kept: measure(keeping(kept))))
 
 
 def wrapped(text: str, width: float, lines: int, measure: Measure) -> list[str]:
-    """A text in at most so many lines, the last of which is elided at its end if need be."""
+    """Break a text into lines that fit a width.
+
+    Args:
+        text: the text; its white space is where it may be broken.
+        width: in px.
+        lines: the largest number of lines; the last one ends in … if the text is longer.
+        measure: returns the width of a text in px.
+    """
     found: list[str] = []
     rest = " ".join(text.split())
     while rest and len(found) < lines:
@@ -100,136 +110,142 @@ def wrapped(text: str, width: float, lines: int, measure: Measure) -> list[str]:
 
 
 def _fitting(line: str, width: float, measure: Measure, end: str = "") -> int:
-    """How many letters of a line fit with an end."""
-    return _most(len(line), width, lambda kept: measure(f"{line[:kept]}{end}"))
+    """The number of letters of a line that fit together with an end."""
+    return _longest(len(line), width, lambda kept: measure(f"{line[:kept]}{end}"))
 
 
-def _most(limit: int, width: float, width_of: Callable[[int], float]) -> int:
-    """The most letters up to a limit that fit; more letters are never narrower."""
+def _longest(limit: int, width: float, width_of: Callable[[int], float]) -> int:
+    """The largest number of letters, up to a limit, that fits; more letters are never narrower."""
     return max(0, bisect.bisect_right(range(limit + 1), width, key=width_of) - 1)
 
 
 @dataclass(frozen=True)
-class _Layout:
-    """Where things are, in px."""
+class _SheetLayout:
+    """Positions and sizes on a sheet, in px."""
 
     width: int
     height: int
     top: int
-    """Of the heads of columns."""
-    head: int
-    """Their height."""
+    """Top of the headings of columns."""
+    heading_height: int
+    """Height of the headings of columns."""
     lefts: tuple[int, ...]
-    column: int
-    """Width of one."""
+    """Left edges of the columns."""
+    column_width: int
     tops: tuple[int, ...]
+    """Tops of the rows."""
     heights: tuple[int, ...]
-    """Of the pictures of each row."""
+    """Heights of the pictures of each row."""
 
 
-def draw(view: SheetView) -> Image.Image:
-    """The sheet, (width, height) as it needs, RGB."""
-    share = 1.0
-    layout = _lay_out(view, share)
-    while layout.width * layout.height > MOST_PIXELS and share > 1 / 16:
-        share *= 0.8
-        layout = _lay_out(view, share)
-    sheet = Image.new("RGB", (layout.width, layout.height), _PAPER)
-    pen = ImageDraw.Draw(sheet)
-    _write(pen, (_MARGIN, _MARGIN), view.title, layout.width - 2 * _MARGIN, _Look(_TITLE, _INK))
-    at = _MARGIN + _line_height(_TITLE)
-    for line in _all_lines(view.lines, layout.width - 2 * _MARGIN):
-        _write(pen, (_MARGIN, at), line, layout.width, _Look(_TEXT, _FAINT))
-        at += _line_height(_TEXT)
-    for left, head in zip(layout.lefts, view.columns, strict=True):
-        _draw_head(sheet, pen, head, (left, layout.top + layout.head - _head_height(head)), layout.column)
-    for top, height, head, cells in zip(layout.tops, layout.heights, view.rows, view.cells, strict=True):
-        _draw_head(sheet, pen, head, (_MARGIN, top), _ROW_HEAD - _GAP)
+def draw(sheet: Sheet) -> Image.Image:
+    """Draw a sheet: an RGB picture of the width and height that it needs."""
+    scale = 1.0
+    layout = _lay_out(sheet, scale)
+    while layout.width * layout.height > LARGEST_SHEET_PIXELS and scale > 1 / 16:
+        scale *= 0.8
+        layout = _lay_out(sheet, scale)
+    canvas = Image.new("RGB", (layout.width, layout.height), _PAPER)
+    pen = ImageDraw.Draw(canvas)
+    _write(pen, (_MARGIN, _MARGIN), sheet.title, layout.width - 2 * _MARGIN, _TextStyle(_TITLE, _INK))
+    y = _MARGIN + _line_height(_TITLE)
+    for line in _all_lines(sheet.lines, layout.width - 2 * _MARGIN):
+        _write(pen, (_MARGIN, y), line, layout.width, _TextStyle(_TEXT, _FAINT))
+        y += _line_height(_TEXT)
+    for left, heading in zip(layout.lefts, sheet.columns, strict=True):
+        top = layout.top + layout.heading_height - _heading_height(heading)
+        _draw_heading(canvas, pen, heading, (left, top), layout.column_width)
+    for top, height, heading, cells in zip(layout.tops, layout.heights, sheet.rows, sheet.cells, strict=True):
+        _draw_heading(canvas, pen, heading, (_MARGIN, top), _ROW_HEADING_WIDTH - _GAP)
         for left, cell in zip(layout.lefts, cells, strict=True):
-            _draw_cell(sheet, pen, cell, (left, top), (layout.column, height))
-    return sheet
+            _draw_cell(canvas, pen, cell, (left, top), (layout.column_width, height))
+    return canvas
 
 
 def _all_lines(lines: Iterable[str], width: int) -> list[str]:
     return [part for line in lines for part in wrapped(line, width, 4, _measure(_TEXT, line))]
 
 
-def _lay_out(view: SheetView, share: float) -> _Layout:
-    proofs = [cell.proof for row in view.cells for cell in row if cell.proof is not None]
-    column = max([_NARROWEST, *(round(proof.width * share) for proof in proofs)])
-    lines_of_words = max(len(_caption(cell, column)) for row in view.cells for cell in row)
-    words = lines_of_words * _line_height(_SMALL) + _PADDING
-    width = 2 * _MARGIN + _ROW_HEAD + len(view.columns) * (column + _GAP) - _GAP
+def _lay_out(sheet: Sheet, scale: float) -> _SheetLayout:
+    proofs = [cell.proof for row in sheet.cells for cell in row if cell.proof is not None]
+    column_width = max([_NARROWEST_COLUMN, *(round(proof.width * scale) for proof in proofs)])
+    caption_lines = max(len(_caption(cell, column_width)) for row in sheet.cells for cell in row)
+    caption_height = caption_lines * _line_height(_SMALL) + _PADDING
+    width = 2 * _MARGIN + _ROW_HEADING_WIDTH + len(sheet.columns) * (column_width + _GAP) - _GAP
     width = max(width, 720)
-    lefts = tuple(_MARGIN + _ROW_HEAD + place * (column + _GAP) for place in range(len(view.columns)))
-    lines = len(_all_lines(view.lines, width - 2 * _MARGIN))
+    lefts = tuple(_MARGIN + _ROW_HEADING_WIDTH + index * (column_width + _GAP) for index in range(len(sheet.columns)))
+    lines = len(_all_lines(sheet.lines, width - 2 * _MARGIN))
     top = _MARGIN + _line_height(_TITLE) + lines * _line_height(_TEXT) + _GAP
-    head = max(_head_height(each) for each in view.columns)
-    tops, heights, at = [], [], top + head + _GAP
-    for row, cells in zip(view.rows, view.cells, strict=True):
+    heading_height = max(_heading_height(each) for each in sheet.columns)
+    tops, heights, y = [], [], top + heading_height + _GAP
+    for row, cells in zip(sheet.rows, sheet.cells, strict=True):
         pictures = [cell.proof for cell in cells if cell.proof is not None]
-        height = max((round(picture.height * share) for picture in pictures), default=_HEAD)
-        height = max(height, _head_height(row) - words)
-        tops.append(at)
+        height = max((round(picture.height * scale) for picture in pictures), default=_THUMBNAIL_SIDE)
+        height = max(height, _heading_height(row) - caption_height)
+        tops.append(y)
         heights.append(height)
-        at += height + words + _GAP
-    return _Layout(width, at - _GAP + _MARGIN, top, head, lefts, column, tuple(tops), tuple(heights))
+        y += height + caption_height + _GAP
+    height = y - _GAP + _MARGIN
+    return _SheetLayout(width, height, top, heading_height, lefts, column_width, tuple(tops), tuple(heights))
 
 
-def _head_height(head: Head) -> int:
-    picture = head.thumbnail.height * _head_share(head.thumbnail) if head.thumbnail is not None else 0
-    return round(picture) + _PADDING + _line_height(_TEXT) + (_line_height(_SMALL) if head.note else 0)
+def _heading_height(heading: Heading) -> int:
+    picture = heading.thumbnail.height * _thumbnail_scale(heading.thumbnail) if heading.thumbnail is not None else 0
+    return round(picture) + _PADDING + _line_height(_TEXT) + (_line_height(_SMALL) if heading.note else 0)
 
 
-def _head_share(thumbnail: Image.Image) -> float:
-    return min(1.0, _HEAD / max(thumbnail.size))
+def _thumbnail_scale(thumbnail: Image.Image) -> float:
+    return min(1.0, _THUMBNAIL_SIDE / max(thumbnail.size))
 
 
-def _scaled(picture: Image.Image, width: float, height: float) -> Image.Image:
-    share = min(1.0, width / picture.width, height / picture.height)
-    size = max(1, round(picture.width * share)), max(1, round(picture.height * share))
+def _shrunk(picture: Image.Image, width: float, height: float) -> Image.Image:
+    """A picture that fits into width × height px; a smaller one stays as it is."""
+    scale = min(1.0, width / picture.width, height / picture.height)
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     return picture.resize(size, Image.Resampling.LANCZOS) if size != picture.size else picture
 
 
-def _draw_head(sheet: Image.Image, pen: ImageDraw.ImageDraw, head: Head, corner: tuple[int, int], width: int) -> None:
+def _draw_heading(
+    canvas: Image.Image, pen: ImageDraw.ImageDraw, heading: Heading, corner: tuple[int, int], width: int
+) -> None:
     left, top = corner
-    if head.thumbnail is not None:
-        share = _head_share(head.thumbnail)
-        picture = _scaled(head.thumbnail, head.thumbnail.width * share, head.thumbnail.height * share)
-        sheet.paste(picture, (left, top))
+    if heading.thumbnail is not None:
+        scale = _thumbnail_scale(heading.thumbnail)
+        picture = _shrunk(heading.thumbnail, heading.thumbnail.width * scale, heading.thumbnail.height * scale)
+        canvas.paste(picture, (left, top))
         top += picture.height + _PADDING
-    _write(pen, (left, top), head.name, width, _Look(_TEXT, _INK))
-    _write(pen, (left, top + _line_height(_TEXT)), head.note, width, _Look(_SMALL, _FAINT))
+    _write(pen, (left, top), heading.name, width, _TextStyle(_TEXT, _INK))
+    _write(pen, (left, top + _line_height(_TEXT)), heading.note, width, _TextStyle(_SMALL, _FAINT))
 
 
 def _draw_cell(
-    sheet: Image.Image,
+    canvas: Image.Image,
     pen: ImageDraw.ImageDraw,
-    cell: CellView,
+    cell: SheetCell,
     corner: tuple[int, int],
     size: tuple[int, int],
 ) -> None:
     (left, top), (width, height) = corner, size
     if cell.proof is not None:
-        sheet.paste(_scaled(cell.proof, width, height), corner)
+        canvas.paste(_shrunk(cell.proof, width, height), corner)
     else:
         pen.rectangle((left, top, left + width - 1, top + height - 1), _BLANK)
         room = max(1, (height - 2 * _PADDING) // _line_height(_SMALL))
         text = f"No proof: {cell.reason} {cell.remedy}"
         for number, line in enumerate(wrapped(text, width - 2 * _PADDING, room, _measure(_SMALL, text))):
-            at = left + _PADDING, top + _PADDING + number * _line_height(_SMALL)
-            _write(pen, at, line, width - 2 * _PADDING, _Look(_SMALL, _ALARM))
+            corner_of_line = left + _PADDING, top + _PADDING + number * _line_height(_SMALL)
+            _write(pen, corner_of_line, line, width - 2 * _PADDING, _TextStyle(_SMALL, _ALARM))
     for number, line in enumerate(_caption(cell, width)):
-        at = left, top + height + _PADDING // 2 + number * _line_height(_SMALL)
-        _write(pen, at, line, width, _Look(_SMALL, _FAINT))
+        corner_of_line = left, top + height + _PADDING // 2 + number * _line_height(_SMALL)
+        _write(pen, corner_of_line, line, width, _TextStyle(_SMALL, _FAINT))
 
 
-def _caption(cell: CellView, width: int) -> list[str]:
+def _caption(cell: SheetCell, width: int) -> list[str]:
     text = f"in full: {cell.full}" if cell.full else ""
     return wrapped(text, width, 2, _measure(_SMALL, text))
 
 
-def _write(pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, width: float, look: _Look) -> None:
-    text = text.replace("×", "x")  # which Pillow's own font lacks
-    font = _font(look.size, text)
-    pen.text(at, elided(text, width, font.getlength), look.colour, font)
+def _write(pen: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, width: float, style: _TextStyle) -> None:
+    text = text.replace("×", "x")  # Pillow's own font lacks this sign
+    font = _font(style.size, text)
+    pen.text(corner, elided(text, width, font.getlength), style.colour, font)

@@ -1,4 +1,4 @@
-"""What stands on the sheet: photographs down, paintings across, and a pair in each cell."""
+"""The grid of a sheet: photographs down, paintings across, and a pair in each cell."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import UsageError
 from pipeline.run.manifest import Expander
 from pipeline.run.manifest_rows import Problems, Row
-from pipeline.run.picture_files import is_ignored, is_image
+from pipeline.run.picture_files import entries_of, is_image
 from pipeline.settings.resolve import for_pair, merge
 from pipeline.text import printable
 
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
     from pipeline.pair import Pair
     from pipeline.run.manifest import ManifestRules
-    from pipeline.settings.pair_settings import ColourMode, PairSettings, Quality, Values
+    from pipeline.settings import PairSettings, Values
+    from pipeline.settings.pair_settings import ColourMode, Quality
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A pair as it will be, and as it is proved."""
+    """A pair of the full run, and its small version for the proof."""
 
     row: int
     column: int
@@ -33,7 +34,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A painting, or a blend, with a mode of colour."""
+    """A painting or a blend, with a colour mode."""
 
     style: str
     paintings: tuple[Path, ...]
@@ -42,21 +43,21 @@ class Column:
 
 @dataclass(frozen=True)
 class Grid:
-    """A sheet's contents."""
+    """Photographs × paintings, and the pairs."""
 
     rows: tuple[Path, ...]
-    """Photographs."""
+    """The photographs."""
     columns: tuple[Column, ...]
     cells: tuple[Cell, ...]
-    """Row by row."""
+    """The cells, row by row."""
 
 
 def reductions(size: int, quality: Quality, full_size: int | str) -> Values:
-    """The settings of a proof, where they differ from the full run's.
+    """Return the settings of a proof that differ from the full run's.
 
     Args:
-        size: longest side of a proof in px.
-        quality: of a proof.
+        size: the longest side of a proof in px.
+        quality: the quality of a proof.
         full_size: `image.size` of the full run; a proof is never larger.
     """
     return {
@@ -68,65 +69,65 @@ def reductions(size: int, quality: Quality, full_size: int | str) -> Values:
 
 
 def read_grid(  # noqa: PLR0913, PLR0917 - what a command line says of it
-    contents: Sequence[str], styles: Path, below: Values, flags: Values, reduced: Values, confines: ManifestRules
+    contents: Sequence[str], styles: Path, base_values: Values, overrides: Values, reduced: Values, rules: ManifestRules
 ) -> Grid:
-    """Every photograph with every painting, and with every mode of `colour.variants`.
+    """Pair every photograph with every painting, and with every mode of `colour.variants`.
 
     Args:
         contents: files, folders or patterns.
         styles: a folder of paintings; a folder in it is a blend, as in a drop folder.
-        below: settings weaker than the command line's.
-        flags: those of the command line.
-        reduced: see `reductions`.
-        confines: the endings of images, and the mask.
+        base_values: settings weaker than the command line's.
+        overrides: the settings of the command line.
+        reduced: the settings of a proof; see `reductions`.
+        rules: the endings of pictures, and the mask.
 
     Raises:
-        UsageError: there is nothing to prove, or a setting does not go.
+        UsageError: there are no pictures, or a setting cannot be used.
     """
-    library = _library(styles, confines.endings)
-    expander = Expander(Path.cwd(), below, flags, replace(confines, find_style=library.get), Problems())
+    library = _library(styles, rules.endings)
+    expander = Expander(Path.cwd(), base_values, overrides, replace(rules, find_style=library.get), Problems())
     pairs = [
         pair for content in contents for style in library for pair in expander.pairs(Row(1, content, style, "", "", {}))
     ]
     if expander.problems.found:
         raise UsageError("\n".join(dict.fromkeys(problem for _, problem in expander.problems.found)))
-    return _arranged(pairs, list(library), for_pair(below, {}, merge(flags, reduced)))
+    return _arranged(pairs, list(library), for_pair(base_values, {}, merge(overrides, reduced)))
 
 
-def _library(folder: Path, of_images: tuple[str, ...]) -> dict[str, tuple[Path, ...]]:
-    """The paintings of a folder, and the blends, by the names of their files and folders."""
+def _library(folder: Path, endings: tuple[str, ...]) -> dict[str, tuple[Path, ...]]:
+    """The paintings and blends of a folder, by the names of their files and folders."""
     found: dict[str, tuple[Path, ...]] = {}
     try:
-        for path in sorted(each for each in folder.iterdir() if not is_ignored(each.name)):
-            inside = sorted(path.iterdir()) if path.is_dir() else [path]
-            paintings = tuple(each.resolve() for each in inside if is_image(each, of_images))
-            if paintings and paintings not in found.values():  # a link to another is that other
+        for path in entries_of(folder):
+            inside = entries_of(path) if path.is_dir() else [path]
+            paintings = tuple(each.resolve() for each in inside if is_image(each, endings))
+            if paintings and paintings not in found.values():  # else it is a link to one of them
                 found[path.name] = paintings
     except OSError as error:
         raise UsageError(f"--styles {folder}: cannot be read: {error.strerror}.", "Name a folder.") from error
     if not found:
-        raise UsageError(f"--styles {folder}: there are no paintings ({', '.join(of_images)}) in this folder.")
+        raise UsageError(f"--styles {folder}: there are no paintings ({', '.join(endings)}) in this folder.")
     return found
 
 
 def _arranged(pairs: Iterable[Pair], styles: list[str], settings: PairSettings) -> Grid:
-    by_place = {(pair.content, pair.styles, pair.settings.colour.mode): pair for pair in pairs}
-    rows = tuple(dict.fromkeys(content for content, _, _ in by_place))
-    kinds = dict.fromkeys((paintings, mode) for _, paintings, mode in by_place)
+    by_position = {(pair.content, pair.styles, pair.settings.colour.mode): pair for pair in pairs}
+    rows = tuple(dict.fromkeys(content for content, _, _ in by_position))
+    kinds = dict.fromkeys((paintings, mode) for _, paintings, mode in by_position)
     names = dict(zip(dict.fromkeys(paintings for paintings, _ in kinds), styles, strict=True))
     columns = tuple(Column(printable(_stem(names[paintings], styles)), paintings, mode) for paintings, mode in kinds)
     cells: list[Cell] = []
     for row, content in enumerate(rows):
         for column, kind in enumerate(columns):
-            full = by_place[content, kind.paintings, kind.mode]
-            of_proof = settings.model_copy(update={"colour": full.settings.colour})
-            name = f"{len(cells) + 1}/{printable(content.stem)}__{kind.style}"  # without the number some may be alike
-            small = replace(full, name=name, settings=of_proof)
+            full = by_position[content, kind.paintings, kind.mode]
+            proof_settings = settings.model_copy(update={"colour": full.settings.colour})
+            name = f"{len(cells) + 1}/{printable(content.stem)}__{kind.style}"  # names may be alike but for the number
+            small = replace(full, name=name, settings=proof_settings)
             cells.append(Cell(row, column, full, small))
     return Grid(rows, columns, tuple(cells))
 
 
 def _stem(name: str, names: list[str]) -> str:
-    """A name without its ending, unless others are alike then."""
+    """A name without its ending, unless another name would then be the same."""
     stem = Path(name).stem
     return stem if sum(Path(each).stem == stem for each in names) == 1 else name

@@ -1,4 +1,4 @@
-"""From a grid to a sheet: what the full run would take, the proofs, and the two files."""
+"""From a grid to a sheet: the forecast of the full run, the proofs, and the two files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image, PngImagePlugin
 
 from pipeline.cli.proof.contact_sheet import draw
 from pipeline.cli.proof.html_page import page
-from pipeline.cli.proof.view import GENERATOR, CellView, Head, SheetView
+from pipeline.cli.proof.sheet import GENERATOR, Heading, Sheet, SheetCell
 from pipeline.disk import Disk, make_folders, put, storage_errors
 from pipeline.errors import ImpastoError, OccupiedError
 from pipeline.images.decode import decode, read_file
@@ -30,50 +30,50 @@ if TYPE_CHECKING:
     from pipeline.outbox.metadata import Metadata
     from pipeline.outbox.publish import Outbox
     from pipeline.run.forecast import Forecast, Forecasts
-    from pipeline.settings.all_settings import Settings
+    from pipeline.settings import Settings
     from pipeline.transfer.weights import WeightsSource
 
-_THUMBNAIL: Final = 264
-"""Longest side in px: twice that of a head on the sheet, for screens with small pixels."""
-_WORTH_SAYING: Final = 1.5
-"""Times the size of a proof from which on its strokes look larger than the full picture's."""
+_THUMBNAIL_SIDE: Final = 264
+"""Longest side of a thumbnail in px: twice that of a heading on the sheet, for screens with small pixels."""
+_NOTABLE_ENLARGEMENT: Final = 1.5
+"""Size of the full picture, as a multiple of a proof's, from which on the sheet says that its strokes are finer."""
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What came of a grid."""
+    """A grid whose proofs have been made."""
 
     grid: Grid
     settings: Settings
-    """Of the full run."""
+    """Settings of the full run."""
     proof_settings: Settings
     forecasts: Forecasts
-    """Of the full run, cell by cell."""
+    """Forecasts of the full run, cell by cell."""
     records: dict[str, Metadata | Failure]
-    """By the names of the small pairs."""
+    """Records of the proofs, by the names of the small pairs."""
 
     @property
     def failed(self) -> int:
-        """Cells without a proof."""
+        """Number of cells without a proof."""
         return sum(isinstance(record, Failure) for record in self.records.values())
 
 
 def expect(grid: Grid, settings: Settings, weights: WeightsSource, outbox: Outbox) -> Forecasts:
-    """What the full pictures will take in an outbox that has none of them.
+    """Forecast the full pictures, for an outbox that has none of them.
 
     Raises:
-        MachineError: there is no such device, or the weights cannot be had.
+        MachineError: there is no such device, or the weights cannot be loaded.
     """
     pairs = [cell.full for cell in grid.cells]
     return forecast(list(plan(pairs, outbox, weights, redo="all")), settings, weights)
 
 
-def check_ours(path: Path) -> None:
-    """See that a file may be written: there is none, or it is an earlier proof.
+def check_replaceable(path: Path) -> None:
+    """Check that a file may be written: there is none yet, or it is an earlier proof.
 
     Raises:
-        OccupiedError: it is something else.
-        StorageError: it cannot be read.
+        OccupiedError: the file is something else.
+        StorageError: the file cannot be read.
     """
     with storage_errors(path):
         may_be_written = may_overwrite(path, GENERATOR)
@@ -81,21 +81,21 @@ def check_ours(path: Path) -> None:
         raise OccupiedError(f"{path}: is there already and is no proof.", "Name another file with -o.")
 
 
-def sheet_of(proof: Proof, outbox: Outbox) -> SheetView:
-    """What there is to see.
+def sheet_of(proof: Proof, outbox: Outbox) -> Sheet:
+    """Put a sheet together.
 
     Args:
-        proof: what came of it.
-        outbox: that has the proofs.
+        proof: the proofs' records and forecasts.
+        outbox: the outbox that holds the proofs.
 
     Raises:
         StorageError: a proof cannot be read.
     """
     grid, expected = proof.grid, dict(zip(proof.grid.cells, proof.forecasts.pairs, strict=True))
-    by_place = {(cell.row, cell.column): cell for cell in grid.cells}
+    by_position = {(cell.row, cell.column): cell for cell in grid.cells}
     cells = tuple(
         tuple(
-            _cell(by_place[row, column], proof.records, expected[by_place[row, column]], outbox)
+            _cell(by_position[row, column], proof.records, expected[by_position[row, column]], outbox)
             for column in range(len(grid.columns))
         )
         for row in range(len(grid.rows))
@@ -103,21 +103,21 @@ def sheet_of(proof: Proof, outbox: Outbox) -> SheetView:
     one_mode = len({column.mode for column in grid.columns}) == 1
     columns = tuple(_column(column, proof.settings, with_mode=not one_mode) for column in grid.columns)
     rows = tuple(
-        Head(
+        Heading(
             printable(path.stem),
             thumbnail=_thumbnail(path, proof.settings),
-            note=_size_note(expected[by_place[row, 0]]),
+            note=_size_note(expected[by_position[row, 0]]),
         )
         for row, path in enumerate(grid.rows)
     )
-    return SheetView(_title(proof), tuple(_lines(proof)), columns, rows, cells)
+    return Sheet(_title(proof), tuple(_lines(proof)), columns, rows, cells)
 
 
-def _column(column: Column, settings: Settings, *, with_mode: bool) -> Head:
+def _column(column: Column, settings: Settings, *, with_mode: bool) -> Heading:
     notes: list[str] = [column.mode] if with_mode else []
     if len(column.paintings) > 1:
         notes.append(f"blend of {len(column.paintings)}")
-    return Head(column.style, ", ".join(notes), _thumbnail(column.paintings[0], settings))
+    return Heading(column.style, ", ".join(notes), _thumbnail(column.paintings[0], settings))
 
 
 def _size_note(forecast: Forecast) -> str:
@@ -125,20 +125,20 @@ def _size_note(forecast: Forecast) -> str:
     return f"{size[0]} × {size[1]} px in full" if size is not None else ""
 
 
-def _cell(cell: Cell, records: dict[str, Metadata | Failure], expected: Forecast, outbox: Outbox) -> CellView:
+def _cell(cell: Cell, records: dict[str, Metadata | Failure], expected: Forecast, outbox: Outbox) -> SheetCell:
     record = records[cell.small.name]
     if isinstance(record, Failure):
-        return CellView(None, record.reason, record.remedy)
-    path, full = outbox.picture_path(record.output.path), _full(expected)
+        return SheetCell(None, record.reason, record.remedy)
+    path, full = outbox.picture_path(record.output.path), _needs_of(expected)
     with storage_errors(path), Image.open(path) as image:
         if image.mode == "RGBA":
             white = Image.new("RGBA", image.size, "white")
-            return CellView(Image.alpha_composite(white, image).convert("RGB"), full=full)
-        return CellView(image.convert("RGB"), full=full)
+            return SheetCell(Image.alpha_composite(white, image).convert("RGB"), full=full)
+        return SheetCell(image.convert("RGB"), full=full)
 
 
-def _full(forecast: Forecast) -> str:
-    """What the full picture takes, in words; nothing where its photograph cannot be read."""
+def _needs_of(forecast: Forecast) -> str:
+    """Time and memory of the full picture, in words; empty if its photograph cannot be read."""
     expected = forecast.expected
     if expected is None:
         return ""
@@ -165,18 +165,18 @@ def _lines(proof: Proof) -> list[str]:
         f"Proofs: at most {small.image.size} px, {small.pyramid.quality}, preset {full.preset}.",
         f"In full: image.size = {full.image.size}, {planned} evaluations{budget}: {in_full(proof)}.",
     ]
-    larger = enlargement(proof.forecasts, small.image.size)
-    if larger >= _WORTH_SAYING:
+    enlarged = enlargement(proof.forecasts, small.image.size)
+    if enlarged >= _NOTABLE_ENLARGEMENT:
         lines.append(
-            f"The full pictures are up to {larger:.2g} times as large. Their strokes are finer in proportion, and the "
-            "painting often takes hold of the photograph more: see here what goes together, and prove a few of them "
-            "in a larger size."
+            f"The full pictures are up to {enlarged:.2g} times as large. Their strokes are finer in proportion, and "
+            "the painting often takes hold of the photograph more: see here what goes together, and prove a few of "
+            "them in a larger size."
         )
     return lines
 
 
 def in_full(proof: Proof) -> str:
-    """Time and memory of the full run, in words; what could not be proved will fail there, too."""
+    """Time and memory of the full run, in words; pairs without a proof will fail there, too."""
     pairs, cells = proof.forecasts.pairs, proof.grid.cells
     known = [
         each.expected
@@ -186,35 +186,35 @@ def in_full(proof: Proof) -> str:
     fail = f"; {_count(proof.failed, 'pair')} will fail" if proof.failed else ""
     if not known:
         return f"nothing to do{fail}"
-    seconds, most = expected_seconds(proof), max(each.bytes for each in known)
-    takes = f"about {duration(seconds)} and at most {memory(most)} on this machine"
+    seconds, peak = expected_seconds(proof), max(each.bytes for each in known)
+    takes = f"about {duration(seconds)} and at most {memory(peak)} on this machine"
     return f"{_count(len(known), 'pair')}, {takes}{fail}"
 
 
 def expected_seconds(proof: Proof) -> float:
-    """Of the full run, on all devices at once; without what could not be proved."""
-    works, fails = 0.0, 0.0
+    """Seconds of the full run, on all devices at once, without pairs that have no proof."""
+    proved, failing = 0.0, 0.0
     for each, cell in zip(proof.forecasts.pairs, proof.grid.cells, strict=True):
         seconds = each.expected.seconds if each.expected is not None else 0.0
         if isinstance(proof.records[cell.small.name], Failure):
-            fails += seconds
+            failing += seconds
         else:
-            works += seconds
-    return proof.forecasts.seconds * works / (works + fails) if works else 0.0
+            proved += seconds
+    return proof.forecasts.seconds * proved / (proved + failing) if proved else 0.0
 
 
 def enlargement(forecasts: Forecasts, size: int | str) -> float:
-    """How many times as large the full pictures are as proofs of this size, at most."""
+    """Longest side of the largest full picture, as a multiple of the proofs'."""
     sides = [max(each.item.size) for each in forecasts.pairs if each.item.size is not None]
     return max(sides, default=0) / size if isinstance(size, int) else 1.0
 
 
 def _thumbnail(path: Path, settings: Settings) -> Image.Image | None:
-    """A small picture of an input; None where it cannot be read, which the cells explain."""
+    """A small RGB picture of an input; None if it cannot be read, which the cells explain."""
 
     def wanted(width: int, height: int) -> tuple[int, int]:
-        share = min(1.0, _THUMBNAIL / max(width, height))
-        return max(1, round(width * share)), max(1, round(height * share))
+        scale = min(1.0, _THUMBNAIL_SIDE / max(width, height))
+        return max(1, round(width * scale)), max(1, round(height * scale))
 
     try:
         picture = decode(
@@ -228,8 +228,8 @@ def _thumbnail(path: Path, settings: Settings) -> Image.Image | None:
     return Image.fromarray(to_samples(pixels, None, 8, bgr=False))
 
 
-def write(view: SheetView, sheet: Path, html: Path) -> None:
-    """Both files, each whole or not at all.
+def write(sheet: Sheet, picture: Path, html: Path) -> None:
+    """Write the picture and the page, each whole or not at all.
 
     Raises:
         StorageError: one of them cannot be written.
@@ -237,16 +237,16 @@ def write(view: SheetView, sheet: Path, html: Path) -> None:
     described = PngImagePlugin.PngInfo()
     described.add_text("Software", GENERATOR)
     buffer = io.BytesIO()
-    draw(view).save(buffer, "PNG", pnginfo=described)
+    draw(sheet).save(buffer, "PNG", pnginfo=described)
     disk = Disk()
-    for path, data in ((html, page(view).encode()), (sheet, buffer.getvalue())):
+    for path, data in ((html, page(sheet).encode()), (picture, buffer.getvalue())):
         with storage_errors(path):
             make_folders(disk, path.parent)
             put(disk, path, data, path.with_name(f".{path.name}.{os.getpid()}.tmp"))
 
 
 def describe(cell: Cell, forecast: Forecast, record: Metadata | Failure) -> dict[str, Any]:
-    """A cell for programs."""
+    """Return a cell as the fields of a JSON object."""
     expected, size = forecast.expected, forecast.item.size
     full: dict[str, Any] = {"size": size, "evaluations": list(forecast.evaluations)}
     if expected is not None:

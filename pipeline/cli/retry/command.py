@@ -1,4 +1,4 @@
-"""`impasto retry`: failed pairs and photographs are tried again."""
+"""`impasto retry`: have failed pairs and photographs tried again."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import LogFormatOption, VerboseOption
+from pipeline.cli.options import FolderArgument, LogFormatOption, VerboseOption
 from pipeline.cli.setup import errors_to_exit_codes
-from pipeline.cli.status.command import FolderArgument
 from pipeline.errors import ExitCode
 from pipeline.monitoring.stdio import print_result
 
@@ -25,9 +24,9 @@ def retry_command(  # noqa: PLR0913 - one parameter per option
     log_format: LogFormatOption = "human",
     verbose: VerboseOption = False,
 ) -> None:
-    """Have what failed tried again: by the next run, or by the watcher.
+    """Have failed pairs and photographs tried again, by the next run or by the watcher.
 
-    Failed files go back into the inbox; of an outbox's pairs the failures are forgotten.
+    Failed files go back into the inbox; failures of an outbox's pairs are forgotten.
 
     Example: impasto retry out --only "sea/*"
     """
@@ -43,9 +42,9 @@ def retry_command(  # noqa: PLR0913 - one parameter per option
             for each in found.retries:
                 why = f": {each.reason}" if each.reason else ""
                 print_result(f"{each.name}: {each.action}{why}")
-            may = "would be tried" if dry_run else "will be tried"
+            verb = "would be tried" if dry_run else "will be tried"
             left = f", {found.left} left as they are" if found.left else ""
-            print_result(f"{found.count} {may} again{left}." if found.retries else "Nothing has failed.")
+            print_result(f"{found.count} {verb} again{left}." if found.retries else "Nothing has failed.")
             for command in found.commands:
                 print_result(f"Next: {command}, with the options that it had")
         if found.left:

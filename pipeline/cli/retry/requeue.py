@@ -1,6 +1,6 @@
-"""Have another go at what failed: failure records go out of the outbox, failed jobs back into their inbox.
+"""Requeue what failed: remove failure records from the outbox, and move failed jobs back into their inbox.
 
-Nothing is rendered here. A watcher takes what is back in its inbox; pairs of a manifest are rendered by the next run.
+Nothing is rendered here. A watcher claims what is back in its inbox; the next run renders pairs of a manifest.
 """
 
 from __future__ import annotations
@@ -30,54 +30,53 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _SERVICES: Final = frozenset({"watch", "drain"})
+"""Commands that work on an inbox."""
+FORGOTTEN: Final = "forgotten"
+BACK: Final = "back in the inbox"
+LEFT: Final = "left"
 
 
 @dataclass(frozen=True)
 class Retry:
-    """What one failure comes to."""
+    """The action taken on one failure."""
 
     name: str
-    """Of the pair, or of the job's files."""
+    """Name of the pair, or of the job's files."""
     action: str
-    """`forgotten`, `back in the inbox`, or `left`."""
+    """The action: `forgotten`, `back in the inbox`, or `left`."""
     reason: str
-    """Why it was left."""
+    """Reason why it was left; otherwise empty."""
 
 
 @dataclass(frozen=True)
 class Retried:
-    """All of them, and how it goes on."""
+    """The actions taken on all failures, and the commands to give next."""
 
     retries: tuple[Retry, ...]
     commands: tuple[str, ...]
-    """To be given next, one for each run or watcher concerned that is not at work."""
+    """Commands to give next, one for each run or watcher that is concerned and not at work."""
 
     @property
     def count(self) -> int:
-        """Failures that will be tried again."""
+        """Number of failures that will be tried again."""
         return sum(1 for each in self.retries if each.action != LEFT)
 
     @property
     def left(self) -> int:
-        """Failures for which nothing could be done."""
+        """Number of failures that were left."""
         return len(self.retries) - self.count
-
-
-FORGOTTEN: Final = "forgotten"
-BACK: Final = "back in the inbox"
-LEFT: Final = "left"
 
 
 def retry(folder: Path, only: Sequence[str] = (), *, dry_run: bool = False) -> Retried:
     """Prepare failures for another attempt.
 
     Args:
-        folder: an outbox, or the inbox of a watcher. Of a watcher's outbox the inbox is known and seen to as well.
+        folder: an outbox, or the inbox of a watcher. The outbox of a watcher stands for its inbox as well.
         only: names of pairs or files, or patterns such as `sea/*`; empty: all.
         dry_run: change nothing.
 
     Raises:
-        UsageError: it is neither an outbox nor an inbox, or nothing that failed has such a name.
+        UsageError: the folder is neither an outbox nor an inbox, or nothing that failed has such a name.
         LockedError: a run works on the outbox.
         StorageError: the disk failed.
     """
@@ -96,7 +95,7 @@ def retry(folder: Path, only: Sequence[str] = (), *, dry_run: bool = False) -> R
 def _of_outbox(root: Path, only: Sequence[str], disk: Disk, *, dry_run: bool) -> Retried:
     records = read_runs(root)
     services = [record for record in records if record.spool and Path(record.spool, "failed").is_dir()]
-    with_job = {name for each in services for name in _names_of_jobs(Path(each.spool), disk)}  # before they move
+    with_job = {name for each in services for name in _names_of_jobs(Path(each.spool), disk)}  # before jobs move
     jobs: list[Retry] = []
     for each in services:
         jobs += _of_inbox(Path(each.source), Path(each.spool), only, disk, dry_run=dry_run)
@@ -108,14 +107,14 @@ def _of_outbox(root: Path, only: Sequence[str], disk: Disk, *, dry_run: bool) ->
 
 
 def _of_failures(box: Outbox, only: Sequence[str], with_job: set[str], disk: Disk, *, dry_run: bool) -> Iterator[Retry]:
-    """But for those whose job is back in its inbox: a record goes away when the photograph succeeds."""
+    """Forget failures, except for pairs of a job: their records go when the photograph, back in the inbox, succeeds."""
     for path in sorted(list_outbox(box.root, disk).failures):
         name = path.removeprefix(f"{FAILED_FOLDER}/").removesuffix(".json")
         if name in with_job or not _matches(only, name):
             continue
         try:
             Failure.model_validate_json(disk.read(box.root / path))
-        except FileNotFoundError:  # it has succeeded meanwhile
+        except FileNotFoundError:  # the pair has succeeded since
             continue
         except ValidationError:
             yield Retry(displayable(name), LEFT, f"{path} is no record of this version; if it is not yours, remove it")
@@ -136,7 +135,8 @@ def _of_inbox(inbox: Path, root: Path, only: Sequence[str], disk: Disk, *, dry_r
             continue
         name = displayable(", ".join(files)) or job.id
         if dry_run or spool.release(job):
-            yield Retry(name, BACK if files else FORGOTTEN, "")  # by hand, or by a retry that was interrupted
+            # A job without files: they were moved back by hand, or by a retry that was interrupted.
+            yield Retry(name, BACK if files else FORGOTTEN, "")
         else:
             yield Retry(
                 name, LEFT, "a file of that name is in the inbox by now; its own is in " + displayable(entry.path)
@@ -149,10 +149,10 @@ def _names_of_jobs(root: Path, disk: Disk) -> Iterator[str]:
 
 
 def _results(job: Job, disk: Disk) -> Iterator[str]:
-    """What the results of a job would be called, with and without ending."""
+    """The names that the results of a job would have, with and without ending."""
     try:
         record = JobRecord.model_validate_json(disk.read(job.folder / RECORD))
-    except (FileNotFoundError, ValidationError):  # it failed before they had names
+    except (FileNotFoundError, ValidationError):  # the job failed before its results had names
         return
     for name in record.results.values():
         yield name

@@ -1,1 +1,7 @@
-"""How an outbox and an inbox stand at the moment."""
+"""`impasto status`: the state of an outbox or an inbox at the moment.
+
+`survey` tells which of the two a folder is, `outbox` and `inbox` survey it, and `command` prints the survey. `retry`
+uses surveys, too.
+
+- *survey*: numbers of files and jobs, the runs or watchers at work, and the last errors.
+"""

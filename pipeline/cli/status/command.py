@@ -1,15 +1,14 @@
-"""`impasto status` and `impasto retry`: what became of it all, and another go at what failed."""
+"""`impasto status`: the state of an outbox or an inbox."""
 
 from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from pipeline.cli.options import LogFormatOption, VerboseOption
+from pipeline.cli.options import FolderArgument, LogFormatOption, VerboseOption
 from pipeline.cli.setup import errors_to_exit_codes
 from pipeline.monitoring.stdio import print_result, results
 
@@ -19,20 +18,20 @@ if TYPE_CHECKING:
     from pipeline.cli.status.survey import Survey
 
 FOLLOW_SECONDS: Final = 5.0
-FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="An outbox, or the inbox of a watcher.")]
+"""Seconds between two outputs of --follow."""
 
 
 def status_command(
     folder: FolderArgument,
     *,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Again every 5 s, until nobody is at work.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Repeat every 5 s until nobody is at work.")] = False,
     log_format: LogFormatOption = "human",
     verbose: VerboseOption = False,
 ) -> None:
-    """Tell what is done, failed and waiting, who is at work, and the last errors.
+    """Show what is done, failed and waiting, who is at work, and the last errors.
 
-    Looks only; works beside a run and after one that died.
+    Changes nothing; works beside a run, and after one that died.
 
     Example: impasto status out
     """
@@ -61,7 +60,7 @@ def _show(found: Survey, *, as_json: bool, clears: bool) -> None:
 
 
 def lines_of(found: Survey) -> list[str]:
-    """For people."""
+    """Return a survey as lines for people."""
     lines = _lines_of_inbox(found) if found.kind == "inbox" else _lines_of_outbox(found)
     if found.last_errors:
         more = f", the last {len(found.last_errors)} of {found.failed}" if found.failed > len(found.last_errors) else ""
@@ -81,7 +80,7 @@ def _lines_of_outbox(found: OutboxSurvey) -> list[str]:
     for run in found.runs:
         lines += _lines_of_run(run)
     if found.failed:
-        lines.append(f"Another go at what failed: {found.retry}")
+        lines.append(f"To try again what failed: {found.retry}")
     return lines
 
 
@@ -127,5 +126,5 @@ def _lines_of_inbox(found: InboxSurvey) -> list[str]:
     if not found.is_at_work:
         lines.append("Nobody watches this inbox at the moment.")
     if found.failed:
-        lines.append(f"Another go at what failed: {found.retry}")
+        lines.append(f"To try again what failed: {found.retry}")
     return lines

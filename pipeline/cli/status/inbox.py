@@ -1,4 +1,4 @@
-"""How the inbox of a watcher stands, and its spool."""
+"""The state of a watcher's inbox and its spool."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline.cli.status.outbox import LATEST, LastError
+from pipeline.cli.status.outbox import ERRORS_SHOWN, LastError
 from pipeline.disk import Disk
 from pipeline.images.formats import endings
 from pipeline.outbox.metadata import JobFailure
@@ -28,55 +28,55 @@ if TYPE_CHECKING:
 
 _HOUR_SECONDS: Final = 3600.0
 _NAME_PARTS: Final = 3
-"""Of a worker: host, process, random digits."""
+"""Parts of a worker's name: host, process, random digits."""
 
 
 @dataclass(frozen=True)
 class WorkerState:
-    """A watcher that has jobs, or lives."""
+    """A watcher that is alive or still has jobs."""
 
     name: str
     state: Literal["running", "paused", "stopping", "died"]
     reason: str
     on_device: str
     claimed: int
-    """Jobs."""
+    """Number of jobs that it has claimed."""
     written: str
-    """UTC, ISO 8601; when it last said so."""
+    """Time of its last status, UTC, ISO 8601."""
 
     @property
     def is_at_work(self) -> bool:
-        """Whether it still goes on."""
+        """Whether the watcher is alive."""
         return self.state != "died"
 
 
 @dataclass(frozen=True)
 class InboxSurvey:
-    """Files in the inbox, and jobs in its spool."""
+    """Numbers of files in an inbox and of jobs in its spool; a JSON object with --json."""
 
     path: str
     waiting: int
-    """Photographs and tickets that nobody has claimed."""
+    """Photographs and tickets that no watcher has claimed."""
     oldest_waiting_seconds: float | None
     claimed: int
     done: int
-    """Jobs in `done/`."""
+    """Jobs in the spool's `done/`."""
     failed: int
     done_last_hour: int
     workers: tuple[WorkerState, ...]
     last_errors: tuple[LastError, ...]
     retry: str
-    """The command that has what failed tried again."""
+    """Command that has failed jobs tried again."""
     kind: Literal["inbox"] = "inbox"
 
     @property
     def is_at_work(self) -> bool:
-        """Whether any watcher goes on."""
+        """Whether any watcher is alive."""
         return any(worker.is_at_work for worker in self.workers)
 
 
-class _Board(BaseModel):
-    """The part of a worker's status.json that is told here."""
+class _WorkerStatus(BaseModel):
+    """The part of a worker's status.json that is shown."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -90,7 +90,7 @@ def survey_inbox(inbox: Path, root: Path) -> InboxSurvey:
     """Count files and jobs.
 
     Args:
-        inbox: the folder.
+        inbox: the inbox.
         root: its spool.
 
     Raises:
@@ -125,22 +125,22 @@ def _folders(disk: Disk, path: Path) -> list[os.DirEntry[str]]:
 
 def _worker(disk: Disk, folder: Path) -> WorkerState:
     try:
-        board = _Board.model_validate_json(disk.read(folder / "status.json"))
-    except (FileNotFoundError, ValidationError):  # it has just begun
-        board = _Board()
-    lives = is_worker_alive(folder.name, folder / "beat")
+        status = _WorkerStatus.model_validate_json(disk.read(folder / "status.json"))
+    except (FileNotFoundError, ValidationError):  # it has just started
+        status = _WorkerStatus()
+    is_alive = is_worker_alive(folder.name, folder / "beat")
     return WorkerState(
         name=folder.name,
-        state=board.state if lives else "died",
-        reason=board.reason,
-        on_device=displayable(board.on_device) if lives else "",
+        state=status.state if is_alive else "died",
+        reason=status.reason,
+        on_device=displayable(status.on_device) if is_alive else "",
         claimed=len(_folders(disk, folder)),
-        written=board.written,
+        written=status.written,
     )
 
 
 def is_worker_alive(name: str, beat: Path) -> bool:
-    """By its process on this machine, else by its beat."""
+    """Whether a worker is alive: by its process if that is on this machine, else by the age of its heartbeat."""
     parts = name.rsplit("-", 2)
     try:
         seen = beat.lstat().st_mtime
@@ -152,7 +152,7 @@ def is_worker_alive(name: str, beat: Path) -> bool:
 
 
 def _last_reasons(disk: Disk, failed: list[os.DirEntry[str]]) -> Iterator[LastError]:
-    for entry in sorted(failed, key=lambda job: job.name, reverse=True)[:LATEST]:
+    for entry in sorted(failed, key=lambda job: job.name, reverse=True)[:ERRORS_SHOWN]:
         try:
             reason = JobFailure.model_validate_json(disk.read(Path(entry.path) / REASON))
         except (FileNotFoundError, ValidationError):
@@ -163,7 +163,7 @@ def _last_reasons(disk: Disk, failed: list[os.DirEntry[str]]) -> Iterator[LastEr
 
 
 def _waiting(inbox: Path, spool: Spool) -> Iterator[float]:
-    """When each file that may be claimed came or was last written, in seconds since 1970."""
+    """For each file that may be claimed, when it came or was last written, in seconds since 1970."""
     pictures = endings(ImageSettings().kinds)
 
     def walk(folder: str) -> Iterator[float]:

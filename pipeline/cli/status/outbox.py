@@ -1,4 +1,4 @@
-"""How an outbox stands, and the runs that work on it or did."""
+"""The state of an outbox, and of the runs that work or worked on it."""
 
 from __future__ import annotations
 
@@ -22,64 +22,81 @@ if TYPE_CHECKING:
     from pipeline.outbox.listing import Listing
 
 _HOUR_SECONDS: Final = 3600.0
+ERRORS_SHOWN: Final = 5
+"""Number of the last errors that are shown."""
+
+
+@dataclass(frozen=True)
+class LastError:
+    """The last error of a pair, or of a job of the inbox."""
+
+    name: str
+    """Name of the pair, or of the job's files."""
+    reason: str
+    remedy: str
+    failed: str
+    """Time of the failure, UTC, ISO 8601; empty if unknown."""
 
 
 @dataclass(frozen=True)
 class RunState:
-    """What became of a run."""
+    """The state of a run; a JSON object with --json."""
 
     command: str
     source: str
     spool: str
-    """Of `watch` and `drain`, else empty."""
+    """Spool of `watch` and `drain`; empty for other commands."""
     host: str
     pid: int
     state: Literal["running", "paused", "stopping", "ended", "died"]
     reason: str
-    """Why it is paused, or what it ended with."""
+    """Reason for a pause, or the error that ended the run."""
     on_device: tuple[str, ...]
     counts: dict[str, int]
     started: str
     written: str
     exit_code: int | None
     pairs_per_hour: float | None
-    """Since its start."""
+    """Pairs per hour since its start; None if no pair is done."""
     seconds_left: float | None
-    """At this rate; None if nobody knows."""
+    """Seconds left at this rate; None if unknown."""
     again: str
-    """The command that goes on where it ended; its further options are not known, nor what stands in capitals."""
+    """Command that continues this run. Words in capitals and further options must be filled in."""
 
     @property
     def is_at_work(self) -> bool:
-        """Whether it still goes on."""
+        """Whether the run is alive."""
         return self.state not in {"ended", "died"}
 
 
 @dataclass(frozen=True)
 class OutboxSurvey:
-    """Counts by the names of files: a picture with metadata is done. What a file says is for `impasto report`."""
+    """Counts of an outbox, by the names of its files; a JSON object with --json.
+
+    A picture with metadata is done. The contents of files are for `impasto report`.
+    """
 
     path: str
     done: int
     failed: int
     damaged: int
-    """Pictures without metadata, metadata without picture, folders that cannot be read."""
+    """Number of pictures without metadata, of metadata without picture, and of folders that cannot be read."""
     done_last_hour: int
     runs: tuple[RunState, ...]
-    """The newest first."""
+    """Runs, the newest first."""
     last_errors: tuple[LastError, ...]
     retry: str
-    """The command that has what failed tried again."""
+    """Command that has failed pairs tried again."""
     kind: Literal["outbox"] = "outbox"
 
     @property
     def is_at_work(self) -> bool:
-        """Whether any run goes on."""
+        """Whether any run is alive."""
         return any(run.is_at_work for run in self.runs)
 
 
 def survey_outbox(root: Path) -> OutboxSurvey:
-    """Count what there is.
+    """Count results and failures, and read the records of runs.
 
     Raises:
         OSError: the disk failed.
@@ -103,11 +120,11 @@ def survey_outbox(root: Path) -> OutboxSurvey:
 
 def _last_failures(root: Path, listing: Listing, disk: Disk) -> Iterator[LastError]:
     latest = sorted(listing.failures, key=lambda path: listing.failures[path], reverse=True)
-    for path in latest[:LATEST]:
+    for path in latest[:ERRORS_SHOWN]:
         name = displayable(path.partition("/")[2].removesuffix(".json"))
         try:
             record = Failure.model_validate_json(disk.read(root / path))
-        except FileNotFoundError:  # it has succeeded meanwhile
+        except FileNotFoundError:  # the pair has succeeded since
             continue
         except ValidationError:
             yield LastError(name, "its record cannot be read", "If it is not yours, remove it.", "")
@@ -116,7 +133,7 @@ def _last_failures(root: Path, listing: Listing, disk: Disk) -> Iterator[LastErr
 
 
 def run_state(record: RunRecord, root: Path) -> RunState:
-    """What a record in an outbox says, and whether that still holds."""
+    """Return the state of a run: what its record says, and whether its process is alive."""
     state: Any = record.state if record.ended is not None or record.is_alive else "died"
     seconds = _seconds_between(record.started, record.written)
     done = record.counts.get("done", 0)
@@ -132,29 +149,14 @@ def run_state(record: RunRecord, root: Path) -> RunState:
         on_device=tuple(map(displayable, record.on_device)),
         pairs_per_hour=None if per_hour is None else round(per_hour, 1),
         seconds_left=None if left is None else round(left),
-        again=_again(record, root),
+        again=_command_to_continue(record, root),
     )
 
 
-def _again(record: RunRecord, root: Path) -> str:
+def _command_to_continue(record: RunRecord, root: Path) -> str:
     rest = "STYLE -o OUTPUT" if record.command == "pair" else f"--outbox {shell_quoted(str(root))}"
     return f"impasto {record.command} {shell_quoted(record.source)} {rest}"
 
 
 def _seconds_between(begin: str, end: str) -> float:
     return max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds())
-
-
-LATEST: Final = 5
-"""So many are told."""
-
-
-@dataclass(frozen=True)
-class LastError:
-    """Of a pair, or of a job of the inbox."""
-
-    name: str
-    reason: str
-    remedy: str
-    failed: str
-    """UTC, ISO 8601."""

@@ -1,6 +1,6 @@
-"""What an outbox and an inbox look like at the moment, from the names of their files: quick, whatever is in them.
+"""The state of an outbox or an inbox, from the names of its files, so that it is quick for any number of them.
 
-Nothing is locked, made or changed, so it may be asked at any time, beside a run or after one that died.
+A survey locks, makes and changes nothing, so it may be made at any time, beside a run or after one that died.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ Survey = OutboxSurvey | InboxSurvey
 
 
 def survey(folder: Path) -> Survey:
-    """Look at an outbox or an inbox.
+    """Survey an outbox or an inbox.
 
     Raises:
-        UsageError: it is neither.
-        StorageError: it cannot be read.
+        UsageError: the folder is neither.
+        StorageError: the folder cannot be read.
     """
     with storage_errors(folder):
         if kind_of(folder) == "inbox":
@@ -33,10 +33,10 @@ def survey(folder: Path) -> Survey:
 
 
 def kind_of(folder: Path) -> Literal["inbox", "outbox"]:
-    """What a folder is.
+    """Whether a folder is an inbox or an outbox.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: the folder is neither.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder}: there is no such folder.", "Name an outbox, or the inbox of a watcher.")

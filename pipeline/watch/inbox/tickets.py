@@ -84,7 +84,9 @@ class TicketRequirements:
     """By their names in the style library."""
 
 
-def requirements_of_ticket(path: Path, below: Values, flags: Values, confines: ManifestRules) -> TicketRequirements:
+def requirements_of_ticket(
+    path: Path, base_values: Values, overrides: Values, rules: ManifestRules
+) -> TicketRequirements:
     """What a manifest in the inbox waits for; it need not be there yet.
 
     Such a manifest names files one by one, since nobody knows when a folder is complete, and none outside of the inbox.
@@ -99,17 +101,17 @@ def requirements_of_ticket(path: Path, below: Values, flags: Values, confines: M
     rows = list(read_rows(path, problems))
     if not rows and not problems.found:
         problems.add(1, "the manifest lists no pairs")
-    expander = Expander(path.parent, below, flags, confines, problems)
+    expander = Expander(path.parent, base_values, overrides, rules, problems)
     files, styles = set(), set()
     for row in rows:
         expander.settings(row)
         named = (("content", row.content), ("style", row.style), *([("mask", row.mask)] if row.mask else []))
         for what, text in named:
-            if what == "style" and (confines.find_style(text) or not _has_ending(text, confines)):
+            if what == "style" and (rules.find_style(text) or not _has_ending(text, rules)):
                 styles.add(text)
                 continue
             files.add(text)
-            wrong = _why_not_in_inbox(text, confines)
+            wrong = _why_not_in_inbox(text, rules)
             if wrong:
                 problems.add(row.line, f"{what} {text!r} {wrong}")
     problems.raise_if_any(path.name)
@@ -118,11 +120,11 @@ def requirements_of_ticket(path: Path, below: Values, flags: Values, confines: M
     )
 
 
-def _has_ending(text: str, confines: ManifestRules) -> bool:
-    return PurePosixPath(text.replace(os.sep, "/")).suffix.lower() in confines.endings
+def _has_ending(text: str, rules: ManifestRules) -> bool:
+    return PurePosixPath(text.replace(os.sep, "/")).suffix.lower() in rules.endings
 
 
-def _why_not_in_inbox(text: str, confines: ManifestRules) -> str | None:
+def _why_not_in_inbox(text: str, rules: ManifestRules) -> str | None:
     path = PurePosixPath(text.replace(os.sep, "/"))
     if path.is_absolute() or ".." in path.parts:
         return "is outside of the inbox"
@@ -130,6 +132,6 @@ def _why_not_in_inbox(text: str, confines: ManifestRules) -> str | None:
         return "is hidden"
     if "*" in text or "?" in text:
         return "is a pattern; here files are named one by one"
-    if not _has_ending(text, confines):
-        return f"is no picture ({', '.join(confines.endings)}); here files are named one by one"
+    if not _has_ending(text, rules):
+        return f"is no picture ({', '.join(rules.endings)}); here files are named one by one"
     return None

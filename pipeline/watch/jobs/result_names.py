@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import unicodedata
 from dataclasses import replace
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pipeline.errors import OccupiedError
 from pipeline.outbox.ledger import Fingerprint, Status, look_up
 from pipeline.outbox.marks import Mark
-from pipeline.text import now, printable
+from pipeline.run.result_names import alternatives
+from pipeline.text import now
 from pipeline.watch.jobs.decisions import PairStatus
 from pipeline.watch.spool.records import JobRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from pipeline.outbox.marks import NameState, Owner
     from pipeline.outbox.publish import Outbox
     from pipeline.pair import Pair
@@ -128,46 +124,3 @@ class ResultNames:
         if other == job.id:
             return "we"
         return "at work" if "/" in owner and self._spool.is_in_work(other) else "stranger"
-
-
-LONGEST_STEM_BYTES: Final = 160
-
-
-def result_name(relative: str, style: str, check_name: Callable[[str], str | None]) -> str:
-    """A result's name in the outbox, without extension: `<folders below the style's>/<photo>__<style>`.
-
-    What a result's name cannot have is replaced; a name that is too long is cut and ends in a part of its hash.
-
-    Args:
-        relative: the photograph's path in the inbox.
-        style: the style's name.
-        check_name: why the outbox would not have a name.
-    """
-    path = PurePosixPath(relative)
-    folders = path.parts[1:-1]
-    stem = f"{_shorten(_presentable(path.stem))}__{_shorten(_presentable(style))}"
-    name = "/".join([*(_shorten(_presentable(folder)) for folder in folders), stem])
-    return f"_{name}" if check_name(name) else name
-
-
-def alternatives(name: str, key: str) -> Iterator[str]:
-    """A name, then the same name with more and more of a key: a result never takes another's place.
-
-    So the same photograph, dropped again under the same name, finds its result at once among any number of others.
-    """
-    yield name
-    for length in range(6, len(key) + 1, 6):
-        yield f"{name}-{key[:length]}"
-
-
-def _presentable(part: str) -> str:
-    text = unicodedata.normalize("NFC", printable(part))
-    return re.sub(r'[\\/:*?"<>|]', "_", text).strip(" .") or "_"
-
-
-def _shorten(part: str) -> str:
-    data = os.fsencode(part)
-    if len(data) <= LONGEST_STEM_BYTES // 2:
-        return part
-    digest = hashlib.sha256(data).hexdigest()[:8]
-    return f"{data[: LONGEST_STEM_BYTES // 2 - 9].decode(errors='ignore')}~{digest}"

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pipeline.cli.bench.measure import Bench, _peak_bytes
-from pipeline.settings.all_settings import Settings
+from pipeline.settings import Settings
 
 CPU = torch.device("cpu")
 CHANNELS = (3, 64, 64, 128, 128, 256, 256, 256, 256, 512, 512, 512, 512, 512)

@@ -10,7 +10,7 @@ import pytest
 from filelock import FileLock
 
 from pipeline.cli.doctor import folder_checks
-from pipeline.cli.doctor.finding import found_by
+from pipeline.cli.doctor.finding import findings_of
 from pipeline.cli.doctor.folder_checks import folder, styles
 from pipeline.disk import Disk
 from pipeline.settings.all_settings import validate
@@ -58,7 +58,7 @@ def test_a_good_folder_has_nothing_to_complain_of_and_is_left_as_it_was(tmp_path
     assert told(findings) == {}
     texts = "; ".join(each.text for each in findings)
     assert "renames, links and locks work" in texts
-    if folder_checks.WATCHES.exists():
+    if folder_checks.WATCH_LIMIT_FILE.exists():
         assert "events arrive; 2 folders," in texts  # the folder and sea/; hidden ones are not watched
     assert sorted(path.name for path in tmp_path.iterdir()) == [".impasto", "sea"]
 
@@ -66,7 +66,7 @@ def test_a_good_folder_has_nothing_to_complain_of_and_is_left_as_it_was(tmp_path
 def test_a_folder_that_is_missing(tmp_path: Path) -> None:
     complaints = found(tmp_path / "in/box")
     assert complaints == {
-        "WARN": f"does not exist. A run makes its outbox itself; an inbox is for you to make: mkdir {tmp_path}/in/box"
+        "WARN": f"does not exist. A run makes its outbox itself; make an inbox yourself: mkdir {tmp_path}/in/box"
     }
 
 
@@ -82,7 +82,7 @@ def test_a_missing_folder_that_cannot_be_made(tmp_path: Path, monkeypatch: pytes
 
 def test_a_folder_that_cannot_be_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(tmp_path), "is_dir", raising(errno.EACCES))
-    (finding,) = found_by("x", lambda: folder(tmp_path / "out", SETTINGS))
+    (finding,) = findings_of("x", lambda: folder(tmp_path / "out", SETTINGS))
     assert (finding.level, finding.text) == ("FAIL", "Permission denied.")
     assert finding.remedy
 
@@ -91,7 +91,7 @@ def test_an_error_of_the_system_that_has_no_number_is_told_by_its_text() -> None
     def check() -> Iterator[Finding]:
         raise OSError("the library says so")
 
-    (finding,) = found_by("x", check)
+    (finding,) = findings_of("x", check)
     assert finding.text == "the library says so."
 
 
@@ -169,7 +169,7 @@ def test_events_that_do_not_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_too_few_watches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limit = tmp_path / "max_user_watches"
     limit.write_text("3\n")
-    monkeypatch.setattr(folder_checks, "WATCHES", limit)
+    monkeypatch.setattr(folder_checks, "WATCH_LIMIT_FILE", limit)
     (tmp_path / "sea").mkdir()
     assert "2 folders need as many of 3 watches" in found(tmp_path)["WARN"]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.cli.doctor.finding import Finding
-    from pipeline.settings.all_settings import Settings
+    from pipeline.settings import Settings
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_card_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_card_that_torch_cannot_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(machine_checks, "CARD", tmp_path)
+    monkeypatch.setattr(machine_checks, "NVIDIA_DRIVER", tmp_path)
     assert found(machine_checks.device)["device"].level == "WARN"
     assert found(machine_checks.device, {"run": {"device": "cpu"}})["device"].level == "OK"
 

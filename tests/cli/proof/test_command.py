@@ -215,7 +215,7 @@ def test_only_an_earlier_proof_is_replaced(pictures: Path) -> None:
 def test_many_proofs_are_made_only_if_they_are_meant(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proof_module, "MOST", 3)
+    monkeypatch.setattr(proof_module, "CONFIRM_ABOVE", 3)
     for arguments in ((pictures,), (pictures, "--json")):
         result = proof(*arguments)
         assert result.exit_code == 2
@@ -227,8 +227,8 @@ def test_many_proofs_are_made_only_if_they_are_meant(
 
 @pytest.mark.parametrize("answer", ["y\n", "n\n"])
 def test_who_sits_there_is_asked(pictures: Path, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
-    monkeypatch.setattr(proof_module, "MOST", 3)
-    monkeypatch.setattr(proof_module, "_is_watched", lambda: True)
+    monkeypatch.setattr(proof_module, "CONFIRM_ABOVE", 3)
+    monkeypatch.setattr(proof_module, "_is_interactive", lambda: True)
     result = CliRunner().invoke(app, ["proof", "photos", "--styles", "styles", *QUICK], input=answer)
     assert result.exit_code == 0
     assert "Make them all?" in result.stderr

@@ -8,7 +8,7 @@ from PIL import Image, ImageColor
 
 from pipeline.cli.proof import contact_sheet as sheet_module
 from pipeline.cli.proof.contact_sheet import draw, elided, wrapped
-from pipeline.cli.proof.view import CellView, Head, SheetView
+from pipeline.cli.proof.sheet import Heading, Sheet, SheetCell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,11 +24,14 @@ def picture(colour: str, width: int = 40, height: int = 30) -> Image.Image:
 
 
 def view(
-    cells: Sequence[Sequence[CellView]], heads: Sequence[Head] = (), rows: Sequence[Head] = (), title: str = "title"
-) -> SheetView:
-    columns = tuple(heads) or tuple(Head(f"painting {i}") for i in range(len(cells[0])))
-    photographs = tuple(rows) or tuple(Head(f"photograph {i}") for i in range(len(cells)))
-    return SheetView(title, ("a line",), columns, photographs, tuple(map(tuple, cells)))
+    cells: Sequence[Sequence[SheetCell]],
+    heads: Sequence[Heading] = (),
+    rows: Sequence[Heading] = (),
+    title: str = "title",
+) -> Sheet:
+    columns = tuple(heads) or tuple(Heading(f"painting {i}") for i in range(len(cells[0])))
+    photographs = tuple(rows) or tuple(Heading(f"photograph {i}") for i in range(len(cells)))
+    return Sheet(title, ("a line",), columns, photographs, tuple(map(tuple, cells)))
 
 
 def places(sheet: Image.Image, colour: str) -> tuple[int, int, int, int]:
@@ -63,8 +66,8 @@ def test_words_are_wrapped_and_what_is_too_much_is_elided() -> None:
 
 
 def test_each_proof_stands_in_its_column_and_row_whole() -> None:
-    cells = [[CellView(picture("#ff0000", 200, 100)), CellView(picture("#00ff00", 200, 100))]]
-    cells.append([CellView(picture("#0000ff", 150, 200)), CellView(picture("#ff00ff", 150, 200))])
+    cells = [[SheetCell(picture("#ff0000", 200, 100)), SheetCell(picture("#00ff00", 200, 100))]]
+    cells.append([SheetCell(picture("#0000ff", 150, 200)), SheetCell(picture("#ff00ff", 150, 200))])
     sheet = draw(view(cells))
     boxes = {colour: places(sheet, colour) for colour in ("#ff0000", "#00ff00", "#0000ff", "#ff00ff")}
     assert [(right - left, bottom - top) for left, top, right, bottom in boxes.values()] == [(200, 100)] * 2 + [
@@ -77,8 +80,11 @@ def test_each_proof_stands_in_its_column_and_row_whole() -> None:
 
 
 def test_heads_have_their_pictures_beside_what_they_are_of() -> None:
-    heads, rows = [Head("painting", "luminance", picture("#ff0000", 264, 100))], [Head("x", "", picture("#0000ff"))]
-    sheet = draw(view([[CellView(picture("#00ff00", 200, 150))]], heads, rows))
+    heads, rows = (
+        [Heading("painting", "luminance", picture("#ff0000", 264, 100))],
+        [Heading("x", "", picture("#0000ff"))],
+    )
+    sheet = draw(view([[SheetCell(picture("#00ff00", 200, 150))]], heads, rows))
     left, top, _, _ = places(sheet, "#00ff00")
     above, beside = places(sheet, "#ff0000"), places(sheet, "#0000ff")
     assert (above[0], above[3] < top) == (left, True)
@@ -87,40 +93,40 @@ def test_heads_have_their_pictures_beside_what_they_are_of() -> None:
 
 
 def test_heads_of_columns_stand_on_one_line() -> None:
-    heads = [Head("high", "", picture("#ff0000", 100, 120)), Head("low", "", picture("#0000ff", 100, 50))]
-    sheet = draw(view([[CellView(None), CellView(None)]], heads))
+    heads = [Heading("high", "", picture("#ff0000", 100, 120)), Heading("low", "", picture("#0000ff", 100, 50))]
+    sheet = draw(view([[SheetCell(None), SheetCell(None)]], heads))
     assert places(sheet, "#ff0000")[3] == places(sheet, "#0000ff")[3]
 
 
 def test_a_cross_that_the_font_lacks_is_an_x() -> None:
-    one = [[CellView(picture("#00ff00"))]]
+    one = [[SheetCell(picture("#00ff00"))]]
     assert draw(view(one, title="3 × 2")) == draw(view(one, title="3 x 2"))
 
 
 def test_a_cell_without_proof_says_why() -> None:
-    cells = [[CellView(picture("#00ff00", 200, 100)), CellView(None, "it is damaged.", "Copy it again.")]]
-    silent = [[cells[0][0], CellView(None)]]
+    cells = [[SheetCell(picture("#00ff00", 200, 100)), SheetCell(None, "it is damaged.", "Copy it again.")]]
+    silent = [[cells[0][0], SheetCell(None)]]
     alarm = [
         int((np.asarray(draw(view(each))) == ImageColor.getrgb(sheet_module._ALARM)).all(axis=2).sum())
         for each in (cells, silent)
     ]
     assert alarm[0] > alarm[1] > 0
-    draw(view([[CellView(None, "nothing worked. " * 99)]]))
+    draw(view([[SheetCell(None, "nothing worked. " * 99)]]))
 
 
 @pytest.mark.parametrize("name", ["Ωμέγα", "写真", "صورة", "\N{ROCKET}", "x" * 500, "\ufffd", ""])
 def test_any_name_can_be_drawn(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = [[CellView(picture("#00ff00"), full=f"{name} 3 min")]]
-    plain = draw(view(one, [Head("a")], [Head("b")]))
-    assert draw(view(one, [Head(name, name)], [Head(name, name)], title=name)).width == plain.width
+    one = [[SheetCell(picture("#00ff00"), full=f"{name} 3 min")]]
+    plain = draw(view(one, [Heading("a")], [Heading("b")]))
+    assert draw(view(one, [Heading(name, name)], [Heading(name, name)], title=name)).width == plain.width
     sheet_module._sized.cache_clear()
-    monkeypatch.setattr(sheet_module, "_WITH_MORE", ("no such font.ttf",))
-    draw(view(one, [Head(name)], title=name))
+    monkeypatch.setattr(sheet_module, "_SYSTEM_FONTS", ("no such font.ttf",))
+    draw(view(one, [Heading(name)], title=name))
     sheet_module._sized.cache_clear()
 
 
 def test_a_sheet_that_would_be_too_large_has_smaller_proofs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sheet_module, "MOST_PIXELS", 1_000_000)
-    cells = [[CellView(picture("#00ff00", 400, 300)) for _ in range(4)] for _ in range(4)]
+    monkeypatch.setattr(sheet_module, "LARGEST_SHEET_PIXELS", 1_000_000)
+    cells = [[SheetCell(picture("#00ff00", 400, 300)) for _ in range(4)] for _ in range(4)]
     sheet = draw(view(cells))
     assert 500_000 < sheet.width * sheet.height <= 1_000_000

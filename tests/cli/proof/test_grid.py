@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.cli.proof.grid import read_grid, reductions
 from pipeline.run.manifest import ManifestRules
-from pipeline.settings.pair_settings import PairSettings
+from pipeline.settings import PairSettings
 from pipeline.settings.resolve import from_set_options
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pipeline.cli.proof.grid import Grid
 
-CONFINES = ManifestRules((".png",), lambda _: None)
+RULES = ManifestRules((".png",), lambda _: None)
 
 
 @pytest.fixture
@@ -25,9 +25,9 @@ def make_grid(tmp_path: Path, make_image: Callable[..., Path], monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
 
     def make(*options: str, size: int = 100) -> Grid:
-        flags = from_set_options(list(options))
-        reduced = reductions(size, "draft", flags.get("image", {}).get("size", 512))
-        return read_grid(["photos/**/*.png"], tmp_path / "styles", {}, flags, reduced, CONFINES)
+        overrides = from_set_options(list(options))
+        reduced = reductions(size, "draft", overrides.get("image", {}).get("size", 512))
+        return read_grid(["photos/**/*.png"], tmp_path / "styles", {}, overrides, reduced, RULES)
 
     return make
 

@@ -7,16 +7,16 @@ import re
 from PIL import Image
 
 from pipeline.cli.proof.html_page import data_uri, page
-from pipeline.cli.proof.view import GENERATOR, CellView, Head, SheetView
+from pipeline.cli.proof.sheet import GENERATOR, Heading, Sheet, SheetCell
 
 GREEN = Image.new("RGB", (40, 30), "#00ff00")
 EVIL = "<script>alert('&')</script>\""
 
 
 def test_the_page_is_whole_in_itself_and_names_stay_names() -> None:
-    cells = ((CellView(GREEN, full="3 min, 1 GiB"), CellView(None, EVIL, "Copy it again.")),)
-    heads = (Head("nocturne", "luminance", GREEN), Head(EVIL))
-    text = page(SheetView(EVIL, (EVIL,), heads, (Head(EVIL, EVIL),), cells))
+    cells = ((SheetCell(GREEN, full="3 min, 1 GiB"), SheetCell(None, EVIL, "Copy it again.")),)
+    heads = (Heading("nocturne", "luminance", GREEN), Heading(EVIL))
+    text = page(Sheet(EVIL, (EVIL,), heads, (Heading(EVIL, EVIL),), cells))
     assert f'content="{GENERATOR}"' in text[:4096]
     assert "<script" not in text
     assert text.count("&lt;script&gt;") >= 6
