@@ -121,7 +121,7 @@ class Service:
         shared = is_shared(folders.inbox)
         settle_seconds = max(watch.settle_seconds, SHARED_SETTLE_SECONDS if shared else 0.0)
         spool = Spool(folders.spool, folders.inbox, self.disk, shared=shared)
-        outbox = Outbox(folders.outbox, self.disk, spool.worker)
+        outbox = Outbox(folders.outbox, self.disk, spool.worker.name)
         styles = Styles(folders.styles, self._endings, self.disk)
         books = FileAccounting()
         attempts = Attempts(outbox, self.settings.run.max_attempts)

@@ -291,8 +291,8 @@ class Worker:
 
     def die(self) -> None:
         """As after SIGKILL: the system frees the lock, and nothing else happens."""
-        if self.spool._lock is not None:
-            self.spool._lock.release()
+        if self.spool.worker._lock is not None:
+            self.spool.worker._lock.release()
         GRAVES.append(self._stack.pop_all())
 
 

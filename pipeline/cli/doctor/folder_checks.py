@@ -21,7 +21,7 @@ from pipeline.text import memory
 from pipeline.watch.inbox.events import WatchdogEvents
 from pipeline.watch.inbox.mounts import file_system_of, is_shared
 from pipeline.watch.inbox.styles import Styles
-from pipeline.watch.spool.spool import PROBE_PREFIX
+from pipeline.watch.spool.workers import PROBE_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

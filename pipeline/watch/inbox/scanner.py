@@ -18,9 +18,9 @@ from pipeline.watch.inbox.events import Changes, EventProbe
 from pipeline.watch.inbox.names import classify
 from pipeline.watch.inbox.stability import StabilityTracker
 from pipeline.watch.inbox.tickets import Ticket
-from pipeline.watch.inbox.walk import status_of, walk
+from pipeline.watch.inbox.walk import status_of, walk_statuses
 from pipeline.watch.spool.records import Claimed, FileFacts, NotClaimedError
-from pipeline.watch.spool.spool import SIGN_PREFIX
+from pipeline.watch.spool.workers import EVENT_PROBE_PREFIX
 
 if TYPE_CHECKING:
     import os
@@ -90,7 +90,7 @@ class Scanner:
         self._styles_in_use: dict[str, FileFacts] = {}
         self._given_back: dict[str, FileFacts] = {}
         self._next_look = 0.0
-        self._sign = EventProbe(inbox / f"{SIGN_PREFIX}{spool.worker}", disk)
+        self._sign = EventProbe(inbox / f"{EVENT_PROBE_PREFIX}{spool.worker.name}", disk)
 
     @property
     def mode(self) -> str:
@@ -189,7 +189,7 @@ class Scanner:
         self._styles.look()
         self._watch_folders()  # first, so that nothing can come between
         found: set[str] = set()
-        for name, status in walk(self._disk, self._inbox, is_excluded=self._is_ours_or_ignored):
+        for name, status in walk_statuses(self._disk, self._inbox, is_excluded=self._is_ours_or_ignored):
             if isinstance(status, OSError):
                 self._leave(name, f"cannot be read: {status.strerror}")
             else:

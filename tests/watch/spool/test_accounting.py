@@ -35,7 +35,7 @@ class Desk:
 
     def worker(self) -> Spool:
         spool = Spool(self.inbox / ".impasto", self.inbox, self.disk)
-        spool.enter()
+        spool.worker.enter()
         return spool
 
     def drop(self, name: str = NAME) -> Path:
@@ -68,7 +68,7 @@ class Desk:
 def desk(tmp_path: Path) -> Iterator[Desk]:
     desk = Desk(tmp_path / "in")
     yield desk
-    desk.spool.leave()
+    desk.spool.worker.leave()
 
 
 def balanced(  # noqa: PLR0913
@@ -334,7 +334,7 @@ def test_a_job_that_somebody_else_has_is_elsewhere(desk: Desk, place: str) -> No
     if place == "another worker":
         other = desk.worker()
         job.folder.rename(other.folder / job.id)
-        other.leave()
+        other.worker.leave()
     elif place == "done":
         desk.spool.archive(job, DATE)
     else:
