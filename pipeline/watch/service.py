@@ -26,12 +26,13 @@ from pipeline.settings.resolve import for_pair
 from pipeline.signals import StopRequest
 from pipeline.stage.attempts import Attempts
 from pipeline.text import printable
-from pipeline.watch.inbox.events import ChangeEvents, NoEvents, WatchdogEvents
+from pipeline.watch.inbox.events import ChangeEvents, WatchdogEvents
 from pipeline.watch.inbox.mounts import is_shared
 from pipeline.watch.inbox.names import classify
-from pipeline.watch.inbox.scanner import Rules, Scanner
+from pipeline.watch.inbox.rules import InboxRules
+from pipeline.watch.inbox.scanner import Scanner
 from pipeline.watch.inbox.styles import Styles
-from pipeline.watch.inbox.tickets import TicketRequirements, requirements_of_ticket
+from pipeline.watch.inbox.ticket_requirements import TicketRequirements, requirements_of_ticket
 from pipeline.watch.jobs.lifecycle import JobRules, Jobs
 from pipeline.watch.jobs.result_names import result_name
 from pipeline.watch.spool.accounting import FileAccounting
@@ -126,13 +127,12 @@ class Service:
         books = FileAccounting()
         attempts = Attempts(outbox, self.settings.run.max_attempts)
         polling, wake = watch.polling or shared, threading.Event()
-        hints: ChangeEvents = NoEvents() if polling else WatchdogEvents(folders.inbox, wake.set)
+        events = ChangeEvents() if polling else WatchdogEvents(folders.inbox, wake.set)
         intake = Scanner(
-            inbox=folders.inbox,
             spool=spool,
             styles=styles,
-            hints=hints,
-            rules=Rules(
+            events=events,
+            rules=InboxRules(
                 image_endings=self._endings,
                 settle_seconds=settle_seconds,
                 rescan_seconds=watch.rescan_seconds,
@@ -142,8 +142,7 @@ class Service:
                 looks_complete=looks_complete,
                 requirements_of_ticket=partial(self._requirements_of_ticket, styles),
             ),
-            books=books,
-            disk=self.disk,
+            accounting=books,
             clock=self.clock,
             polling=polling,
         )

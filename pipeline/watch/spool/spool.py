@@ -59,25 +59,20 @@ class Spool:
             disk: every operation goes through it.
             shared: the file system is one whose locks other machines may not see.
         """
-        self._place = SpoolPlace(root, inbox, disk, new_worker_name())
+        self.place = SpoolPlace(root, inbox, disk, new_worker_name())
         self._disk = disk
-        self.worker = Worker(self._place, is_shared=shared)
+        self.worker = Worker(self.place, is_shared=shared)
         """This process as a worker of the spool."""
 
     @property
     def root(self) -> Path:
         """Folder of the spool."""
-        return self._place.root
-
-    @property
-    def inbox(self) -> Path:
-        """Folder that files are claimed from."""
-        return self._place.inbox
+        return self.place.root
 
     @property
     def folder(self) -> Path:
         """Folder of this worker, with its jobs."""
-        return self._place.folder
+        return self.place.folder
 
     def claim(self, relative: str) -> Job:
         """Take a file out of the inbox, as the first file of a new job.
@@ -107,7 +102,7 @@ class Spool:
         Raises:
             NotClaimedError: the file is gone or held.
         """
-        source, target = self.inbox / relative, job.path(relative)
+        source, target = self.place.inbox / relative, job.path(relative)
         try:
             make_folders(self._disk, target.parent)
             self._disk.rename(source, target)
@@ -170,8 +165,8 @@ class Spool:
         files = self.files(job)
         # The ticket, which is at the top, goes last: it says which files belong together.
         for relative in sorted(files, key=lambda name: PurePosixPath(name).name == name):
-            make_folders(self._disk, (self.inbox / relative).parent)
-            if not move_without_replacing(self._disk, job.path(relative), self.inbox / relative):
+            make_folders(self._disk, (self.place.inbox / relative).parent)
+            if not move_without_replacing(self._disk, job.path(relative), self.place.inbox / relative):
                 return False
         remove_tree(self._disk, job.folder)
         return True
