@@ -1,4 +1,4 @@
-"""What a name in the inbox means, and what the result of a photograph is called."""
+"""What a file in the inbox is, by its name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import PurePosixPath
 from typing import Final, Literal
 
 MANIFEST_ENDINGS: Final = (".csv", ".jsonl", ".ndjson", ".json")
+"""Endings of tickets."""
 STYLE_STEM: Final = "_style"
+"""Name, without ending, of the style picture of a folder."""
 Form = Literal["photo", "ticket", "style", "unknown"]
 
 
@@ -17,15 +19,15 @@ class Candidate:
 
     form: Form
     style: str | None = None
-    """The name of the style that a photograph asks for, or that a style picture gives; None at the top."""
+    """Name of the style that a photograph asks for, or that a style picture provides; None at the top of the inbox."""
 
 
 def classify(relative: str, image_endings: tuple[str, ...]) -> Candidate:
-    """What a file in the inbox is.
+    """Return what a file in the inbox is.
 
     Args:
-        relative: its path in the inbox, with `/`.
-        image_endings: of files that are taken for pictures, such as `.jpg`.
+        relative: path of the file in the inbox, with `/`.
+        image_endings: endings of pictures, such as `.jpg`.
     """
     path = PurePosixPath(relative)
     ending = path.suffix.lower()
@@ -35,5 +37,5 @@ def classify(relative: str, image_endings: tuple[str, ...]) -> Candidate:
     style = path.parts[0]
     if ending not in image_endings:
         return Candidate("unknown", style)
-    is_style = len(path.parts) == 2 and path.stem == STYLE_STEM  # noqa: PLR2004 - a style folder's own file
+    is_style = len(path.parts) == 2 and path.stem == STYLE_STEM  # noqa: PLR2004 - a folder and a file
     return Candidate("style" if is_style else "photo", style)
