@@ -1,4 +1,4 @@
-"""What to do with a file in the inbox, decided from what is known of it. Pure functions."""
+"""Decisions about the files in the inbox, from what is known of them. Pure functions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class FileAction(StrEnum):
-    """What to do with a file in the inbox."""
+    """The next step with a file in the inbox."""
 
     WAIT = "wait"
     LEAVE = "leave"

@@ -64,7 +64,7 @@ class InboxFiles:
         """Facts of each finished file that was put back into the inbox, by name."""
 
     def form(self, name: str) -> Form:
-        """Return what a file is, by its name."""
+        """Return the kind of a file, by its name."""
         return classify(name, self._rules.image_endings).form
 
     def is_excluded(self, path: Path) -> bool:
@@ -181,7 +181,7 @@ class InboxFiles:
         self.left.pop(name, None)
 
     def handle_not_claimed(self, name: str, error: NotClaimedError, now: float) -> None:
-        """Forget a file that turned out to be gone; wait again for a stable one if it is held."""
+        """Forget a file that is gone after all; wait again until it is stable if it is held."""
         if error.held:
             self.leave(name, f"{error.reason}; it is tried again")
             facts = self.tracker.files[name].facts

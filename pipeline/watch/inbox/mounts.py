@@ -1,4 +1,4 @@
-"""Which file systems are shared between machines, so that events do not tell of all changes and locks do not hold."""
+"""File systems that machines share: events do not tell of all changes there, and locks may not hold."""
 
 from __future__ import annotations
 

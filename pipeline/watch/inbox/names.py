@@ -1,4 +1,4 @@
-"""What a file in the inbox is, by its name."""
+"""Names in the inbox: they say what each file is for."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ MANIFEST_ENDINGS: Final = (".csv", ".jsonl", ".ndjson", ".json")
 STYLE_STEM: Final = "_style"
 """Name, without ending, of the style picture of a folder."""
 Form = Literal["photo", "ticket", "style", "unknown"]
+"""Kinds of files: a photograph, a manifest, a style picture, or none of these."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """What a file in the inbox is by its name."""
+    """The kind of a file in the inbox, by its name alone."""
 
     form: Form
     style: str | None = None
@@ -23,7 +24,7 @@ class Candidate:
 
 
 def classify(relative: str, image_endings: tuple[str, ...]) -> Candidate:
-    """Return what a file in the inbox is.
+    """Return the kind of a file in the inbox.
 
     Args:
         relative: path of the file in the inbox, with `/`.

@@ -34,7 +34,7 @@ class Scanner:
     """Looks at one inbox and hands out what was claimed.
 
     The main thread calls `start` and then `adopt` before the scanning thread begins, sets `closes_at`, and calls `stop`
-    after it has ended. In between the scanning thread alone calls `round`, `adopt`, `look_again` and
+    after that thread has ended. In between the scanning thread alone calls `round`, `adopt`, `look_again` and
     `seconds_until_next`. Attributes and properties without an underscore, `unclaimed` and `waiting_tickets` may be read
     from any thread.
     """
@@ -81,7 +81,7 @@ class Scanner:
 
     @property
     def mode(self) -> str:
-        """How changes are noticed: `polling` or `events`."""
+        """The way in which changes are noticed: `polling` or `events`."""
         return "polling" if self._polling else "events"
 
     @property

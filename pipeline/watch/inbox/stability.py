@@ -1,4 +1,4 @@
-"""When a file in the inbox is complete. Pure: looks go in, stable files come out; nothing is read here.
+"""Stability: a file in the inbox is taken to be complete once it is stable. Pure; nothing is read here.
 
 A file is stable when:
 

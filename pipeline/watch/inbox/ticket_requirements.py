@@ -1,4 +1,4 @@
-"""What a ticket waits for: the files and styles that its rows name."""
+"""Requirements of a ticket: the files and styles that its rows name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of every file that was seen, so that a lost file is noticed."""
+"""The accounts of all files that were seen: a file that gets lost is noticed."""
 
 from __future__ import annotations
 

@@ -53,8 +53,9 @@ class Worker:
     """This process as a worker of a spool.
 
     A worker is dead when nobody holds its lock or, on a file system that keeps no locks between machines, when its
-    heartbeat is old. The main thread calls `enter` and `leave`. In between the scanning thread calls `take_over`, and
-    that thread and the one that only sends heartbeats call `beat`. Methods raise OSError as the system does.
+    heartbeat is old. The main thread calls `enter`, `take_over` once, and `leave` in the end. In between the scanning
+    thread calls `take_over` and `beat`; on a shared file system another thread calls `beat`, too. Methods raise OSError
+    as the system does.
     """
 
     def __init__(self, place: SpoolPlace, *, is_shared: bool) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.watch.spool.accounting import Balance, FileAccounting
-from pipeline.watch.spool.spool import Job, Spool
+from pipeline.watch.spool.records import Job
+from pipeline.watch.spool.spool import Spool
 from tests.faults.disk import HastyDisk
 
 if TYPE_CHECKING:

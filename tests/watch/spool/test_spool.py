@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.errors import EvictedError, UsageError
-from pipeline.watch.spool.spool import NotClaimedError, Spool
+from pipeline.watch.spool.records import NotClaimedError
+from pipeline.watch.spool.spool import Spool
 from pipeline.watch.spool.workers import LEASE_SECONDS
 from tests.faults.disk import FaultyDisk, HastyDisk
 from tests.faults.world import World, photo
