@@ -173,6 +173,41 @@ def remove_tree(disk: Disk, path: Path) -> None:
         disk.rmdir(path)
 
 
+def walk(
+    disk: Disk, root: Path, prefix: str = "", *, is_excluded: Callable[[Path], bool] = lambda _: False
+) -> Iterator[tuple[str, os.DirEntry[str] | OSError]]:
+    """Yield all files below a folder in order of their names, each with its path in the folder. Links are not followed.
+
+    A folder below that cannot be read is yielded as its path, which ends in `/`, and the error; one that was removed
+    meanwhile is left out.
+
+    Args:
+        disk: lists the folders.
+        root: the folder.
+        prefix: path in the folder to begin at: empty, or ending in `/`.
+        is_excluded: whether to leave out a file, or a folder with all that is in it.
+
+    Raises:
+        OSError: the folder itself cannot be read.
+    """
+    try:
+        entries = disk.entries(root / prefix)
+    except OSError as error:
+        if not prefix:
+            raise
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            yield prefix, error
+        return
+    for entry in entries:
+        name = f"{prefix}{entry.name}"
+        if is_excluded(root / name):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from walk(disk, root, f"{name}/", is_excluded=is_excluded)
+        else:
+            yield name, entry
+
+
 def as_storage_error(error: OSError, where: Path) -> StorageError:
     """Return the StorageError that explains an OSError.
 

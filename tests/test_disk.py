@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.disk import Disk, exists, make_folders, move, move_without_replacing, put, remove_tree
-from tests.faults.disk import Crash, FaultyDisk, crashing, failing
+from pipeline.disk import Disk, exists, make_folders, move, move_without_replacing, put, remove_tree, walk
+from tests.faults.disk import LOOKS, Crash, FaultyDisk, crashing, failing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -239,3 +239,36 @@ def test_that_it_cannot_be_told_is_an_error(tmp_path: Path) -> None:
 def test_entries_come_by_name(tmp_path: Path) -> None:
     fill(tmp_path, c=b"", a=b"", b__d=b"")
     assert [entry.name for entry in Disk().entries(tmp_path)] == ["a", "b", "c"]
+
+
+def fill_folders(root: Path) -> None:
+    (root / "b/c").mkdir(parents=True)
+    for name in ("z", "b/a", "b/c/deep", "a"):
+        (root / name).touch()
+    (root / "link").symlink_to(root / "b")
+
+
+def test_a_walk_finds_files_in_the_order_of_their_names_and_follows_no_links(tmp_path: Path) -> None:
+    fill_folders(tmp_path)
+    assert [name for name, _ in walk(Disk(), tmp_path)] == ["a", "b/a", "b/c/deep", "link", "z"]
+    assert [name for name, _ in walk(Disk(), tmp_path, "b/")] == ["b/a", "b/c/deep"]
+    excluded = tmp_path / "b/c"
+    assert [name for name, _ in walk(Disk(), tmp_path, is_excluded=lambda path: path == excluded)] == [
+        "a", "b/a", "link", "z",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("number", "wanted"), [(errno.EACCES, ["a", "b/", "link", "z"]), (errno.ENOENT, ["a", "link", "z"])]
+)
+def test_a_walk_tells_which_folders_cannot_be_read(tmp_path: Path, number: int, wanted: list[str]) -> None:
+    fill_folders(tmp_path)
+    disk = FaultyDisk(failing(number, 1), watched=LOOKS)
+    found = list(walk(disk, tmp_path))
+    assert [name for name, _ in found] == wanted
+    assert [error.errno for _, error in found if isinstance(error, OSError)] == [number] * wanted.count("b/")
+
+
+def test_a_walk_of_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        list(walk(Disk(), tmp_path / "missing"))

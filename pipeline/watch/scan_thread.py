@@ -70,7 +70,7 @@ class ScanThread:
     def start(self) -> None:
         """Look from another thread from now on."""
         self._threads = [threading.Thread(target=self._look_forever, name="look", daemon=True)]
-        if self._spool.is_shared:  # not by the thread that looks, since that may take longer than the lease
+        if self._spool.worker.is_shared:  # not by the thread that looks, since that may take longer than the lease
             self._threads.append(threading.Thread(target=self._beat_forever, name="beat", daemon=True))
         for thread in self._threads:
             thread.start()
@@ -97,7 +97,7 @@ class ScanThread:
     def _beat_forever(self) -> None:
         while not self._end.wait(BEAT_SECONDS):
             try:
-                self._spool.beat()
+                self._spool.worker.beat()
             except (OSError, EvictedError) as error:
                 logger.debug("%s", error)  # the other thread meets it, too
 
@@ -130,7 +130,7 @@ class ScanThread:
     def _round(self, now: float) -> None:
         if now - self._last_beat >= BEAT_SECONDS:
             self._last_beat = now
-            self._spool.beat()
+            self._spool.worker.beat()
             self.take_over()
             self._on_beat()
         may_claim = self._stop.requested is None and not self._end.is_set() and not self._stage_pause.lasts(now)
@@ -146,7 +146,7 @@ class ScanThread:
 
     def take_over(self) -> None:
         """Jobs that dead workers left, and those of this one that an error of the disk cut off half-way."""
-        self._spool.take_over(self._outbox.clear_temporary)
+        self._spool.worker.take_over(self._outbox.clear_temporary)
         unknown = [job for job in self._spool.jobs() if not self._books.knows(job)]
         found = [job for job in unknown if self._spool.holds(job)]  # else it has just been finished
         for job in found:

@@ -28,12 +28,13 @@ from pipeline.settings.resolve import for_pair
 from pipeline.signals import StopRequest
 from pipeline.stage.attempts import Attempts
 from pipeline.text import printable
-from pipeline.watch.inbox.events import ChangeEvents, NoEvents, WatchdogEvents
+from pipeline.watch.inbox.events import ChangeEvents, WatchdogEvents
 from pipeline.watch.inbox.mounts import is_shared
 from pipeline.watch.inbox.names import classify
-from pipeline.watch.inbox.scanner import Rules, Scanner
+from pipeline.watch.inbox.rules import InboxRules
+from pipeline.watch.inbox.scanner import Scanner
 from pipeline.watch.inbox.styles import Styles
-from pipeline.watch.inbox.tickets import TicketRequirements, requirements_of_ticket
+from pipeline.watch.inbox.ticket_requirements import TicketRequirements, requirements_of_ticket
 from pipeline.watch.jobs.lifecycle import JobRules, Jobs
 from pipeline.watch.spool.accounting import FileAccounting
 from pipeline.watch.spool.spool import Spool
@@ -122,18 +123,17 @@ class Service:
         shared = is_shared(folders.inbox)
         settle_seconds = max(watch.settle_seconds, SHARED_SETTLE_SECONDS if shared else 0.0)
         spool = Spool(folders.spool, folders.inbox, self.disk, shared=shared)
-        outbox = Outbox(folders.outbox, self.disk, spool.worker)
+        outbox = Outbox(folders.outbox, self.disk, spool.worker.name)
         styles = Styles(folders.styles, self._endings, self.disk)
         books = FileAccounting()
         attempts = Attempts(outbox, self.settings.run.max_attempts)
         polling, wake = watch.polling or shared, threading.Event()
-        hints: ChangeEvents = NoEvents() if polling else WatchdogEvents(folders.inbox, wake.set)
+        events = ChangeEvents() if polling else WatchdogEvents(folders.inbox, wake.set)
         intake = Scanner(
-            inbox=folders.inbox,
             spool=spool,
             styles=styles,
-            hints=hints,
-            rules=Rules(
+            events=events,
+            rules=InboxRules(
                 image_endings=self._endings,
                 settle_seconds=settle_seconds,
                 rescan_seconds=watch.rescan_seconds,
@@ -143,8 +143,7 @@ class Service:
                 looks_complete=looks_complete,
                 requirements_of_ticket=partial(self._requirements_of_ticket, styles),
             ),
-            books=books,
-            disk=self.disk,
+            accounting=books,
             clock=self.clock,
             polling=polling,
         )

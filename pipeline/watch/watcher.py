@@ -206,7 +206,7 @@ class Watcher:
             UsageError: the spool cannot be where it should.
         """
         with storage_errors(self._spool.root):
-            self._spool.enter()
+            self._spool.worker.enter()
             stack.callback(self._leave)
             stack.enter_context(self._outbox.opened())
             self._intake.start()
@@ -220,7 +220,7 @@ class Watcher:
 
     def _leave(self) -> None:
         with storage_errors(self._spool.root):
-            self._spool.leave()
+            self._spool.worker.leave()
 
     def _exit_code(self, balance: Balance) -> ExitCode:
         if not balance.is_even:

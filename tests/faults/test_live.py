@@ -46,13 +46,13 @@ def test_a_burst_that_overflows_the_queue_of_events_is_found(
     (world.inbox / "sea").mkdir()
     worker = world.worker().start()
     names = [f"sea/{number}.jpg" for number in range(5000)]
-    observer: Any = worker.watcher._intake._hints._observer
+    observer: Any = worker.watcher._intake._events._observer
     with observer._inotify_fd._lock:  # so the kernel has to keep them
         for number in range(20_000):
             world.drop(f"sea/.noise{number % 2}", b"x")
         for name in names:
             world.drop(name, b"x")
-    tracked = worker.watcher._intake._tracker.files
+    tracked = worker.watcher._intake._files.tracker.files
     seconds = until(lambda: len(tracked) == len(names), 60, worker.watcher.lookout.look)
     assert worker.watcher._intake.mode == "events"
     worker.end()
@@ -66,8 +66,8 @@ def test_a_dead_reader_of_events_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tell: Callable[[str], None], *, exhaustive: bool
 ) -> None:
     if not exhaustive:
-        monkeypatch.setattr(events, "INTERVAL_SECONDS", 0.3)
-        monkeypatch.setattr(events, "PATIENCE_SECONDS", 0.2)
+        monkeypatch.setattr(events, "PROBE_INTERVAL_SECONDS", 0.3)
+        monkeypatch.setattr(events, "PROBE_TIMEOUT_SECONDS", 0.2)
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
 
     def die(*_: object) -> None:
@@ -78,7 +78,7 @@ def test_a_dead_reader_of_events_is_noticed(
     intake = worker.watcher._intake
     monkeypatch.setattr(InotifyFD, "handle_event", die)
     world.drop("sea/a.jpg")
-    assert intake._hints.is_alive(), "nothing else shows it"
+    assert intake._events.is_alive(), "nothing else shows it"
     seconds = until(lambda: bool(intake.degraded), 40, worker.watcher.lookout.look)
     assert intake.mode == "polling"
     until(lambda: len(world.results()) == 1, 10, worker.step)

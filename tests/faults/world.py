@@ -21,7 +21,7 @@ from pipeline.signals import StopRequest
 from pipeline.stage.summary import Usage
 from pipeline.stage.task import VERSIONS, Outcome, Task, failure_of
 from pipeline.text import now
-from pipeline.watch.inbox.events import Changes
+from pipeline.watch.inbox.events import ChangeEvents, Changes
 from pipeline.watch.service import Folders, Service
 from tests.faults.disk import Crash, FaultyDisk, HastyDisk
 
@@ -135,7 +135,7 @@ def assert_nothing_twice(results: dict[str, Metadata]) -> None:
     assert len(set(found)) == len(found), f"done twice: {sorted(found)}"
 
 
-class ScriptedHints:
+class ScriptedHints(ChangeEvents):
     """Hints that a test gives; signs of life come back."""
 
     def __init__(self) -> None:
@@ -143,21 +143,9 @@ class ScriptedHints:
         self.signs: set[Path] = set()
         self.is_deaf = False
 
-    def start(self) -> None:
-        pass
-
-    def watch(self, folders: set[Path]) -> None:
-        pass
-
     def take(self) -> Changes:
         taken, self.hint = self.hint, Changes()
         return Changes() if self.is_deaf else Changes(taken.paths | self.signs, taken.look_everywhere)
-
-    def is_alive(self) -> bool:
-        return True
-
-    def stop(self) -> None:
-        pass
 
 
 @dataclass
@@ -261,8 +249,8 @@ class Worker:
     def with_hints(self) -> ScriptedHints:
         """Events instead of polling."""
         hints, intake = ScriptedHints(), self.watcher._intake
-        hints.signs = {intake._sign.path}
-        intake._hints, intake._polling = hints, False
+        hints.signs = {intake._probe.path}
+        intake._events, intake._polling = hints, False
         return hints
 
     def start(self) -> Worker:
@@ -291,8 +279,8 @@ class Worker:
 
     def die(self) -> None:
         """As after SIGKILL: the system frees the lock, and nothing else happens."""
-        if self.spool._lock is not None:
-            self.spool._lock.release()
+        if self.spool.worker._lock is not None:
+            self.spool.worker._lock.release()
         GRAVES.append(self._stack.pop_all())
 
 

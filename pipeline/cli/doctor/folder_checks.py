@@ -22,7 +22,7 @@ from pipeline.watch.inbox.events import WatchdogEvents
 from pipeline.watch.inbox.mounts import file_system_of, is_shared
 from pipeline.watch.inbox.styles import Styles
 from pipeline.watch.service import SHARED_SETTLE_SECONDS
-from pipeline.watch.spool.spool import PROBE_PREFIX
+from pipeline.watch.spool.workers import PROBE_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What to do with a file in the inbox and with a job in the spool, from what is known of it. Pure."""
+"""Decisions about the files in the inbox, from what is known of them. Pure functions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class FileAction(StrEnum):
-    """What to do with a file in the inbox."""
+    """The next step with a file in the inbox."""
 
     WAIT = "wait"
     LEAVE = "leave"
@@ -23,29 +23,29 @@ class FileAction(StrEnum):
 
 @dataclass(frozen=True)
 class FileView:
-    """What is known of a file in the inbox."""
+    """Properties of a file in the inbox that decide what is done with it."""
 
     candidate: Candidate
     is_empty: bool = False
     style_is_known: bool = False
-    """Of the style that the photograph asks for, or of the default one."""
+    """Whether there is a style named `style`."""
     style: str = ""
-    """Its name; empty if there is none to ask for."""
+    """Name of the style that the photograph asks for, or of the default one; empty if there is neither."""
     awaited: bool = False
-    """A ticket waits for it."""
+    """Whether a ticket waits for the file."""
 
 
 def decide_file(view: FileView) -> tuple[FileAction, str]:
-    """What to do with a file that does not change any more, and why it is left, if it is."""
+    """Return what to do with a stable file and, if it is left, the reason."""
     form = view.candidate.form
     if view.awaited:
         return FileAction.WAIT, ""
-    if reason := _why_left(view):
+    if reason := _reason_to_leave(view):
         return FileAction.LEAVE, reason
     return FileAction.USE_AS_STYLE if form == "style" else FileAction.CLAIM, ""
 
 
-def _why_left(view: FileView) -> str:
+def _reason_to_leave(view: FileView) -> str:
     if view.candidate.form == "unknown":
         return "is no picture that can be read (JPEG, PNG, WebP, TIFF) and no manifest at the top of the inbox"
     if view.is_empty:

@@ -1,4 +1,4 @@
-"""Hints that something happened in the inbox. They say where to look, never what is there: that is found by looking."""
+"""Events that tell of changes in the inbox. They say where to look, never what is there: only a look shows that."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from watchdog.events import (
     DirCreatedEvent,
@@ -34,85 +34,72 @@ _EVENTS: list[type[FileSystemEvent]] = [
     DirCreatedEvent,
     DirMovedEvent,
 ]
-"""Without FileModifiedEvent and FileOpenedEvent, so that the kernel does not even send those: a long copy would fill
-its queue."""
+"""Events that the kernel is asked for. FileModifiedEvent is left out: one long copy would fill the queue with it."""
 
 
 @dataclass
 class Changes:
-    """What events told since they were last taken."""
+    """Changes that events told of since they were last taken."""
 
     paths: set[Path] = field(default_factory=set)
-    """Of files that were created, closed by their writer, or moved to here."""
+    """Paths of files that were created, closed by their writer, or moved here."""
     look_everywhere: bool = False
-    """Events were lost, or a folder came."""
+    """Whether events were lost, or a folder came, so that single paths do not suffice."""
 
 
-class ChangeEvents(Protocol):
-    """Where hints come from."""
+class ChangeEvents:
+    """A source of events; this one never has any, and serves where the inbox is polled."""
 
     def start(self) -> None:
         """Begin to listen.
 
         Raises:
-            OSError: the system cannot watch the folder.
+            OSError: the system cannot watch the inbox.
         """
 
     def watch(self, folders: set[Path]) -> None:
         """Listen to these folders of the inbox, with all below them, and to no others.
 
         Raises:
-            OSError: the system cannot watch one that is there.
+            OSError: the system cannot watch a folder that exists.
         """
 
     def take(self) -> Changes:
-        """What was told since the last call."""
-
-    def is_alive(self) -> bool:
-        """Whether all that brings hints still runs, as far as it can be seen from here."""
-
-    def stop(self) -> None:
-        """Listen no more."""
-
-
-class NoEvents:
-    """Where only looking helps."""
-
-    def start(self) -> None:
-        """Nothing."""
-
-    def watch(self, folders: set[Path]) -> None:
-        """Nothing."""
-
-    def take(self) -> Changes:
-        """Nothing, ever."""
+        """Return the changes since the last call."""
         return Changes()
 
     def is_alive(self) -> bool:
-        """Yes."""
+        """Whether all threads that bring events still run, as far as can be seen from here."""
         return True
 
     def stop(self) -> None:
-        """Nothing."""
+        """Stop listening."""
 
 
-class WatchdogEvents:
-    """Hints by watchdog, which uses what the system has (inotify on Linux).
+class WatchdogEvents(ChangeEvents):
+    """Events from watchdog, which uses what the system offers (inotify on Linux).
 
-    Its threads can die without a word: an exception in the one that reads for all of them
-    (`watchdog.observers.inotify_c.InotifyFD`) leaves objects that claim to be alive. So the handler does nothing but
-    remember a path, and whoever uses this asks for a sign of life from time to time.
+    Its threads can die silently: an exception in the one that reads for all of them
+    (`watchdog.observers.inotify_c.InotifyFD`) leaves objects that claim to be alive. The handler therefore only stores
+    a path, and the scanner tests with an `EventProbe` whether events still arrive.
 
-    The inbox itself is not watched with all below it, since the spool may be there: every job would leave watches.
+    The inbox is not watched recursively, since the spool may be in it, and every job would add watches.
+
+    The scanning thread calls the public methods; watchdog's threads call the handlers.
     """
 
     def __init__(self, inbox: Path, wake: Callable[[], None]) -> None:
-        """`wake` is called from another thread when there is something to take."""
+        """Prepare to listen.
+
+        Args:
+            inbox: the folder.
+            wake: called from a thread of watchdog when there are changes to take.
+        """
         self._inbox, self._wake = inbox, wake
         self._lock = threading.Lock()
-        self._hint = Changes()
+        self._changes = Changes()
         self._observer: BaseObserver | None = None
-        self._handler = _Handler(self._remember)
+        self._handler = _Handler(self._store)
         self._watches: dict[Path, tuple[ObservedWatch, int]] = {}
         self._overflow = _OverflowHandler(self._look_everywhere)
 
@@ -136,11 +123,11 @@ class WatchdogEvents:
             known = self._watches.get(folder)
             if inode is None or (known and known[1] == inode):
                 continue
-            if known:  # removed and made again
+            if known:  # the folder was removed and made again
                 self._observer.unschedule(self._watches.pop(folder)[0])
             try:
                 watch = self._observer.schedule(self._handler, os.fspath(folder), recursive=True, event_filter=_EVENTS)
-            except FileNotFoundError:  # gone again
+            except FileNotFoundError:  # the folder is gone again
                 continue
             self._watches[folder] = watch, inode
 
@@ -154,7 +141,7 @@ class WatchdogEvents:
     def take(self) -> Changes:
         """See `ChangeEvents`."""
         with self._lock:
-            taken, self._hint = self._hint, Changes()
+            taken, self._changes = self._changes, Changes()
         return taken
 
     def is_alive(self) -> bool:
@@ -162,106 +149,113 @@ class WatchdogEvents:
         observer = self._observer
         if observer is None or not observer.is_alive():
             return False
-        # That of a folder that was removed ends by itself, and is replaced with the next look at everything.
-        alive = {os.fspath(folder) for folder, (_, inode) in self._watches.items() if self._inode(folder) == inode}
-        alive.add(os.fspath(self._inbox))
-        return all(each.is_alive() or each.watch.path not in alive for each in observer.emitters)
+        # The emitter of a folder that was removed ends by itself; the next look at everything replaces it.
+        expected = {os.fspath(folder) for folder, (_, inode) in self._watches.items() if self._inode(folder) == inode}
+        expected.add(os.fspath(self._inbox))
+        return all(emitter.is_alive() or emitter.watch.path not in expected for emitter in observer.emitters)
 
     def stop(self) -> None:
         """See `ChangeEvents`."""
         for name in _OverflowHandler.LOGGERS:
             logging.getLogger(name).removeHandler(self._overflow)
         if self._observer is not None and self._observer.is_alive():
-            noise = logging.getLogger("watchdog")
-            level = noise.level
-            noise.setLevel(logging.CRITICAL)  # its threads complain of each other's end
+            watchdog_logger = logging.getLogger("watchdog")
+            level = watchdog_logger.level
+            watchdog_logger.setLevel(logging.CRITICAL)  # each thread would log that the others end
             self._observer.stop()
             self._observer.join(5)
-            noise.setLevel(level)
+            watchdog_logger.setLevel(level)
         self._observer = None
         self._watches.clear()
 
     def _look_everywhere(self) -> None:
         with self._lock:
-            self._hint.look_everywhere = True
+            self._changes.look_everywhere = True
         self._wake()
 
-    def _remember(self, path: Path, *, folder: bool) -> None:
+    def _store(self, path: Path, *, is_folder: bool) -> None:
         with self._lock:
-            if folder:
-                self._hint.look_everywhere = True
+            if is_folder:
+                self._changes.look_everywhere = True
             else:
-                self._hint.paths.add(path)
+                self._changes.paths.add(path)
         self._wake()
 
 
 class _Handler(FileSystemEventHandler):
-    def __init__(self, remember: Callable[..., None]) -> None:
-        self._remember = remember
+    def __init__(self, store: Callable[..., None]) -> None:
+        self._store = store
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        """Remember where; an exception here would end the thread."""
+        """Store the path; an exception here would end the thread."""
         moved = isinstance(event, FileMovedEvent | DirMovedEvent)
         path = Path(os.fsdecode(event.dest_path if moved else event.src_path))
-        self._remember(path, folder=event.is_directory)
+        self._store(path, is_folder=event.is_directory)
 
 
 class _OverflowHandler(logging.Handler):
-    """watchdog says in its log alone that the kernel's queue ran over and events are lost."""
+    """Finds out from watchdog's log, which alone tells, that the kernel's queue overflowed and events are lost."""
 
     LOGGERS = ("watchdog.observers.inotify_c", "watchdog.observers.inotify")
 
-    def __init__(self, overflowed: Callable[[], None]) -> None:
+    def __init__(self, on_overflow: Callable[[], None]) -> None:
         super().__init__(logging.WARNING)
-        self._overflowed = overflowed
+        self._on_overflow = on_overflow
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Look everywhere."""
+        """Report an overflow."""
         if "overflow" in record.getMessage().lower():
-            self._overflowed()
+            self._on_overflow()
 
 
-INTERVAL_SECONDS: Final = 30.0
-"""So often a file of our own is to come back as a hint."""
-
-
-PATIENCE_SECONDS: Final = 4.0
-"""So long that may take."""
+PROBE_INTERVAL_SECONDS: Final = 30.0
+"""Seconds between two files that are made to see whether events arrive."""
+PROBE_TIMEOUT_SECONDS: Final = 4.0
+"""Seconds that the event of such a file may take."""
 
 
 class EventProbe:
-    """A file that is made in the inbox now and then, to see whether that is noticed."""
+    """A file that is made in the inbox at regular intervals, to see whether its event arrives.
+
+    Times are in monotonic seconds.
+    """
 
     def __init__(self, path: Path, disk: Disk) -> None:
         self.path, self._disk = path, disk
         self.next_time = 0.0
-        """When it is made again."""
-        self._due: float | None = None
+        """Time at which the file is made next."""
+        self._deadline: float | None = None
+        """Time by which the event of the file must have arrived; None while there is no file."""
 
     def begin(self, now: float) -> None:
-        """The first is made an interval from now."""
-        self.next_time = now + INTERVAL_SECONDS
+        """Let the file be made for the first time one interval from now."""
+        self.next_time = now + PROBE_INTERVAL_SECONDS
 
-    def check(self, hints: ChangeEvents, hint: Changes, now: float) -> str:
-        """Why hints cannot be relied on any more; empty as long as they can.
+    def check(self, events: ChangeEvents, changes: Changes, now: float) -> str:
+        """Return why events cannot be relied on any more; empty as long as they can.
+
+        Args:
+            events: the source of events.
+            changes: what was just taken from it.
+            now: the time.
 
         Raises:
             OSError: the file cannot be made.
         """
-        if not hints.is_alive():
+        if not events.is_alive():
             return "the threads that bring events have ended"
-        if self._due is not None:
-            if self.path in hint.paths:
+        if self._deadline is not None:
+            if self.path in changes.paths:
                 self.end()
-            elif now > self._due:
+            elif now > self._deadline:
                 return "a file of our own was not noticed: events do not come any more"
         elif now >= self.next_time:
             self._disk.write(self.path, b"")
-            self.next_time, self._due = now + INTERVAL_SECONDS, now + PATIENCE_SECONDS
+            self.next_time, self._deadline = now + PROBE_INTERVAL_SECONDS, now + PROBE_TIMEOUT_SECONDS
         return ""
 
     def end(self) -> None:
-        """Remove it."""
-        if self._due is not None:
-            self._due = None
+        """Remove the file."""
+        if self._deadline is not None:
+            self._deadline = None
             self.path.unlink(missing_ok=True)

@@ -1,48 +1,40 @@
-"""Which file systems tell of changes that other machines make, and keep locks for them: those of a local disk."""
+"""File systems that machines share: events do not tell of all changes there, and locks may not hold."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+import psutil
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _SHARED: Final = re.compile(
     r"nfs\d?|cifs|smb\d?|smbfs|smb2|9p|drvfs|afs|ceph|lustre|glusterfs|fuse(\..*)?|fuseblk|vboxsf|virtiofs|vmhgfs|prl_fs|"
     r"davfs|ncpfs|beegfs|gpfs"
 )
-"""Networks, and folders that a host lends to its guest: their changes from outside make no events here."""
+"""Types of file systems of networks, and of folders that a host lends to its guest."""
 
 
-def is_shared(path: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> bool:
-    """Whether other machines may write to a folder without our being told.
-
-    Args:
-        path: of the folder.
-        mountinfo: where the kernel tells what is mounted; False on a system that has none.
-    """
-    kind = file_system_of(path, mountinfo)
+def is_shared(path: Path) -> bool:
+    """Whether other machines may write to a folder without an event here; False if its file system is not known."""
+    kind = file_system_of(path)
     return kind is not None and _SHARED.fullmatch(kind) is not None
 
 
-def file_system_of(path: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> str | None:
-    """The type of the file system that a folder is on; None on a system that does not tell."""
+def file_system_of(path: Path) -> str | None:
+    """Return the type of the file system that a folder is on, such as `ext4`; None if the system does not tell."""
     try:
-        text = mountinfo.read_bytes().decode(errors="surrogateescape")
+        partitions = psutil.disk_partitions(all=True)
     except OSError:
         return None
-    return file_system(path.resolve().as_posix(), text)
-
-
-def file_system(path: str, mountinfo: str) -> str | None:
-    """The type of the file system that an absolute path is on, from the text of /proc/self/mountinfo (proc(5))."""
-    found: tuple[int, str] | None = None
-    for line in mountinfo.split("\n"):
-        left, _, right = line.partition(" - ")
-        fields = left.split(" ")
-        if len(fields) < 5 or not right:  # noqa: PLR2004 - the mount point is the fifth
-            continue
-        mount = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), fields[4])
-        # Of mounts on one point the last is on top.
-        if PurePosixPath(path).is_relative_to(mount) and (found is None or len(mount) >= found[0]):
-            found = len(mount), right.split(" ")[0]
-    return found[1] if found else None
+    folder = path.resolve()
+    found = None
+    for partition in partitions:
+        # The innermost mount counts, and of several on one mount point the last, which covers the others.
+        if folder.is_relative_to(partition.mountpoint) and (
+            found is None or len(partition.mountpoint) >= len(found.mountpoint)
+        ):
+            found = partition
+    return found.fstype if found else None

@@ -1,4 +1,4 @@
-"""What a name in the inbox means, and what the result of a photograph is called."""
+"""Names in the inbox: they say what each file is for."""
 
 from __future__ import annotations
 
@@ -7,25 +7,28 @@ from pathlib import PurePosixPath
 from typing import Final, Literal
 
 MANIFEST_ENDINGS: Final = (".csv", ".jsonl", ".ndjson", ".json")
+"""Endings of tickets."""
 STYLE_STEM: Final = "_style"
+"""Name, without ending, of the style picture of a folder."""
 Form = Literal["photo", "ticket", "style", "unknown"]
+"""Kinds of files: a photograph, a manifest, a style picture, or none of these."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """What a file in the inbox is by its name."""
+    """The kind of a file in the inbox, by its name alone."""
 
     form: Form
     style: str | None = None
-    """The name of the style that a photograph asks for, or that a style picture gives; None at the top."""
+    """Name of the style that a photograph asks for, or that a style picture provides; None at the top of the inbox."""
 
 
 def classify(relative: str, image_endings: tuple[str, ...]) -> Candidate:
-    """What a file in the inbox is.
+    """Return the kind of a file in the inbox.
 
     Args:
-        relative: its path in the inbox, with `/`.
-        image_endings: of files that are taken for pictures, such as `.jpg`.
+        relative: path of the file in the inbox, with `/`.
+        image_endings: endings of pictures, such as `.jpg`.
     """
     path = PurePosixPath(relative)
     ending = path.suffix.lower()
@@ -35,5 +38,5 @@ def classify(relative: str, image_endings: tuple[str, ...]) -> Candidate:
     style = path.parts[0]
     if ending not in image_endings:
         return Candidate("unknown", style)
-    is_style = len(path.parts) == 2 and path.stem == STYLE_STEM  # noqa: PLR2004 - a style folder's own file
+    is_style = len(path.parts) == 2 and path.stem == STYLE_STEM  # noqa: PLR2004 - a folder and a file
     return Candidate("style" if is_style else "photo", style)

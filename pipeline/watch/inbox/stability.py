@@ -1,57 +1,58 @@
-"""When a file in the inbox is complete. Pure: what was seen goes in, what has settled comes out."""
+"""Stability: a file in the inbox is taken to be complete once it is stable. Pure; nothing is read here.
+
+A file is stable when:
+
+1. it is not empty;
+2. size, times, inode and device are the same in two looks;
+3. these looks are `settle_seconds` apart, or a quarter of that if an event said that the file was closed by its writer
+   or moved here, and if it also ends as files of its kind do.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Container
-
     from pipeline.watch.spool.records import FileFacts
 
-CLOSED_SHARE = 0.25
-"""Of the settling time, for a file that its writer closed or moved here, and that looks complete."""
+CLOSED_SHARE: Final = 0.25
+"""Fraction of the settling time after which a file is stable that its writer closed and that looks complete."""
 
 
 @dataclass(frozen=True)
 class TrackedFile:
-    """A file in the inbox."""
+    """A file in the inbox, with times in monotonic seconds."""
 
     facts: FileFacts
     first_seen: float
-    """Monotonic seconds, as all times here."""
     changed: float
-    """When we last saw a change; the file's own times are not to be trusted."""
+    """Time at which a change was last seen; the file's own times may be set to anything."""
     closed: bool = False
-    """Its writer closed it, or it was moved here, and there was no change since."""
+    """Whether its writer closed it, or it was moved here, and no change was seen since."""
 
 
 class StabilityTracker:
-    """The files in the inbox that nobody has claimed.
+    """The files in the inbox that nobody has claimed, and when each of them is stable.
 
-    A file has settled when two looks, `settle_seconds` apart, saw the same facts. After an event that says that its
-    writer closed it, and if it ends as a file of its kind should, a quarter of that will do. A file is never given up:
-    it stays here for as long as it exists.
+    A file is tracked for as long as it exists. Times are in monotonic seconds; files are named by their paths in the
+    inbox.
     """
 
     def __init__(self, settle_seconds: float) -> None:
         self._settle_seconds = settle_seconds
         self.files: dict[str, TrackedFile] = {}
-        """By path in the inbox."""
+        """Tracked files by name."""
 
-    def see(self, name: str, facts: FileFacts | None, now: float, *, closed: bool = False) -> None:
-        """Take note of a look at a file; None if it is gone.
+    def see(self, name: str, facts: FileFacts, now: float, *, closed: bool = False) -> None:
+        """Take note of a look at a file.
 
         Args:
             name: path in the inbox.
-            facts: what was seen.
-            now: when.
-            closed: an event told that it was closed or moved here, and it looks complete.
+            facts: what was seen of the file.
+            now: time of the look.
+            closed: whether an event said that it was closed or moved here, and it looks complete.
         """
-        if facts is None:
-            self.files.pop(name, None)
-            return
         known = self.files.get(name)
         if known is None:
             self.files[name] = TrackedFile(facts, now, now, closed)
@@ -60,24 +61,23 @@ class StabilityTracker:
         elif closed and not known.closed:
             self.files[name] = replace(known, closed=True)
 
-    def keep_only(self, names: Container[str]) -> None:
-        """Forget the files that a look at the whole inbox did not find."""
-        for name in [name for name in self.files if name not in names]:
-            del self.files[name]
+    def forget(self, name: str) -> None:
+        """Stop tracking a file that is gone or claimed; nothing happens if it is not tracked."""
+        self.files.pop(name, None)
 
-    def settles_at(self, name: str) -> float:
-        """When a file that does not change has settled."""
+    def stable_at(self, name: str) -> float:
+        """Return the time at which a file is stable if it does not change until then."""
         known = self.files[name]
         return known.changed + self._settle_seconds * (CLOSED_SHARE if known.closed else 1)
 
     def due(self, now: float) -> list[str]:
-        """The files that one more look may find settled, longest known first."""
+        """Return the files that one more look may find to be stable, longest known first."""
         return sorted(
-            (name for name in self.files if self.settles_at(name) <= now),
+            (name for name in self.files if self.stable_at(name) <= now),
             key=lambda name: (self.files[name].first_seen, name),
         )
 
-    def settled(self, name: str, now: float) -> bool:
-        """Whether a file has settled as of a look just now; an empty file never has."""
+    def is_stable(self, name: str, now: float) -> bool:
+        """Whether a file is stable, given that it was looked at just now."""
         known = self.files.get(name)
-        return known is not None and known.facts.size > 0 and self.settles_at(name) <= now
+        return known is not None and known.facts.size > 0 and self.stable_at(name) <= now

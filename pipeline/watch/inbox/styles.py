@@ -1,4 +1,4 @@
-"""The style library: paintings by name, and folders of paintings, each of which is a style that blends them."""
+"""The style library: paintings by name, and folders of paintings, each of which is one style that blends them."""
 
 from __future__ import annotations
 
@@ -18,19 +18,25 @@ logger = logging.getLogger(__name__)
 
 
 class Styles:
-    """Paintings in a folder, and those that were dropped into the inbox as `<name>/_style.jpg`, which come first."""
+    """Paintings in the library's folder, and style pictures of the inbox, which are found first.
+
+    The scanning thread calls `look` and `drop`; any thread may call `find`.
+    """
 
     def __init__(self, folder: Path | None, image_endings: tuple[str, ...], disk: Disk) -> None:
         self._folder, self._endings, self._disk = folder, image_endings, disk
         self._library: dict[str, tuple[Path, ...]] = {}
+        """Paintings of each style of the library, by normalised name."""
         self._dropped: dict[str, Path] = {}
+        """Style picture of each folder of the inbox that has one, by the folder's name."""
         self._unreadable: set[Path] = set()
+        """Folders of the library that a warning was logged about."""
 
     def look(self) -> None:
-        """Read the folder.
+        """Read the library's folder; without one nothing happens.
 
         Raises:
-            OSError: it cannot be read.
+            OSError: the folder cannot be read; the styles of the last look stay.
         """
         if self._folder is None:
             return
@@ -39,9 +45,9 @@ class Styles:
             if path.is_dir():
                 paintings = self._paintings_in(path)
                 if paintings:
-                    found.setdefault(_fold(path.name), paintings)
+                    found.setdefault(_normalise(path.name), paintings)
             elif self._is_painting(path):
-                found.setdefault(_fold(path.stem), (path.resolve(),))  # links of the library are its owner's
+                found.setdefault(_normalise(path.stem), (path.resolve(),))  # the library's owner may use links
         self._library = found
 
     def _visible(self, folder: Path) -> list[Path]:
@@ -50,7 +56,7 @@ class Styles:
     def _paintings_in(self, folder: Path) -> tuple[Path, ...]:
         try:
             return tuple(path.resolve() for path in sorted(self._visible(folder)) if self._is_painting(path))
-        except PermissionError as error:  # such as of lost+found
+        except PermissionError as error:  # as for lost+found
             if folder not in self._unreadable:
                 logger.warning("%s: cannot be read and is no style: %s", folder, error.strerror)
                 self._unreadable.add(folder)
@@ -60,7 +66,12 @@ class Styles:
         return path.suffix.lower() in self._endings and path.is_file()
 
     def drop(self, name: str, path: Path | None) -> None:
-        """A painting for a folder of the inbox has settled there, or is gone (None)."""
+        """Use a style picture of the inbox, or stop using it.
+
+        Args:
+            name: the folder that it is for.
+            path: the picture; None if it is gone or being replaced.
+        """
         if path is None:
             self._dropped.pop(name, None)
         else:
@@ -68,18 +79,21 @@ class Styles:
 
     @property
     def lacks_paintings(self) -> bool:
-        """Whether there is a folder, with nothing in it."""
+        """Whether there is a library's folder, and no style in it."""
         return self._folder is not None and not self._library
 
     def names(self) -> list[str]:
-        """Of the folder's styles."""
+        """Return the names of the library's styles, in order."""
         return sorted(self._library)
 
     def find(self, name: str) -> tuple[Path, ...] | None:
-        """The painting of a name, or those of a blend; neither case nor the way accents are written matters."""
+        """Return the painting of a style, or the several of a blend; None if there is no such style.
+
+        Neither the case of a name in the library nor the way its accents are encoded matters.
+        """
         dropped = self._dropped.get(name)
-        return (dropped,) if dropped is not None else self._library.get(_fold(name))
+        return (dropped,) if dropped is not None else self._library.get(_normalise(name))
 
 
-def _fold(name: str) -> str:
+def _normalise(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

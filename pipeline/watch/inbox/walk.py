@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.disk import walk
+
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator
@@ -13,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def status_of(disk: Disk, path: Path) -> os.stat_result | None:
-    """Of what is under a name; None if nothing is.
+    """Return the status of a file, links not followed; None if there is no such file.
 
     Raises:
-        OSError: it cannot be told.
+        OSError: it cannot be read.
     """
     try:
         return disk.lstat(path)
@@ -24,34 +26,19 @@ def status_of(disk: Disk, path: Path) -> os.stat_result | None:
         return None
 
 
-def walk(
-    disk: Disk, root: Path, prefix: str = "", *, is_excluded: Callable[[Path], bool]
+def walk_statuses(
+    disk: Disk, root: Path, *, is_excluded: Callable[[Path], bool]
 ) -> Iterator[tuple[str, os.stat_result | OSError]]:
-    """All files below a folder, links not followed, by their paths in it; folders that cannot be read end in `/`.
+    """Yield the path and status of all files below a folder; see `pipeline.disk.walk`.
 
-    Args:
-        disk: to look at.
-        root: the folder.
-        prefix: where to begin in it: empty, or ending in `/`.
-        is_excluded: whether to leave out a file or folder.
+    A file or folder that cannot be read comes with the error; one that was removed meanwhile is left out.
 
     Raises:
         OSError: the folder itself cannot be read.
     """
-    try:
-        entries = disk.entries(root / prefix)
-    except OSError as error:
-        if not prefix:
-            raise
-        if not isinstance(error, FileNotFoundError | NotADirectoryError):  # else it is gone by now
-            yield prefix, error
-        return
-    for entry in entries:
-        name = f"{prefix}{entry.name}"
-        if is_excluded(root / name):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from walk(disk, root, f"{name}/", is_excluded=is_excluded)
+    for name, found in walk(disk, root, is_excluded=is_excluded):
+        if isinstance(found, OSError):
+            yield name, found
             continue
         try:
             status = status_of(disk, root / name)

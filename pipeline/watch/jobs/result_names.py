@@ -36,7 +36,7 @@ class ResultNames:
 
     def owner(self, job: Job) -> str:
         """As the outbox knows a job: another worker that takes it over is another owner."""
-        return f"{self._spool.worker}/{job.id}"
+        return f"{self._spool.worker.name}/{job.id}"
 
     def choose(self, job: Job, place: int, pair: Pair, fingerprint: Fingerprint | None) -> tuple[PairStatus, str]:
         """How far a pair of a job is, and the name of its result, which is marked if it is to do.

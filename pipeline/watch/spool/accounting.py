@@ -1,4 +1,4 @@
-"""What became of every file that was seen: nothing may get lost without being noticed."""
+"""The accounts of all files that were seen: a file that gets lost is noticed."""
 
 from __future__ import annotations
 
@@ -23,19 +23,22 @@ Fate = Literal["done", "duplicate", "failed", "elsewhere"]
 
 @dataclass(frozen=True)
 class Balance:
-    """`seen = done + duplicate + failed + waiting + in_inbox + elsewhere`, in files."""
+    """Number of files by what became of them.
+
+    seen = done + duplicate + failed + waiting + in_inbox + elsewhere
+    """
 
     seen: int
     done: int
     duplicate: int
     failed: int
     waiting: int
-    """Claimed, and still to be done."""
+    """Files that are claimed and not yet done."""
     in_inbox: int
     elsewhere: int
-    """Taken by another watcher, or taken away by its owner."""
+    """Files that another watcher has taken, or that were removed from the inbox."""
     missing: tuple[str, ...]
-    """Files of which nothing is known any more."""
+    """Files that should be on disk and are not, by their printable paths in the inbox."""
 
     @property
     def is_even(self) -> bool:
@@ -45,82 +48,105 @@ class Balance:
 
 
 class FileAccounting:
-    """Kept while a watcher runs, by both of its threads. Of finished jobs only the number is kept."""
+    """Counts files while a watcher runs. Finished files are only counted; all others are known by their paths.
+
+    The scanning thread reports what it sees and claims, the main thread what becomes of jobs. Both may call any method;
+    a lock protects the counts.
+    """
 
     def __init__(self) -> None:
         self.seen = 0
+        """Number of files seen."""
         self.counts: dict[Fate, int] = {"done": 0, "duplicate": 0, "failed": 0, "elsewhere": 0}
+        """Number of files whose end is known, by their fate."""
         self.in_inbox: set[str] = set()
+        """Files that nobody has claimed, by path in the inbox."""
         self.jobs: dict[str, tuple[str, ...]] = {}
+        """Paths in the inbox of the files of each open job, by the job's id."""
         self._missing: list[str] = []
         self._lock = threading.RLock()
 
     def see(self, relative: str) -> None:
-        """A file is in the inbox."""
+        """Report that a file is in the inbox."""
         with self._lock:
             if relative not in self.in_inbox:
                 self.in_inbox.add(relative)
                 self.seen += 1
 
     def lose_sight(self, relative: str) -> None:
-        """A file is not in the inbox any more, and we did not take it."""
+        """Report that a file is no longer in the inbox, and that this worker has not claimed it."""
         with self._lock:
             if relative in self.in_inbox:
                 self.in_inbox.remove(relative)
                 self.counts["elsewhere"] += 1
 
     def ignore(self, relative: str) -> None:
-        """A file in the inbox is there to stay: a style, or one that was put back."""
+        """Do not count a file that stays in the inbox: a style, or a finished file that was put back."""
         with self._lock:
             if relative in self.in_inbox:
                 self.in_inbox.remove(relative)
                 self.seen -= 1
 
     def claim(self, job: Job, relative: str) -> None:
-        """A file is now a job's."""
+        """Report that a file was claimed for a job."""
         with self._lock:
             self.see(relative)
             self.in_inbox.remove(relative)
             self.jobs[job.id] = (*self.jobs.get(job.id, ()), relative)
 
     def recover(self, job: Job, files: tuple[str, ...]) -> None:
-        """A job of an earlier process is ours."""
+        """Report a job of an earlier process that this worker goes on with."""
         with self._lock:
             self.seen += len(files)
             self.jobs[job.id] = files
 
     @contextlib.contextmanager
     def returning(self, job: Job, left: Callable[[], tuple[str, ...]]) -> Iterator[None]:
-        """The files of a job go back into the inbox; the other thread has to wait until that is written down.
+        """Count the files of a job as being in the inbox again, once the body of the `with` has put them back.
+
+        Other threads wait meanwhile, so that none sees a file in the inbox before it is counted there.
 
         Args:
-            job: whose files go back.
-            left: asked afterwards for those that could not.
+            job: the job.
+            left: called afterwards; returns the files that could not be put back.
         """
         with self._lock:
             try:
                 yield
             finally:
-                stay = left()
+                remaining = left()
                 files = self.jobs.pop(job.id, ())
-                back = {name for name in files if name not in stay}
-                self.seen -= len(back & self.in_inbox)  # a crash had left them in both places
+                back = {name for name in files if name not in remaining}
+                self.seen -= len(back & self.in_inbox)  # a crash had left these in both places
                 self.in_inbox |= back
-                if stay:
-                    self.jobs[job.id] = stay
+                if remaining:
+                    self.jobs[job.id] = remaining
 
     def knows(self, job: Job) -> bool:
-        """Whether a job is one of those that are open."""
+        """Whether a job is open."""
         with self._lock:
             return job.id in self.jobs
 
     def vanish(self, job: Job) -> None:
-        """A job's folder is empty: right after a restart, before the claim or after the last file was put back."""
+        """Report that the folder of a job was found empty.
+
+        A crash before the claim or after the last file was put back leaves such a folder; then no file is known of it.
+        """
         with self._lock:
             self._missing += [printable(name) for name in self.jobs.pop(job.id, ())]
 
     def finish(self, job: Job, fate: Fate, kept_at: Path | None, disk: Disk) -> None:
-        """A job has ended; its folder is to be at `kept_at`, unless there is to be none."""
+        """Report that a job has ended.
+
+        Args:
+            job: the job.
+            fate: what became of it.
+            kept_at: folder that must be there now with the job's files; None if none is kept.
+            disk: looks for the folder.
+
+        Raises:
+            OSError: the folder cannot be looked for.
+        """
         with self._lock:
             files = self.jobs.pop(job.id, ())
             self.counts[fate] += len(files)
@@ -128,26 +154,31 @@ class FileAccounting:
                 self._missing += [printable(name) for name in files]
 
     def balance(self, inbox: Path, spool: Spool, disk: Disk) -> Balance:
-        """Compare with what is on disk.
+        """Compare the accounts with what is on disk.
+
+        Args:
+            inbox: folder that files were claimed from.
+            spool: the spool of this worker.
+            disk: looks for the files.
 
         Raises:
-            OSError: it cannot be read.
+            OSError: inbox or spool cannot be read.
         """
-        here = {name for name in self.in_inbox if exists(disk, inbox / name)}
-        elsewhere = self.counts["elsewhere"] + len(self.in_inbox - here)
+        present = {name for name in self.in_inbox if exists(disk, inbox / name)}
+        elsewhere = self.counts["elsewhere"] + len(self.in_inbox - present)
         missing, waiting = list(self._missing), 0
         for job_id, files in self.jobs.items():
-            place = spool.find(job_id)
-            if place is not None and place.parent != spool.folder:
+            folder = spool.find(job_id)
+            if folder is not None and folder.parent != spool.folder:
                 elsewhere += len(files)
                 continue
-            found = set(spool.files_at(place)) if place else set()
+            found = set(spool.files_at(folder)) if folder else set()
             waiting += len(found)
             back = {name for name in files if name not in found and exists(disk, inbox / name)}
-            here |= back
+            present |= back
             missing += [printable(name) for name in files if name not in found | back]
         counts = self.counts
         return Balance(
-            self.seen, counts["done"], counts["duplicate"], counts["failed"], waiting, len(here), elsewhere,
+            self.seen, counts["done"], counts["duplicate"], counts["failed"], waiting, len(present), elsewhere,
             tuple(missing),
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What is written about a job, and the job itself."""
+"""A job, its files, and what is written about it."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 class JobRecord(BaseModel):
-    """job.json: what a restart cannot tell from the files."""
+    """Content of job.json: what a restart cannot tell from the files."""
 
     model_config = ConfigDict(frozen=True)
 
     schema_version: Literal[1] = 1
     job: str
     claimed: str = Field(description="UTC, ISO 8601")
-    results: dict[str, str] = Field(default={}, description="file name in the outbox of each pair, by its place")
+    results: dict[str, str] = Field(default={}, description="file name in the outbox of each pair, by its index")
 
 
-class Returned(BaseModel):
-    """A file that is done and lies in the inbox again."""
+class ReturnedFile(BaseModel):
+    """Record of a finished file that was put back into the inbox."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,7 +37,7 @@ class Returned(BaseModel):
 
 
 class NotClaimedError(Exception):
-    """A file could not be claimed: it is gone, or its writer still has it (`held`)."""
+    """A file could not be claimed, since it is gone or, if `held`, since it cannot be moved at present."""
 
     def __init__(self, reason: str, *, held: bool) -> None:
         super().__init__(reason)
@@ -52,13 +52,17 @@ class Job:
     folder: Path
 
     def path(self, relative: str) -> Path:
-        """Where a file of the job is, by its path in the inbox."""
+        """Return where a file of the job is.
+
+        Args:
+            relative: path that the file has in the inbox.
+        """
         return self.folder / "in" / relative
 
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What tells that a file was written to, replaced or had its times set back."""
+    """Properties of a file that change when it is written to or replaced, or when its times are set."""
 
     size: int
     mtime_ns: int
@@ -68,20 +72,20 @@ class FileFacts:
 
     @classmethod
     def of(cls, status: os.stat_result) -> FileFacts:
-        """Those of a file."""
+        """Take the facts from a file's status."""
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
 
     def same_content(self, other: FileFacts) -> bool:
-        """Whether nothing was written in between; a rename, which we do ourselves, changes the ctime alone."""
+        """Whether nothing was written between two looks; a claim is a rename, which changes only the ctime."""
         return replace(self, ctime_ns=0) == replace(other, ctime_ns=0)
 
 
 @dataclass
 class Claimed:
-    """A job to be done."""
+    """A job that this worker has claimed or taken over, as long as it is in memory."""
 
     job: Job
     facts: dict[str, FileFacts] = field(default_factory=dict)
-    """Of its files when they were claimed; empty after a restart."""
+    """Facts of each file when it was claimed, by path in the inbox; empty for a job of an earlier process."""
     problem: ImpastoError | None = None
-    """Why it cannot be done."""
+    """Error for which the job fails without being tried; None if there is none."""

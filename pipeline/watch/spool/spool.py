@@ -1,14 +1,14 @@
 """The spool: where files are while they are worked on, and afterwards.
 
-    work/<worker>/lock, beat          who works; a worker is dead when its lock is free (on a network: its beat is old)
+    work/<worker>/lock, beat          the worker's lock and heartbeat; see `pipeline.watch.spool.workers`
     work/<worker>/<job>/in/<path>     claimed files, at their paths in the inbox
-    work/<worker>/<job>/job.json      what is known of the job
-    done/<date>/<job>/                retired
-    failed/<job>/                     with reason.json
-    returned/                         of files that were put back into the inbox when they were done
+    work/<worker>/<job>/job.json      what is known of the job: `JobRecord`
+    done/<date>/<job>/                jobs that are finished
+    failed/<job>/                     jobs that failed, each with reason.json
+    returned/                         records of finished files that were put back into the inbox
 
 A claim is one rename, so of several workers one gets the file and the others see that it is gone. Everything that a
-restart needs is on disk before the next step begins; `decide` tells what a restart does with what it finds.
+restart needs is on disk before the next step begins; `decide_job` says what a restart does with each job that it finds.
 """
 
 from __future__ import annotations
@@ -18,22 +18,18 @@ import errno
 import hashlib
 import os
 import secrets
-import socket
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final, Literal
 
-from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from pipeline.disk import exists, make_folders, move, move_without_replacing, put, remove_tree
-from pipeline.errors import EvictedError, UsageError
+from pipeline.disk import exists, make_folders, move, move_without_replacing, put, remove_tree, walk
 from pipeline.text import printable
-from pipeline.watch.spool.records import FileFacts, Job, JobRecord, NotClaimedError, Returned
-from pipeline.watch.spool.workers import _OWN_FILES, LEASE_SECONDS, _plain
+from pipeline.watch.spool.records import FileFacts, Job, JobRecord, NotClaimedError, ReturnedFile
+from pipeline.watch.spool.workers import SpoolPlace, Worker, jobs_in, new_worker_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pydantic import BaseModel
@@ -44,100 +40,54 @@ if TYPE_CHECKING:
 RECORD: Final = "job.json"
 REASON: Final = "reason.json"
 _DISK_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EROFS, errno.EDQUOT})
-"""How a system says that no file can be claimed now; all else is told of one file."""
-SIGN_PREFIX: Final = ".impasto-alive-"
-PROBE_PREFIX: Final = ".impasto-probe-"
-"""Of files that a worker leaves in the inbox for a moment."""
+"""Errors that say that no file can be claimed at present; all other errors concern the one file."""
 
 
 class Spool:
-    """The spool of one inbox, as one worker uses it. Methods that change it raise OSError as the system does."""
+    """The jobs of one inbox, as one worker uses them. Methods that change the spool raise OSError as the system does.
+
+    The scanning thread claims and adds files; the main thread finishes jobs and puts them back; both read. Threads that
+    save results call `files`.
+    """
 
     def __init__(self, root: Path, inbox: Path, disk: Disk, *, shared: bool = False) -> None:
-        """`shared`: on a file system whose locks other machines may not see."""
-        self.root, self._inbox, self._disk, self._shared = root, inbox, disk, shared
-        self.worker = f"{_plain(socket.gethostname())}-{os.getpid()}-{secrets.token_hex(3)}"
-        self._lock: FileLock | None = None
+        """Name a spool; nothing is read or made before `worker.enter`.
+
+        Args:
+            root: folder of the spool.
+            inbox: folder that files are claimed from.
+            disk: every operation goes through it.
+            shared: the file system is one whose locks other machines may not see.
+        """
+        self.place = SpoolPlace(root, inbox, disk, new_worker_name())
+        self._disk = disk
+        self.worker = Worker(self.place, is_shared=shared)
+        """This process as a worker of the spool."""
+
+    @property
+    def root(self) -> Path:
+        """Folder of the spool."""
+        return self.place.root
 
     @property
     def folder(self) -> Path:
-        """This worker's."""
-        return self.root / "work" / self.worker
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether other machines know of this worker by its beat alone."""
-        return self._shared
-
-    def enter(self) -> None:
-        """Make the spool if need be, see that it can do its work, and be a worker in it.
-
-        Raises:
-            UsageError: it is on another file system than the inbox.
-            OSError: it cannot be made or written.
-        """
-        for name in ("work", "done", "failed"):
-            make_folders(self._disk, self.root / name)
-        self._probe()
-        # The lock is held before the folder has its name, so that nobody finds it without a holder.
-        early = self.root / "work" / f".{self.worker}"
-        self._disk.mkdir(early)
-        lock = FileLock(early / "lock", timeout=0)
-        lock.acquire()
-        self._lock = lock
-        self._disk.write(early / "beat", b"")
-        move(self._disk, early, self.folder)
-
-    def _probe(self) -> None:
-        """A rename from the inbox into the spool, with a file of our own."""
-        source, target = self._inbox / f"{PROBE_PREFIX}{self.worker}", self.root / f"probe-{self.worker}"
-        self._disk.write(source, b"")
-        try:
-            self._disk.rename(source, target)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                self._disk.unlink(source)
-            if error.errno == errno.EXDEV:
-                raise UsageError(
-                    f"watch.spool = {self.root}: is on another file system than the inbox {self._inbox}, so a file "
-                    "cannot be claimed by renaming it.",
-                    "Leave watch.spool empty, or give a folder on the inbox's file system.",
-                ) from error
-            raise
-        self._disk.unlink(target)
-
-    def leave(self) -> None:
-        """Be no worker any more; jobs that are still there are for another one to take over."""
-        if self._lock is None:
-            return
-        try:
-            if exists(self._disk, self.folder) and not any(self._jobs_of(self.folder)):
-                self._clear(self.folder)
-        finally:
-            self._lock.release()
-            self._lock = None
-
-    def _clear(self, folder: Path) -> None:
-        """Remove a worker's folder, unless something came into it: what is in there is never removed."""
-        for name in _OWN_FILES:
-            with contextlib.suppress(FileNotFoundError):
-                self._disk.unlink(folder / name)
-        try:
-            self._disk.rmdir(folder)
-        except OSError as error:
-            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT}:
-                raise
+        """Folder of this worker, with its jobs."""
+        return self.place.folder
 
     def claim(self, relative: str) -> Job:
-        """Take a file out of the inbox.
+        """Take a file out of the inbox, as the first file of a new job.
+
+        Args:
+            relative: path of the file in the inbox.
 
         Raises:
-            NotClaimedError: it is gone or held.
+            NotClaimedError: the file is gone or held.
+            EvictedError: other workers took this one for dead.
         """
         now = datetime.now(UTC)
         name = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
         job = Job(name, self.folder / name)
-        self._check_held()
+        self.worker.check_alive()
         self._disk.mkdir(job.folder)
         try:
             self.add(job, relative)
@@ -146,51 +96,52 @@ class Spool:
             raise
         return job
 
-    def _check_held(self) -> None:
-        self._disk.lstat(self.root / "work")  # not there when it is the whole file system that is gone
-        if not exists(self._disk, self.folder):
-            raise EvictedError(
-                f"{self.folder}: is gone: other workers took this one for dead and have its jobs.", "Start it again."
-            )
-
     def add(self, job: Job, relative: str) -> None:
         """Take a further file for a job out of the inbox.
 
         Raises:
-            NotClaimedError: it is gone or held.
+            NotClaimedError: the file is gone or held.
         """
-        source, target = self._inbox / relative, job.path(relative)
+        source, target = self.place.inbox / relative, job.path(relative)
         try:
             make_folders(self._disk, target.parent)
             self._disk.rename(source, target)
         except FileNotFoundError as error:
-            if not exists(self._disk, target):  # else the answer to a rename that succeeded was lost on the network
+            if not exists(self._disk, target):  # else the rename succeeded, and the network lost the answer
                 raise NotClaimedError("it is gone", held=False) from error
         except OSError as error:
             if error.errno in _DISK_ERRNOS:
                 raise
             raise NotClaimedError(f"cannot be moved: {error.strerror}", held=True) from error
         self._disk.sync_folder(target.parent)
-        with contextlib.suppress(FileNotFoundError):  # the folder may be gone by now
+        with contextlib.suppress(FileNotFoundError):  # its owner may have removed the folder
             self._disk.sync_folder(source.parent)
 
     def files(self, job: Job) -> tuple[str, ...]:
-        """The files of a job, by their paths in the inbox."""
+        """Return the files of a job, as paths in the inbox, in order."""
         return self.files_at(job.folder)
 
     def files_at(self, folder: Path) -> tuple[str, ...]:
-        """The same for a job's folder, wherever it is."""
-        return tuple(sorted(_walk(self._disk, folder / "in", "")))
+        """Return the files of a job whose folder may be another worker's, or in `done` or `failed`."""
+        files = []
+        try:
+            for name, entry in walk(self._disk, folder / "in"):
+                if isinstance(entry, OSError):
+                    raise entry
+                files.append(name)
+        except FileNotFoundError:  # a crash came before the first claim
+            return ()
+        return tuple(sorted(files))
 
     def record(self, job: Job) -> JobRecord | None:
-        """What is known of a job; None if nothing is, or if it cannot be read."""
+        """Return the record of a job; None if there is none, or none that is valid."""
         try:
             return JobRecord.model_validate_json(self._disk.read(job.folder / RECORD))
         except (FileNotFoundError, ValidationError):
             return None
 
     def write_record(self, job: Job, record: JobRecord) -> None:
-        """Remember what is known of a job."""
+        """Write the record of a job."""
         self._put(job, RECORD, record)
 
     def _put(self, job: Job, name: str, model: BaseModel) -> None:
@@ -198,7 +149,7 @@ class Spool:
         put(self._disk, job.folder / name, data, job.folder / f".{name}.tmp")
 
     def has_reason(self, job: Job) -> bool:
-        """Whether a job was about to be moved to `failed`."""
+        """Whether a job is on its way to `failed`."""
         return exists(self._disk, job.folder / REASON)
 
     def holds(self, job: Job) -> bool:
@@ -206,155 +157,90 @@ class Spool:
         return exists(self._disk, job.folder)
 
     def release(self, job: Job) -> bool:
-        """Put the files of a job back into the inbox; False if a name there is taken by now, then the job stays."""
+        """Put the files of a job back into the inbox.
+
+        Returns:
+            False if the name of one of them is taken there by now; then that file and those after it stay in the job.
+        """
         files = self.files(job)
-        # A ticket goes last: without it nobody would know what belongs together.
+        # The ticket, which is at the top, goes last: it says which files belong together.
         for relative in sorted(files, key=lambda name: PurePosixPath(name).name == name):
-            make_folders(self._disk, (self._inbox / relative).parent)
-            if not move_without_replacing(self._disk, job.path(relative), self._inbox / relative):
+            make_folders(self._disk, (self.place.inbox / relative).parent)
+            if not move_without_replacing(self._disk, job.path(relative), self.place.inbox / relative):
                 return False
         remove_tree(self._disk, job.folder)
         return True
 
     def archive(self, job: Job, date: str) -> Path:
-        """Retire a job to `done/<date>/`."""
-        return self._retire_to(self.root / "done" / date, job)
+        """Move a job to `done/<date>/`, and return its folder there."""
+        return self._move_into(self.root / "done" / date, job)
 
     def quarantine(self, job: Job, reason: JobFailure | None) -> Path:
-        """Move a job to `failed/`; without a reason if that was written before a crash."""
+        """Move a job to `failed/`, and return its folder there.
+
+        Args:
+            job: the job.
+            reason: why it failed; None if that was written before a crash.
+        """
         if reason is not None:
             self._put(job, REASON, reason)
-        return self._retire_to(self.root / "failed", job)
+        return self._move_into(self.root / "failed", job)
 
-    def _retire_to(self, folder: Path, job: Job) -> Path:
+    def _move_into(self, folder: Path, job: Job) -> Path:
         make_folders(self._disk, folder)
         target = folder / job.id
         move(self._disk, job.folder, target)
         return target
 
     def delete(self, job: Job, date: str) -> None:
-        """Retire a job and remove it; a crash in between leaves it retired."""
+        """Move a job to `done`, then remove it; a crash in between leaves it in `done`."""
         remove_tree(self._disk, self.archive(job, date))
 
     def give_back(self, job: Job) -> bool:
-        """Retire a job by putting its files back where they were, remembered as done; False as `release`."""
+        """Put the files of a finished job back into the inbox, and record that they are done.
+
+        Returns:
+            False as `release` does.
+        """
         make_folders(self._disk, self.root / "returned")
         for relative in self.files(job):
             facts = FileFacts.of(self._disk.lstat(job.path(relative)))
-            note = Returned(path=printable(relative), size=facts.size, mtime_ns=facts.mtime_ns, inode=facts.inode)
-            target = self._note_of(relative)
-            put(self._disk, target, note.model_dump_json().encode(), target.with_suffix(f".{self.worker}"))
+            record = ReturnedFile(path=printable(relative), size=facts.size, mtime_ns=facts.mtime_ns, inode=facts.inode)
+            target = self._return_record(relative)
+            put(self._disk, target, record.model_dump_json().encode(), target.with_suffix(f".{self.worker.name}"))
         return self.release(job)
 
     def was_given_back(self, relative: str, facts: FileFacts) -> bool:
-        """Whether a file in the inbox is done and was put back, and has not changed since."""
+        """Whether a file in the inbox was put back as done by `give_back` and has not changed since."""
         try:
-            note = Returned.model_validate_json(self._disk.read(self._note_of(relative)))
+            record = ReturnedFile.model_validate_json(self._disk.read(self._return_record(relative)))
         except (FileNotFoundError, ValidationError):
             return False
-        return (note.size, note.mtime_ns, note.inode) == (facts.size, facts.mtime_ns, facts.inode)
+        return (record.size, record.mtime_ns, record.inode) == (facts.size, facts.mtime_ns, facts.inode)
 
-    def _note_of(self, relative: str) -> Path:
+    def _return_record(self, relative: str) -> Path:
         return self.root / "returned" / f"{hashlib.sha256(os.fsencode(relative)).hexdigest()}.json"
 
     def jobs(self) -> list[Job]:
-        """This worker's, oldest first."""
-        return list(self._jobs_of(self.folder))
-
-    def _jobs_of(self, folder: Path) -> Iterator[Job]:
-        for entry in self._disk.entries(folder):
-            if entry.is_dir(follow_symlinks=False):
-                yield Job(entry.name, folder / entry.name)
+        """Return the jobs of this worker, oldest first."""
+        return list(jobs_in(self._disk, self.folder))
 
     def find(self, job_id: str) -> Path | None:
-        """Where a job is: with whichever worker, done or failed."""
+        """Return the folder of a job, in whatever part of the spool it is; None if it is nowhere."""
         work = self.root / "work"
-        places = [work / entry.name for entry in self._disk.entries(work)]
+        parents = [work / entry.name for entry in self._disk.entries(work)]
         done = self.root / "done"
         dates = self._disk.entries(done) if exists(self._disk, done) else []
-        places += [self.root / "failed", *(done / entry.name for entry in dates)]
-        return next((place / job_id for place in places if exists(self._disk, place / job_id)), None)
+        parents += [self.root / "failed", *(done / entry.name for entry in dates)]
+        return next((parent / job_id for parent in parents if exists(self._disk, parent / job_id)), None)
 
-    def fate(self, place: Path) -> Literal["done", "failed", "elsewhere"]:
-        """What became of a job that was found in a place."""
-        if place.parent == self.root / "failed":
+    def fate(self, folder: Path) -> Literal["done", "failed", "elsewhere"]:
+        """Return what became of a job, by the folder where `find` found it."""
+        if folder.parent == self.root / "failed":
             return "failed"
-        return "done" if place.parent.parent == self.root / "done" else "elsewhere"
+        return "done" if folder.parent.parent == self.root / "done" else "elsewhere"
 
     def is_in_work(self, job_id: str) -> bool:
-        """Whether any worker has a job."""
+        """Whether any worker, dead or alive, has a job."""
         work = self.root / "work"
         return any(exists(self._disk, work / entry.name / job_id) for entry in self._disk.entries(work))
-
-    def beat(self) -> None:
-        """Show other machines that this worker lives.
-
-        Raises:
-            EvictedError: they do not believe it.
-        """
-        try:
-            os.utime(self.folder / "beat")
-        except FileNotFoundError:
-            self._check_held()
-            self._disk.write(self.folder / "beat", b"")
-
-    def take_over(self, bury: Callable[[str], None]) -> None:
-        """Make the jobs of dead workers this worker's; `bury` is called with a dead worker's name before."""
-        for entry in self._disk.entries(self.root / "work"):
-            folder = self.root / "work" / entry.name
-            if entry.name == self.worker or not entry.is_dir(follow_symlinks=False):
-                continue
-            with self._holding(folder) as is_dead:
-                if is_dead:
-                    worker = entry.name.removeprefix(".")
-                    bury(worker)
-                    for left in (self._inbox / f"{SIGN_PREFIX}{worker}", self._inbox / f"{PROBE_PREFIX}{worker}"):
-                        with contextlib.suppress(FileNotFoundError):
-                            self._disk.unlink(left)
-                    self._take_from(folder)
-
-    @contextlib.contextmanager
-    def _holding(self, folder: Path) -> Iterator[bool]:
-        """Whether a worker is dead, and its folder for this worker to clear."""
-        if self._shared or folder.name.startswith("."):  # a hidden one is being made: its lock may not be held yet
-            # A file of our own, touched now, has the time of the machine that keeps the disk.
-            self.beat()
-            try:
-                yield self._disk.lstat(self.folder / "beat").st_mtime - self._last_sign_of(folder) > LEASE_SECONDS
-            except FileNotFoundError:  # gone by now
-                yield False
-            return
-        lock = FileLock(folder / "lock", timeout=0)
-        try:
-            lock.acquire()
-        except (Timeout, FileNotFoundError, NotADirectoryError):
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
-
-    def _last_sign_of(self, folder: Path) -> float:
-        try:
-            return self._disk.lstat(folder / "beat").st_mtime
-        except FileNotFoundError:
-            return self._disk.lstat(folder).st_mtime
-
-    def _take_from(self, folder: Path) -> None:
-        for job in self._jobs_of(folder):
-            with contextlib.suppress(FileNotFoundError):  # another was quicker
-                move(self._disk, job.folder, self.folder / job.id)
-        self._clear(folder)
-
-
-def _walk(disk: Disk, folder: Path, prefix: str) -> Iterator[str]:
-    try:
-        entries = disk.entries(folder)
-    except FileNotFoundError:
-        return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(disk, folder / entry.name, f"{prefix}{entry.name}/")
-        else:
-            yield f"{prefix}{entry.name}"

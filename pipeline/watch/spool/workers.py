@@ -1,22 +1,237 @@
-"""Workers of a spool: their folders, and how the folder of a dead one is recognised."""
+"""The workers of a spool: the folder of each, its lock and heartbeat, and what happens to a dead worker's jobs."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import secrets
 import socket
-from typing import Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from filelock import FileLock, Timeout
+
+from pipeline.disk import exists, make_folders, move
+from pipeline.errors import EvictedError, UsageError
+from pipeline.watch.spool.records import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from pipeline.disk import Disk
 
 LEASE_SECONDS: Final = 120.0
-"""On a network a worker whose beat is older is dead."""
-
-
+"""Age in seconds of a heartbeat at which its worker counts as dead, where locks cannot tell."""
+EVENT_PROBE_PREFIX: Final = ".impasto-alive-"
+"""Start of the name of a file that a worker makes in the inbox to see whether events arrive."""
+PROBE_PREFIX: Final = ".impasto-probe-"
+"""Start of the name of a file that is made in the inbox to try what can be done there."""
 _OWN_FILES: Final = ("beat", "status.json", "status.tmp", "lock")
-"""Of a worker's folder, beside its jobs."""
+"""Files of a worker's folder that belong to the worker and to none of its jobs."""
+
+
+@dataclass(frozen=True)
+class SpoolPlace:
+    """A spool, its inbox, and the worker that uses both."""
+
+    root: Path
+    """Folder of the spool."""
+    inbox: Path
+    disk: Disk
+    worker: str
+    """Name of the worker: host, process id and random digits, joined by `-`."""
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the worker in the spool."""
+        return self.root / "work" / self.worker
+
+
+class Worker:
+    """This process as a worker of a spool.
+
+    A worker is dead when nobody holds its lock or, on a file system that keeps no locks between machines, when its
+    heartbeat is old. The main thread calls `enter`, `take_over` once, and `leave` in the end. In between the scanning
+    thread calls `take_over` and `beat`; on a shared file system another thread calls `beat`, too. Methods raise OSError
+    as the system does.
+    """
+
+    def __init__(self, place: SpoolPlace, *, is_shared: bool) -> None:
+        self._place = place
+        self.is_shared = is_shared
+        """Whether other machines, which may not see the lock, know this worker by its heartbeat alone."""
+        self._lock: FileLock | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the worker, which no other worker has."""
+        return self._place.worker
+
+    def enter(self) -> None:
+        """Make the spool if it is not there, check that files can be claimed into it, and become one of its workers.
+
+        Raises:
+            UsageError: the spool is on another file system than the inbox.
+            OSError: the spool cannot be made or written.
+        """
+        place, disk = self._place, self._place.disk
+        for name in ("work", "done", "failed"):
+            make_folders(disk, place.root / name)
+        self._probe()
+        # The folder gets its final name when its lock is already held, so that nobody finds it without a holder.
+        unnamed = place.root / "work" / f".{place.worker}"
+        disk.mkdir(unnamed)
+        lock = FileLock(unnamed / "lock", timeout=0)
+        lock.acquire()
+        self._lock = lock
+        disk.write(unnamed / "beat", b"")
+        move(disk, unnamed, place.folder)
+
+    def _probe(self) -> None:
+        """Rename a file of our own from the inbox into the spool, as a claim does."""
+        place, disk = self._place, self._place.disk
+        source, target = place.inbox / f"{PROBE_PREFIX}{place.worker}", place.root / f"probe-{place.worker}"
+        disk.write(source, b"")
+        try:
+            disk.rename(source, target)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                disk.unlink(source)
+            if error.errno == errno.EXDEV:
+                raise UsageError(
+                    f"watch.spool = {place.root}: is on another file system than the inbox {place.inbox}, so a file "
+                    "cannot be claimed by renaming it.",
+                    "Leave watch.spool empty, or give a folder on the inbox's file system.",
+                ) from error
+            raise
+        disk.unlink(target)
+
+    def leave(self) -> None:
+        """Stop being a worker; jobs that are left are for another worker to take over."""
+        if self._lock is None:
+            return
+        disk, folder = self._place.disk, self._place.folder
+        try:
+            if exists(disk, folder) and not any(jobs_in(disk, folder)):
+                self._clear(folder)
+        finally:
+            self._lock.release()
+            self._lock = None
+
+    def _clear(self, folder: Path) -> None:
+        """Remove a worker's folder unless it holds more than the worker's own files, such as a new job."""
+        for name in _OWN_FILES:
+            with contextlib.suppress(FileNotFoundError):
+                self._place.disk.unlink(folder / name)
+        try:
+            self._place.disk.rmdir(folder)
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT}:
+                raise
+
+    def check_alive(self) -> None:
+        """Check that no other worker has taken this one for dead.
+
+        Raises:
+            EvictedError: the worker's folder is gone.
+            OSError: the spool cannot be reached.
+        """
+        place = self._place
+        place.disk.lstat(place.root / "work")  # raises if the whole file system is gone, which is no eviction
+        if not exists(place.disk, place.folder):
+            raise EvictedError(
+                f"{place.folder}: is gone: other workers took this one for dead and have its jobs.", "Start it again."
+            )
+
+    def beat(self) -> None:
+        """Send a heartbeat: set the time of a file in the worker's folder.
+
+        Raises:
+            EvictedError: other workers took this one for dead.
+        """
+        beat = self._place.folder / "beat"
+        try:
+            os.utime(beat)
+        except FileNotFoundError:
+            self.check_alive()
+            self._place.disk.write(beat, b"")
+
+    def take_over(self, on_dead_worker: Callable[[str], None]) -> None:
+        """Make the jobs of dead workers jobs of this worker.
+
+        Args:
+            on_dead_worker: called with the name of each dead worker before its jobs are moved.
+        """
+        place, disk = self._place, self._place.disk
+        for entry in disk.entries(place.root / "work"):
+            folder = place.root / "work" / entry.name
+            if entry.name == place.worker or not entry.is_dir(follow_symlinks=False):
+                continue
+            with self._locked_if_dead(folder) as is_dead:
+                if is_dead:
+                    worker = entry.name.removeprefix(".")
+                    on_dead_worker(worker)
+                    for prefix in (EVENT_PROBE_PREFIX, PROBE_PREFIX):
+                        with contextlib.suppress(FileNotFoundError):
+                            disk.unlink(place.inbox / f"{prefix}{worker}")
+                    self._take_jobs(folder)
+
+    @contextlib.contextmanager
+    def _locked_if_dead(self, folder: Path) -> Iterator[bool]:
+        """Tell whether the worker of a folder is dead, and hold its lock meanwhile where locks are used."""
+        if self.is_shared or folder.name.startswith("."):  # a hidden folder is new: its lock may not be held yet
+            # The heartbeat just sent has the time of the machine that keeps the disk, as the others have.
+            self.beat()
+            disk = self._place.disk
+            try:
+                yield disk.lstat(self._place.folder / "beat").st_mtime - self._last_beat(folder) > LEASE_SECONDS
+            except FileNotFoundError:  # the folder is gone by now
+                yield False
+            return
+        lock = FileLock(folder / "lock", timeout=0)
+        try:
+            lock.acquire()
+        except (Timeout, FileNotFoundError, NotADirectoryError):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def _last_beat(self, folder: Path) -> float:
+        """Return the time of a worker's last heartbeat, else of its folder, in seconds since 1970."""
+        try:
+            return self._place.disk.lstat(folder / "beat").st_mtime
+        except FileNotFoundError:
+            return self._place.disk.lstat(folder).st_mtime
+
+    def _take_jobs(self, folder: Path) -> None:
+        disk = self._place.disk
+        for job in jobs_in(disk, folder):
+            with contextlib.suppress(FileNotFoundError):  # another worker took it first
+                move(disk, job.folder, self._place.folder / job.id)
+        self._clear(folder)
+
+
+def jobs_in(disk: Disk, folder: Path) -> Iterator[Job]:
+    """Yield the jobs in a worker's folder, oldest first."""
+    for entry in disk.entries(folder):
+        if entry.is_dir(follow_symlinks=False):
+            yield Job(entry.name, folder / entry.name)
+
+
+def new_worker_name() -> str:
+    """Return a name that no other worker has."""
+    return f"{_host_part(socket.gethostname())}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
 def is_this_host(part: str) -> bool:
     """Whether the first part of a worker's name is this machine's."""
-    return part == _plain(socket.gethostname())
+    return part == _host_part(socket.gethostname())
 
 
-def _plain(text: str) -> str:
-    return "".join(character if character.isalnum() or character == "-" else "_" for character in text)[:40] or "host"
+def _host_part(host: str) -> str:
+    return "".join(character if character.isalnum() or character == "-" else "_" for character in host)[:40] or "host"

@@ -1,35 +1,57 @@
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
-from pipeline.watch.inbox.mounts import file_system, is_shared
+from pipeline.watch.inbox.mounts import file_system_of, is_shared
 
-DESKTOP = r"""22 1 259:2 / / rw,relatime shared:1 - ext4 /dev/nvme0n1p2 rw,errors=remount-ro
-23 22 0:21 / /proc rw,nosuid,nodev,noexec,relatime shared:12 - proc proc rw
-24 22 0:34 / /tmp rw,nosuid,nodev shared:5 - tmpfs tmpfs rw,size=8136520k
-25 22 259:3 / /home rw,relatime shared:30 master:2 - btrfs /dev/nvme0n1p3 rw,ssd,subvol=/home
-26 22 0:52 / /mnt/nas rw,relatime shared:400 - nfs4 nas:/export/photos rw,vers=4.2,hard,proto=tcp
-27 22 0:53 / /mnt/a rw,relatime shared:401 - nfs nas:/a rw,vers=3
-28 22 0:54 / /mnt/my\040pictures rw,relatime shared:402 - cifs //nas/my\040pictures rw,vers=3.1.1
-29 25 0:55 / /home/ada/remote rw,nosuid,nodev,relatime shared:403 - fuse.sshfs ada@host:/ rw,user_id=1000
-30 26 0:56 / /mnt/nas/scratch rw,relatime shared:404 - tmpfs scratch rw
-31 22 259:4 / /srv/in rw,relatime shared:405 - xfs /dev/sdb1 rw
-32 22 0:57 / /srv/in rw,relatime shared:406 - nfs4 nas:/in rw,vers=4.2
-33 22 0:58 / /srv/out rw,relatime shared:407 - nfs4 nas:/out rw,vers=4.2
-34 22 259:5 / /srv/out rw,relatime shared:408 - xfs /dev/sdc1 rw
-35 22 0:59 / /srv/back\134slash\011tab rw - ceph 10.0.0.1:/ rw
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only there psutil reads a file that a test can write")
+
+DESKTOP = r"""/dev/nvme0n1p2 / ext4 rw,relatime,errors=remount-ro 0 0
+proc /proc proc rw,nosuid,nodev,noexec,relatime 0 0
+tmpfs /tmp tmpfs rw,nosuid,nodev,size=8136520k 0 0
+/dev/nvme0n1p3 /home btrfs rw,relatime,ssd,subvol=/home 0 0
+nas:/export/photos /mnt/nas nfs4 rw,relatime,vers=4.2,hard,proto=tcp 0 0
+nas:/a /mnt/a nfs rw,relatime,vers=3 0 0
+//nas/my\040pictures /mnt/my\040pictures cifs rw,relatime,vers=3.1.1 0 0
+ada@host:/ /home/ada/remote fuse.sshfs rw,nosuid,nodev,relatime,user_id=1000 0 0
+scratch /mnt/nas/scratch tmpfs rw,relatime 0 0
+/dev/sdb1 /srv/in xfs rw,relatime 0 0
+nas:/in /srv/in nfs4 rw,relatime,vers=4.2 0 0
+nas:/out /srv/out nfs4 rw,relatime,vers=4.2 0 0
+/dev/sdc1 /srv/out xfs rw,relatime 0 0
+10.0.0.1:/ /srv/back\134slash\011tab ceph rw 0 0
 """
-CONTAINER = r"""600 500 0:60 / / rw,relatime master:1 - overlay overlay rw,lowerdir=/l/A:/l/B,upperdir=/u,workdir=/w
-601 600 0:61 / /proc rw,nosuid,nodev,noexec,relatime - proc proc rw
-602 600 259:2 /data/in /data/in rw,relatime - ext4 /dev/sda1 rw
+CONTAINER = r"""overlay / overlay rw,relatime,lowerdir=/l/A:/l/B,upperdir=/u,workdir=/w 0 0
+proc /proc proc rw,nosuid,nodev,noexec,relatime 0 0
+/dev/sda1 /data/in ext4 rw,relatime 0 0
 """
-WINDOWS_GUEST = r"""70 60 8:32 / / rw,relatime - ext4 /dev/sdc rw
-71 70 0:40 / /mnt/c rw,noatime - 9p C:\134 rw,dirsync,aname=drvfs;path=C:\;uid=1000
-72 70 0:41 / /media/shared rw,nodev - vboxsf shared rw
-73 70 0:42 / /media/stick rw,nosuid - fuseblk /dev/sdd1 rw
+WINDOWS_GUEST = r"""/dev/sdc / ext4 rw,relatime 0 0
+C:\134 /mnt/c 9p rw,noatime,dirsync,aname=drvfs;path=C:\;uid=1000 0 0
+shared /media/shared vboxsf rw,nodev 0 0
+/dev/sdd1 /media/stick fuseblk rw,nosuid 0 0
 """
+
+
+@pytest.fixture
+def mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Let the system tell that these lines of /proc/self/mounts (fstab(5)) are mounted."""
+    procfs = tmp_path / "proc"
+    (procfs / "self").mkdir(parents=True)
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(procfs))
+
+    def write(text: str) -> None:
+        (procfs / "self/mounts").write_bytes(os.fsencode(text))
+
+    return write
 
 
 @pytest.mark.parametrize(
@@ -63,8 +85,11 @@ WINDOWS_GUEST = r"""70 60 8:32 / / rw,relatime - ext4 /dev/sdc rw
         (f"nonsense\n{CONTAINER}", "/inbox", "overlay"),
     ],
 )
-def test_the_innermost_mount_tells_the_file_system(text: str, path: str, kind: str | None) -> None:
-    assert file_system(path, text) == kind
+def test_the_innermost_mount_tells_the_file_system(
+    mount: Callable[[str], None], text: str, path: str, kind: str | None
+) -> None:
+    mount(text)
+    assert file_system_of(Path(path)) == kind
 
 
 @pytest.mark.parametrize(
@@ -92,29 +117,33 @@ def test_the_innermost_mount_tells_the_file_system(text: str, path: str, kind: s
         ("fusectl", False),
     ],
 )
-def test_networks_and_folders_of_a_host_are_shared(tmp_path: Path, kind: str, *, shared: bool) -> None:
-    mountinfo, inbox = tmp_path / "mountinfo", tmp_path / "in"
-    root = "22 1 259:2 / / rw,relatime shared:1 - ext4 /dev/sda1 rw"
-    mountinfo.write_text(f"{root}\n30 22 0:50 / {inbox} rw,relatime shared:2 - {kind} source rw\n")
-    assert is_shared(inbox / "folder", mountinfo) is shared
-    assert is_shared(tmp_path, mountinfo) is False
+def test_networks_and_folders_of_a_host_are_shared(
+    tmp_path: Path, mount: Callable[[str], None], kind: str, *, shared: bool
+) -> None:
+    inbox = tmp_path / "in"
+    mount(f"/dev/sda1 / ext4 rw,relatime 0 0\nsource {inbox} {kind} rw,relatime 0 0\n")
+    assert is_shared(inbox / "folder") is shared
+    assert is_shared(tmp_path) is False
 
 
-def test_a_link_is_on_the_file_system_that_it_leads_to(tmp_path: Path) -> None:
-    mountinfo, there = tmp_path / "mountinfo", tmp_path / "there"
-    mountinfo.write_text(f"30 22 0:50 / {there} rw - nfs4 nas:/ rw\n")
+def test_a_link_is_on_the_file_system_that_it_leads_to(tmp_path: Path, mount: Callable[[str], None]) -> None:
+    there = tmp_path / "there"
+    mount(f"nas:/ {there} nfs4 rw 0 0\n")
     there.mkdir()
     (tmp_path / "link").symlink_to(there)
-    assert is_shared(tmp_path / "link", mountinfo)
+    assert is_shared(tmp_path / "link")
 
 
-def test_a_mount_point_may_have_bytes_that_are_no_text(tmp_path: Path) -> None:
-    mountinfo = tmp_path / "mountinfo"
-    mountinfo.write_bytes(b"30 22 0:50 / /mnt/caf\xe9 rw - nfs4 nas:/ rw\n")
-    assert is_shared(Path("/mnt/caf\udce9"), mountinfo)
+def test_a_mount_point_may_have_bytes_that_are_no_text(mount: Callable[[str], None]) -> None:
+    mount("nas:/ /mnt/caf\udce9 nfs4 rw 0 0\n")
+    assert is_shared(Path("/mnt/caf\udce9"))
 
 
-def test_nothing_is_shared_where_no_mounts_are_told(tmp_path: Path) -> None:
-    assert is_shared(tmp_path, tmp_path / "missing") is False
-    (tmp_path / "empty").touch()
-    assert is_shared(tmp_path, tmp_path / "empty") is False
+def test_nothing_is_shared_where_no_mounts_are_told(tmp_path: Path, mount: Callable[[str], None]) -> None:
+    assert is_shared(tmp_path) is False, "there is no such file"
+    mount("")
+    assert is_shared(tmp_path) is False
+
+
+def test_the_mounts_of_this_machine_are_told() -> None:
+    assert file_system_of(Path("/proc")) == "proc"

@@ -33,43 +33,43 @@ def tracker() -> StabilityTracker:
 
 def test_a_file_that_does_not_change_settles(tracker: StabilityTracker) -> None:
     tracker.see("a", FACTS, 10)
-    assert tracker.settles_at("a") == 18
+    assert tracker.stable_at("a") == 18
     for now in (10, 12, 17.9):
         tracker.see("a", FACTS, now)
-        assert not tracker.settled("a", now)
+        assert not tracker.is_stable("a", now)
         assert tracker.due(now) == []
     tracker.see("a", FACTS, 18)
-    assert tracker.settled("a", 18)
+    assert tracker.is_stable("a", 18)
     assert tracker.due(18) == ["a"]
 
 
 def test_a_file_that_was_seen_once_is_not_settled_before_its_time(tracker: StabilityTracker) -> None:
     tracker.see("a", FACTS, 10)
-    assert not tracker.settled("a", 10)
-    assert not tracker.settled("a", 17.9)
+    assert not tracker.is_stable("a", 10)
+    assert not tracker.is_stable("a", 17.9)
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=str)
 def test_every_change_restarts_the_time(tracker: StabilityTracker, change: dict[str, Any]) -> None:
     tracker.see("a", FACTS, 0)
     tracker.see("a", replace(FACTS, **change), 7)
-    assert tracker.settles_at("a") == 15
-    assert not tracker.settled("a", 8)
+    assert tracker.stable_at("a") == 15
+    assert not tracker.is_stable("a", 8)
     assert tracker.due(14) == []
-    assert tracker.settled("a", 15)
+    assert tracker.is_stable("a", 15)
 
 
 def test_a_change_back_to_what_was_is_a_change(tracker: StabilityTracker) -> None:
     tracker.see("a", FACTS, 0)
     tracker.see("a", replace(FACTS, size=1), 4)
     tracker.see("a", FACTS, 7)
-    assert tracker.settles_at("a") == 15
+    assert tracker.stable_at("a") == 15
 
 
 def test_a_file_that_always_changes_never_settles(tracker: StabilityTracker) -> None:
     for now in range(0, 1000, SECONDS - 1):
         tracker.see("a", replace(FACTS, size=now + 1), now)
-        assert not tracker.settled("a", now)
+        assert not tracker.is_stable("a", now)
 
 
 def test_closing_shortens_the_time_to_a_quarter(tracker: StabilityTracker) -> None:
@@ -78,46 +78,46 @@ def test_closing_shortens_the_time_to_a_quarter(tracker: StabilityTracker) -> No
     tracker.see("known", FACTS, 1, closed=True)
     tracker.see("changed", FACTS, 0)
     tracker.see("changed", replace(FACTS, size=101), 1, closed=True)
-    assert {name: tracker.settles_at(name) for name in tracker.files} == {"new": 2, "known": 2, "changed": 3}
-    assert not tracker.settled("new", 1.9)
-    assert tracker.settled("new", 2)
+    assert {name: tracker.stable_at(name) for name in tracker.files} == {"new": 2, "known": 2, "changed": 3}
+    assert not tracker.is_stable("new", 1.9)
+    assert tracker.is_stable("new", 2)
 
 
 def test_closing_holds_for_looks_that_see_no_change(tracker: StabilityTracker) -> None:
     tracker.see("a", FACTS, 0, closed=True)
     tracker.see("a", FACTS, 1)
-    assert tracker.settles_at("a") == 2
+    assert tracker.stable_at("a") == 2
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=str)
 def test_a_change_after_closing_makes_the_time_whole_again(tracker: StabilityTracker, change: dict[str, Any]) -> None:
     tracker.see("a", FACTS, 0, closed=True)
     tracker.see("a", replace(FACTS, **change), 1)
-    assert tracker.settles_at("a") == 9
-    assert not tracker.settled("a", 8)
+    assert tracker.stable_at("a") == 9
+    assert not tracker.is_stable("a", 8)
 
 
 def test_an_empty_file_is_looked_at_but_never_settles(tracker: StabilityTracker) -> None:
     tracker.see("a", replace(FACTS, size=0), 0, closed=True)
     assert tracker.due(1e9) == ["a"]
-    assert not tracker.settled("a", 1e9)
+    assert not tracker.is_stable("a", 1e9)
     tracker.see("a", FACTS, 1e9)
-    assert not tracker.settled("a", 1e9)
-    assert tracker.settled("a", 1e9 + SECONDS)
+    assert not tracker.is_stable("a", 1e9)
+    assert tracker.is_stable("a", 1e9 + SECONDS)
 
 
 def test_a_file_that_was_gone_starts_anew(tracker: StabilityTracker) -> None:
     tracker.see("a", FACTS, 0, closed=True)
-    tracker.see("a", None, 100)
-    assert not tracker.settled("a", 100)
+    tracker.forget("a")
+    assert not tracker.is_stable("a", 100)
     assert tracker.due(100) == []
     tracker.see("a", FACTS, 101)
-    assert (tracker.files["a"].first_seen, tracker.settles_at("a")) == (101, 109)
+    assert (tracker.files["a"].first_seen, tracker.stable_at("a")) == (101, 109)
 
 
 def test_a_file_that_nobody_knows_is_not_settled(tracker: StabilityTracker) -> None:
-    assert not tracker.settled("a", 1e9)
-    tracker.see("a", None, 0)
+    assert not tracker.is_stable("a", 1e9)
+    tracker.forget("a")
     assert tracker.files == {}
 
 
@@ -127,13 +127,6 @@ def test_files_are_due_in_the_order_they_came_then_by_name(tracker: StabilityTra
     tracker.see("z", replace(FACTS, size=101), 3)
     assert tracker.due(10) == ["b", "c", "a"]
     assert tracker.due(12) == ["z", "b", "c", "a"]
-
-
-def test_what_a_look_at_everything_did_not_find_is_forgotten(tracker: StabilityTracker) -> None:
-    for name in "abc":
-        tracker.see(name, FACTS, 0)
-    tracker.keep_only({"b", "d"})
-    assert tracker.files.keys() == {"b"}
 
 
 def test_a_file_is_known_by_its_status(tmp_path: Path) -> None:
@@ -170,7 +163,7 @@ def test_a_file_settles_as_long_after_its_last_change_as_it_should(looks: list[t
     for passed, what, closed in looks:
         now += passed
         if what == "gone":
-            tracker.see("a", None, now)
+            tracker.forget("a")
             changed = None
             continue
         if what != "same":
@@ -181,5 +174,5 @@ def test_a_file_settles_as_long_after_its_last_change_as_it_should(looks: list[t
         tracker.see("a", facts, now, closed=closed)
         for later in (now, now + 1, now + SECONDS):
             wanted = later - changed >= (SECONDS / 4 if was_closed else SECONDS)
-            assert tracker.settled("a", later) is wanted
+            assert tracker.is_stable("a", later) is wanted
             assert tracker.due(later) == (["a"] if wanted else [])

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.watch.spool.accounting import Balance, FileAccounting
-from pipeline.watch.spool.spool import Job, Spool
+from pipeline.watch.spool.records import Job
+from pipeline.watch.spool.spool import Spool
 from tests.faults.disk import HastyDisk
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Desk:
 
     def worker(self) -> Spool:
         spool = Spool(self.inbox / ".impasto", self.inbox, self.disk)
-        spool.enter()
+        spool.worker.enter()
         return spool
 
     def drop(self, name: str = NAME) -> Path:
@@ -68,7 +69,7 @@ class Desk:
 def desk(tmp_path: Path) -> Iterator[Desk]:
     desk = Desk(tmp_path / "in")
     yield desk
-    desk.spool.leave()
+    desk.spool.worker.leave()
 
 
 def balanced(  # noqa: PLR0913
@@ -334,7 +335,7 @@ def test_a_job_that_somebody_else_has_is_elsewhere(desk: Desk, place: str) -> No
     if place == "another worker":
         other = desk.worker()
         job.folder.rename(other.folder / job.id)
-        other.leave()
+        other.worker.leave()
     elif place == "done":
         desk.spool.archive(job, DATE)
     else:

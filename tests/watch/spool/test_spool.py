@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.errors import EvictedError, UsageError
-from pipeline.watch.spool.spool import NotClaimedError, Spool
+from pipeline.watch.spool.records import NotClaimedError
+from pipeline.watch.spool.spool import Spool
 from pipeline.watch.spool.workers import LEASE_SECONDS
 from tests.faults.disk import FaultyDisk, HastyDisk
 from tests.faults.world import World, photo
@@ -32,13 +33,13 @@ def inbox(tmp_path: Path) -> Path:
 
 def spool(inbox: Path, disk: Disk | None = None, *, shared: bool = False) -> Spool:
     made = Spool(inbox / ".impasto", inbox, disk or HastyDisk(), shared=shared)
-    made.enter()
+    made.worker.enter()
     return made
 
 
 def die(dead: Spool) -> None:
-    assert dead._lock is not None
-    dead._lock.release()
+    assert dead.worker._lock is not None
+    dead.worker._lock.release()
 
 
 def age(folder: Path, seconds: float) -> None:
@@ -102,19 +103,19 @@ def test_a_spool_on_another_file_system_is_refused(inbox: Path) -> None:
 
 
 def test_a_worker_leaves_nothing_behind(inbox: Path) -> None:
-    worker = spool(inbox)
-    assert {path.name for path in worker.folder.iterdir()} == {"lock", "beat"}
+    one = spool(inbox)
+    assert {path.name for path in one.folder.iterdir()} == {"lock", "beat"}
     assert list(inbox.glob(".impasto-*")) == []
-    worker.leave()
-    assert list((worker.root / "work").iterdir()) == []
+    one.worker.leave()
+    assert list((one.root / "work").iterdir()) == []
 
 
 def test_who_leaves_with_jobs_leaves_them_to_the_next(inbox: Path) -> None:
     one = spool(inbox)
     job = one.claim("sea/a.jpg")
-    one.leave()
+    one.worker.leave()
     two = spool(inbox)
-    two.take_over(lambda _: None)
+    two.worker.take_over(lambda _: None)
     assert [each.id for each in two.jobs()] == [job.id]
 
 
@@ -161,7 +162,7 @@ def test_a_file_that_was_given_back_is_known_until_it_changes(inbox: Path, tmp_p
     path = world.drop("sea/a.jpg")
     worker = world.worker().start()
     worker.work(12)
-    tracker = worker.watcher._intake._tracker
+    tracker = worker.watcher._intake._files.tracker
     facts = tracker.files["sea/a.jpg"].facts
     assert worker.spool.was_given_back("sea/a.jpg", facts)
     assert not worker.spool.was_given_back("sea/b.jpg", facts)
@@ -179,25 +180,25 @@ def test_the_jobs_of_a_dead_worker_are_taken_over_and_those_of_a_living_one_are_
     job, other = dead.claim("sea/a.jpg"), living.claim("sea/b.jpg")
     age(living.folder / "beat", 10 * LEASE_SECONDS)
     buried: list[str] = []
-    third.take_over(buried.append)
+    third.worker.take_over(buried.append)
     assert (third.jobs(), buried) == ([], [])
     die(dead)
-    third.take_over(buried.append)
-    assert ([each.id for each in third.jobs()], buried) == ([job.id], [dead.worker])
+    third.worker.take_over(buried.append)
+    assert ([each.id for each in third.jobs()], buried) == ([job.id], [dead.worker.name])
     assert third.files(third.jobs()[0]) == ("sea/a.jpg",)
     assert not dead.folder.exists()
     assert living.jobs() == [other]
 
 
 def test_what_a_worker_that_died_at_its_birth_left_is_removed_when_it_is_old(inbox: Path) -> None:
-    worker = spool(inbox)
-    early = worker.root / "work/.stillborn"
+    one = spool(inbox)
+    early = one.root / "work/.stillborn"
     early.mkdir()
     (early / "lock").touch()
-    worker.take_over(lambda _: None)
+    one.worker.take_over(lambda _: None)
     assert early.exists(), "it may be about to hold its lock"
     age(early, LEASE_SECONDS + 10)
-    worker.take_over(lambda _: None)
+    one.worker.take_over(lambda _: None)
     assert not early.exists()
 
 
@@ -221,14 +222,14 @@ def test_on_a_network_a_worker_is_dead_when_its_beat_is_old(inbox: Path) -> None
     one, two = spool(inbox, shared=True), spool(inbox, shared=True)
     job = one.claim("sea/a.jpg")
     age(one.folder / "beat", LEASE_SECONDS - 10)
-    two.take_over(lambda _: None)
+    two.worker.take_over(lambda _: None)
     assert two.jobs() == []
     age(one.folder / "beat", LEASE_SECONDS + 10)
-    one.beat()
-    two.take_over(lambda _: None)
+    one.worker.beat()
+    two.worker.take_over(lambda _: None)
     assert two.jobs() == [], "it had beaten"
     age(one.folder / "beat", LEASE_SECONDS + 10)
-    two.take_over(lambda _: None)
+    two.worker.take_over(lambda _: None)
     assert [each.id for each in two.jobs()] == [job.id]
     assert not one.holds(job)
 
@@ -236,9 +237,9 @@ def test_on_a_network_a_worker_is_dead_when_its_beat_is_old(inbox: Path) -> None
 def test_who_was_taken_for_dead_is_told(inbox: Path) -> None:
     one, two = spool(inbox, shared=True), spool(inbox, shared=True)
     age(one.folder / "beat", LEASE_SECONDS + 10)
-    two.take_over(lambda _: None)
+    two.worker.take_over(lambda _: None)
     with pytest.raises(EvictedError, match="took this one for dead"):
-        one.beat()
+        one.worker.beat()
     with pytest.raises(EvictedError, match="took this one for dead"):
         one.claim("sea/a.jpg")
     assert files(inbox) == {"a.jpg", "b.jpg"}
@@ -256,12 +257,12 @@ def test_what_is_claimed_while_its_worker_is_taken_for_dead_is_never_deleted(inb
 
     two = spool(inbox, FaultyDisk(claim, watched=(step,)), shared=True)
     age(one.folder / "beat", LEASE_SECONDS + 10)
-    two.take_over(lambda _: None)
+    two.worker.take_over(lambda _: None)
     assert claimed
     assert files(inbox) == {"a.jpg", "b.jpg"}
     if one.folder.exists():
         age(one.folder, LEASE_SECONDS + 10)
-    two.take_over(lambda _: None)
+    two.worker.take_over(lambda _: None)
     assert {name for job in two.jobs() for name in two.files(job)} == {"sea/a.jpg", "sea/b.jpg"}
 
 

@@ -1,0 +1,191 @@
+"""The files in the inbox that nobody has claimed: what was seen of each, and which of them stay there."""
+
+from __future__ import annotations
+
+import logging
+import stat
+from typing import TYPE_CHECKING
+
+from pipeline.run.picture_files import is_ignored
+from pipeline.text import printable
+from pipeline.watch.inbox.names import classify
+from pipeline.watch.inbox.stability import StabilityTracker
+from pipeline.watch.inbox.walk import status_of, walk_statuses
+from pipeline.watch.spool.records import FileFacts
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pipeline.watch.inbox.names import Form
+    from pipeline.watch.inbox.rules import InboxRules
+    from pipeline.watch.inbox.styles import Styles
+    from pipeline.watch.spool.accounting import FileAccounting
+    from pipeline.watch.spool.records import Job, NotClaimedError
+    from pipeline.watch.spool.workers import SpoolPlace
+
+logger = logging.getLogger(__name__)
+
+
+class InboxFiles:
+    """All that is remembered of unclaimed files from one look at the inbox to the next.
+
+    Files are named by their paths in the inbox. Only the scanning thread changes anything; any thread may read.
+    """
+
+    def __init__(
+        self,
+        place: SpoolPlace,
+        styles: Styles,
+        accounting: FileAccounting,
+        rules: InboxRules,
+        *,
+        on_folder: Callable[[], None],
+    ) -> None:
+        """Start without any file.
+
+        Args:
+            place: the inbox, and the spool, which may lie in it.
+            styles: told when a style picture of the inbox is put to use, or goes.
+            accounting: told of each file that comes or goes.
+            rules: settings of the inbox.
+            on_folder: called when a folder is found where a file was expected.
+        """
+        self._place, self._styles, self._accounting, self._rules = place, styles, accounting, rules
+        self._on_folder = on_folder
+        self.tracker = StabilityTracker(rules.settle_seconds)
+        """Facts of each unclaimed file, and when it is stable."""
+        self.left: dict[str, str] = {}
+        """Reason why a file is left in the inbox, by name."""
+        self._styles_in_use: dict[str, FileFacts] = {}
+        """Facts of each style picture of the inbox that photographs are painted with, by name."""
+        self._given_back: dict[str, FileFacts] = {}
+        """Facts of each finished file that was put back into the inbox, by name."""
+
+    def form(self, name: str) -> Form:
+        """Return the kind of a file, by its name."""
+        return classify(name, self._rules.image_endings).form
+
+    def is_excluded(self, path: Path) -> bool:
+        """Whether a file or folder in the inbox is never looked at."""
+        return is_ignored(path.name) or path == self._place.root
+
+    # Looks
+
+    def look_everywhere(self, now: float) -> None:
+        """Look at every file in the inbox, and forget those that are gone.
+
+        Raises:
+            OSError: the inbox cannot be read.
+        """
+        found: set[str] = set()
+        for name, status in walk_statuses(self._place.disk, self._place.inbox, is_excluded=self.is_excluded):
+            if isinstance(status, OSError):
+                self.leave(name, f"cannot be read: {status.strerror}")
+            else:
+                self._see(name, status, now)
+            found.add(name)
+        for name in [name for name in self.tracker.files if name not in found]:
+            self._forget(name)
+        for name in [name for name in self.left if name not in found]:
+            del self.left[name]
+
+    def look_at(self, name: str, now: float, *, after_event: bool = False) -> None:
+        """Look at one file.
+
+        Args:
+            name: path of the file in the inbox.
+            now: the time, in monotonic seconds.
+            after_event: an event says that the file was created, closed by its writer, or moved here.
+        """
+        path = self._place.inbox / name
+        if any(is_ignored(part) for part in name.split("/")) or path.is_relative_to(self._place.root):
+            return
+        try:
+            status = status_of(self._place.disk, path)
+        except OSError as error:
+            self.leave(name, f"cannot be read: {error.strerror}")
+            status = None
+        if status is None:
+            self._forget(name)
+        elif stat.S_ISDIR(status.st_mode):
+            self._on_folder()
+        else:
+            closed = after_event and stat.S_ISREG(status.st_mode) and self._rules.looks_complete(path)
+            self._see(name, status, now, closed=closed)
+
+    def _see(self, name: str, status: os.stat_result, now: float, *, closed: bool = False) -> None:
+        if not stat.S_ISREG(status.st_mode):
+            self.leave(name, "is no regular file")
+            return
+        facts = FileFacts.of(status)
+        self.tracker.see(name, facts, now, closed=closed)
+        if self.form(name) == "style":
+            if self._styles_in_use.get(name, facts) != facts:  # it is being replaced
+                self._stop_style(name)
+        elif name not in self._given_back:
+            self._accounting.see(name)
+
+    def _forget(self, name: str) -> None:
+        self.tracker.forget(name)
+        self.left.pop(name, None)
+        self._given_back.pop(name, None)
+        if name in self._styles_in_use:
+            self._stop_style(name)
+        self._accounting.lose_sight(name)
+
+    # Files that stay
+
+    def leave(self, name: str, reason: str) -> None:
+        """Leave a file in the inbox, and log why, once."""
+        if self.left.get(name) != reason:
+            self.left[name] = reason
+            logger.warning("%s %s.", printable(name), reason)
+
+    def use_as_style(self, name: str) -> None:
+        """Paint the photographs of a file's folder with it for as long as it does not change."""
+        self._styles_in_use[name] = self.tracker.files[name].facts
+        self._styles.drop(name.split("/", maxsplit=1)[0], self._place.inbox / name)
+
+    def _stop_style(self, name: str) -> None:
+        del self._styles_in_use[name]
+        self._styles.drop(name.split("/", maxsplit=1)[0], None)
+
+    def keep_given_back(self, name: str) -> None:
+        """Let a finished file that was put back stay for as long as it does not change."""
+        self._given_back[name] = self.tracker.files[name].facts
+        self._accounting.ignore(name)
+        self.left.pop(name, None)
+
+    def is_kept(self, name: str) -> bool:
+        """Whether a file is used as a style or was given back, and has not changed since."""
+        facts = self.tracker.files[name].facts
+        return facts in (self._styles_in_use.get(name), self._given_back.get(name))
+
+    def staying(self) -> set[str]:
+        """Return the files that are not going to be claimed as they are."""
+        return self.left.keys() | self._styles_in_use.keys() | self._given_back.keys()
+
+    def unclaimed(self) -> list[FileFacts]:
+        """Return the facts of all files that can be claimed, now or when they are stable."""
+        staying = self.staying()
+        return [known.facts for name, known in self.tracker.files.items() if name not in staying]
+
+    # Claims
+
+    def remove_claimed(self, job: Job, name: str) -> None:
+        """Count a file that was claimed as the job's, and forget it here."""
+        self._accounting.claim(job, name)
+        self.tracker.forget(name)
+        self.left.pop(name, None)
+
+    def handle_not_claimed(self, name: str, error: NotClaimedError, now: float) -> None:
+        """Forget a file that is gone after all; wait again until it is stable if it is held."""
+        if error.held:
+            self.leave(name, f"{error.reason}; it is tried again")
+            facts = self.tracker.files[name].facts
+            self.tracker.forget(name)
+            self.tracker.see(name, facts, now)
+        else:
+            self._forget(name)

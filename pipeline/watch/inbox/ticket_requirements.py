@@ -1,0 +1,86 @@
+"""Requirements of a ticket: the files and styles that its rows name."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from pipeline.run.manifest import Expander
+from pipeline.run.manifest_rows import Problems, read_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.run.manifest import ManifestRules
+    from pipeline.settings.pair_settings import Values
+
+
+@dataclass(frozen=True)
+class TicketRequirements:
+    """Files and styles that a ticket waits for."""
+
+    files: frozenset[str]
+    """Paths in the inbox."""
+    styles: frozenset[str]
+    """Names in the style library."""
+
+
+def requirements_of_ticket(
+    path: Path, base_values: Values, overrides: Values, rules: ManifestRules
+) -> TicketRequirements:
+    """Read what a manifest in the inbox waits for; its files need not be there yet.
+
+    Such a manifest names files one by one, since nobody knows when a folder is complete, and none outside of the inbox.
+    A style is named as the style library names it, or is a picture in the inbox.
+
+    Args:
+        path: the manifest.
+        base_values: settings weaker than the manifest's rows.
+        overrides: settings stronger than the manifest's rows.
+        rules: what a manifest may name.
+
+    Raises:
+        UnreadableError: the disk or the network failed; the manifest may be read again.
+        ManifestError: rows are wrong; the error names every such line.
+        UsageError: the file cannot be read, or is too large.
+    """
+    problems = Problems()
+    rows = list(read_rows(path, problems))
+    if not rows and not problems.found:
+        problems.add(1, "the manifest lists no pairs")
+    expander = Expander(path.parent, base_values, overrides, rules, problems)
+    files, styles = set(), set()
+    for row in rows:
+        expander.settings(row)
+        named = (("content", row.content), ("style", row.style), *([("mask", row.mask)] if row.mask else []))
+        for what, text in named:
+            if what == "style" and (rules.find_style(text) or not _has_ending(text, rules)):
+                styles.add(text)
+                continue
+            files.add(text)
+            wrong = _why_not_in_inbox(text, rules)
+            if wrong:
+                problems.add(row.line, f"{what} {text!r} {wrong}")
+    problems.raise_if_any(path.name)
+    return TicketRequirements(
+        frozenset(os.path.normpath(text).replace(os.sep, "/") for text in files), frozenset(styles)
+    )
+
+
+def _has_ending(text: str, rules: ManifestRules) -> bool:
+    return PurePosixPath(text.replace(os.sep, "/")).suffix.lower() in rules.endings
+
+
+def _why_not_in_inbox(text: str, rules: ManifestRules) -> str | None:
+    path = PurePosixPath(text.replace(os.sep, "/"))
+    if path.is_absolute() or ".." in path.parts:
+        return "is outside of the inbox"
+    if any(part.startswith(".") for part in path.parts):
+        return "is hidden"
+    if "*" in text or "?" in text:
+        return "is a pattern; here files are named one by one"
+    if not _has_ending(text, rules):
+        return f"is no picture ({', '.join(rules.endings)}); here files are named one by one"
+    return None
