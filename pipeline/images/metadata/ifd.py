@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import BinaryIO, Literal
@@ -18,7 +18,7 @@ import numpy as np
 Order = Literal["<", ">"]
 """Intel's or Motorola's, as `struct` writes it."""
 
-BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 1, 2, 3, 4, 5, 7
+BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, LONG8 = 1, 2, 3, 4, 5, 7, 16
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _RATIONALS = (5, 10)
 
@@ -69,8 +69,8 @@ def number(order: Order, kind: int, *values: int) -> IfdEntry:
 
 
 def integers(order: Order, entry: IfdEntry | None) -> list[int]:
-    """The values of a `BYTE`, `SHORT` or `LONG`, or numerators and denominators of a `RATIONAL`; else none."""
-    letter = {BYTE: "B", SHORT: "H", LONG: "I", RATIONAL: "I"}.get(entry.kind) if entry else None
+    """The values of a `BYTE`, `SHORT`, `LONG` or `LONG8`, or a `RATIONAL`'s numerators and denominators; else none."""
+    letter = {BYTE: "B", SHORT: "H", LONG: "I", RATIONAL: "I", LONG8: "Q"}.get(entry.kind) if entry else None
     if entry is None or letter is None:
         return []
     return [
@@ -105,11 +105,11 @@ def read_exif(file: BinaryIO) -> Exif:
     Raises:
         IfdError: it has no IFD0 that can be read.
     """
-    reader = _Reader(file)
-    main, _ = reader.directory(reader.first)
-    exif, note_at = reader.below(main.get(EXIF_IFD))
-    gps, _ = reader.below(main.get(GPS_IFD))
-    return Exif(reader.order, _without_pointers(main), _without_pointers(exif), _without_pointers(gps), note_at)
+    reader = IfdReader(file)
+    main = reader.directory(reader.first).entries
+    exif, gps = (reader.pointed_to(main.get(tag)) for tag in (EXIF_IFD, GPS_IFD))
+    main, below, position = (_without_pointers(each) for each in (main, exif.entries, gps.entries))
+    return Exif(reader.order, main, below, position, exif.note_at)
 
 
 def _without_pointers(directory: Directory) -> Directory:
@@ -118,52 +118,86 @@ def _without_pointers(directory: Directory) -> Directory:
     return {tag: each for tag, each in directory.items() if tag not in pointers and each.kind not in _POINTERS}
 
 
-class _Reader:
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+@dataclass(frozen=True)
+class Ifd:
+    """One directory as it stands in a file."""
+
+    entries: Directory
+    """Entries that are whole, the first of each tag."""
+    note_at: int | None
+    """Offset of MakerNote in bytes; None: there is none, or it is in the table itself."""
+    next_at: int | None
+    """Offset of the following directory in bytes; 0: this is the last; None: the table is cut short."""
+
+
+class IfdReader:
+    """Reads the directories of a TIFF structure, classic or BigTIFF.
+
+    All values that one reader returns have together no more bytes than the file, or overlapping values would exhaust
+    memory.
+    """
+
+    def __init__(self, file: BinaryIO, *, is_wanted: Callable[[int, int], bool] = lambda _tag, _kind: True) -> None:
+        """Read the header.
+
+        Args:
+            file: the structure, from its beginning.
+            is_wanted: whether an entry is read, by its tag and its type.
+
+        Raises:
+            IfdError: the file does not begin as a TIFF structure does.
+        """
+        self._file, self._is_wanted = file, is_wanted
         self._left = self._size = file.seek(0, os.SEEK_END)
         head = self._bytes(0, min(16, self._size))
         orders: dict[bytes, Order] = {b"II": "<", b"MM": ">"}
         if len(head) < 8 or head[:2] not in orders:  # noqa: PLR2004 - the header's size
-            raise IfdError("no TIFF header")
+            raise IfdError("it has no TIFF header")
         self.order = orders[head[:2]]
         self._big = struct.unpack_from(f"{self.order}H", head, 2)[0] == 43  # noqa: PLR2004 - BigTIFF's version
         if self._big and len(head) < 16:  # noqa: PLR2004 - the header's size
-            raise IfdError("no BigTIFF header")
+            raise IfdError("it has no BigTIFF header")
         self.first = self._number(head[8:16] if self._big else head[4:8])
+        """Where IFD0 stands, in bytes from the beginning."""
 
     def _bytes(self, at: int, size: int) -> bytes:
         if at < 0 or at + size > self._size:
-            raise IfdError("beyond the end")
+            raise IfdError("its directory lies beyond its end")
         self._file.seek(at)
         return self._file.read(size)
 
     def _number(self, raw: bytes) -> int:
         return int.from_bytes(raw, "little" if self.order == "<" else "big")
 
-    def below(self, pointer: IfdEntry | None) -> tuple[dict[int, IfdEntry], int | None]:
-        """The directory that an entry points to; an empty one if that cannot be read."""
+    def pointed_to(self, pointer: IfdEntry | None) -> Ifd:
+        """The directory that an entry points to; an empty one if it cannot be read."""
         try:
-            return self.directory(self._number(pointer.raw)) if pointer else ({}, None)
+            return self.directory(self._number(pointer.raw)) if pointer else _NO_IFD
         except IfdError:
-            return {}, None
+            return _NO_IFD
 
-    def directory(self, at: int) -> tuple[dict[int, IfdEntry], int | None]:
-        """The entries, and where MakerNote stands."""
+    def directory(self, at: int) -> Ifd:
+        """The directory at an offset in bytes; of a table that is cut, the entries that are there.
+
+        Raises:
+            IfdError: there is none, or it is empty.
+        """
         word, cell = (8, 8) if self._big else (2, 4)
         size = 4 + 2 * cell
-        count = min(self._number(self._bytes(at, word)), (self._size - at - word) // size)
+        stated = self._number(self._bytes(at, word))
+        count = min(stated, (self._size - at - word) // size)
         if not count:
-            raise IfdError("an empty directory")
+            raise IfdError("its directory is empty")
         table = self._bytes(at + word, count * size)
+        following = at + word + stated * size
+        next_at = self._number(self._bytes(following, cell)) if following + cell <= self._size else None
         entries: dict[int, IfdEntry] = {}
         note_at = None
         for start in range(0, len(table), size):
             tag, kind = struct.unpack_from(f"{self.order}HH", table, start)
             length = self._number(table[start + 4 : start + 4 + cell]) * _SIZES.get(kind, 0)
             value = table[start + 4 + cell : start + size]
-            # What all values have together is no more than the file, or they overlap to exhaust memory.
-            if tag in entries or not 0 < length <= self._left:
+            if tag in entries or not 0 < length <= self._left or not self._is_wanted(tag, kind):
                 continue
             if length > cell:
                 where = self._number(value)
@@ -173,7 +207,10 @@ class _Reader:
                 value = self._bytes(where, length)
                 self._left -= length
             entries[tag] = IfdEntry(kind, value[:length])
-        return entries, note_at
+        return Ifd(entries, note_at, next_at)
+
+
+_NO_IFD = Ifd({}, None, 0)
 
 
 def write_exif(exif: Exif, *, at: int = 8, keep_note: bool = True) -> bytes:
@@ -187,7 +224,7 @@ def write_exif(exif: Exif, *, at: int = 8, keep_note: bool = True) -> bytes:
     Returns:
         The directories only; `header` gives what stands before them in a structure of its own.
     """
-    layout = _Layout(at, exif, keep_note=keep_note)
+    layout = _DirectoryLayout(at, exif, keep_note=keep_note)
     main, order = dict(exif.main), exif.order
     tables = [(tag, part) for tag, part in ((EXIF_IFD, exif.exif), (GPS_IFD, exif.gps)) if part]
     main.update({tag: number(order, LONG, 0) for tag, _ in tables})
@@ -208,7 +245,7 @@ def _table_size(directory: Directory) -> int:
     return 2 + 12 * len(directory) + 4
 
 
-def _table(directory: Directory, order: Order, layout: _Layout) -> bytes:
+def _table(directory: Directory, order: Order, layout: _DirectoryLayout) -> bytes:
     rows = [struct.pack(f"{order}H", len(directory))]
     for tag, entry in sorted(directory.items()):
         count = len(entry.raw) // _SIZES[entry.kind]
@@ -221,7 +258,7 @@ def _table(directory: Directory, order: Order, layout: _Layout) -> bytes:
     return b"".join(rows) + bytes(4)  # no IFD1: that is where thumbnails are
 
 
-class _Layout:
+class _DirectoryLayout:
     """Blocks one behind the other, at even offsets, around MakerNote if that has a place of its own."""
 
     def __init__(self, at: int, exif: Exif, *, keep_note: bool) -> None:
