@@ -23,7 +23,7 @@ from pipeline.images.decode_imagecodecs import DamagedError, UnsupportedError, d
 from pipeline.images.decode_pillow import decode_shallow, says_adobe_rgb, space_of
 from pipeline.images.decoded import to_pixels, upright
 from pipeline.images.files import MAX_BYTES, SourceFile, read_file
-from pipeline.images.formats import DEFAULT_FORMATS, FORMATS, NAMED, READABLE, endings, kind_of, refusal
+from pipeline.images.formats import BY_ENDING, DEFAULT_FORMATS, READABLE, detect_format, endings, refusal
 from pipeline.images.header import Header, read_header
 from pipeline.images.picture import Picture, Pixels
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pipeline.images.decoded import Decoded
     from pipeline.images.picture import Bits, Plane
 
-__all__ = ["FORMATS", "MAX_BYTES", "Picture", "Pixels", "SourceFile", "Wanted", "decode", "dimensions", "read_file"]
+__all__ = ["MAX_BYTES", "Picture", "Pixels", "SourceFile", "Wanted", "decode", "dimensions", "read_file"]
 
 Wanted = Callable[[int, int], tuple[int, int]]
 """From a picture's (width, height) to those that it will be brought to; called before anything is decoded."""
@@ -60,18 +60,18 @@ _OPTIONAL: Final = {"AVIF": "avif", "JPEG2000": "jpg_2000"}
 
 
 def unavailable() -> frozenset[str]:
-    """Formats of `kinds.READABLE` that this Pillow was built without."""
-    return frozenset(kind for kind, name in _OPTIONAL.items() if not features.check(name))
+    """Formats of `formats.READABLE` that this Pillow was built without."""
+    return frozenset(name for name, feature in _OPTIONAL.items() if not features.check(feature))
 
 
 def dimensions(source: SourceFile) -> tuple[int, int] | None:
     """(width, height) in px by the header, after EXIF orientation; None if it is no image that can be read."""
-    kind = kind_of(source.data)
-    if kind not in READABLE:
+    found = detect_format(source.data)
+    if found not in READABLE:
         return None
     try:
         with _no_warnings:
-            header = read_header(source.data, kind)
+            header = read_header(source.data, found)
     except _DAMAGES:
         return None
     return header.width, header.height
@@ -90,18 +90,18 @@ def decode(
         source: the file's bytes.
         max_pixels: larger images are refused by their header, before anything is decoded.
         wanted: what it will be brought to, if that is smaller; what this raises is passed on.
-        formats: those that are read, of `kinds.READABLE`.
+        formats: those that are read, of `formats.READABLE`.
 
     Raises:
         IncompleteError: empty, truncated or damaged.
         ImageError: of a format that is not read, of another than its name says, or too large.
     """
     name = source.path.name
-    kind = _checked_kind(source, formats)
+    found = _checked_format(source, formats)
     lost: list[str] = []
     with _no_warnings:
         with _explained(source):
-            header = read_header(source.data, kind)
+            header = read_header(source.data, found)
         width, height = header.width, header.height
         if width * height > max_pixels:
             raise ImageError(
@@ -112,34 +112,34 @@ def decode(
         with _explained(source):
             pixels, alpha, bits = _load(header, source.data, target, lost)
     said = tuple(f"{name}: {each}" for each in lost)
-    return Picture(pixels, kind, width, height, bits, alpha, header.tags, said)
+    return Picture(pixels, found, width, height, bits, alpha, header.tags, said)
 
 
-def _checked_kind(source: SourceFile, formats: frozenset[str]) -> str:
+def _checked_format(source: SourceFile, formats: frozenset[str]) -> str:
     name = source.path.name
     if not source.data:
         raise IncompleteError(f"{name}: the file is empty (0 bytes).", "Copy it again from its source.", source.path)
-    kind = kind_of(source.data)
-    if kind is None:
+    found = detect_format(source.data)
+    if found is None:
         raise IncompleteError(
             f"{name}: its content is not an image that can be read.",
             "Convert it to JPEG, PNG, WebP or TIFF; if it is one, it is damaged: copy it again.",
             source.path,
         )
-    if kind not in formats:
-        wrong, remedy = refusal(kind)
+    if found not in formats:
+        wrong, remedy = refusal(found)
         raise ImageError(f"{name}: {wrong}", remedy)
-    named = NAMED.get(source.path.suffix.lower())
-    if named not in (None, kind):
+    named = BY_ENDING.get(source.path.suffix.lower())
+    if named is not None and named.is_readable and named.name != found:
         raise ImageError(
-            f"{name}: is named as {named} but contains {kind}.",
-            f"Rename it to {source.path.stem}{endings(frozenset({kind}))[0]} if that is the picture you mean.",
+            f"{name}: is named as {named.name} but contains {found}.",
+            f"Rename it to {source.path.stem}{endings(frozenset({found}))[0]} if that is the picture you mean.",
         )
-    if kind in unavailable():
+    if found in unavailable():
         raise ImageError(
-            f"{name}: is {kind}, which the installed Pillow cannot decode.", "Install another build of it."
+            f"{name}: is {found}, which the installed Pillow cannot decode.", "Install another build of it."
         )
-    return kind
+    return found
 
 
 @contextmanager
@@ -171,7 +171,7 @@ def _load(
     if header.bits > 8 and decoded.colours.dtype == np.uint8:  # noqa: PLR2004 - bits
         lost.append("more than 8 bits per channel were reduced to 8")
     decoded = upright(decoded, orientation)
-    if (target is None or header.kind != "JPEG") and decoded.colours.shape[:2] != (header.height, header.width):
+    if (target is None or header.format != "JPEG") and decoded.colours.shape[:2] != (header.height, header.width):
         raise DamagedError("its pixels are not as many as its header says")
     return *to_pixels(decoded, convert), 16 if decoded.colours.dtype == np.uint16 else 8
 

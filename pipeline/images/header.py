@@ -30,8 +30,8 @@ PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20
 class Header:
     """Of a file's first picture."""
 
-    kind: str
-    """One of `kinds.READABLE`."""
+    format: str
+    """One of `formats.READABLE`."""
     width: int
     """Upright, in px."""
     height: int
@@ -64,14 +64,14 @@ class Header:
             # Of separate channels, Pillow knows but the commonest, and inverts none.
             is_odd = self.tiff.separate and self.tiff.is_plain
             return self.image is None or is_odd or (self.bits > 8 and self.tiff.photometric != CMYK)  # noqa: PLR2004
-        return self.kind == "PNG" and self.bits > 8  # noqa: PLR2004 - bits
+        return self.format == "PNG" and self.bits > 8  # noqa: PLR2004 - bits
 
     @property
     def has_more(self) -> bool:
         """Further pictures; those behind a JPEG (MPO) are versions of the same."""
         if self.tiff is not None:
             return self.tiff.has_more
-        return self.kind != "JPEG" and bool(getattr(self.image, "is_animated", False))
+        return self.format != "JPEG" and bool(getattr(self.image, "is_animated", False))
 
     @property
     def icc(self) -> bytes:
@@ -81,20 +81,20 @@ class Header:
         return (self.image.info.get("icc_profile") if self.image is not None else None) or b""
 
 
-def read_header(data: bytes, kind: str) -> Header:
-    """The header of a file of a kind out of `kinds.READABLE`.
+def read_header(data: bytes, image_format: str) -> Header:
+    """The header of a file of a format out of `formats.READABLE`.
 
     Raises:
         DamagedError: a number in it cannot be true; or what Pillow raises for what is damaged.
         UnsupportedError: it may be whole but is not read.
     """
-    if kind == "TIFF":
+    if image_format == "TIFF":
         return _of_tiff(data)
-    image = Image.open(io.BytesIO(data), formats=[kind])
+    image = Image.open(io.BytesIO(data), formats=[image_format])
     tags = read_tags(image)
     orientation = _orientation(tags.exif)
     width, height = image.size if orientation < _TURNED else image.size[::-1]
-    return Header(kind, width, height, _bits(data, kind), tags, orientation, image, None)
+    return Header(image_format, width, height, _bits(data, image_format), tags, orientation, image, None)
 
 
 def _of_tiff(data: bytes) -> Header:
@@ -124,16 +124,16 @@ def _orientation(exif: bytes) -> int:
     return values[0] if values and 1 <= values[0] <= 8 else 1  # noqa: PLR2004 - EXIF's
 
 
-def _bits(data: bytes, kind: str) -> int:
+def _bits(data: bytes, image_format: str) -> int:
     """Per channel, which Pillow does not tell."""
-    if kind == "PNG":
+    if image_format == "PNG":
         if data[12:16] != b"IHDR":
             raise DamagedError("its header does not come first")
         return data[24]
-    if kind == "JPEG2000":  # SIZ marker: ISO/IEC 15444-1, A.5.1
+    if image_format == "JPEG2000":  # SIZ marker: ISO/IEC 15444-1, A.5.1
         at = data.find(b"\xff\x4f\xff\x51") + 42
         return (data[at] & 0x7F) + 1
-    if kind == "AVIF":  # pixel information property: ISO/IEC 23008-12, 6.5.6
+    if image_format == "AVIF":  # pixel information property: ISO/IEC 23008-12, 6.5.6
         at = data.find(b"pixi")
         return data[at + 9] if at >= 0 else 8
     return 8

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import UsageError
+from pipeline.images.formats import BY_ENDING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -20,43 +21,6 @@ MOST_NAMES: Final = 3
 """So many files are named, the others counted."""
 WRITABLE: Final = ".png, .jpg, .webp or .tif"
 
-_FORMATS: Final = {
-    ".jpg": "jpeg",
-    ".jpeg": "jpeg",
-    ".png": "png",
-    ".webp": "webp",
-    ".tif": "tiff",
-    ".tiff": "tiff",
-    ".avif": "avif",
-    ".bmp": "bmp",
-    ".gif": "gif",
-    ".jp2": "jpeg2000",
-    ".j2k": "jpeg2000",
-}
-"""What `image.formats` calls a file of this ending; `pipeline.images` knows more of it."""
-_UNREADABLE: Final = frozenset(
-    [
-        ".heic",
-        ".heif",
-        ".jxl",
-        ".psd",
-        ".svg",
-        ".ico",
-        ".cr2",
-        ".cr3",
-        ".nef",
-        ".nrw",
-        ".arw",
-        ".dng",
-        ".raf",
-        ".orf",
-        ".rw2",
-        ".pef",
-        ".srw",
-    ]
-)
-"""Endings of pictures that cannot be read at all."""
-
 
 def ending_of(name: str) -> str:
     """Of a file, in lower case, with its dot."""
@@ -65,8 +29,7 @@ def ending_of(name: str) -> str:
 
 def is_picture(name: str) -> bool:
     """Whether a file is a picture by its ending, one that is read or another."""
-    ending = ending_of(name)
-    return ending in _FORMATS or ending in _UNREADABLE
+    return ending_of(name) in BY_ENDING
 
 
 def is_image(path: Path, endings: tuple[str, ...]) -> bool:
@@ -76,7 +39,8 @@ def is_image(path: Path, endings: tuple[str, ...]) -> bool:
 
 def remedy_for(names: Iterable[str]) -> str:
     """What to do about pictures that are not read, without a full stop."""
-    formats = sorted({_FORMATS[ending] for ending in map(ending_of, names) if ending in _FORMATS})
+    found = (BY_ENDING.get(ending_of(name)) for name in names)
+    formats = sorted({each.setting for each in found if each is not None and each.is_readable})
     convert = "convert them to JPEG, PNG, WebP or TIFF"
     if not formats:
         return convert

@@ -8,6 +8,7 @@ import pytest
 from pipeline.images.colour.luma_chroma import with_chroma_of
 from pipeline.images.colour.matching import Match
 from pipeline.images.colour.modes import Colour, Mode, finish, finishes, preparation, prepare
+from pipeline.settings.pair_settings import ColourMode, ColourSettings
 from tests import oracle
 from tests.conftest import photo
 
@@ -138,3 +139,8 @@ def test_odd_pictures_give_finite_colours(content: str, style: str) -> None:
         result, moved = finish(colour, seen + 30, ODD[content])
         assert all(np.isfinite(each).all() for each in (seen, painting, result))
         assert 0 <= moved <= 1
+
+
+def test_the_settings_know_the_same_modes() -> None:
+    assert get_args(ColourMode) == MODES
+    assert get_args(ColourSettings.model_fields["match"].annotation) == METHODS
