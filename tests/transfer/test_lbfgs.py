@@ -7,11 +7,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from pipeline.transfer.lbfgs import (
-    FIRST_STEP_LEVELS,
-    GROWTH,
-    OVERRELAXATION,
-)
+from pipeline.transfer.lbfgs import FIRST_STEP_LEVELS, GROWTH
+from pipeline.transfer.lbfgs_state import OVERRELAXATION
 from pipeline.transfer.preconditioner import SpectralPreconditioner
 from tests.engine import minimise
 
