@@ -44,7 +44,7 @@ def mean_activations(network: Vgg19) -> dict[str, float]:
     return {name: activations[layer].mean().item() for name, layer in zip(CONVOLUTIONS, layers, strict=True)}
 
 
-def calibrated(network: Vgg19) -> Vgg19:
+def calibrate(network: Vgg19) -> Vgg19:
     """Return the network rescaled to the packaged weights' mean activations.
 
     Raises:

@@ -75,18 +75,18 @@ class Objective:
         gradient.mul_(self._spec.tv_weight)
         comparison = _Comparison(self._chain, self._spec, self._targets, image)
         keep: Keep = "deep" if self._fit.recompute else "all"
-        of_whole = None
+        whole = None
         for tile in tiles(height, width, side, statistics_margin(layers)):
             visit = partial(comparison.add, tile)
             if side is None:
-                of_whole = self._chain.forward(image, layers, visit, keep=keep)
+                whole = self._chain.forward(image, layers, visit, keep=keep)
             else:
                 self._chain.forward(tile.cut(image), layers, visit, keep="nothing")
         terms = comparison.conclude(tv * self._spec.tv_weight)
         for tile in tiles(height, width, side, gradient_margin(layers)):
-            activations = of_whole or self._chain.forward(tile.cut(image), layers, keep=keep)
+            activations = whole or self._chain.forward(tile.cut(image), layers, keep=keep)
             part = self._chain.backward(activations, partial(comparison.inject, tile))
-            tile.of_whole(gradient).add_(comparison.restored(tile.within(part)))
+            tile.core_of_whole(gradient).add_(comparison.restore(tile.core_of_tile(part)))
         return terms, gradient
 
 
@@ -115,13 +115,13 @@ class _Comparison:
 
     def add(self, tile: Tile, layer: str, features: Tensor) -> None:
         """Add a tile's features of a tapped layer to the sums."""
-        own = tile.within(features, halvings_of(layer))
+        own = tile.core_of_tile(features, halvings_of(layer))
         if layer in self._targets.grams:
             mask = self._masks.get(layer)
-            product = gram_sum(own, tile.of_whole(mask, halvings_of(layer)) if mask is not None else None)
+            product = gram_sum(own, tile.core_of_whole(mask, halvings_of(layer)) if mask is not None else None)
             self._products[layer] = self._products[layer] + product if layer in self._products else product
         if layer in self._targets.content:
-            difference = own - tile.of_whole(self._targets.content[layer], halvings_of(layer))
+            difference = own - tile.core_of_whole(self._targets.content[layer], halvings_of(layer))
             self._squares[layer] += difference.float().square_().sum((1, 2, 3))
 
     def conclude(self, tv: Tensor) -> Tensor:
@@ -154,7 +154,7 @@ class _Comparison:
             if mask is not None:
                 gradient = torch.zeros_like(features) if gradient is None else gradient
                 gradient = gradient.contiguous(memory_format=torch.channels_last)
-                add_mixed(gradient, features, mixer, tile.margins_of_whole(mask, halvings_of(layer)))
+                add_mixed(gradient, features, mixer, tile.tile_of_whole(mask, halvings_of(layer)))
             elif gradient is None:
                 mixed = rows(features) @ mixer
                 gradient = mixed.view(len(features), *features.shape[2:], -1).permute(0, 3, 1, 2)
@@ -162,7 +162,7 @@ class _Comparison:
                 gradient = gradient.contiguous(memory_format=torch.channels_last)  # so that its rows are a view
                 rows(gradient).baddbmm_(rows(features), mixer)
         if layer in self._targets.content:
-            difference = features - tile.margins_of_whole(self._targets.content[layer], halvings_of(layer))
+            difference = features - tile.tile_of_whole(self._targets.content[layer], halvings_of(layer))
             factor = self._content_factor(layer)
             if self._amplifier is None:
                 difference *= factor
@@ -171,7 +171,7 @@ class _Comparison:
             gradient = difference if gradient is None else gradient.add_(difference)
         return cast("Tensor", gradient)  # a tapped layer is one of style, of content, or of both
 
-    def restored(self, gradient: Tensor) -> Tensor:
+    def restore(self, gradient: Tensor) -> Tensor:
         """Return a gradient by the image without the amplification."""
         return gradient if self._amplifier is None else gradient / self._amplifier[..., None]
 

@@ -177,7 +177,7 @@ class Styliser:
                 continue
             for row, index in enumerate(indices):
                 if minimiser.is_done(row):
-                    yield index, _composed(minimiser.minimum(row), targets, row), warnings
+                    yield index, _composite(minimiser.minimum(row), targets, row), warnings
             indices = [indices[row] for row in staying]
             if indices:
                 minimiser.select(staying)
@@ -191,19 +191,19 @@ class Styliser:
         for index, state in self.states.items():
             subject = self._subjects[index]
             content = resample(subject.content, scale.width, scale.height)
-            shrink = scale.width / subject.content.shape[3]
-            of_one = Targets.of(
+            factor = scale.width / subject.content.shape[3]
+            target = Targets.of(
                 self._chain,
                 self._spec,
                 content,
-                [_shrunk(painting, shrink) for painting in subject.paintings],
+                [_shrink(painting, factor) for painting in subject.paintings],
                 mask=shrink_mask(subject.mask, scale.width, scale.height) if subject.mask is not None else None,
                 fit=self._fit,
                 cache=self._cache,
             )
-            targets.append(of_one)
+            targets.append(target)
             image = content if state.image is None else refine(state.image.to(content.device), content)
-            images.append(image if of_one.guidance is None else of_one.guidance.inverse_composite(image))
+            images.append(image if target.guidance is None else target.guidance.inverse_composite(image))
         minimiser = Minimiser(
             torch.cat(images) if len(images) > 1 else images[0],
             evaluations=scale.evaluations,
@@ -233,17 +233,17 @@ def _state_of(
 
 def _image_of(minimiser: Minimiser, targets: Targets, indices: list[int], index: int) -> Tensor:
     row = indices.index(index)
-    return _composed(minimiser.minimum(row), targets, row).image
+    return _composite(minimiser.minimum(row), targets, row).image
 
 
-def _composed(minimum: Minimum, targets: Targets, row: int) -> Minimum:
+def _composite(minimum: Minimum, targets: Targets, row: int) -> Minimum:
     """Return a result with the image that was evaluated: behind the mask it is the content."""
     if targets.guidance is None:
         return minimum
     return replace(minimum, image=targets.guidance.select([row]).composite(minimum.image))
 
 
-def _shrunk(painting: Painting, factor: float) -> Painting:
+def _shrink(painting: Painting, factor: float) -> Painting:
     height, width = (max(_SMALLEST_PAINTING, round(side * factor)) for side in painting.image.shape[2:])
     mask = shrink_mask(painting.mask, width, height) if painting.mask is not None else None
     return replace(painting, image=resample(painting.image, width, height), mask=mask)

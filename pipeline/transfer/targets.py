@@ -159,8 +159,8 @@ def grams_of(
 
         def add(layer: str, features: Tensor, tile: Tile = tile) -> None:
             halvings = halvings_of(layer)
-            weights = tile.of_whole(guidance.masks[halvings], halvings) if guidance is not None else None
-            part = gram_sum(tile.within(features, halvings), weights)
+            weights = tile.core_of_whole(guidance.masks[halvings], halvings) if guidance is not None else None
+            part = gram_sum(tile.core_of_tile(features, halvings), weights)
             sums[layer] = sums[layer] + part if layer in sums else part
 
         chain.forward(tile.cut(image), layers, add, keep="nothing")
@@ -181,7 +181,7 @@ def _content_features(chain: Chain, layers: tuple[str, ...], image: Tensor, fit:
 
         def put(layer: str, features: Tensor, tile: Tile = tile) -> None:
             halvings = halvings_of(layer)
-            tile.of_whole(kept[layer], halvings).copy_(tile.within(features, halvings))
+            tile.core_of_whole(kept[layer], halvings).copy_(tile.core_of_tile(features, halvings))
 
         chain.forward(tile.cut(image), layers, put, keep="nothing")
     return kept

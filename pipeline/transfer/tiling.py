@@ -77,12 +77,12 @@ class Span:
     end: int
     """End of the margin behind the core."""
 
-    def within(self, halvings: int) -> slice:
+    def core_in_tile(self, halvings: int) -> slice:
         """Return the core in the tile's own features, behind a number of poolings."""
         shift = self.begin >> halvings
         return slice((self.start >> halvings) - shift, (self.stop >> halvings) - shift)
 
-    def of_whole(self, halvings: int) -> slice:
+    def core_in_whole(self, halvings: int) -> slice:
         """Return the core in the whole image's features, behind a number of poolings."""
         return slice(self.start >> halvings, self.stop >> halvings)
 
@@ -103,15 +103,15 @@ class Tile:
         """Return the tile of an image (B, 3, H, W), with its margin: a view."""
         return image[:, :, self.rows.begin : self.rows.end, self.columns.begin : self.columns.end]
 
-    def within(self, of_tile: Tensor, halvings: int = 0) -> Tensor:
+    def core_of_tile(self, of_tile: Tensor, halvings: int = 0) -> Tensor:
         """Return the core of a tensor of the tile: a view."""
-        return of_tile[:, :, self.rows.within(halvings), self.columns.within(halvings)]
+        return of_tile[:, :, self.rows.core_in_tile(halvings), self.columns.core_in_tile(halvings)]
 
-    def of_whole(self, whole: Tensor, halvings: int = 0) -> Tensor:
+    def core_of_whole(self, whole: Tensor, halvings: int = 0) -> Tensor:
         """Return the core out of a tensor of the whole image: a view."""
-        return whole[:, :, self.rows.of_whole(halvings), self.columns.of_whole(halvings)]
+        return whole[:, :, self.rows.core_in_whole(halvings), self.columns.core_in_whole(halvings)]
 
-    def margins_of_whole(self, whole: Tensor, halvings: int) -> Tensor:
+    def tile_of_whole(self, whole: Tensor, halvings: int) -> Tensor:
         """Return the tile with its margin out of a tensor of the whole image: a view."""
         rows, columns = (slice(span.begin >> halvings, span.end >> halvings) for span in (self.rows, self.columns))
         return whole[:, :, rows, columns]

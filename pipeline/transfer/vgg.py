@@ -163,20 +163,20 @@ class Chain:
             torch.backends.cudnn.allow_tf32 = False  # TF32 has ten bits of precision, float32 has 23
         self.scales = half_scales() if dtype is torch.float16 else dict.fromkeys(CONVOLUTIONS, 1.0)
         self._mean = torch.tensor(network.mean, device=device).view(1, 3, 1, 1)
-        self.forth: list[tuple[Tensor, Tensor]] = []
-        self.back: list[Tensor] = []
+        self.forward_kernels: list[tuple[Tensor, Tensor]] = []
+        self.backward_kernels: list[Tensor] = []
         for name, (kernel, bias) in network.rescaled(self.scales).kernels.items():
             full = kernel.to(device)
             if name == CONVOLUTIONS[0]:
                 full = full / torch.tensor(network.std, device=device).view(1, 3, 1, 1)
             if pooling == "average" and follows_pooling(name):
                 full = full * _AVERAGE_COMPENSATION[name]
-            forth, back = full, full.flip(2, 3).transpose(0, 1)
+            forward, backward = full, full.flip(2, 3).transpose(0, 1)
             if name == CONVOLUTIONS[0] and self._halves:
-                (high, low), (back_high, back_low) = self._split(forth), self._split(back)
-                forth, back = torch.cat((high, high, low), dim=1), torch.cat((back_high, back_low))
-            self.forth.append((self._ready(forth), bias.to(device, dtype)))
-            self.back.append(self._ready(back))
+                (high, low), (backward_high, backward_low) = self._split(forward), self._split(backward)
+                forward, backward = torch.cat((high, high, low), dim=1), torch.cat((backward_high, backward_low))
+            self.forward_kernels.append((self._ready(forward), bias.to(device, dtype)))
+            self.backward_kernels.append(self._ready(backward))
 
     @property
     def _halves(self) -> bool:
@@ -227,7 +227,7 @@ class Chain:
         """Compute the convolutions and rectifiers between two poolings; return what is kept, and the output."""
         kept: list[Tensor | None] = []
         for index in indices:
-            name, (kernel, bias) = CONVOLUTIONS[index], self.forth[index]
+            name, (kernel, bias) = CONVOLUTIONS[index], self.forward_kernels[index]
             rectified = name.replace("conv", "relu")
             padding = 0 if index == 0 and self._padding == "replicate" else 1
             h = F.conv2d(h, kernel, bias, padding=padding)
@@ -294,8 +294,8 @@ class Chain:
     def _through(self, index: int, gradient: Tensor) -> Tensor:
         """Return the gradient by a convolution's input, from the gradient by its output."""
         if index:
-            return F.conv2d(gradient, self.back[index], padding=1)
-        full = F.conv2d(gradient, self.back[index], padding=1 if self._padding == "zero" else 2).float()
+            return F.conv2d(gradient, self.backward_kernels[index], padding=1)
+        full = F.conv2d(gradient, self.backward_kernels[index], padding=1 if self._padding == "zero" else 2).float()
         if self._halves:
             full = full[:, :3] + full[:, 3:]
         if self._padding == "zero":

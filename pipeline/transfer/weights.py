@@ -24,7 +24,7 @@ import torch
 from safetensors import SafetensorError
 
 from pipeline.errors import WeightsError
-from pipeline.transfer.calibration import calibrated
+from pipeline.transfer.calibration import calibrate
 from pipeline.transfer.vgg import CHANNELS, CONVOLUTIONS, Vgg19
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _decode(source: WeightsSource) -> Vgg19:
         if source.name == "packaged":
             return _network(_decode_packaged(_load_file(source.path)), source.preprocessing)
         state = _load_torchvision(source) if source.name == "torchvision" else _load_file(source.path)
-        return calibrated(_network(state, source.preprocessing))
+        return calibrate(_network(state, source.preprocessing))
     except _UNREADABLE as error:
         first_line = str(error).partition("\n")[0]
         raise WeightsError(

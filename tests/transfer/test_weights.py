@@ -23,7 +23,7 @@ StateDict = dict[str, torch.Tensor]
 
 
 def state(stem_of: dict[str, str]) -> StateDict:
-    """A VGG19 of zeros and ones, but for the first layer, whose kernels tell the input channels apart."""
+    """Return a VGG19 of zeros and ones, except for the first layer, whose kernels tell the input channels apart."""
     made, channels = {}, 3
     for name in CONVOLUTIONS:
         out = CHANNELS[name[4]]
@@ -53,7 +53,7 @@ def first_channels(network: Vgg19) -> list[float]:
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of each test's own."""
+    """Give each test a cache of its own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "impasto"
 
@@ -168,7 +168,7 @@ def test_a_name_that_is_none_is_explained(name: str, words: str) -> None:
 
 @pytest.fixture
 def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small file that torchvision's address leads to, named by its digest as torchvision's is."""
+    """Let torchvision's address lead to a small file, named by its digest as torchvision's own is."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     path = tmp_path / "made.pth"
     save(path, state(TORCHVISION))
@@ -179,7 +179,7 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def kept(tmp_path: Path, address: Path) -> Path:
-    """Where torchvision keeps the file; there is none yet."""
+    """Return the path at which torchvision keeps the file; there is no file yet."""
     folder = tmp_path / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     return folder / address.name
