@@ -1,7 +1,8 @@
-"""PNG and TIFF with more than 8 bits per channel, which Pillow would reduce to 8, and the TIFFs that it does not know.
+"""Decoding with imagecodecs: PNG and TIFF of more than 8 bits per channel, and TIFFs that Pillow does not know.
 
-libpng and libtiff decode, by imagecodecs, which raises for whatever is damaged and gives values as they are stored. Not
-OpenCV: it turns TIFFs unasked, reads grey with alpha in 8 bits, and of truncated ones with separate channels a part.
+Pillow would reduce them to 8 bits. imagecodecs has libpng and libtiff, raises for damaged files, and returns values as
+they are stored. OpenCV would not serve: it applies orientation to TIFFs, reads grey with alpha in 8 bits, and returns
+part of a truncated TIFF with separate channels.
 """
 
 from __future__ import annotations
@@ -57,42 +58,48 @@ class DamagedError(ValueError):
 
 
 class UnsupportedError(ValueError):
-    """The file may be whole but holds what is not read; says what, behind the file's name."""
+    """The file may be whole but is of a kind that is not read; the message stands behind the file's name."""
 
 
 @dataclass(frozen=True)
 class TiffHeader:
-    """How the first picture of a TIFF file is stored (TIFF 6.0)."""
+    """Storage of the first picture of a TIFF file (TIFF 6.0)."""
 
     width: int
+    """Stored width in px, before orientation."""
     height: int
-    """As stored, before its orientation."""
+    """Stored height in px, before orientation."""
     bits: int
-    """Per channel, the most of them."""
+    """Bits per channel; where channels differ, the largest number."""
     samples: int
+    """Number of channels."""
     photometric: int
+    """PhotometricInterpretation."""
     orientation: int
+    """EXIF's orientation, 1–8."""
     separate: bool
-    """Each channel for itself (PlanarConfiguration 2)."""
+    """Whether each channel is stored on its own (PlanarConfiguration 2)."""
     extra: tuple[int, ...] | None
-    """What the channels behind the colours are; None: nothing is said."""
+    """ExtraSamples: the kinds of the channels behind the colours; None: not stated."""
     icc: bytes
+    """ICC profile; empty: none."""
     is_integer: bool
+    """Whether values are unsigned integers."""
     has_more: bool
-    """Further pages."""
+    """Whether further pages follow."""
 
     @property
     def is_plain(self) -> bool:
-        """Grey or RGB, in whole bytes."""
+        """Whether colours are grey or RGB, in whole bytes."""
         return self.photometric in _COLOURS and self.bits >= 8  # noqa: PLR2004 - bits
 
 
 def read_tiff_header(data: bytes) -> TiffHeader:
-    """The first directory.
+    """Read the first directory of a TIFF file.
 
     Raises:
-        DamagedError: it cannot be read, or its numbers cannot be true.
-        UnsupportedError: it is a camera's raw file, of which only a preview could be read.
+        DamagedError: the directory cannot be read, or its numbers are impossible.
+        UnsupportedError: the file is a camera raw, of which only a preview could be read.
     """
     try:
         reader = IfdReader(io.BytesIO(data), is_wanted=lambda tag, kind: tag in _STRUCTURE and kind in _STRUCTURE_TYPES)
@@ -126,7 +133,7 @@ def read_tiff_header(data: bytes) -> TiffHeader:
 
 
 def _number(order: Order, directory: Directory, tag: int, default: int = 0) -> int:
-    """The first value of an entry."""
+    """Return the first value of an entry."""
     return (integers(order, directory.get(tag)) or [default])[0]
 
 
@@ -142,11 +149,11 @@ def _is_page(reader: IfdReader, at: int) -> bool:
 
 
 def decode_tiff(data: bytes, header: TiffHeader) -> Decoded:
-    """The first picture of a TIFF file of 8 or 16 bits per channel, grey or RGB.
+    """Decode the first picture of a TIFF file of 8 or 16 bits per channel, grey or RGB.
 
     Raises:
-        DamagedError: it is truncated or damaged.
-        UnsupportedError: its channels are others.
+        DamagedError: the file is truncated or damaged.
+        UnsupportedError: the picture has other channels.
     """
     if header.bits not in (8, 16) or not header.is_integer:
         raise UnsupportedError(f"has {header.bits} bits per channel.")
@@ -157,7 +164,7 @@ def decode_tiff(data: bytes, header: TiffHeader) -> Decoded:
     height, width, samples = header.height, header.width, header.samples
     is_separate = header.separate and samples > 1
     shape = (samples, height, width) if is_separate else (height, width, samples)[: 3 if samples > 1 else 2]
-    # Given the array, it can neither be larger nor of another kind than was checked.
+    # With an array as its output, the decoder cannot return another size or type than was checked.
     values = np.empty(shape, np.uint8 if header.bits == 8 else np.uint16)  # noqa: PLR2004 - bits
     try:
         imagecodecs.tiff_decode(data, out=values)
@@ -176,27 +183,27 @@ def decode_tiff(data: bytes, header: TiffHeader) -> Decoded:
 
 
 def _alpha_of(values: Samples, colours: int, extra: tuple[int, ...] | None) -> Values | None:
-    """The channel behind the colours, if it is said to be alpha, or nothing is said of it."""
+    """Return the channel behind the colours if the file states that it is alpha, or states nothing about it."""
     if values.shape[2] == colours or (extra is not None and extra[:1] not in ((_MULTIPLIED,), (_SEPARATE_ALPHA,))):
         return None
     return values[:, :, colours]
 
 
 def _divide(values: Samples, alpha: Values) -> None:
-    """Undo that colours were multiplied by alpha."""
+    """Divide colours by the alpha that they were multiplied by, in place."""
     top = np.iinfo(values.dtype).max
-    for row, over in zip(values, alpha, strict=True):
-        row[:] = np.minimum(np.rint(row * np.float64(top) / np.maximum(over, 1)[:, None]), top)
+    for row, row_alpha in zip(values, alpha, strict=True):
+        row[:] = np.minimum(np.rint(row * np.float64(top) / np.maximum(row_alpha, 1)[:, None]), top)
 
 
 def decode_png(data: bytes) -> Decoded:
-    """A PNG file of 16 bits per channel; its gamma (gAMA) is not looked at.
+    """Decode a PNG file of 16 bits per channel; its gamma (gAMA) is ignored.
 
     Raises:
-        DamagedError: it is truncated or damaged.
+        DamagedError: the file is truncated or damaged.
     """
     try:
-        values = imagecodecs.png_decode(_essence(data))
+        values = imagecodecs.png_decode(_needed_chunks(data))
     except (RuntimeError, ValueError, struct.error) as error:
         raise DamagedError(str(error) or "it cannot be decoded") from error
     values = values.reshape(*values.shape[:2], -1)
@@ -205,8 +212,8 @@ def decode_png(data: bytes) -> Decoded:
     return Decoded(values[:, :, :colours], "gray" if colours == 1 else "rgb", alpha)
 
 
-def _essence(data: bytes) -> bytes:
-    """Header, transparency and pixels: what else there is may inflate without limit, or make libpng talk."""
+def _needed_chunks(data: bytes) -> bytes:
+    """Return header, transparency and pixels: other chunks may inflate without limit, or make libpng write messages."""
     kept: list[bytes | memoryview] = [data[:8]]
     at, kind = 8, b""
     while kind != b"IEND":

@@ -128,10 +128,10 @@ class Thumbnails:
             OSError: it cannot be written.
         """
         from pipeline.images.encode import Encoding, encode  # noqa: PLC0415
-        from pipeline.images.resize import shrunk  # noqa: PLC0415 - heavy; others only ask where they are
+        from pipeline.images.resize import shrink  # noqa: PLC0415 - heavy; others only ask where they are
 
         make_folders(self._disk, self._folder)
         path = self.path(sha256)
         half = path.with_suffix(f".{threading.get_native_id()}")
-        self._disk.write(half, encode(shrunk(pixels, LONGEST_SIDE_PX), Encoding("jpeg", 8, _QUALITY)))
+        self._disk.write(half, encode(shrink(pixels, LONGEST_SIDE_PX), Encoding("jpeg", 8, _QUALITY)))
         self._disk.rename(half, path)
