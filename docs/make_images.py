@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline import Settings, stylise
-from pipeline.images.resize import shrunk
+from pipeline.images.resize import shrink
 
 ROOT = Path(__file__).parents[1]
 TO = ROOT / "docs/images"
@@ -58,7 +58,7 @@ def painted(content: str, style: str, **values: Any) -> Image.Image:
     """
     print(content, style, values, flush=True)
     result = stylise(photograph(content), painting(style), Settings({"image.size": SIZE, **values}))
-    small = shrunk(np.ascontiguousarray(result.picture * 255), SIDE)
+    small = shrink(np.ascontiguousarray(result.picture * 255), SIDE)
     return Image.fromarray(np.clip(np.round(small), 0, 255).astype(np.uint8))
 
 

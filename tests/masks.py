@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 def disc(width: int, height: int) -> Tensor:
-    """White in the middle, black at the corners, soft between: a third of it each, about."""
+    """Return a mask that is white in the middle, black at the corners, soft between: about a third of it each."""
     down, across = torch.linspace(-1, 1, height)[:, None], torch.linspace(-1, 1, width)
     return ((1.15 - (down**2 + across**2).sqrt()) / 0.5).clamp(0, 1)[None, None]
 
 
 def hard(width: int, height: int) -> Tensor:
-    """White in a corner that no pooling's grid falls on, black elsewhere."""
+    """Return a mask that is white in one corner, across the poolings' grids, and black elsewhere."""
     mask = torch.zeros(1, 1, height, width)
     mask[..., height // 2 - 1 :, width // 3 + 1 :] = 1
     return mask

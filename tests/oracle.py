@@ -1,4 +1,4 @@
-"""The objective once more, in float64 and written from the paper, sharing no code with the package.
+"""An independent objective in float64, written from the paper, which shares no code with the package.
 
 The weights are decoded from the carrier package's file by loops over numpy arrays.
 """
@@ -37,7 +37,13 @@ def weights(dtype: torch.dtype) -> dict[str, tuple[Tensor, Tensor]]:
 
 
 def activations(rgb: Tensor, pooling: str = "max", padding: str = "zero") -> dict[str, Tensor]:
-    """Of every layer, before (`conv`) and after (`relu`) its rectifier; input (1, 3, H, W) RGB 0–255."""
+    """Return the activations of every layer, before (`conv`) and after (`relu`) its rectifier.
+
+    Args:
+        rgb: (1, 3, H, W) RGB 0–255.
+        pooling: `max` or `average`.
+        padding: `zero` or `replicate`.
+    """
     bgr = rgb[:, [2, 1, 0]]
     h = bgr - torch.tensor([103.939, 116.779, 123.68], dtype=rgb.dtype)[None, :, None, None]
     found = {}
@@ -66,7 +72,7 @@ def gram(feature: Tensor) -> Tensor:
 
 @dataclass
 class Weighted:
-    """What the objective is made of; the defaults are the default preset's."""
+    """Layers and weights of the objective; the defaults are those of the default preset."""
 
     content_layers: tuple[str, ...] = ("conv4_2",)
     style_layers: tuple[str, ...] = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
@@ -94,7 +100,7 @@ def targets(content: Tensor, style: Tensor, w: Weighted) -> Targets:
 
 
 def guided_gram(feature: Tensor, mask: Tensor, block: int) -> Tensor:
-    """Of features (1, C, h, w) with the guidance channel T², the mask (1, 1, H, W) averaged over blocks of pixels."""
+    """Return the Gram matrix of features (1, C, h, w) with T², the mask (1, 1, H, W) averaged over blocks of pixels."""
     _, _, height, width = feature.shape
     squares = mask[0, 0, : height * block, : width * block].reshape(height, block, width, block).mean((1, 3))
     guided = feature * (squares / squares.sum()).sqrt()
@@ -104,7 +110,7 @@ def guided_gram(feature: Tensor, mask: Tensor, block: int) -> Tensor:
 def objective(
     image: Tensor, content: Tensor, style: Tensor, w: Weighted, mask: Tensor | None = None
 ) -> dict[str, Tensor]:
-    """Terms at an image (1, 3, H, W) in float64; differentiable. With a mask: of the image over the content."""
+    """Return the terms at an image (1, 3, H, W), or at its composite by a mask, in float64, differentiable."""
     image, content = image.double(), content.double()
     if mask is not None:
         mask = mask.double()
@@ -113,7 +119,7 @@ def objective(
 
 
 def against(image: Tensor, to: Targets, w: Weighted, mask: Tensor | None = None) -> dict[str, Tensor]:
-    """Terms at an image (1, 3, H, W), in its precision; differentiable."""
+    """Return the terms at an image (1, 3, H, W), in its precision, differentiable."""
     at = activations(image, w.pooling, w.padding)
     zero = image.new_zeros(())
     content_term = sum((((at[name] - target) ** 2).mean() for name, target in to.content.items()), zero)
@@ -135,7 +141,7 @@ def against(image: Tensor, to: Targets, w: Weighted, mask: Tensor | None = None)
 
 
 def yuv(rgb: np.ndarray) -> np.ndarray:
-    """BT.601, of (H, W, 3) 0–255."""
+    """Return YUV by BT.601 of a picture (H, W, 3), 0–255."""
     r, g, b = np.moveaxis(rgb.astype(np.float64), -1, 0)
     y = 0.299 * r + 0.587 * g + 0.114 * b
     return np.stack([y, 0.492 * (b - y), 0.877 * (r - y)], axis=-1)

@@ -1,8 +1,8 @@
-"""Bytes of an image file to a `Picture`.
+"""Decoding of an image file's bytes to a `Picture`.
 
-Pillow decodes what has 8 bits per channel, `deep` what has more. Colours are converted to sRGB by the embedded ICC
-profile. Without one they are taken as sRGB, except where EXIF says Adobe RGB as DCF 2.0 does. A PNG's older gAMA and
-cHRM are not looked at, as in most programs.
+Pillow decodes pictures of 8 bits per channel, imagecodecs those of more. Colours are converted to sRGB by the embedded
+ICC profile. Without one they are taken as sRGB, unless EXIF says Adobe RGB in the way of DCF 2.0. A PNG's older gAMA
+and cHRM are ignored, as in most programs.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from PIL import UnidentifiedImageError, features
 from pipeline.errors import ImageError, IncompleteError
 from pipeline.images.colour.icc import ADOBE_RGB, ProfileError, converter
 from pipeline.images.decode_imagecodecs import DamagedError, UnsupportedError, decode_png, decode_tiff
-from pipeline.images.decode_pillow import decode_shallow, says_adobe_rgb, space_of
-from pipeline.images.decoded import to_pixels, upright
+from pipeline.images.decode_pillow import colour_space, decode_with_pillow, has_adobe_rgb_exif
+from pipeline.images.decoded import apply_orientation, to_pixels
 from pipeline.images.files import MAX_BYTES, SourceFile, read_file
-from pipeline.images.formats import DEFAULT_FORMATS, FORMATS, NAMED, READABLE, endings, kind_of, refusal
+from pipeline.images.formats import BY_ENDING, DEFAULT_FORMATS, READABLE, detect_format, endings, refusal
 from pipeline.images.header import Header, read_header
 from pipeline.images.picture import Picture, Pixels
 
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     from pipeline.images.decoded import Decoded
     from pipeline.images.picture import Bits, Plane
 
-__all__ = ["FORMATS", "MAX_BYTES", "Picture", "Pixels", "SourceFile", "Wanted", "decode", "dimensions", "read_file"]
+__all__ = ["MAX_BYTES", "Picture", "Pixels", "SourceFile", "Wanted", "decode", "dimensions", "read_file"]
 
 Wanted = Callable[[int, int], tuple[int, int]]
-"""From a picture's (width, height) to those that it will be brought to; called before anything is decoded."""
+"""Returns the (width, height) that a picture will be resampled to, by its own; called before anything is decoded."""
 
 _DETAIL: Final = 2
-"""A JPEG is decoded at a half, a fourth or an eighth of its size, which takes a tenth of the time, if that leaves so
-many times the sides that are wanted."""
+"""Least ratio of decoded to wanted sides. A JPEG is decoded at a half, a fourth or an eighth of its size, which takes a
+tenth of the time, if the ratio allows it."""
 _DAMAGES: Final = (
     OSError,
     ValueError,
@@ -54,24 +54,24 @@ _DAMAGES: Final = (
     OverflowError,
     RuntimeError,
 )
-"""What Pillow raises for damaged files; ours are ValueErrors."""
+"""Exceptions that Pillow raises for damaged files; ours are ValueErrors."""
 _OPTIONAL: Final = {"AVIF": "avif", "JPEG2000": "jpg_2000"}
-"""Formats that Pillow may be built without, and what it calls them then."""
+"""Formats that Pillow may be built without, and the names of its features."""
 
 
 def unavailable() -> frozenset[str]:
-    """Formats of `kinds.READABLE` that this Pillow was built without."""
-    return frozenset(kind for kind, name in _OPTIONAL.items() if not features.check(name))
+    """Return the names of readable formats that the installed Pillow was built without."""
+    return frozenset(name for name, feature in _OPTIONAL.items() if not features.check(feature))
 
 
 def dimensions(source: SourceFile) -> tuple[int, int] | None:
-    """(width, height) in px by the header, after EXIF orientation; None if it is no image that can be read."""
-    kind = kind_of(source.data)
-    if kind not in READABLE:
+    """Return (width, height) in px by the header, after EXIF orientation; None if the file is no readable image."""
+    found = detect_format(source.data)
+    if found not in READABLE:
         return None
     try:
         with _no_warnings:
-            header = read_header(source.data, kind)
+            header = read_header(source.data, found)
     except _DAMAGES:
         return None
     return header.width, header.height
@@ -89,19 +89,19 @@ def decode(
     Args:
         source: the file's bytes.
         max_pixels: larger images are refused by their header, before anything is decoded.
-        wanted: what it will be brought to, if that is smaller; what this raises is passed on.
-        formats: those that are read, of `kinds.READABLE`.
+        wanted: returns the size that the picture will be resampled to; its exceptions are passed on.
+        formats: names of the formats that are read, out of `formats.READABLE`.
 
     Raises:
-        IncompleteError: empty, truncated or damaged.
-        ImageError: of a format that is not read, of another than its name says, or too large.
+        IncompleteError: the file is empty, truncated or damaged.
+        ImageError: the format is not read or is not the one of the file's name, or the picture is too large.
     """
     name = source.path.name
-    kind = _checked_kind(source, formats)
+    found = _accepted_format(source, formats)
     lost: list[str] = []
     with _no_warnings:
-        with _explained(source):
-            header = read_header(source.data, kind)
+        with _user_errors(source):
+            header = read_header(source.data, found)
         width, height = header.width, header.height
         if width * height > max_pixels:
             raise ImageError(
@@ -109,42 +109,47 @@ def decode(
                 "Reduce the picture or raise the setting.",
             )
         target = wanted(width, height) if wanted is not None else None
-        with _explained(source):
+        with _user_errors(source):
             pixels, alpha, bits = _load(header, source.data, target, lost)
-    said = tuple(f"{name}: {each}" for each in lost)
-    return Picture(pixels, kind, width, height, bits, alpha, header.tags, said)
+    return Picture(pixels, found, width, height, bits, alpha, header.tags, tuple(f"{name}: {each}" for each in lost))
 
 
-def _checked_kind(source: SourceFile, formats: frozenset[str]) -> str:
+def _accepted_format(source: SourceFile, formats: frozenset[str]) -> str:
+    """Return the name of a file's format by its content.
+
+    Raises:
+        IncompleteError: the file is empty, or of no format that is known.
+        ImageError: the format is not read, or is not the one of the file's name.
+    """
     name = source.path.name
     if not source.data:
         raise IncompleteError(f"{name}: the file is empty (0 bytes).", "Copy it again from its source.", source.path)
-    kind = kind_of(source.data)
-    if kind is None:
+    found = detect_format(source.data)
+    if found is None:
         raise IncompleteError(
             f"{name}: its content is not an image that can be read.",
             "Convert it to JPEG, PNG, WebP or TIFF; if it is one, it is damaged: copy it again.",
             source.path,
         )
-    if kind not in formats:
-        wrong, remedy = refusal(kind)
+    if found not in formats:
+        wrong, remedy = refusal(found)
         raise ImageError(f"{name}: {wrong}", remedy)
-    named = NAMED.get(source.path.suffix.lower())
-    if named not in (None, kind):
+    named = BY_ENDING.get(source.path.suffix.lower())
+    if named is not None and named.is_readable and named.name != found:
         raise ImageError(
-            f"{name}: is named as {named} but contains {kind}.",
-            f"Rename it to {source.path.stem}{endings(frozenset({kind}))[0]} if that is the picture you mean.",
+            f"{name}: is named as {named.name} but contains {found}.",
+            f"Rename it to {source.path.stem}{endings(frozenset({found}))[0]} if that is the picture you mean.",
         )
-    if kind in unavailable():
+    if found in unavailable():
         raise ImageError(
-            f"{name}: is {kind}, which the installed Pillow cannot decode.", "Install another build of it."
+            f"{name}: is {found}, which the installed Pillow cannot decode.", "Install another build of it."
         )
-    return kind
+    return found
 
 
 @contextmanager
-def _explained(source: SourceFile) -> Iterator[None]:
-    """What is raised for damaged or odd files, as what the user can do about it."""
+def _user_errors(source: SourceFile) -> Iterator[None]:
+    """Translate exceptions about damaged or unsupported files into errors that tell a user what to do."""
     name = source.path.name
     remedy = "Copy it again from its source."
     try:
@@ -161,17 +166,17 @@ def _explained(source: SourceFile) -> Iterator[None]:
 def _load(
     header: Header, data: bytes, target: tuple[int, int] | None, lost: list[str]
 ) -> tuple[Pixels, Plane | None, Bits]:
-    """Pixels, alpha, and bits per channel; what was lost is appended."""
+    """Return pixels, alpha, and bits per channel; append losses in words to `lost`."""
     if header.has_more:
         lost.append("has further pages or frames; only the first was taken")
-    if header.is_deep:
-        decoded, convert, orientation = _decode_deep(header, data, lost)
+    if header.needs_imagecodecs:
+        decoded, convert, orientation = _load_with_imagecodecs(header, data, lost)
     else:
-        decoded, convert, orientation = _decode_by_pillow(header, target, lost)
+        decoded, convert, orientation = _load_with_pillow(header, target, lost)
     if header.bits > 8 and decoded.colours.dtype == np.uint8:  # noqa: PLR2004 - bits
         lost.append("more than 8 bits per channel were reduced to 8")
-    decoded = upright(decoded, orientation)
-    if (target is None or header.kind != "JPEG") and decoded.colours.shape[:2] != (header.height, header.width):
+    decoded = apply_orientation(decoded, orientation)
+    if (target is None or header.format != "JPEG") and decoded.colours.shape[:2] != (header.height, header.width):
         raise DamagedError("its pixels are not as many as its header says")
     return *to_pixels(decoded, convert), 16 if decoded.colours.dtype == np.uint16 else 8
 
@@ -179,30 +184,32 @@ def _load(
 _Converter = Callable[["Samples"], "Colours"]
 
 
-def _decode_deep(header: Header, data: bytes, lost: list[str]) -> tuple[Decoded, _Converter | None, int]:
+def _load_with_imagecodecs(header: Header, data: bytes, lost: list[str]) -> tuple[Decoded, _Converter | None, int]:
+    """Return decoded values, their conversion to sRGB, and the orientation that is still to be applied."""
     decoded = decode_tiff(data, header.tiff) if header.tiff is not None else decode_png(data)
     if header.image is None:
         lost.append("EXIF and XMP of this kind of TIFF are not read")
     return decoded, _converter(header, decoded.space, lost), header.orientation
 
 
-def _decode_by_pillow(
+def _load_with_pillow(
     header: Header, target: tuple[int, int] | None, lost: list[str]
 ) -> tuple[Decoded, _Converter | None, int]:
-    image = header.opened
-    space = space_of(image)
+    """Return decoded values, their conversion to sRGB, and the orientation that is still to be applied."""
+    image = header.pillow_image
+    space = colour_space(image)
     convert = _converter(header, space, lost)
     if target is not None:
         across, down = (_DETAIL * side for side in target)
-        image.draft(image.mode, (down, across) if header.is_turned else (across, down))
-    decoded, orientation = decode_shallow(image, header.orientation, keep_cmyk=convert is not None)
+        image.draft(image.mode, (down, across) if header.is_transposed else (across, down))
+    decoded, orientation = decode_with_pillow(image, header.orientation, keep_cmyk=convert is not None)
     return decoded, convert, orientation
 
 
 def _converter(header: Header, space: Space, lost: list[str]) -> _Converter | None:
-    """To sRGB; None: by none that is said, or not needed."""
+    """Return the conversion to sRGB; None if the file has no usable profile or needs no conversion."""
     profile = header.icc
-    if not profile and space == "rgb" and header.image is not None and says_adobe_rgb(header.image):
+    if not profile and space == "rgb" and header.image is not None and has_adobe_rgb_exif(header.image):
         profile = ADOBE_RGB
     otherwise = "its CMYK was converted without one" if space == "cmyk" else "its colours were taken as sRGB"
     if not profile:
@@ -217,9 +224,10 @@ def _converter(header: Header, space: Space, lost: list[str]) -> _Converter | No
 
 
 class _NoWarnings:
-    """Python's filter of warnings is one for all threads: the last that leaves restores what the first found.
+    """Context in which warnings are ignored, for several threads at once.
 
-    Pillow's are about oddities of metadata; damaged pixels raise.
+    Python's filter of warnings is one for all threads: the first thread that enters replaces it, the last that leaves
+    restores it. Pillow's warnings are about oddities of metadata; damaged pixels raise exceptions.
     """
 
     def __init__(self) -> None:

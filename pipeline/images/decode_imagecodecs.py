@@ -1,11 +1,13 @@
-"""PNG and TIFF with more than 8 bits per channel, which Pillow would reduce to 8, and the TIFFs that it does not know.
+"""Decoding with imagecodecs: PNG and TIFF of more than 8 bits per channel, and TIFFs that Pillow does not know.
 
-libpng and libtiff decode, by imagecodecs, which raises for whatever is damaged and gives values as they are stored. Not
-OpenCV: it turns TIFFs unasked, reads grey with alpha in 8 bits, and of truncated ones with separate channels a part.
+Pillow would reduce them to 8 bits. imagecodecs has libpng and libtiff, raises for damaged files, and returns values as
+they are stored. OpenCV would not serve: it applies orientation to TIFFs, reads grey with alpha in 8 bits, and returns
+part of a truncated TIFF with separate channels.
 """
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from dataclasses import dataclass
@@ -15,18 +17,35 @@ import imagecodecs
 import numpy as np
 
 from pipeline.images.decoded import Decoded
-from pipeline.images.metadata.ifd import IfdEntry, Order, integers
+from pipeline.images.metadata.ifd import (
+    BYTE,
+    LONG,
+    LONG8,
+    SHORT,
+    UNDEFINED,
+    Directory,
+    IfdError,
+    IfdReader,
+    Order,
+    integers,
+)
 
 if TYPE_CHECKING:
     from pipeline.images.colour.icc import Samples
     from pipeline.images.decoded import Values
 
-_SIZES: Final = {1: 1, 3: 2, 4: 4, 7: 1, 16: 8}
-"""Of the types that say how a file is built: BYTE, SHORT, LONG, UNDEFINED, LONG8."""
-_LONG8: Final = 16
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION = 254, 256, 257, 258, 262, 274
 _SAMPLES, _PLANAR, _TILE_WIDTH, _TILE_HEIGHT, _EXTRA, _FORMAT, _ICC = 277, 284, 322, 323, 338, 339, 34675
 _DNG_VERSION: Final = 50706
+_STRUCTURE: Final = frozenset(
+    {
+        *(_SUBFILE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION),
+        *(_SAMPLES, _PLANAR, _TILE_WIDTH, _TILE_HEIGHT, _EXTRA, _FORMAT, _ICC, _DNG_VERSION),
+    }
+)
+"""Tags that say how a file is built."""
+_STRUCTURE_TYPES: Final = frozenset({BYTE, SHORT, LONG, UNDEFINED, LONG8})
+"""Types that these tags may have."""
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, CMYK = 0, 1, 2, 5
 _COLOURS: Final = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3}
 _MULTIPLIED, _SEPARATE_ALPHA = 1, 2
@@ -39,125 +58,102 @@ class DamagedError(ValueError):
 
 
 class UnsupportedError(ValueError):
-    """The file may be whole but holds what is not read; says what, behind the file's name."""
+    """The file may be whole but is of a kind that is not read; the message stands behind the file's name."""
 
 
 @dataclass(frozen=True)
 class TiffHeader:
-    """How the first picture of a TIFF file is stored (TIFF 6.0)."""
+    """Storage of the first picture of a TIFF file (TIFF 6.0)."""
 
     width: int
+    """Stored width in px, before orientation."""
     height: int
-    """As stored, before its orientation."""
+    """Stored height in px, before orientation."""
     bits: int
-    """Per channel, the most of them."""
+    """Bits per channel; where channels differ, the largest number."""
     samples: int
+    """Number of channels."""
     photometric: int
+    """PhotometricInterpretation."""
     orientation: int
+    """EXIF's orientation, 1–8."""
     separate: bool
-    """Each channel for itself (PlanarConfiguration 2)."""
+    """Whether each channel is stored on its own (PlanarConfiguration 2)."""
     extra: tuple[int, ...] | None
-    """What the channels behind the colours are; None: nothing is said."""
+    """ExtraSamples: the kinds of the channels behind the colours; None: not stated."""
     icc: bytes
+    """ICC profile; empty: none."""
     is_integer: bool
+    """Whether values are unsigned integers."""
     has_more: bool
-    """Further pages."""
+    """Whether further pages follow."""
 
     @property
     def is_plain(self) -> bool:
-        """Grey or RGB, in whole bytes."""
+        """Whether colours are grey or RGB, in whole bytes."""
         return self.photometric in _COLOURS and self.bits >= 8  # noqa: PLR2004 - bits
 
 
 def read_tiff_header(data: bytes) -> TiffHeader:
-    """The first directory.
+    """Read the first directory of a TIFF file.
 
     Raises:
-        DamagedError: it cannot be read, or its numbers cannot be true.
-        UnsupportedError: it is a camera's raw file, of which only a preview could be read.
+        DamagedError: the directory cannot be read, or its numbers are impossible.
+        UnsupportedError: the file is a camera raw, of which only a preview could be read.
     """
-    reader = _TiffReader(data)
-    first, following = reader.directory(reader.first)
-    width, height = (reader.number(first, tag) for tag in (_WIDTH, _HEIGHT))
-    samples = reader.number(first, _SAMPLES, 1)
-    tile = reader.number(first, _TILE_WIDTH, 1) * reader.number(first, _TILE_HEIGHT, 1)
+    try:
+        reader = IfdReader(io.BytesIO(data), is_wanted=lambda tag, kind: tag in _STRUCTURE and kind in _STRUCTURE_TYPES)
+        ifd = reader.directory(reader.first)
+    except IfdError as error:
+        raise DamagedError(str(error)) from error
+    if ifd.next_at is None:
+        raise DamagedError("its directory lies beyond its end")
+    first, order = ifd.entries, reader.order
+    width, height = (_number(order, first, tag) for tag in (_WIDTH, _HEIGHT))
+    samples = _number(order, first, _SAMPLES, 1)
+    tile = _number(order, first, _TILE_WIDTH, 1) * _number(order, first, _TILE_HEIGHT, 1)
     if width < 1 or height < 1 or not 1 <= samples <= _MAX_SAMPLES or tile > max(_MAX_TILE, 2 * width * height):
         raise DamagedError("its sizes are impossible")
-    if _DNG_VERSION in first or reader.number(first, _SUBFILE, 0) & 1:
+    if _DNG_VERSION in first or _number(order, first, _SUBFILE, 0) & 1:
         raise UnsupportedError("is a camera raw (or a TIFF that begins with a preview), which is not read.")
-    orientation = reader.number(first, _ORIENTATION, 1)
+    orientation = _number(order, first, _ORIENTATION, 1)
     return TiffHeader(
         width,
         height,
-        max(reader.numbers(first, _BITS) or [1]),
+        max(integers(order, first.get(_BITS)) or [1]),
         samples,
-        reader.number(first, _PHOTOMETRIC, _WHITE_IS_ZERO),
+        _number(order, first, _PHOTOMETRIC, _WHITE_IS_ZERO),
         orientation if 1 <= orientation <= 8 else 1,  # noqa: PLR2004 - EXIF's
-        reader.number(first, _PLANAR, 1) == 2,  # noqa: PLR2004 - separate
-        tuple(reader.numbers(first, _EXTRA)) if _EXTRA in first else None,
+        _number(order, first, _PLANAR, 1) == 2,  # noqa: PLR2004 - separate
+        tuple(integers(order, first.get(_EXTRA))) if _EXTRA in first else None,
         first[_ICC].raw if _ICC in first else b"",
-        is_integer=set(reader.numbers(first, _FORMAT)) <= {1},
-        has_more=reader.is_page(following),
+        is_integer=set(integers(order, first.get(_FORMAT))) <= {1},
+        has_more=_is_page(reader, ifd.next_at),
     )
 
 
-class _TiffReader:
-    """Directories of a classic or a Big TIFF."""
+def _number(order: Order, directory: Directory, tag: int, default: int = 0) -> int:
+    """Return the first value of an entry."""
+    return (integers(order, directory.get(tag)) or [default])[0]
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._order: Order = "<" if data[:2] == b"II" else ">"
-        self._big = data[2:4] in (b"+\0", b"\0+")
-        self.first = self._at(8, 8) if self._big else self._at(4, 4)
 
-    def _at(self, at: int, size: int) -> int:
-        raw = self._data[at : at + size]
-        if len(raw) < size:
-            raise DamagedError("its directory lies beyond its end")
-        return int.from_bytes(raw, "little" if self._order == "<" else "big")
-
-    def directory(self, at: int) -> tuple[dict[int, IfdEntry], int]:
-        """The entries that say how the file is built, and where the following directory is, or 0."""
-        word, cell = (8, 8) if self._big else (2, 4)
-        count, begin, size = self._at(at, word), at + word, 4 + 2 * cell
-        following = self._at(begin + count * size, cell)
-        entries: dict[int, IfdEntry] = {}
-        for start in range(begin, begin + count * size, size):
-            tag, kind = self._at(start, 2), self._at(start + 2, 2)
-            length = self._at(start + 4, cell) * _SIZES.get(kind, 0)
-            where = start + 4 + cell if length <= cell else self._at(start + 4 + cell, cell)
-            if tag not in entries and length > 0 and where + length <= len(self._data):
-                entries[tag] = IfdEntry(kind, self._data[where : where + length] if self._is_ours(tag) else b"")
-        return entries, following
-
-    @staticmethod
-    def _is_ours(tag: int) -> bool:
-        return tag <= _FORMAT or tag == _ICC
-
-    def numbers(self, directory: dict[int, IfdEntry], tag: int) -> list[int]:
-        entry = directory.get(tag)
-        if entry is not None and entry.kind == _LONG8:
-            return list(struct.unpack(f"{self._order}{len(entry.raw) // 8}Q", entry.raw))
-        return integers(self._order, entry)
-
-    def number(self, directory: dict[int, IfdEntry], tag: int, default: int = 0) -> int:
-        return (self.numbers(directory, tag) or [default])[0]
-
-    def is_page(self, at: int) -> bool:
-        """Whether a directory is a picture of its own, not a smaller version of another or its mask."""
-        try:
-            directory, _ = self.directory(at) if at else ({}, 0)
-        except DamagedError:
-            return False
-        return _WIDTH in directory and not self.number(directory, _SUBFILE) & 0b101
+def _is_page(reader: IfdReader, at: int) -> bool:
+    """Whether the directory at an offset is a picture of its own, not a smaller version or the mask of another."""
+    try:
+        ifd = reader.directory(at) if at else None
+    except IfdError:
+        return False
+    if ifd is None or ifd.next_at is None:
+        return False
+    return _WIDTH in ifd.entries and not _number(reader.order, ifd.entries, _SUBFILE) & 0b101
 
 
 def decode_tiff(data: bytes, header: TiffHeader) -> Decoded:
-    """The first picture of a TIFF file of 8 or 16 bits per channel, grey or RGB.
+    """Decode the first picture of a TIFF file of 8 or 16 bits per channel, grey or RGB.
 
     Raises:
-        DamagedError: it is truncated or damaged.
-        UnsupportedError: its channels are others.
+        DamagedError: the file is truncated or damaged.
+        UnsupportedError: the picture has other channels.
     """
     if header.bits not in (8, 16) or not header.is_integer:
         raise UnsupportedError(f"has {header.bits} bits per channel.")
@@ -168,7 +164,7 @@ def decode_tiff(data: bytes, header: TiffHeader) -> Decoded:
     height, width, samples = header.height, header.width, header.samples
     is_separate = header.separate and samples > 1
     shape = (samples, height, width) if is_separate else (height, width, samples)[: 3 if samples > 1 else 2]
-    # Given the array, it can neither be larger nor of another kind than was checked.
+    # With an array as its output, the decoder cannot return another size or type than was checked.
     values = np.empty(shape, np.uint8 if header.bits == 8 else np.uint16)  # noqa: PLR2004 - bits
     try:
         imagecodecs.tiff_decode(data, out=values)
@@ -187,27 +183,27 @@ def decode_tiff(data: bytes, header: TiffHeader) -> Decoded:
 
 
 def _alpha_of(values: Samples, colours: int, extra: tuple[int, ...] | None) -> Values | None:
-    """The channel behind the colours, if it is said to be alpha, or nothing is said of it."""
+    """Return the channel behind the colours if the file states that it is alpha, or states nothing about it."""
     if values.shape[2] == colours or (extra is not None and extra[:1] not in ((_MULTIPLIED,), (_SEPARATE_ALPHA,))):
         return None
     return values[:, :, colours]
 
 
 def _divide(values: Samples, alpha: Values) -> None:
-    """Undo that colours were multiplied by alpha."""
+    """Divide colours by the alpha that they were multiplied by, in place."""
     top = np.iinfo(values.dtype).max
-    for row, over in zip(values, alpha, strict=True):
-        row[:] = np.minimum(np.rint(row * np.float64(top) / np.maximum(over, 1)[:, None]), top)
+    for row, row_alpha in zip(values, alpha, strict=True):
+        row[:] = np.minimum(np.rint(row * np.float64(top) / np.maximum(row_alpha, 1)[:, None]), top)
 
 
 def decode_png(data: bytes) -> Decoded:
-    """A PNG file of 16 bits per channel; its gamma (gAMA) is not looked at.
+    """Decode a PNG file of 16 bits per channel; its gamma (gAMA) is ignored.
 
     Raises:
-        DamagedError: it is truncated or damaged.
+        DamagedError: the file is truncated or damaged.
     """
     try:
-        values = imagecodecs.png_decode(_essence(data))
+        values = imagecodecs.png_decode(_needed_chunks(data))
     except (RuntimeError, ValueError, struct.error) as error:
         raise DamagedError(str(error) or "it cannot be decoded") from error
     values = values.reshape(*values.shape[:2], -1)
@@ -216,8 +212,8 @@ def decode_png(data: bytes) -> Decoded:
     return Decoded(values[:, :, :colours], "gray" if colours == 1 else "rgb", alpha)
 
 
-def _essence(data: bytes) -> bytes:
-    """Header, transparency and pixels: what else there is may inflate without limit, or make libpng talk."""
+def _needed_chunks(data: bytes) -> bytes:
+    """Return header, transparency and pixels: other chunks may inflate without limit, or make libpng write messages."""
     kept: list[bytes | memoryview] = [data[:8]]
     at, kind = 8, b""
     while kind != b"IEND":

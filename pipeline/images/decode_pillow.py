@@ -1,4 +1,4 @@
-"""What Pillow decodes: all that has 8 bits per channel or fewer, and what it reduces to 8."""
+"""Decoding with Pillow: pictures of at most 8 bits per channel, and those that it reduces to 8."""
 
 from __future__ import annotations
 
@@ -27,18 +27,20 @@ _MODES: Final = {
     "PA": "RGBA",
     "CMYK": "CMYK",
 }
-"""Pillow's modes, and those that they are converted to without loss."""
+"""Pillow's modes, and the modes that they are converted to without loss."""
 _SPACES: Final[dict[str, Space]] = {"L": "gray", "LA": "gray", "RGB": "rgb", "RGBA": "rgb", "CMYK": "cmyk"}
+"""Colour spaces by mode."""
 _WITH_ALPHA: Final = {"L": "LA", "RGB": "RGBA"}
+"""Modes for pictures with a transparent colour, by mode."""
 _ADOBE_RGB: Final = (0xFFFF, "R03")
 """ColorSpace "uncalibrated", and the InteroperabilityIndex of DCF's option files (DCF 2.0, CIPA DC-009)."""
 
 
-def space_of(image: Image.Image) -> Space:
-    """Of an image that is opened.
+def colour_space(image: Image.Image) -> Space:
+    """Return the colour space of an opened image.
 
     Raises:
-        UnsupportedError: its channels are neither grey nor RGB nor CMYK of 8 bits, nor grey of 16.
+        UnsupportedError: the channels are neither grey, RGB or CMYK of 8 bits, nor grey of 16.
     """
     if image.mode.startswith("I;16"):
         return "gray"
@@ -48,33 +50,33 @@ def space_of(image: Image.Image) -> Space:
     return _SPACES[_MODES[image.mode]]
 
 
-def says_adobe_rgb(image: Image.Image) -> bool:
-    """Whether EXIF does; it may be garbage."""
+def has_adobe_rgb_exif(image: Image.Image) -> bool:
+    """Whether EXIF, which may be damaged, marks colours as Adobe RGB."""
     try:
         exif = image.getexif()
-        said = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace), exif.get_ifd(ExifTags.IFD.Interop).get(1)
+        marks = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace), exif.get_ifd(ExifTags.IFD.Interop).get(1)
     except (OSError, ValueError, SyntaxError, KeyError, TypeError, IndexError):
         return False
-    return said == _ADOBE_RGB
+    return marks == _ADOBE_RGB
 
 
-def decode_shallow(image: Image.Image, orientation: int, *, keep_cmyk: bool) -> tuple[Decoded, int]:
-    """Decode an image that was opened; its memory is freed.
+def decode_with_pillow(image: Image.Image, orientation: int, *, keep_cmyk: bool) -> tuple[Decoded, int]:
+    """Decode an opened image, and free Pillow's memory.
 
     Args:
-        image: opened, maybe reduced (`draft`).
-        orientation: the image's, by EXIF.
-        keep_cmyk: for a conversion by profile; otherwise it becomes RGB by Pillow's plain formula.
+        image: opened, maybe reduced by `draft`.
+        orientation: EXIF's orientation of the image.
+        keep_cmyk: keep CMYK for a conversion by profile; otherwise it becomes RGB by Pillow's plain formula.
 
     Returns:
         The values, and the orientation that is still to be applied.
     """
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        # Pillow turns it on loading, by this; it would also go by XMP.
+        # Pillow applies this entry when it loads a TIFF; without it Pillow would take the orientation from XMP.
         image.getexif()[ExifTags.Base.Orientation] = orientation
         orientation = 1
     image.load()
-    space = space_of(image)
+    space = colour_space(image)
     if image.mode.startswith("I;16"):
         values = np.asarray(image).astype(np.uint16)
         image.close()

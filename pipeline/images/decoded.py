@@ -1,4 +1,4 @@
-"""What a decoder gives, and how it becomes upright pixels in sRGB."""
+"""The output of the decoders, and its way to upright pixels in sRGB."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ if TYPE_CHECKING:
     from pipeline.images.picture import Pixels, Plane
 
     Values = np.ndarray[tuple[int, int], np.dtype[np.uint8] | np.dtype[np.uint16]]
-    """(H, W): all values of their type."""
+    """Alpha or one channel, (H, W), in the full range of its type."""
 
 _BAND: Final = 1 << 22
-"""In px: so much is converted at once, so that a large picture is in memory once as float32 and not twice."""
+"""Pixels that are converted at once, so that a large picture is not in memory twice as float32."""
 _WIDE: Final = np.float32(257)
-"""Of 65535 levels to one of 255."""
+"""Levels of 16 bits to a level of 8 bits."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """The values of a file, before orientation and colour profile."""
+    """Values of a file, before orientation and colour profile."""
 
     colours: Samples
     space: Space
     alpha: Values | None = None
-    """None: all is visible."""
+    """Alpha from 0 (invisible) to the top of its type; None: all is visible."""
 
 
-def upright(decoded: Decoded, orientation: int) -> Decoded:
-    """As it is to be seen, by EXIF's Orientation (EXIF 3.0, 4.6.5.1), 1–8; views, no copies."""
-    alpha = None if decoded.alpha is None else _turned(decoded.alpha, orientation)
-    return replace(decoded, colours=_turned(decoded.colours, orientation), alpha=alpha)
+def apply_orientation(decoded: Decoded, orientation: int) -> Decoded:
+    """Apply EXIF's Orientation, 1–8 (EXIF 3.0, 4.6.5.1), by views without copies."""
+    alpha = None if decoded.alpha is None else _orient(decoded.alpha, orientation)
+    return replace(decoded, colours=_orient(decoded.colours, orientation), alpha=alpha)
 
 
-def _turned(values: np.ndarray[Any, Any], orientation: int) -> np.ndarray[Any, Any]:
+def _orient(values: np.ndarray[Any, Any], orientation: int) -> np.ndarray[Any, Any]:
     if orientation >= 5:  # noqa: PLR2004 - rows and columns are exchanged
         values = values.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
@@ -49,14 +49,14 @@ def _turned(values: np.ndarray[Any, Any], orientation: int) -> np.ndarray[Any, A
 
 
 def to_pixels(decoded: Decoded, convert: Callable[[Samples], Colours] | None) -> tuple[Pixels, Plane | None]:
-    """Colours and alpha of a picture.
+    """Convert decoded values to pixels and alpha.
 
     Args:
-        decoded: grey or RGB if nothing converts it.
-        convert: to sRGB; None if it is.
+        decoded: values, grey or RGB unless `convert` is given.
+        convert: converts colours to sRGB; None: they are sRGB.
 
     Returns:
-        Pixels, white where nothing is visible; alpha 0–1, or None if all is visible.
+        Pixels, white where alpha is 0; and alpha 0–1, or None if all is visible.
     """
     height, width = decoded.colours.shape[:2]
     pixels = np.empty((height, width, 3), np.float32)
@@ -72,7 +72,7 @@ def to_pixels(decoded: Decoded, convert: Callable[[Samples], Colours] | None) ->
 
 
 def _scale(samples: Samples, pixels: Pixels) -> None:
-    """To 0–255; one channel to all three."""
+    """Write samples into pixels, scaled to 0–255; one channel goes to all three."""
     if samples.dtype == np.uint16:
         np.divide(samples, _WIDE, out=pixels)
     else:

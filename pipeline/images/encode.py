@@ -1,4 +1,4 @@
-"""Pixels and tags to the bytes of an image file: sRGB, upright, the same bytes for the same input."""
+"""Encoding of pixels and tags to the bytes of an image file: sRGB, upright, equal bytes for equal input."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from pipeline.images.metadata.ifd import (
     Exif,
     IfdEntry,
     header,
-    in_order,
     number,
     rational,
     read_exif,
+    with_byte_order,
     write_exif,
 )
 from pipeline.images.metadata.tags import DESCRIPTIVE
@@ -37,28 +37,29 @@ if TYPE_CHECKING:
 Format = Literal["png", "jpeg", "webp", "tiff"]
 
 Samples = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]] | np.ndarray[tuple[int, int, int], np.dtype[np.uint16]]
-"""(H, W, 3), or with alpha (H, W, 4), 8 or 16 bits; their order is said where they stand."""
+"""Values of a file, (H, W, 3), or with alpha (H, W, 4), 8 or 16 bits; each use says whether RGB or BGR."""
 
 _MAX_SIDE: dict[Format, int] = {"webp": 16383, "jpeg": 65500}
-"""Of the format for WebP, of the encoder (libjpeg) for JPEG, whose format could say 65535."""
+"""Longest side in px: WebP's by its format, JPEG's by its encoder, libjpeg."""
 
 _ROWS = 256
-"""So many are converted at a time, so that the float copies in between stay small."""
+"""Rows that are converted at a time, so that temporary copies in float stay small."""
 
 _INCH = 0.0254
+"""Length of an inch in metres."""
 _EXTRA_SAMPLES, _XMP, _ICC_PROFILE = 338, 700, 34675
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How a picture is written."""
+    """Format of a written picture."""
 
     format: Format
     bits: Bits = 8
-    """Per channel; 16 in PNG and TIFF only."""
+    """Bits per channel; 16 in PNG and TIFF only."""
     jpeg_quality: int = 95
-    """1 to 100, for JPEG only."""
+    """Quality of a JPEG, 1 to 100."""
 
 
 def has_alpha(image_format: Format) -> bool:
@@ -67,24 +68,24 @@ def has_alpha(image_format: Format) -> bool:
 
 
 def max_bits(image_format: Format) -> Bits:
-    """The most bits per channel that the format keeps."""
+    """Return the most bits per channel that the format keeps."""
     return 16 if image_format in ("png", "tiff") else 8
 
 
 def encode(pixels: Pixels, encoding: Encoding, *, alpha: Plane | None = None, tags: Tags = Tags()) -> bytes:  # noqa: B008 - immutable
-    """Encode; this is the one place where values are clipped and rounded, to round(v) or round(257 v).
+    """Encode a picture; the only place where values are clipped and rounded, to round(v) or round(257 v).
 
-    PNG, TIFF (deflate) and WebP are lossless; JPEG is without chroma subsampling. Each has an sRGB profile.
+    PNG, TIFF (deflate) and WebP are lossless; JPEG has no chroma subsampling. All have an sRGB profile.
 
     Args:
         pixels: (H, W, 3) float32, sRGB, nominally 0–255, not multiplied by alpha.
         encoding: format, bits and quality.
         alpha: (H, W) float32, 0 to 1; a JPEG, which has none, shows the picture over white.
-        tags: as `tags_of_result` makes them. WebP has a resolution in EXIF only.
+        tags: tags as `tags_of_result` makes them. WebP has a resolution in EXIF only.
 
     Raises:
-        ImageError: larger than the format allows.
-        ValueError: more bits than the format has, alpha of another size than the picture, EXIF that is none.
+        ImageError: the picture is larger than the format allows.
+        ValueError: the format has fewer bits, alpha has another size than the picture, or EXIF cannot be parsed.
     """
     height, width = pixels.shape[:2]
     limit = _MAX_SIDE.get(encoding.format)
@@ -103,7 +104,7 @@ def encode(pixels: Pixels, encoding: Encoding, *, alpha: Plane | None = None, ta
 
 
 def to_samples(pixels: Pixels, alpha: Plane | None, bits: Bits, *, bgr: bool) -> Samples:
-    """As a file has them: RGB(A), or BGR(A) as OpenCV wants it."""
+    """Return the values of a file: RGB(A), or BGR(A) for OpenCV."""
     top = 255 if bits == 8 else 65535  # noqa: PLR2004 - a number of bits
     height, width = pixels.shape[:2]
     samples: Samples = np.empty(
@@ -126,7 +127,7 @@ def _rounded(values: np.ndarray, scale: float, top: int) -> np.ndarray:
     return scaled
 
 
-def _encoded_by_opencv(ending: str, samples: Samples, *parameters: int) -> bytes:
+def _encode_with_opencv(ending: str, samples: Samples, *parameters: int) -> bytes:
     encoded, buffer = cv2.imencode(ending, samples, parameters)
     if not encoded:
         msg = f"OpenCV could not encode {samples.shape} as {ending}"
@@ -135,11 +136,11 @@ def _encoded_by_opencv(ending: str, samples: Samples, *parameters: int) -> bytes
 
 
 def _jpeg(pixels: Pixels, alpha: Plane | None, encoding: Encoding, tags: Tags) -> bytes:
-    """By OpenCV, as Pillow's optimised JPEG fails where a picture needs more bytes than it has guessed."""
-    laid = pixels if alpha is None else over_white(pixels, alpha)
-    data = _encoded_by_opencv(
+    """Encode with OpenCV: Pillow's optimised JPEG fails where a picture needs more bytes than Pillow has estimated."""
+    opaque = pixels if alpha is None else over_white(pixels, alpha)
+    data = _encode_with_opencv(
         ".jpg",
-        to_samples(laid, None, 8, bgr=True),
+        to_samples(opaque, None, 8, bgr=True),
         *(cv2.IMWRITE_JPEG_QUALITY, encoding.jpeg_quality),
         *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
         *(cv2.IMWRITE_JPEG_OPTIMIZE, 1),
@@ -161,7 +162,7 @@ def _segment(marker: int, content: bytes) -> bytes:
 
 def _png(pixels: Pixels, alpha: Plane | None, encoding: Encoding, tags: Tags) -> bytes:
     samples = to_samples(pixels, alpha, encoding.bits, bgr=True)
-    data = _encoded_by_opencv(".png", samples, cv2.IMWRITE_PNG_COMPRESSION, 6)
+    data = _encode_with_opencv(".png", samples, cv2.IMWRITE_PNG_COMPRESSION, 6)
     behind_header = 33
     chunks = [_chunk(b"iCCP", b"sRGB\0\0" + zlib.compress(SRGB))]
     if tags.dpi:
@@ -178,18 +179,18 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def _webp(pixels: Pixels, alpha: Plane | None, _encoding: Encoding, tags: Tags) -> bytes:
-    """By Pillow, as OpenCV's does not keep the colours where nothing is visible."""
+    """Encode with Pillow: OpenCV does not keep the colours of invisible pixels."""
     file = io.BytesIO()
     image = Image.fromarray(to_samples(pixels, alpha, 8, bgr=False))
-    # Pillow's usual effort of 80 takes nearly twice as long for a hundredth less.
+    # Pillow's default effort of 80 takes nearly twice as long for a file smaller by a hundredth.
     image.save(file, "WEBP", lossless=True, quality=50, exact=True, icc_profile=SRGB, exif=tags.exif, xmp=tags.xmp)
     return file.getvalue()
 
 
 def _tiff(pixels: Pixels, alpha: Plane | None, encoding: Encoding, tags: Tags) -> bytes:
-    """By OpenCV, with a directory of ours at the end that has its entries and the tags'."""
+    """Encode with OpenCV, and append a directory that has its entries and those of the tags."""
     samples = to_samples(pixels, alpha, encoding.bits, bgr=True)
-    data = _encoded_by_opencv(
+    data = _encode_with_opencv(
         ".tiff",
         samples,
         *(cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_ADOBE_DEFLATE),
@@ -197,7 +198,7 @@ def _tiff(pixels: Pixels, alpha: Plane | None, encoding: Encoding, tags: Tags) -
     )
     built = read_exif(io.BytesIO(data))
     order = built.order
-    described = in_order(read_exif(io.BytesIO(tags.exif)), order) if tags.exif else Exif(order)
+    described = with_byte_order(read_exif(io.BytesIO(tags.exif)), order) if tags.exif else Exif(order)
     main = {tag: each for tag, each in described.main.items() if tag in DESCRIPTIVE} | dict(built.main)
     main[_ICC_PROFILE] = IfdEntry(UNDEFINED, SRGB)
     if alpha is not None:

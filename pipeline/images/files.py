@@ -1,4 +1,4 @@
-"""An image file's bytes, read once: what is hashed is what is decoded."""
+"""Image files as bytes, read once, so that the hash is that of the decoded bytes."""
 
 from __future__ import annotations
 
@@ -15,23 +15,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_BYTES = 1 << 30
+"""Size in bytes of the largest file that is read."""
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One reading of a file."""
+    """The content of a file as it was read."""
 
     path: Path
     data: bytes
     sha256: str
+    """SHA-256 of the content, 64 hexadecimal digits."""
 
 
 def read_file(path: Path) -> SourceFile:
     """Read a regular file once and hash it.
 
     Raises:
-        ImageError: it is no regular file but a link or another thing, or too large, or there is no permission.
-        IncompleteError: it is missing.
+        ImageError: the file is no regular file, is a link, is too large, or may not be read.
+        IncompleteError: the file is missing.
         UnreadableError: the disk or the network failed.
     """
     try:
@@ -39,21 +41,22 @@ def read_file(path: Path) -> SourceFile:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise ImageError(f"{path.name}: not a regular file.", "Name an image file.")
-            # One byte more than is allowed, as the file may grow meanwhile.
+            # One byte more than is allowed, since the file may grow meanwhile.
             data = file.read(MAX_BYTES + 1) if status.st_size <= MAX_BYTES else None
     except OSError as error:
-        raise _explained(error, path) from error
+        raise _user_error(error, path) from error
     if data is None or len(data) > MAX_BYTES:
         raise ImageError(f"{path.name}: larger than {MAX_BYTES >> 20} MB.", "Reduce the file.")
     return SourceFile(path, data, hashlib.sha256(data).hexdigest())
 
 
 def _open_safely(path: str, flags: int) -> int:
-    """Not following a link, which could be laid in place of a checked file; not waiting for the writer of a FIFO."""
+    """Open without following a link, which could replace a checked file, and without waiting for a FIFO's writer."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
 
 
-def _explained(error: OSError, path: Path) -> ImageError | UnreadableError:
+def _user_error(error: OSError, path: Path) -> ImageError | UnreadableError:
+    """Return the error that tells a user what to do."""
     message = f"{path.name}: cannot be read: {error.strerror}."
     if error.errno in MACHINE_ERRNOS:
         return UnreadableError(message, "Check the disk or the network; then try again.")
@@ -69,7 +72,7 @@ _PNG_END = b"\0\0\0\0IEND\xae\x42\x60\x82"
 
 
 def looks_complete(path: Path) -> bool:
-    """Whether a JPEG, PNG or WebP file has its end; False for others, and where it cannot be read."""
+    """Whether a JPEG, PNG or WebP file has its end; False for other files, and for files that cannot be read."""
     try:
         with open(path, "rb", opener=_open_safely) as file:
             return _looks_complete(file)
@@ -93,7 +96,7 @@ def _looks_complete(file: BinaryIO) -> bool:
 
 
 def _reaches_scan(file: BinaryIO) -> bool:
-    """Whether a JPEG's segments lead to its picture: the end of a thumbnail within them looks like the file's."""
+    """Whether a JPEG's segments lead to its scan; a file cut within a thumbnail may end as a whole JPEG does."""
     position = 2
     while True:
         file.seek(position)

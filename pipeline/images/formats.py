@@ -1,37 +1,70 @@
-"""Which format a file has, by its first bytes, and which formats are read."""
+"""The table of file formats: names, endings, which are read and written; and a file's format by its first bytes.
+
+This is the only place that lists formats. `pipeline.settings` has the same names as types for validation; a test
+compares them. The module imports nothing heavy, so that commands can use it at their start.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_ENDINGS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {
-        "JPEG": (".jpg", ".jpeg"),
-        "PNG": (".png",),
-        "WEBP": (".webp",),
-        "TIFF": (".tif", ".tiff"),
-        "AVIF": (".avif",),
-        "BMP": (".bmp",),
-        "GIF": (".gif",),
-        "JPEG2000": (".jp2", ".j2k"),
-    }
+Reading = Literal["by default", "if allowed", "never"]
+"""Whether files of a format are read: always, if `image.formats` names it, or not before they are converted."""
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """A format of picture files."""
+
+    name: str
+    """Name in messages and metadata; for formats that are read, also Pillow's."""
+    endings: tuple[str, ...]
+    """File name endings in lower case, with their dots; results get the first."""
+    reading: Reading = "never"
+    is_written: bool = False
+    """Whether results may have this format."""
+
+    @property
+    def setting(self) -> str:
+        """Name in the settings `image.formats` and `output.format`."""
+        return self.name.lower()
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether files of this format can be read if they are allowed."""
+        return self.reading != "never"
+
+
+FORMATS: Final = (
+    FileFormat("JPEG", (".jpg", ".jpeg"), "by default", is_written=True),
+    FileFormat("PNG", (".png",), "by default", is_written=True),
+    FileFormat("WEBP", (".webp",), "by default", is_written=True),
+    FileFormat("TIFF", (".tif", ".tiff"), "by default", is_written=True),
+    FileFormat("AVIF", (".avif",), "if allowed"),
+    FileFormat("BMP", (".bmp",), "if allowed"),
+    FileFormat("GIF", (".gif",), "if allowed"),
+    FileFormat("JPEG2000", (".jp2", ".j2k"), "if allowed"),
+    FileFormat("HEIC", (".heic", ".heif")),
+    FileFormat("JPEG XL", (".jxl",)),
+    FileFormat("PSD", (".psd",)),
+    FileFormat("SVG", (".svg",)),
+    FileFormat("ICO", (".ico",)),
+    FileFormat("camera raw", (".cr2", ".cr3", ".nef", ".nrw", ".arw", ".dng", ".raf", ".orf", ".rw2", ".pef", ".srw")),
 )
-READABLE: Final = frozenset(_ENDINGS)
-"""The formats that can be read if they are allowed."""
-DEFAULT_FORMATS: Final = frozenset({"JPEG", "PNG", "WEBP", "TIFF"})
-"""The formats that are read if nobody allows others."""
-NAMED: Final[Mapping[str, str]] = MappingProxyType(
-    {ending: kind for kind, endings in _ENDINGS.items() for ending in endings}
+"""All formats of pictures that are known by a file name ending."""
+BY_ENDING: Final[Mapping[str, FileFormat]] = MappingProxyType(
+    {ending: each for each in FORMATS for ending in each.endings}
 )
-"""From file name ending to format, for all that can be read."""
-FORMATS: Final[Mapping[str, str]] = MappingProxyType(
-    {ending: kind for ending, kind in NAMED.items() if kind in DEFAULT_FORMATS}
-)
-"""From file name ending to format, for those that are read by default."""
+"""Formats by file name ending, in lower case with its dot."""
+READABLE: Final = frozenset(each.name for each in FORMATS if each.is_readable)
+"""Names of the formats that can be read if they are allowed."""
+DEFAULT_FORMATS: Final = frozenset(each.name for each in FORMATS if each.reading == "by default")
+"""Names of the formats that are read unless the settings say otherwise."""
 
 _MAGIC: Final = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -55,31 +88,34 @@ _MAGIC: Final = (
     (b"IIU\0", "camera raw (RW2)"),
     (b"PK\x03\x04", "a ZIP archive"),
 )
+"""First bytes of a file, and the name of the format that begins with them."""
 _BMP_HEADERS: Final = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
+"""Lengths in bytes of the known versions of BMP's second header."""
 _HEIF_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 _BEGINNING: Final = 1024
+"""Bytes of a file that are looked at to tell brands and texts apart."""
 
 
-def kind_of(data: bytes) -> str | None:
-    """The format of a file's content.
+def detect_format(data: bytes) -> str | None:
+    """Return the name of the format that a file's content has.
 
     Returns:
-        One of `READABLE`; or another that is known by its beginning, in words; or None if nothing is known.
+        One of `READABLE`; or the name of another format that is known by its first bytes; or None for unknown content.
     """
-    for magic, kind in _MAGIC:
+    for magic, name in _MAGIC:
         if data.startswith(magic):
-            return "camera raw (CR2)" if kind == "TIFF" and data[8:11] == b"CR\x02" else kind
+            return "camera raw (CR2)" if name == "TIFF" and data[8:11] == b"CR\x02" else name
     if data[:4] == b"RIFF":
         return "WEBP" if data[8:12] == b"WEBP" else None
     if data[4:8] == b"ftyp":
-        return _of_brands(data)
+        return _format_by_brands(data)
     if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADERS:
         return "BMP"
-    return _of_text(data[:_BEGINNING])
+    return _format_of_text(data[:_BEGINNING])
 
 
-def _of_brands(data: bytes) -> str:
-    """Of the ISO base media file format (ISO/IEC 14496-12, 4.3): a major brand and those it is compatible with."""
+def _format_by_brands(data: bytes) -> str:
+    """Tell ISO base media files (ISO/IEC 14496-12, 4.3) apart by their major brand and their compatible brands."""
     length = min(int.from_bytes(data[:4], "big"), _BEGINNING)
     brands = {data[at : at + 4] for at in (8, *range(16, length, 4))}
     if brands & {b"avif", b"avis"}:
@@ -89,7 +125,8 @@ def _of_brands(data: bytes) -> str:
     return "HEIC" if brands & _HEIF_BRANDS else "a video"
 
 
-def _of_text(beginning: bytes) -> str | None:
+def _format_of_text(beginning: bytes) -> str | None:
+    """Tell text files apart; None if the bytes are no text in UTF-8."""
     try:
         text = beginning.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -107,11 +144,11 @@ def _of_text(beginning: bytes) -> str | None:
 
 
 def endings(formats: frozenset[str]) -> tuple[str, ...]:
-    """The file name endings of formats, in lower case, with their dots."""
-    return tuple(ending for ending, kind in NAMED.items() if kind in formats)
+    """Return the file name endings of formats, by their names, in lower case with their dots."""
+    return tuple(ending for ending, each in BY_ENDING.items() if each.name in formats)
 
 
-def refusal(kind: str) -> tuple[str, str]:
-    """What is wrong with a format that is not read, behind a file's name; and the remedy."""
-    allow = f', or add "{kind.lower()}" to image.formats' if kind in READABLE else ""
-    return f"is {kind}, which is not read.", f"Convert it to JPEG, PNG, WebP or TIFF{allow}."
+def refusal(name: str) -> tuple[str, str]:
+    """Return what is wrong with a format that is not read, to stand behind a file's name; and the remedy."""
+    allow = f', or add "{name.lower()}" to image.formats' if name in READABLE else ""
+    return f"is {name}, which is not read.", f"Convert it to JPEG, PNG, WebP or TIFF{allow}."

@@ -1,4 +1,4 @@
-"""Pictures that a program has in memory already, in the place of files."""
+"""Arrays of a calling program as pictures, in place of files."""
 
 from __future__ import annotations
 
@@ -15,31 +15,32 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _ROUNDING: Final = 1e-3
-"""Floats may leave 0–1 by so much, as what was resampled does, and are clipped."""
+"""Distance by which floats may lie outside 0–1, as resampled ones do; they are clipped."""
 _LEVELS: Final[dict[str, float]] = {"uint8": 255.0, "uint16": 65535.0}
+"""Top values of integer types."""
 
 
 @dataclass(frozen=True)
 class ArrayPicture:
-    """A picture that need not be read."""
+    """A picture that comes from an array, not from a file."""
 
     path: Path
-    """A name for messages; there is no such file."""
+    """Name for messages; there is no such file."""
     picture: Picture
     sha256: str
-    """Of its values, their type and its shape."""
+    """SHA-256 of values, type and shape, 64 hexadecimal digits."""
 
 
 def from_array(values: np.ndarray[Any, Any], name: Path, *, channels: int = 3) -> ArrayPicture:
-    """Take an array for a picture in sRGB.
+    """Make a picture of an array in sRGB.
 
     Args:
-        values: (H, W, 3), or (H, W) if one channel is asked for: uint8, uint16, or floats from 0 to 1.
-        name: for messages.
+        values: (H, W, 3), or (H, W) for one channel: uint8, uint16, or floats from 0 to 1.
+        name: name for messages.
         channels: 3, or 1 for a mask.
 
     Raises:
-        ImageError: it has another shape or type, or values that are none of a picture.
+        ImageError: the array has another shape or type, or values outside of the range of its type.
     """
     shape = "(H, W, 3)" if channels == 3 else "(H, W)"  # noqa: PLR2004 - red, green and blue
     fits = values.ndim == 3 and values.shape[2] == 3 if channels == 3 else values.ndim == 2  # noqa: PLR2004
@@ -56,6 +57,11 @@ def from_array(values: np.ndarray[Any, Any], name: Path, *, channels: int = 3) -
 
 
 def _to_255(values: np.ndarray[Any, Any], name: Path) -> Pixels:
+    """Return values scaled to 0–255.
+
+    Raises:
+        ImageError: they have another type, or are not from 0 to 1.
+    """
     levels = _LEVELS.get(values.dtype.name)
     if levels is not None:
         pixels: Pixels = np.divide(values, np.float32(levels / 255), dtype=np.float32)
@@ -64,7 +70,7 @@ def _to_255(values: np.ndarray[Any, Any], name: Path) -> Pixels:
         raise ImageError(
             f"{name}: an array of {values.dtype} is no picture.", "Give uint8, uint16, or floats from 0 to 1."
         )
-    if not (values.min() >= -_ROUNDING and values.max() <= 1 + _ROUNDING):  # nor if one is no number
+    if not (values.min() >= -_ROUNDING and values.max() <= 1 + _ROUNDING):  # false also where one is not a number
         raise ImageError(
             f"{name}: has values from {values.min():.4g} to {values.max():.4g}; floats should be from 0 to 1.",
             "Divide by 255, or clip.",

@@ -1,4 +1,4 @@
-"""What is known of a picture before its pixels are decoded."""
+"""Headers of picture files: size, depth, orientation and tags, before any pixel is decoded."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from pipeline.images.picture import Tags
 if TYPE_CHECKING:
     from PIL import ImageFile
 
-_TURNED: Final = 5
-"""From this orientation on, width is height."""
+_TRANSPOSED: Final = 5
+"""Least orientation by which rows become columns."""
 _MAX_BITS: Final = 16
+"""Most bits per channel that are read."""
 
-# Our own limit on pixels is checked before decoding, by a setting; Pillow's would only add a second, fixed one.
+# The setting `image.max_pixels` is checked before decoding; Pillow's limit would only add a second, fixed one.
 Image.MAX_IMAGE_PIXELS = None
 # A colour profile or a description of more than Pillow's 1 MB is no bomb.
 PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20
@@ -28,82 +29,87 @@ PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20
 
 @dataclass(frozen=True)
 class Header:
-    """Of a file's first picture."""
+    """Header of a file's first picture."""
 
-    kind: str
-    """One of `kinds.READABLE`."""
+    format: str
+    """One of `formats.READABLE`."""
     width: int
-    """Upright, in px."""
+    """Width in px after orientation."""
     height: int
-    """Upright, in px."""
+    """Height in px after orientation."""
     bits: int
-    """Per channel, the most of them."""
+    """Bits per channel; where channels differ, the largest number."""
     tags: Tags
     orientation: int
-    """EXIF's, 1–8."""
+    """EXIF's orientation, 1–8."""
     image: ImageFile.ImageFile | None
-    """As Pillow opened it; None: it does not know this kind of TIFF."""
+    """Pillow's image, not loaded; None: Pillow does not know this kind of TIFF."""
     tiff: TiffHeader | None
+    """Header by our own reader; None: the file is no TIFF."""
 
     @property
-    def is_turned(self) -> bool:
-        """Whether rows become columns."""
-        return self.orientation >= _TURNED
+    def is_transposed(self) -> bool:
+        """Whether orientation makes rows into columns."""
+        return self.orientation >= _TRANSPOSED
 
     @property
-    def opened(self) -> ImageFile.ImageFile:
-        """The image where Pillow knows it."""
+    def pillow_image(self) -> ImageFile.ImageFile:
+        """Pillow's image.
+
+        Raises:
+            UnsupportedError: Pillow does not know this kind of TIFF.
+        """
         if self.image is None:
             raise UnsupportedError("is a kind of TIFF that is not read.")
         return self.image
 
     @property
-    def is_deep(self) -> bool:
-        """Whether `deep` decodes it, not Pillow."""
+    def needs_imagecodecs(self) -> bool:
+        """Whether imagecodecs decodes the picture, not Pillow."""
         if self.tiff is not None:
-            # Of separate channels, Pillow knows but the commonest, and inverts none.
-            is_odd = self.tiff.separate and self.tiff.is_plain
-            return self.image is None or is_odd or (self.bits > 8 and self.tiff.photometric != CMYK)  # noqa: PLR2004
-        return self.kind == "PNG" and self.bits > 8  # noqa: PLR2004 - bits
+            # Pillow knows only the commonest kinds of separate channels, and never inverts them.
+            is_separate = self.tiff.separate and self.tiff.is_plain
+            return self.image is None or is_separate or (self.bits > 8 and self.tiff.photometric != CMYK)  # noqa: PLR2004
+        return self.format == "PNG" and self.bits > 8  # noqa: PLR2004 - bits
 
     @property
     def has_more(self) -> bool:
-        """Further pictures; those behind a JPEG (MPO) are versions of the same."""
+        """Whether further pictures follow; those behind a JPEG (MPO) are versions of the first and do not count."""
         if self.tiff is not None:
             return self.tiff.has_more
-        return self.kind != "JPEG" and bool(getattr(self.image, "is_animated", False))
+        return self.format != "JPEG" and bool(getattr(self.image, "is_animated", False))
 
     @property
     def icc(self) -> bytes:
-        """The colour profile; empty: none."""
+        """ICC profile; empty: none."""
         if self.tiff is not None:
             return self.tiff.icc
         return (self.image.info.get("icc_profile") if self.image is not None else None) or b""
 
 
-def read_header(data: bytes, kind: str) -> Header:
-    """The header of a file of a kind out of `kinds.READABLE`.
+def read_header(data: bytes, image_format: str) -> Header:
+    """Read the header of a file of a format in `formats.READABLE`.
 
     Raises:
-        DamagedError: a number in it cannot be true; or what Pillow raises for what is damaged.
-        UnsupportedError: it may be whole but is not read.
+        DamagedError: a number in the header is impossible. For other damages Pillow's exceptions are passed on.
+        UnsupportedError: the file may be whole but is not read.
     """
-    if kind == "TIFF":
-        return _of_tiff(data)
-    image = Image.open(io.BytesIO(data), formats=[kind])
+    if image_format == "TIFF":
+        return _read_tiff(data)
+    image = Image.open(io.BytesIO(data), formats=[image_format])
     tags = read_tags(image)
     orientation = _orientation(tags.exif)
-    width, height = image.size if orientation < _TURNED else image.size[::-1]
-    return Header(kind, width, height, _bits(data, kind), tags, orientation, image, None)
+    width, height = image.size if orientation < _TRANSPOSED else image.size[::-1]
+    return Header(image_format, width, height, _bits(data, image_format), tags, orientation, image, None)
 
 
-def _of_tiff(data: bytes) -> Header:
+def _read_tiff(data: bytes) -> Header:
     tiff = read_tiff_header(data)
     if tiff.bits > _MAX_BITS or not tiff.is_integer:
-        kind = "" if tiff.is_integer else ", signed or floating-point"
-        raise UnsupportedError(f"has {tiff.bits} bits per channel{kind}, which is not read.")
+        numbers = "" if tiff.is_integer else ", signed or floating-point"
+        raise UnsupportedError(f"has {tiff.bits} bits per channel{numbers}, which is not read.")
     width, height = tiff.width, tiff.height
-    if tiff.orientation >= _TURNED:
+    if tiff.orientation >= _TRANSPOSED:
         width, height = height, width
     try:
         image = Image.open(io.BytesIO(data), formats=["TIFF"])
@@ -115,25 +121,25 @@ def _of_tiff(data: bytes) -> Header:
 
 
 def _orientation(exif: bytes) -> int:
-    """1 if EXIF does not say it. XMP is not asked: a program that turns a picture by XMP says it in EXIF, too."""
+    """Return EXIF's orientation; 1 without one. XMP is not read: programs that turn by XMP write EXIF, too."""
     try:
-        found = read_exif(io.BytesIO(exif))
+        parsed = read_exif(io.BytesIO(exif))
     except IfdError:
         return 1
-    values = integers(found.order, found.main.get(ExifTags.Base.Orientation))
+    values = integers(parsed.order, parsed.main.get(ExifTags.Base.Orientation))
     return values[0] if values and 1 <= values[0] <= 8 else 1  # noqa: PLR2004 - EXIF's
 
 
-def _bits(data: bytes, kind: str) -> int:
-    """Per channel, which Pillow does not tell."""
-    if kind == "PNG":
+def _bits(data: bytes, image_format: str) -> int:
+    """Return the bits per channel, which Pillow does not tell."""
+    if image_format == "PNG":
         if data[12:16] != b"IHDR":
             raise DamagedError("its header does not come first")
         return data[24]
-    if kind == "JPEG2000":  # SIZ marker: ISO/IEC 15444-1, A.5.1
+    if image_format == "JPEG2000":  # SIZ marker: ISO/IEC 15444-1, A.5.1
         at = data.find(b"\xff\x4f\xff\x51") + 42
         return (data[at] & 0x7F) + 1
-    if kind == "AVIF":  # pixel information property: ISO/IEC 23008-12, 6.5.6
+    if image_format == "AVIF":  # pixel information property: ISO/IEC 23008-12, 6.5.6
         at = data.find(b"pixi")
         return data[at + 9] if at >= 0 else 8
     return 8

@@ -1,4 +1,4 @@
-"""A picture as it was read, with what must survive until a result is written."""
+"""A decoded picture, with the tags that must survive until a result is written."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from typing import Literal
 import numpy as np
 
 Pixels = np.ndarray[tuple[int, int, int], np.dtype[np.float32]]
-"""(H, W, 3) float32, sRGB, 0–255, not rounded."""
+"""Pixels of a picture, (H, W, 3) float32, sRGB, 0–255, not rounded."""
 
 Plane = np.ndarray[tuple[int, int], np.dtype[np.float32]]
-"""(H, W) float32; what its values mean is said where it stands."""
+"""One value per pixel, (H, W) float32; each use says which."""
 
 Bits = Literal[8, 16]
+"""Bits per channel."""
 
 
 @dataclass(frozen=True)
 class Tags:
-    """What a photographer's software wrote beside the pixels."""
+    """Metadata that cameras and programs write beside the pixels."""
 
     exif: bytes = b""
-    """A TIFF structure as it stands in JPEG's APP1 behind `Exif\\0\\0`; empty: none."""
+    """TIFF structure as it stands in JPEG's APP1 behind `Exif\\0\\0`; empty: none."""
     xmp: bytes = b""
-    """An XMP packet; empty: none."""
+    """XMP packet; empty: none."""
     dpi: tuple[float, float] | None = None
-    """Across and down."""
+    """Pixels per inch, across and down; None: unknown."""
 
 
 @dataclass(frozen=True)
@@ -33,17 +34,17 @@ class Picture:
     """A decoded image: upright, sRGB."""
 
     pixels: Pixels
-    """Fewer than the file has if fewer were wanted. Not multiplied by alpha; white where nothing is visible."""
+    """Pixels, not multiplied by alpha, white where alpha is 0; a reduced picture if fewer were wanted."""
     format: str
-    """`JPEG`, `PNG`, `WEBP` or `TIFF` (or another that is allowed), by content."""
+    """Name of the format by content, one of `formats.READABLE`; `array` for arrays of a program."""
     width: int
-    """Of the file, in px, after EXIF orientation."""
+    """Width of the file's picture in px, after EXIF orientation."""
     height: int
-    """Of the file, in px, after EXIF orientation."""
+    """Height of the file's picture in px, after EXIF orientation."""
     bits: Bits = 8
-    """Per channel in the file; 16 also for those between."""
+    """Bits per channel in the file; 16 also for depths between 8 and 16."""
     alpha: Plane | None = None
-    """0 (nothing is visible) to 1; None if all is."""
+    """Alpha from 0 (invisible) to 1; None: 1 everywhere."""
     tags: Tags = Tags()
     warnings: tuple[str, ...] = ()
-    """What was lost on the way, in words."""
+    """Losses in decoding, in words."""

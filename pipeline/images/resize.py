@@ -1,4 +1,4 @@
-"""The working size, and how content and style are brought to it."""
+"""The working size, and the resampling of content and style to it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 Values = TypeVar("Values", "Pixels", "Plane")
 
 _FAINTEST = 1 / 512
-"""Of alpha: what is less is not visible in 8 bits, and has no colour."""
+"""Alpha at or below which a pixel is invisible in 8 bits, and has no colour."""
 SHORTEST_SIDE = 16
-"""VGG19 halves a picture four times before its last layer in use."""
+"""Shortest side of a picture in px: VGG19 halves it four times before the last layer in use."""
 
 
 def working_size(width: int, height: int, size: int | str) -> tuple[int, int]:
-    """(width, height) in px for the setting `image.size`, with the picture's proportions.
+    """Return (width, height) in px for the setting `image.size`, with the picture's proportions.
 
     Raises:
-        ImageError: the short side would be less than the network can see.
+        ImageError: the shorter side would be less than `SHORTEST_SIDE`.
     """
     if isinstance(size, int):
         scale = size / max(width, height)
@@ -44,7 +44,7 @@ def working_size(width: int, height: int, size: int | str) -> tuple[int, int]:
 
 
 def resize(pixels: Pixels, width: int, height: int) -> Pixels:
-    """Resample to the given size: by area when shrinking, cubic when growing."""
+    """Resample a picture to the given size: by area when shrinking, cubic when growing."""
     if pixels.shape[:2] == (height, width):
         return pixels
     return np.clip(_resample(pixels, width, height), 0, 255)  # cubic overshoots at edges
@@ -56,23 +56,23 @@ def _resample(values: Values, width: int, height: int) -> Values:
     return cast("Values", resized.astype(np.float32, copy=False))
 
 
-def shrunk(pixels: Pixels, longest_side: int) -> Pixels:
-    """With neither side longer than so many px, in the same proportions; never enlarged."""
+def shrink(pixels: Pixels, longest_side: int) -> Pixels:
+    """Return a picture whose longer side is at most `longest_side` px, with its proportions; it is never enlarged."""
     height, width = pixels.shape[:2]
     factor = min(1.0, longest_side / max(height, width))
     return resize(pixels, max(1, round(width * factor)), max(1, round(height * factor)))
 
 
 def resize_plane(plane: Plane, width: int, height: int) -> Plane:
-    """The same of one channel of 0–1."""
+    """Resample one channel of 0–1 as `resize` does."""
     return np.clip(_resample(plane, width, height), 0, 1) if plane.shape != (height, width) else plane
 
 
 def resize_visible(pixels: Pixels, alpha: Plane | None, width: int, height: int) -> tuple[Pixels, Plane | None]:
-    """Resample a picture with its alpha, so that what is not visible does not bleed into what is."""
+    """Resample a picture with its alpha, so that invisible pixels do not bleed into visible ones."""
     if alpha is None or alpha.shape == (height, width):
         return resize(pixels, width, height), alpha
-    resized = _resample(alpha, width, height)  # not clipped yet: what overshoots does so in both
+    resized = _resample(alpha, width, height)  # not clipped yet: alpha and colours overshoot alike
     premultiplied = _resample(pixels * alpha[:, :, None], width, height)
     visible = resized > _FAINTEST
     colours = np.full_like(premultiplied, 255)
@@ -81,7 +81,7 @@ def resize_visible(pixels: Pixels, alpha: Plane | None, width: int, height: int)
 
 
 def over_white(pixels: Pixels, alpha: Plane) -> Pixels:
-    """A picture as it looks on white paper."""
+    """Return a picture as it looks on white paper."""
     laid = pixels - np.float32(255)
     laid *= alpha[:, :, None]
     laid += 255
@@ -89,7 +89,7 @@ def over_white(pixels: Pixels, alpha: Plane) -> Pixels:
 
 
 def fitted_size(width: int, height: int, content: tuple[int, int], fit: str) -> tuple[int, int]:
-    """(width, height) in px that a painting of this size is brought to, before it is cropped; see `fit_style`."""
+    """Return (width, height) in px that `fit_style` resamples a painting of this size to, before it crops."""
     if fit == "stretch":
         return content
     across, down = content[0] / width, content[1] / height
@@ -98,7 +98,7 @@ def fitted_size(width: int, height: int, content: tuple[int, int], fit: str) -> 
 
 
 def scaled_size(width: int, height: int, scale: float) -> tuple[int, int]:
-    """(width, height) in px that a painting is fitted to, for the setting `style.scale`."""
+    """Return (width, height) in px that a painting is fitted to, for the setting `style.scale`."""
     return max(SHORTEST_SIDE, round(width * scale)), max(SHORTEST_SIDE, round(height * scale))
 
 
@@ -107,10 +107,10 @@ def fit_style(style: Picture, width: int, height: int, fit: str) -> Pixels:
 
     Args:
         style: the painting.
-        width: of the content, in px.
-        height: of the content, in px.
-        fit: `stretch` to exactly this size; `cover` it and crop the middle; `whole`: the same shorter side,
-            proportions kept, nothing cropped, so the result may have another size.
+        width: width of the content in px.
+        height: height of the content in px.
+        fit: `stretch`: to exactly this size; `cover`: over this size, with the middle cropped out; `whole`: to the same
+            shorter side, uncropped and in proportion, so the result may have another size.
     """
     scaled = resize(style.pixels, *fitted_size(style.width, style.height, (width, height), fit))
     if fit != "cover":

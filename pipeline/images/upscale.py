@@ -1,4 +1,4 @@
-"""A result at the photograph's own size, though the network worked at a smaller one."""
+"""Upscaling of a result from the working size to the photograph's own size, with the photograph's detail."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from pipeline.images.picture import Pixels, Plane
 
 RADIUS: Final = 4
-"""In px of the working size, of the windows in which the result is compared with the photograph: about a stroke. By eye
+"""Radius of the windows in which result and photograph are compared, in px of the working size: about a stroke. By eye
 2 and 8 hardly differ."""
 EPSILON: Final = 25.0
-"""In levels²: windows of the photograph with less variance are taken for flat, since their detail is mostly grain. At
-400 (a spread of 20 levels) stonework and foliage come out visibly softer."""
+"""Variance in levels² below which a window of the photograph counts as flat, since its detail is mostly grain. At 400
+(a spread of 20 levels) stonework and foliage come out visibly softer."""
 STRONGEST: Final = 1.5
-"""How much stronger than in the photograph its detail may come out."""
+"""Largest gain of the photograph's detail."""
 
 
 def guided_upscale(result: Pixels, working: Pixels, native: Pixels) -> Pixels:
@@ -27,27 +27,27 @@ def guided_upscale(result: Pixels, working: Pixels, native: Pixels) -> Pixels:
 
     A fast guided filter (He & Sun 2015, arXiv:1505.00996): in windows of the working size the result's luma is written
     as a·Y + b of the photograph's luma Y, with a bounded to [0, 1.5]. The enlarged result then gets what enlarging took
-    from the photograph, its luma minus its own enlarged working size, times the enlarged a: as much detail as
-    the painted picture followed the photograph there.
+    from the photograph, its luma minus its own enlarged working size, times the enlarged a: detail is as strong as the
+    painted picture follows the photograph there.
 
-    Strokes are no finer than the working size: what is added is the photograph's detail, not the painting's; where a
-    stroke hides the photograph, a is small, and it stays a soft stroke. The chroma is the result's, enlarged, so fine
-    coloured detail comes back in its luma only. As a is fitted in windows, which are then averaged, an edge that is
-    painted over may show through as a halo, up to 2·`RADIUS` px of the working size beside where it is not.
+    Strokes are no finer than the working size, since the added detail is the photograph's, not the painting's. Where a
+    stroke hides the photograph, a is small, and the stroke stays soft. The chroma is the result's, enlarged, so fine
+    coloured detail comes back in luma only. Since a is fitted in windows, which are then averaged, an edge that is
+    painted over may show through as a halo, up to 2·`RADIUS` px of the working size beside the edge.
 
-    Holds 20 bytes for each px of the photograph at its peak, besides what it is given.
+    The memory at its peak is 20 bytes for each px of the photograph, besides the arguments.
 
     Args:
-        result: (h, w, 3) of the optimisation, 0–255, unclipped.
-        working: (h, w, 3) the photograph at the working size.
-        native: (H, W, 3) the photograph.
+        result: (h, w, 3) result of the optimisation, 0–255, unclipped.
+        working: (h, w, 3) photograph at the working size.
+        native: (H, W, 3) photograph at its own size.
 
     Returns:
         (H, W, 3), unclipped.
     """
     height, width = native.shape[:2]
     guide = luma(working)
-    gain = _enlarge(_follows(luma(result), guide), width, height)
+    gain = _enlarge(_slope(luma(result), guide), width, height)
     detail = luma(native)
     detail -= _enlarge(guide, width, height)
     detail *= gain
@@ -56,8 +56,8 @@ def guided_upscale(result: Pixels, working: Pixels, native: Pixels) -> Pixels:
     return enlarged
 
 
-def _follows(result: Plane, guide: Plane) -> Plane:
-    """a: the slope of the result's luma over the photograph's, in the windows around each pixel."""
+def _slope(result: Plane, guide: Plane) -> Plane:
+    """Return a, the slope of the result's luma over the photograph's, in the windows around each pixel."""
 
     def mean(values: Plane) -> Plane:
         side = 2 * RADIUS + 1

@@ -141,10 +141,10 @@ class Thumbnails:
             OSError: it cannot be written.
         """
         from pipeline.images.encode import Encoding, encode  # noqa: PLC0415
-        from pipeline.images.resize import shrunk  # noqa: PLC0415 - heavy, and most callers only ask for paths
+        from pipeline.images.resize import shrink  # noqa: PLC0415 - heavy, and most callers only ask for paths
 
         make_folders(self._disk, self._folder)
         path = self.path(sha256)
         temporary = path.with_suffix(f".{threading.get_native_id()}")
-        self._disk.write(temporary, encode(shrunk(pixels, LONGEST_SIDE_PX), Encoding("jpeg", 8, _QUALITY)))
+        self._disk.write(temporary, encode(shrink(pixels, LONGEST_SIDE_PX), Encoding("jpeg", 8, _QUALITY)))
         self._disk.rename(temporary, path)

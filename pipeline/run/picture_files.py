@@ -17,6 +17,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import UsageError
+from pipeline.images.formats import BY_ENDING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -28,43 +29,6 @@ NAMES_SHOWN: Final = 3
 WRITABLE: Final = ".png, .jpg, .webp or .tif"
 """Endings of results, in words."""
 
-_FORMATS: Final = {
-    ".jpg": "jpeg",
-    ".jpeg": "jpeg",
-    ".png": "png",
-    ".webp": "webp",
-    ".tif": "tiff",
-    ".tiff": "tiff",
-    ".avif": "avif",
-    ".bmp": "bmp",
-    ".gif": "gif",
-    ".jp2": "jpeg2000",
-    ".j2k": "jpeg2000",
-}
-"""What `image.formats` calls a file of this ending; `pipeline.images` knows more of it."""
-_UNREADABLE: Final = frozenset(
-    [
-        ".heic",
-        ".heif",
-        ".jxl",
-        ".psd",
-        ".svg",
-        ".ico",
-        ".cr2",
-        ".cr3",
-        ".nef",
-        ".nrw",
-        ".arw",
-        ".dng",
-        ".raf",
-        ".orf",
-        ".rw2",
-        ".pef",
-        ".srw",
-    ]
-)
-"""Endings of pictures that cannot be read at all."""
-
 
 def ending_of(name: str) -> str:
     """The ending of a file's name, in lower case, with its dot."""
@@ -73,8 +37,7 @@ def ending_of(name: str) -> str:
 
 def is_picture(name: str) -> bool:
     """Whether a file is a picture by its ending, whether or not its format can be read."""
-    ending = ending_of(name)
-    return ending in _FORMATS or ending in _UNREADABLE
+    return ending_of(name) in BY_ENDING
 
 
 def is_image(path: Path, endings: tuple[str, ...]) -> bool:
@@ -141,7 +104,8 @@ def listed(names: list[str]) -> str:
 
 def remedy_for(names: Iterable[str]) -> str:
     """Advice for pictures that are not read, without a full stop."""
-    formats = sorted({_FORMATS[ending] for ending in map(ending_of, names) if ending in _FORMATS})
+    found = (BY_ENDING.get(ending_of(name)) for name in names)
+    formats = sorted({each.setting for each in found if each is not None and each.is_readable})
     convert = "convert them to JPEG, PNG, WebP or TIFF"
     if not formats:
         return convert

@@ -1,7 +1,7 @@
-"""Brings other weights to the scale of the packaged ones, so that one setting means the same with all of them.
+"""Calibration of other weights to the scale of the packaged ones, so that a setting means the same with all of them.
 
-Sets of weights differ in the size of their activations by more than ten, and the style term grows with its fourth
-power. Rectifiers let each layer be rescaled without changing what it sees (`Vgg19.rescaled`).
+Sets of weights differ in the size of their activations by more than a factor of ten, and the style term grows with the
+fourth power of it. Rectifiers let each layer be rescaled without changing what it detects (`Vgg19.rescaled`).
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from pipeline.transfer.vgg import Vgg19
 
 _SIDE = 96
+"""Side of the calibration image in px."""
 _WAVELENGTHS = (48.0, 13.0, 5.0)
-"""In px: shapes, strokes and grain."""
+"""Wavelengths in px of shapes, strokes and grain."""
 
 
 def calibration_image() -> Tensor:
-    """(1, 3, 96, 96) float32, sRGB 0–255: waves of three lengths in a direction of its own for each channel."""
+    """Return waves of three lengths, in another direction for each channel: (1, 3, 96, 96) float32, sRGB 0–255."""
     y, x = torch.meshgrid(*(torch.arange(_SIDE, dtype=torch.float32),) * 2, indexing="ij")
     channels = []
     for channel in range(3):
@@ -37,14 +38,14 @@ def calibration_image() -> Tensor:
 
 @torch.no_grad()
 def mean_activations(network: Vgg19) -> dict[str, float]:
-    """Of every rectified convolution on the calibration image."""
+    """Return the mean activation of every rectified convolution on the calibration image, by convolution."""
     layers = [name.replace("conv", "relu") for name in CONVOLUTIONS]
     activations = Chain(network, torch.device("cpu")).forward(calibration_image(), layers)
     return {name: activations[layer].mean().item() for name, layer in zip(CONVOLUTIONS, layers, strict=True)}
 
 
-def calibrated(network: Vgg19) -> Vgg19:
-    """The same network with the packaged weights' mean activations.
+def calibrate(network: Vgg19) -> Vgg19:
+    """Return the network rescaled to the packaged weights' mean activations.
 
     Raises:
         ValueError: a layer is silent or not finite on the calibration image, so this is no trained network.

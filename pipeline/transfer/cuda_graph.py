@@ -1,4 +1,4 @@
-"""One captured CUDA graph in place of a hundred kernel launches an evaluation, which small images mostly wait for."""
+"""CUDA graphs: one launch per evaluation in place of a hundred, which take most of the time of small images."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 def capture(evaluate: Evaluate, example: Tensor) -> tuple[Evaluate, list[str]]:
-    """The same function, replayed from a graph where the device can; elsewhere the function itself.
+    """Return the function as a replay of a captured graph where the device is CUDA; elsewhere the function itself.
 
     Args:
         evaluate: takes (B, 3, H, W) and never waits for the device.
-        example: of the shape and device that it will be called with.
+        example: a tensor of the shape and device that the function will be called with.
 
     Returns:
         The function, and a warning if a CUDA device could not capture it.
@@ -27,13 +27,13 @@ def capture(evaluate: Evaluate, example: Tensor) -> tuple[Evaluate, list[str]]:
     image = example.clone()
     try:
         with torch.cuda.device(example.device), torch.cuda.stream(torch.cuda.current_stream(example.device)):
-            aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-            aside.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(aside):
-                evaluate(image)  # libraries choose their algorithms here; that cannot be captured
-            torch.cuda.current_stream().wait_stream(aside)
+            side_stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            side_stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side_stream):
+                evaluate(image)  # libraries choose their algorithms here, which cannot be captured
+            torch.cuda.current_stream().wait_stream(side_stream)
             graph = torch.cuda.CUDAGraph()
-            # Other threads pin memory meanwhile, which a capture does not allow unless it minds its own thread only.
+            # Other threads pin memory meanwhile. A capture forbids that, unless it watches its own thread only.
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 values, gradient = evaluate(image)
     except torch.OutOfMemoryError:

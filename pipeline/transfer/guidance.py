@@ -1,13 +1,13 @@
-"""Where the style acts: guided Gram matrices (Gatys, Ecker, Bethge, Hertzmann & Shechtman 2017, section 4).
+"""Masks: guided Gram matrices (Gatys, Ecker, Bethge, Hertzmann & Shechtman 2017, section 4).
 
-The paper multiplies the features of a layer by a guidance channel T with Σ T² = 1 before it takes their Gram matrix,
-so that each place counts by T². Here the mask m is what places count by, T² = m / Σ m, and
+The paper multiplies the features of a layer by a guidance channel T with Σ T² = 1 before it takes their Gram matrix, so
+that T² is the weight of each position. Here the mask m gives the weights, T² = m / Σ m, and the Gram matrix is
 
     G = Σ_i m_i · f_i · f_iᵀ / Σ_i m_i
 
-which is F·Fᵀ / (H·W) where the mask is white everywhere. At a layer behind n poolings m is the mask's mean over the
-2ⁿ × 2ⁿ px that a feature has for its own. There is one region; elsewhere the photograph stays, and the painting is
-looked at as a whole.
+For a mask that is white everywhere it is F·Fᵀ / (H·W). At a layer behind n poolings m is the mask's mean over the
+2ⁿ × 2ⁿ px that belong to a feature. There is one region: elsewhere the photograph stays, and statistics of the painting
+are those of the whole painting, unless it has a mask of its own.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _SMALLEST_SUM = 1e-6
-"""Of a mask, below which a layer sees nothing of it: far less than one grey level of one pixel."""
+"""Sum of a mask below which it counts as black: far less than one grey level of one pixel."""
 _FAINTEST = 1 / 8
-"""A style that shines through the mask less than that is not made stronger at the start of a scale."""
+"""Least mask value that the start of a scale is divided by; where the mask is less, the style starts fainter."""
 
 
 @dataclass(frozen=True)
 class Guidance:
-    """The mask of each image of a batch, at all sizes, and what stays where it is black."""
+    """The masks of a batch at the sizes of all layers, and the contents that stay where they are black."""
 
     content: Tensor
-    """(B, 3, H, W) float32, sRGB 0–255."""
+    """Contents, (B, 3, H, W) float32, sRGB 0–255."""
     masks: dict[int, Tensor]
-    """By halvings, from 0: (B, 1, H/2ⁿ, W/2ⁿ) float32, 0–1."""
+    """Masks by number of halvings n, from 0: (B, 1, H/2ⁿ, W/2ⁿ) float32, 0–1."""
     sums: dict[int, Tensor]
-    """By halvings: (B, 1, 1) float32, Σ m; infinite where there is next to nothing, so that the Gram matrix is 0."""
+    """Σ m by number of halvings: (B, 1, 1) float32; infinite where a mask is black, so that the Gram matrix is 0."""
 
     @staticmethod
     def of(content: Tensor, mask: Tensor, layers: Collection[str]) -> Guidance:
-        """Of one image (1, 3, H, W) and its mask (1, 1, H, W), for these style layers."""
+        """Return the guidance of one image (1, 3, H, W) by its mask (1, 1, H, W), for these style layers."""
         halvings = sorted({0, *map(halvings_of, layers)})
         masks = {n: F.avg_pool2d(mask, 2**n) if n else mask for n in halvings}
         sums = {n: each.sum((1, 2, 3)).view(-1, 1, 1) for n, each in masks.items()}
@@ -52,22 +52,22 @@ class Guidance:
 
     @property
     def share(self) -> Tensor:
-        """Of the image that is painted: mean(m), (B, 1, 1)."""
+        """Share of each image that is painted: mean(m), (B, 1, 1)."""
         return self.mask.mean((2, 3))[..., None]
 
     @property
     def mask(self) -> Tensor:
-        """(B, 1, H, W)."""
+        """Masks at full size, (B, 1, H, W)."""
         return self.masks[0]
 
     def select(self, images: Sequence[int]) -> Guidance:
-        """Of some images of the batch."""
+        """Return the guidance of some images of the batch."""
         masks, sums = ({n: t[list(images)] for n, t in each.items()} for each in (self.masks, self.sums))
         return Guidance(self.content[list(images)], masks, sums)
 
     @staticmethod
     def stack(each: Sequence[Guidance]) -> Guidance:
-        """Of a batch, from those of its images."""
+        """Return the guidance of a batch, from the guidance of each of its parts."""
         return Guidance(
             torch.cat([guidance.content for guidance in each]),
             {n: torch.cat([guidance.masks[n] for guidance in each]) for n in each[0].masks},
@@ -75,7 +75,7 @@ class Guidance:
         )
 
     def composite(self, image: Tensor) -> Tensor:
-        """What is evaluated, x = c + m·(z − c): to the last bit z where m is 1, and the content c where it is 0.
+        """Return the evaluated image x = c + m·(z − c): exactly z where m is 1, exactly the content c where it is 0.
 
         Args:
             image: z, (B, 3, H, W), finite.
@@ -83,9 +83,9 @@ class Guidance:
         return torch.lerp(self.content, image, self.mask)
 
     def inverse_composite(self, image: Tensor) -> Tensor:
-        """The start of a scale, z = c + (x − c) / max(m, 1/8), whose composite is x where the mask is not faint.
+        """Return z = c + (x − c) / max(m, 1/8), the start of a scale; its composite is x where m is at least 1/8.
 
-        Were z = x, the style would fade by m at every scale of the pyramid where the mask is soft.
+        With z = x the style would fade by m at every scale of the pyramid where the mask is soft.
 
         Args:
             image: x, (B, 3, H, W).
@@ -94,7 +94,7 @@ class Guidance:
 
 
 def shrink_mask(mask: Tensor, width: int, height: int) -> Tensor:
-    """(1, 1, H, W) to the given size by area: no ringing at its edges, and what is black or white stays so."""
+    """Resample a mask (1, 1, H, W) by area: edges do not ring, and black and white areas stay black and white."""
     if mask.shape[2:] == (height, width):
         return mask
     return F.interpolate(mask, (height, width), mode="area")

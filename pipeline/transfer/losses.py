@@ -1,4 +1,4 @@
-"""What the objective is made of: its weights, Gram matrices and total variation."""
+"""Parts of the objective: its weights, Gram matrices and total variation."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TV_SMOOTHING = 1.0
-"""In levels of 0–255: below it total variation is quadratic, so that its gradient is defined everywhere."""
+"""Difference in levels of 0–255 below which total variation is quadratic, so that its gradient exists everywhere."""
 
 _VALUES_AT_ONCE = 1 << 22
-"""Features that are converted to float32 or weighted at once for a Gram matrix: 16 MB."""
+"""Number of features that are converted to float32 or weighted at once for a Gram matrix: 16 MB."""
 
 
 @dataclass(frozen=True)
 class ObjectiveSpec:
-    """Which layers are compared, and the weight of each term."""
+    """Layers that are compared, and the weight of each term."""
 
     content_layers: tuple[str, ...]
     style_layers: tuple[str, ...]
@@ -32,22 +32,22 @@ class ObjectiveSpec:
 
     @property
     def layers(self) -> frozenset[str]:
-        """All that are compared."""
+        """Layers of content and style."""
         return frozenset(self.content_layers + self.style_layers)
 
     def style_weight_of(self, layer: str) -> float:
-        """style_weight · w_l / C_l²."""
+        """Return style_weight · w_l / C_l² of a style layer."""
         weights = self.style_layer_weights or (1.0,) * len(self.style_layers)
         return self.style_weight * weights[self.style_layers.index(layer)] / channels_of(layer) ** 2
 
 
 def rows(features: Tensor) -> Tensor:
-    """(B, C, H, W) → (B, H·W, C): a view where features are channels-last."""
+    """Return features (B, C, H, W) as (B, H·W, C): a view if they are channels-last."""
     return features.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def gram_sum(features: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Σ_i m_i · f_i · f_iᵀ in float32: Gram matrices before they are divided by Σ m, or by H·W.
+    """Return Σ_i m_i · f_i · f_iᵀ in float32: Gram matrices before the division by Σ m, or by H·W.
 
     Args:
         features: (B, C, H, W).
@@ -67,7 +67,7 @@ def gram_sum(features: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def add_mixed(gradient: Tensor, features: Tensor, mixer: Tensor, mask: Tensor) -> None:
-    """Add m_i · M · f_i at every place i, as the gradient of a guided Gram matrix has it.
+    """Add m_i · M · f_i at every position i, the gradient of a guided Gram matrix.
 
     Args:
         gradient: (B, C, H, W) channels-last, changed in place.
@@ -77,25 +77,27 @@ def add_mixed(gradient: Tensor, features: Tensor, mixer: Tensor, mask: Tensor) -
     """
     long, total = rows(features), rows(gradient)
     for part in _parts(long):
-        # The features and not the product are weighted: where they are large and black it might exceed float16.
+        # Weigh the features, not the product, which might exceed float16 where features are large and the mask black.
         weighted = (long[:, part] * rows(mask)[:, part]).to(long.dtype)
         total[:, part].baddbmm_(weighted, mixer)
 
 
 def _parts(long: Tensor) -> list[slice]:
-    """Of (B, H·W, C) along the middle."""
+    """Return slices of (B, H·W, C) along its middle dimension."""
     step = _VALUES_AT_ONCE // long.shape[2]
     return [slice(start, start + step) for start in range(0, long.shape[1], step)]
 
 
 def total_variation(image: Tensor) -> tuple[Tensor, Tensor]:
-    """mean(ρ(∂x)) + mean(ρ(∂y)) with ρ(d) = √(d² + ε²) − ε, ε = `TV_SMOOTHING`: about the mean absolute difference.
+    """Return mean(ρ(∂x)) + mean(ρ(∂y)) with ρ(d) = √(d² + ε²) − ε and ε = `TV_SMOOTHING`, and its gradient.
+
+    It is about the mean absolute difference of neighbouring pixels.
 
     Args:
         image: (B, 3, H, W), 0–255.
 
     Returns:
-        (B,) and its gradient (B, 3, H, W): ρ'(d) = d / √(d² + ε²), taken by both pixels of a difference.
+        (B,) and the gradient (B, 3, H, W): ρ'(d) = d / √(d² + ε²), added to and taken from the pixels of a difference.
     """
     value, gradient = image.new_zeros(len(image)), torch.zeros_like(image)
     for dim in (3, 2):

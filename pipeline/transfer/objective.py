@@ -1,4 +1,4 @@
-"""What is minimised (Gatys, Ecker & Bethge 2016), on the 0–255 scale of the authors' own code, and its gradient."""
+"""The objective (Gatys, Ecker & Bethge 2016), on the 0–255 scale of the authors' own code, and its gradient."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 class Objective:
     """content_weight · Σ_l mean((F_l − P_l)²) + style_weight · Σ_l w_l/C_l² · mean((G_l − A_l)²) + tv_weight · TV.
 
-    F are the image's features and P the content's, G the image's Gram matrices and A the style's (a weighted mean of
-    several styles'), C_l the channels of layer l. With w = 1, style_weight = 1000, content_weight = 1 and rectified
-    layers it is that of leongatys/PytorchNeuralStyleTransfer.
+    F are the image's features and P the content's, G the image's Gram matrices and A the style's (a weighted mean for
+    several styles), C_l is the number of channels of layer l. With w = 1, style_weight = 1000, content_weight = 1 and
+    rectified layers it is the objective of leongatys/PytorchNeuralStyleTransfer.
 
-    With a mask m it is that of the composite x = c + m·(z − c) of content and image z, with guided Gram matrices (see
-    `guidance`) and the style term times mean(m), so that where m is 1 a pixel is pulled between content and style as it
-    is without a mask: content and TV are means over the whole image. The gradient by z is m times that by x.
+    With a mask m the objective is taken of the composite x = c + m·(z − c) of content c and image z, with guided Gram
+    matrices (see `guidance`), and the style term is multiplied by mean(m). Content and TV are means over the whole
+    image, so where m is 1 the balance between content and style is as without a mask. The gradient by z is m times the
+    gradient by x.
     """
 
     def __init__(self, chain: Chain, spec: ObjectiveSpec, targets: Targets, fit: Fit = WHOLE) -> None:
@@ -41,21 +42,22 @@ class Objective:
 
     @property
     def _one_by_one(self) -> bool:
-        """Two cores are as busy with one image as with four, and one at a time takes a fourth of the memory.
+        """Whether the images of a batch are evaluated one by one, as on a CPU.
 
-        It is also rounded as if it were alone, to the last bit; convolutions of a batch may not be.
+        Two cores are as busy with one image as with four, and one at a time takes a fourth of the memory. Each image is
+        also rounded as if it were alone, to the last bit; convolutions of a batch may round otherwise.
         """
         return self._chain.device.type == "cpu" and self._targets.images > 1
 
     def __call__(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Evaluate a batch; nothing waits for the device.
+        """Evaluate a batch, without waiting for the device.
 
         Args:
             image: z, (B, 3, H, W) float32, sRGB 0–255.
 
         Returns:
-            Terms (B, 4) float32: total, content, style, tv, weighted, so that the first is the sum of the others; and
-            the gradient of the total (B, 3, H, W) float32. A pair's row does not depend on the others in the batch.
+            Weighted terms (B, 4) float32: total, content, style, tv, of which the first is the sum of the others; and
+            the gradient of the total (B, 3, H, W) float32. An image's row does not depend on the rest of the batch.
         """
         if self._single:
             each = [one(image[i : i + 1]) for i, one in enumerate(self._single)]
@@ -67,29 +69,29 @@ class Objective:
         return terms, gradient.mul_(guidance.mask)
 
     def _evaluate(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """At x, by x."""
+        """Return the terms at x and their gradient by x."""
         layers, side, (height, width) = self._spec.layers, self._fit.tile, image.shape[2:]
         tv, gradient = total_variation(image)
         gradient.mul_(self._spec.tv_weight)
         comparison = _Comparison(self._chain, self._spec, self._targets, image)
         keep: Keep = "deep" if self._fit.recompute else "all"
-        of_whole = None
+        whole = None
         for tile in tiles(height, width, side, statistics_margin(layers)):
             visit = partial(comparison.add, tile)
             if side is None:
-                of_whole = self._chain.forward(image, layers, visit, keep=keep)
+                whole = self._chain.forward(image, layers, visit, keep=keep)
             else:
                 self._chain.forward(tile.cut(image), layers, visit, keep="nothing")
         terms = comparison.conclude(tv * self._spec.tv_weight)
         for tile in tiles(height, width, side, gradient_margin(layers)):
-            activations = of_whole or self._chain.forward(tile.cut(image), layers, keep=keep)
+            activations = whole or self._chain.forward(tile.cut(image), layers, keep=keep)
             part = self._chain.backward(activations, partial(comparison.inject, tile))
-            tile.of_whole(gradient).add_(comparison.restored(tile.within(part)))
+            tile.core_of_whole(gradient).add_(comparison.restore(tile.core_of_tile(part)))
         return terms, gradient
 
 
 class _Comparison:
-    """Of an image with its targets: first what adds up over its tiles, then the gradient at each layer."""
+    """Comparison of an image with its targets: first sums over its tiles, then the gradient at each layer."""
 
     def __init__(self, chain: Chain, spec: ObjectiveSpec, targets: Targets, image: Tensor) -> None:
         self._spec, self._targets, self._half = spec, targets, chain.dtype is torch.float16
@@ -97,33 +99,33 @@ class _Comparison:
         self._pixels = {layer: pixels_of(image, layer) for layer in spec.layers}
         self._masks: dict[str, Tensor] = {}
         self._counts: dict[str, int | Tensor] = dict(self._pixels)
-        """H·W, or Σ m."""
+        """Divisors of the Gram matrices by layer: H·W, or Σ m."""
         if targets.guidance is not None:
             self._masks = {layer: targets.guidance.masks[halvings_of(layer)] for layer in targets.grams}
             self._counts = {layer: targets.guidance.sums[halvings_of(layer)] for layer in targets.grams}
         self._share = targets.guidance.share if targets.guidance is not None else None
-        """mean(m), (B, 1, 1)."""
+        """mean(m), (B, 1, 1); None without a mask."""
         self._squares = {layer: image.new_zeros(len(image)) for layer in targets.content}
-        """Σ (F − P)², scaled."""
+        """Σ (F − P)² by layer, (B,), of scaled features."""
         self._products: dict[str, Tensor] = {}
-        """Σ m · F·Fᵀ, scaled."""
+        """Σ m · F·Fᵀ by layer, (B, C, C), of scaled features."""
         self._mixers: dict[str, Tensor] = {}
-        """4 style_weight · w_l/C_l² · (G − A) / (C²·Σ m): what m·F is multiplied by for its gradient."""
+        """4 style_weight · w_l/C_l² · (G − A) / (C²·Σ m) by layer: the factor of m·F in the gradient."""
         self._amplifier: Tensor | None = None
 
     def add(self, tile: Tile, layer: str, features: Tensor) -> None:
-        """Take a tile's features of a tapped layer."""
-        own = tile.within(features, halvings_of(layer))
+        """Add a tile's features of a tapped layer to the sums."""
+        own = tile.core_of_tile(features, halvings_of(layer))
         if layer in self._targets.grams:
             mask = self._masks.get(layer)
-            product = gram_sum(own, tile.of_whole(mask, halvings_of(layer)) if mask is not None else None)
+            product = gram_sum(own, tile.core_of_whole(mask, halvings_of(layer)) if mask is not None else None)
             self._products[layer] = self._products[layer] + product if layer in self._products else product
         if layer in self._targets.content:
-            difference = own - tile.of_whole(self._targets.content[layer], halvings_of(layer))
+            difference = own - tile.core_of_whole(self._targets.content[layer], halvings_of(layer))
             self._squares[layer] += difference.float().square_().sum((1, 2, 3))
 
     def conclude(self, tv: Tensor) -> Tensor:
-        """The terms (B, 4), once all tiles were added."""
+        """Return the terms (B, 4), after all tiles were added."""
         content = style = torch.zeros_like(tv)
         for layer, squares in self._squares.items():
             content = content + squares * (self._content_factor(layer) / 2)
@@ -141,7 +143,10 @@ class _Comparison:
         return torch.stack((content + style + tv, content, style, tv), dim=1)
 
     def inject(self, tile: Tile, layer: str, features: Tensor, gradient: Tensor | None) -> Tensor:
-        """Content: 2 content_weight · (F − P) / (C·H·W). Style: 4 style_weight · w_l/C_l² · m·F·(G − A) / (C²·Σ m)."""
+        """Add the gradient by a tile's features of a tapped layer to the gradient from above.
+
+        Content: 2 content_weight · (F − P) / (C·H·W). Style: 4 style_weight · w_l/C_l² · m·F·(G − A) / (C²·Σ m).
+        """
         if layer in self._mixers:
             mixer = self._mixers[layer]
             mixer = (mixer if self._amplifier is None else mixer * self._amplifier).to(features.dtype)
@@ -149,7 +154,7 @@ class _Comparison:
             if mask is not None:
                 gradient = torch.zeros_like(features) if gradient is None else gradient
                 gradient = gradient.contiguous(memory_format=torch.channels_last)
-                add_mixed(gradient, features, mixer, tile.margins_of_whole(mask, halvings_of(layer)))
+                add_mixed(gradient, features, mixer, tile.tile_of_whole(mask, halvings_of(layer)))
             elif gradient is None:
                 mixed = rows(features) @ mixer
                 gradient = mixed.view(len(features), *features.shape[2:], -1).permute(0, 3, 1, 2)
@@ -157,27 +162,29 @@ class _Comparison:
                 gradient = gradient.contiguous(memory_format=torch.channels_last)  # so that its rows are a view
                 rows(gradient).baddbmm_(rows(features), mixer)
         if layer in self._targets.content:
-            difference = features - tile.margins_of_whole(self._targets.content[layer], halvings_of(layer))
+            difference = features - tile.tile_of_whole(self._targets.content[layer], halvings_of(layer))
             factor = self._content_factor(layer)
             if self._amplifier is None:
                 difference *= factor
             else:
                 difference = (difference.float() * (self._amplifier[..., None] * factor)).to(features.dtype)
             gradient = difference if gradient is None else gradient.add_(difference)
-        return cast("Tensor", gradient)  # it was called for one of the two
+        return cast("Tensor", gradient)  # a tapped layer is one of style, of content, or of both
 
-    def restored(self, gradient: Tensor) -> Tensor:
-        """A gradient by the image, no more amplified."""
+    def restore(self, gradient: Tensor) -> Tensor:
+        """Return a gradient by the image without the amplification."""
         return gradient if self._amplifier is None else gradient / self._amplifier[..., None]
 
     def _content_factor(self, layer: str) -> float:
+        """Return 2 content_weight / (C·H·W), for scaled features."""
         values = channels_of(layer) * self._pixels[layer]
         return 2 * self._spec.content_weight / (values * self._scales[layer] ** 2)
 
     def _find_amplifier(self) -> Tensor:
-        """(B, 1, 1): brings what is injected to a root mean square of about 1/16 at most, where float16 would lose it.
+        """Return the factor (B, 1, 1) that keeps injected gradients within the range of float16.
 
-        Bound by what is at hand: rms(m·F·M)² ≤ trace(M·Σ(m·F·Fᵀ)·M) / (C·H·W), equal where m is 0 or 1.
+        It brings the largest to a root mean square of about 1/16 at most. The bound needs known values only:
+        rms(m·F·M)² ≤ trace(M·Σ(m·F·Fᵀ)·M) / (C·H·W), equal where m is 0 or 1.
         """
         powers = []
         for layer, mixer in self._mixers.items():

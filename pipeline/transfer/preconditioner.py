@@ -9,11 +9,11 @@ from torch import Tensor
 
 
 class SpectralPreconditioner:
-    """P: multiplies the two-dimensional cosine spectrum by f^(−2α), f in cycles per pixel.
+    """The preconditioner P: multiplies the two-dimensional cosine spectrum by f^(−2α), with f in cycles per pixel.
 
-    Natural images and the objective's curvature fall with frequency; α = 0 is the identity, that is plain L-BFGS. The
-    cosine transform continues an image by its mirror image: P is symmetric and positive, and the border moves like
-    the rest. (Continued by zeros it lags behind, which shows as a pale frame.)
+    Natural images and the objective's curvature fall with frequency; α = 0 is the identity, which is plain L-BFGS. The
+    cosine transform continues an image by its mirror image, so P is symmetric and positive, and the border moves like
+    the rest. (Continued by zeros the border lags behind, which shows as a pale frame.)
     """
 
     def __init__(self, height: int, width: int, alpha: float, device: torch.device) -> None:
@@ -23,28 +23,30 @@ class SpectralPreconditioner:
         self._multiplier = (amplitude / amplitude.mean()) ** 2
 
     def __call__(self, gradient: Tensor) -> Tensor:
-        """P·g of (B, 3, H, W), contiguous."""
+        """Return P·g of a gradient (B, 3, H, W), contiguous."""
         spectrum = cosine_transform(cosine_transform(gradient).mT).mT
         back = inverse_cosine_transform(spectrum * self._multiplier)
         return inverse_cosine_transform(back.mT).mT.contiguous()
 
 
 def cosine_transform(x: Tensor) -> Tensor:
-    """DCT-II along the last dimension, X_k = Σ_n x_n cos(π k (2n + 1) / 2N), by one FFT of length N (Makhoul 1980).
+    """Return the DCT-II along the last dimension, by one FFT of length N (Makhoul 1980).
+
+    X_k = Σ_n x_n cos(π k (2n + 1) / 2N).
 
     Args:
         x: (…, N), N at least 2.
     """
     length = x.shape[-1]
-    half = torch.fft.rfft(torch.cat((x[..., ::2], x[..., 1::2].flip(-1)), dim=-1)) * _turn(length, x.device)
+    half = torch.fft.rfft(torch.cat((x[..., ::2], x[..., 1::2].flip(-1)), dim=-1)) * _phases(length, x.device)
     return torch.cat((half.real, -half.imag[..., 1 : (length + 1) // 2].flip(-1)), dim=-1)
 
 
 def inverse_cosine_transform(x: Tensor) -> Tensor:
-    """Undoes `cosine_transform`."""
+    """Return the inverse of `cosine_transform`."""
     length = x.shape[-1]
     mirrored = torch.nn.functional.pad(x[..., 1:].flip(-1), (1, 0))  # X_N is zero
-    half = torch.complex(x, -mirrored)[..., : length // 2 + 1] * _turn(length, x.device).conj()
+    half = torch.complex(x, -mirrored)[..., : length // 2 + 1] * _phases(length, x.device).conj()
     order = torch.fft.irfft(half, n=length)
     result = torch.empty_like(order)
     middle = (length + 1) // 2
@@ -52,6 +54,7 @@ def inverse_cosine_transform(x: Tensor) -> Tensor:
     return result
 
 
-def _turn(length: int, device: torch.device) -> Tensor:
+def _phases(length: int, device: torch.device) -> Tensor:
+    """Return e^(−iπk/2N) for k = 0 … N/2."""
     angles = torch.arange(length // 2 + 1, device=device) * (-math.pi / (2 * length))
     return torch.polar(torch.ones_like(angles), angles)

@@ -1,4 +1,4 @@
-"""Coarse to fine: large strokes are laid at small sizes, where they are cheap, and refined at larger ones."""
+"""The pyramid of scales: large strokes are laid at small sizes, where they are cheap, and refined at larger ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SHORTEST_SIDE = 32
-"""In px: a coarser scale would show the network's deepest layer less than two by two."""
+"""Shortest side of a scale in px: a smaller one has fewer than two by two features at the network's deepest layer."""
 
 
 @dataclass(frozen=True)
@@ -21,17 +21,20 @@ class Scale:
     """One size of the pyramid."""
 
     width: int
+    """Width in px."""
     height: int
+    """Height in px."""
     evaluations: int
+    """Most evaluations of the objective."""
 
 
 def schedule(width: int, height: int, evaluations: Sequence[int]) -> tuple[Scale, ...]:
-    """The scales of an image, coarse to fine; each has half the sides of the next.
+    """Return the scales of an image, coarse to fine; each has half the sides of the next.
 
     Args:
-        width: of the finest, in px.
-        height: of the finest, in px.
-        evaluations: coarse to fine; the coarsest are left out where they would be smaller than `SHORTEST_SIDE`.
+        width: width of the finest scale in px.
+        height: height of the finest scale in px.
+        evaluations: by scale, coarse to fine; scales with a side shorter than `SHORTEST_SIDE` are left out.
     """
     scales = []
     for halvings, count in enumerate(reversed(evaluations)):
@@ -43,21 +46,21 @@ def schedule(width: int, height: int, evaluations: Sequence[int]) -> tuple[Scale
 
 
 def work(scales: Sequence[Scale], index: int) -> tuple[float, float]:
-    """Shares of the whole work, by pixels: done before a scale, and done by each of its evaluations."""
+    """Return two shares of the whole work, by pixels: the work before a scale, and the work of one evaluation at it."""
     pixels = [scale.width * scale.height for scale in scales]
     costs = [size * scale.evaluations for size, scale in zip(pixels, scales, strict=True)]
     return sum(costs[:index]) / sum(costs), pixels[index] / sum(costs)
 
 
 def resample(image: Tensor, width: int, height: int) -> Tensor:
-    """(B, 3, H, W) to the given size: bicubic, antialiased when shrinking."""
+    """Resample images (B, 3, H, W): bicubic, antialiased when shrinking."""
     if image.shape[2:] == (height, width):
         return image
     return F.interpolate(image, (height, width), mode="bicubic", antialias=True)
 
 
 def refine(image: Tensor, content: Tensor) -> Tensor:
-    """A coarse result as the start of a finer scale: x₀ = up(x) + (c − up(down(c))).
+    """Return the start of a finer scale from a coarse result: x₀ = up(x) + (c − up(down(c))).
 
     Upsampling alone would lose the photograph's detail of the new scale, such as eyes and whiskers.
 

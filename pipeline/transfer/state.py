@@ -1,4 +1,7 @@
-"""What is known of a pair: how its scales went, and where to go on."""
+"""Progress of a pair: the results of its scales, and the state to continue from.
+
+The fields of all classes here are written into checkpoints.
+"""
 
 from __future__ import annotations
 
@@ -20,66 +23,72 @@ class Evaluation:
     """The objective at one evaluation, and its weighted terms; not a number where it was not finite."""
 
     number: int
-    """From 1, over all scales; the first of a scale is at its start."""
+    """Number of the evaluation over all scales, from 1; the first of a scale is at the scale's start."""
     total: float
     content: float
     style: float
     tv: float
     share: float = 0.0
-    """Of the pair's work that is done then, by pixels."""
+    """Share of the pair's work that is done after it, by pixels, 0–1."""
     planned: int = 0
-    """Evaluations that are made at most, over all scales; 0 where nobody asked."""
+    """Most evaluations over all scales; 0: unknown."""
 
 
 @dataclass(frozen=True)
 class ScaleResult:
-    """What the minimisation at one scale came to."""
+    """Result of the minimisation at one scale."""
 
     scale: Scale
     first: Evaluation
     last: Evaluation
     best: Evaluation
     trace: tuple[tuple[int, float], ...]
-    """(evaluation, total) of every finite evaluation."""
+    """Number and total of every finite evaluation."""
 
 
 @dataclass(frozen=True)
 class OptimisationState:
-    """Where a pair is: all that is needed to go on from there."""
+    """All that is needed to continue the optimisation of a pair."""
 
     scale: int = 0
-    """The place in the pyramid that it works at, coarse to fine from 0."""
+    """Index of the current scale in the pyramid, coarse to fine from 0."""
     made: int = 0
     """Evaluations at the scales before."""
     image: Tensor | None = None
-    """(1, 3, h, w) float32: what the scale before came to; None at the first."""
+    """Result of the scale before, (1, 3, h, w) float32; None at the first."""
     results: tuple[ScaleResult, ...] = ()
-    """Of the scales before."""
+    """Results of the scales before, coarse to fine."""
     warnings: tuple[str, ...] = ()
+    """Warnings about the scales before, in words."""
     minimiser: dict[str, Any] | None = None
     """`Minimiser.state` in the middle of the scale; None at its start."""
 
     @property
     def evaluations(self) -> int:
-        """That were made in all."""
+        """Evaluations made in all."""
         return self.made + (self.minimiser["number"] if self.minimiser else 0)
 
-    def after(self, scale: Scale, minimum: Minimum, trouble: list[str]) -> OptimisationState:
-        """At the start of the next scale.
+    def after(self, scale: Scale, minimum: Minimum, warnings: list[str]) -> OptimisationState:
+        """Return the state at the start of the next scale.
+
+        Args:
+            scale: the scale that is done.
+            minimum: its result.
+            warnings: on top of those about restarts.
 
         Raises:
-            NotFiniteError: the objective was not finite at the start of this one.
+            NotFiniteError: the objective was not finite at the start of the scale that is done.
         """
         return OptimisationState(
             self.scale + 1,
             self.made + len(minimum.values),
             minimum.image,
             (*self.results, _result(scale, minimum, self.made)),
-            (*self.warnings, *trouble, *_restarts(scale, minimum, self.made)),
+            (*self.warnings, *warnings, *_restarts(scale, minimum, self.made)),
         )
 
     def to_plain(self) -> dict[str, Any]:
-        """As tensors, numbers, strings, lists and dictionaries."""
+        """Return the state as tensors, numbers, strings, lists and dictionaries."""
         results = [
             {
                 "scale": list(vars(result.scale).values()),
@@ -92,7 +101,7 @@ class OptimisationState:
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> OptimisationState:
-        """Undoes `to_plain`."""
+        """Return the state that `to_plain` has written."""
         results = tuple(
             ScaleResult(
                 Scale(*result["scale"]),
@@ -105,7 +114,7 @@ class OptimisationState:
 
 
 def evaluation_of(number: int, terms: tuple[float, ...] | None, share: float = 0.0, planned: int = 0) -> Evaluation:
-    """From the values that the optimiser saw; None where they were not finite."""
+    """Return an evaluation from the optimiser's values (total, content, style, tv); None: they were not finite."""
     total, content, style, tv = terms or (math.nan,) * 4
     return Evaluation(number, total, content, style, tv, share, planned)
 
@@ -123,6 +132,7 @@ def _result(scale: Scale, minimum: Minimum, made: int) -> ScaleResult:
 
 
 def _restarts(scale: Scale, minimum: Minimum, made: int) -> list[str]:
+    """Return a warning for each restart."""
     return [
         f"the objective {restart.reason} at evaluation {made + restart.evaluation} ({scale.width}×{scale.height} px); "
         f"went on from the best image with steps × {restart.step:g}"

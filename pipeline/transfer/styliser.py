@@ -1,4 +1,4 @@
-"""Pairs of tensors to pastiches: a pyramid of minimisations, started from the content."""
+"""The optimisation of pairs: one minimisation per scale of a pyramid, started from the content."""
 
 from __future__ import annotations
 
@@ -28,23 +28,24 @@ if TYPE_CHECKING:
     from pipeline.transfer.vgg import Chain
 
 ENGINE_VERSION = "4"
-"""Raised whenever the same inputs and settings give other pixels; part of every key."""
+"""Version of the engine, raised whenever the same inputs and settings give other pixels; part of every key."""
 
 _SMALLEST_PAINTING = 16
-"""In px: what the network's deepest layer needs."""
+"""Shortest side of a painting in px: less has no features at the network's deepest layer."""
 
 
 @dataclass(frozen=True)
 class StyliseResult:
-    """What the pyramid came to."""
+    """Result of a pair's optimisation."""
 
     image: Tensor
-    """(1, 3, H, W) float32, sRGB, not clipped: the best finite iterate of the finest scale."""
+    """Best finite iterate of the finest scale, (1, 3, H, W) float32, sRGB 0–255, not clipped."""
     scales: tuple[ScaleResult, ...]
-    """Coarse to fine."""
+    """Results of the scales, coarse to fine."""
     evaluations: int
-    """How many were made."""
+    """Number of evaluations made."""
     warnings: tuple[str, ...]
+    """Warnings in words."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,13 @@ class Optimisation:
     """How the objective is minimised."""
 
     scales: tuple[Scale, ...]
-    """Coarse to fine; the last one has the content's size."""
+    """Scales of the pyramid, coarse to fine; the last one has the content's size."""
     history: int = 20
+    """Most steps that L-BFGS remembers."""
     alpha: float = 0.4
+    """Exponent of the `SpectralPreconditioner`."""
     plateau: float = 0.0
+    """Share by which ten evaluations must improve an image, or its scale ends; 0: it never ends early."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +67,17 @@ class Step:
     """One evaluation of a batch."""
 
     evaluations: Mapping[int, Evaluation]
-    """By the place of the pair among those that were begun together."""
+    """Evaluations by index of the pair in the batch."""
     state_of: Callable[[int], OptimisationState]
-    """Where a pair is now. Its tensors are in work: to be written before the next evaluation, or copied."""
+    """Returns the state of a pair, by its index. Its tensors must be written or copied before the next evaluation."""
     image_of: Callable[[int], Tensor]
-    """(1, 3, h, w): the best image of a pair at the scale that it works at, to be copied likewise."""
+    """Returns the best image of a pair at its scale, (1, 3, h, w), by its index; to be copied likewise."""
 
 
 class Styliser:
-    """The engine for a batch of pairs of one size and one pyramid, which advance together and end each for itself."""
+    """The engine for a batch of pairs of one size and one pyramid; they advance together, and each ends on its own."""
 
-    def __init__(  # noqa: PLR0913 - the mathematics has this many givens
+    def __init__(  # noqa: PLR0913 - the method has this many parameters
         self,
         chain: Chain,
         subjects: Sequence[Subject],
@@ -84,24 +88,24 @@ class Styliser:
         cache: GramCache | None = None,
         on_step: Callable[[Step], None] = lambda _: None,
     ) -> None:
-        """Nothing is done yet.
+        """Store what `run` needs.
 
         Args:
-            chain: the network, on the device that shall do the work.
-            subjects: whose contents are of one size; all have a mask or none.
+            chain: the network, on the device that does the work.
+            subjects: pairs whose contents are of one size; all have a mask or none has.
             spec: the objective.
             optimisation: scales and optimiser.
             fit: how an evaluation is fitted into memory.
-            cache: of paintings' Gram matrices through this chain.
-            on_step: called after each evaluation; what it raises ends the optimisation.
+            cache: Gram matrices of paintings through this chain.
+            on_step: called after each evaluation by the thread that calls `run`; an exception ends the optimisation.
         """
         self._chain, self._subjects, self._spec, self._optimisation = chain, subjects, spec, optimisation
         self._fit, self._cache, self._on_step = fit, cache, on_step
         self.states: dict[int, OptimisationState] = {}
-        """Of pairs that are not done, each at the start of the scale that it works at or waits for."""
+        """States of the pairs that are not done, by index, each at the start of its current or next scale."""
 
     def goes_on_from(self, state: OptimisationState) -> bool:
-        """Whether as many steps are remembered as the state has."""
+        """Whether the state has as many remembered steps as this styliser keeps."""
         if state.minimiser is None:
             return True
         scale = self._optimisation.scales[state.scale]
@@ -118,85 +122,88 @@ class Styliser:
         """Minimise the objective over the images (Gatys et al. 2016), without clipping.
 
         Args:
-            states: where to go on from, all at one scale, in its middle only if there is one pair; None: the contents.
+            states: states to continue from, all at one scale, in its middle only if there is one pair; None: start
+                from the contents.
 
         Yields:
-            The place of a pair and its result, as soon as it is done; its error if the objective is not finite at the
+            The index of a pair and its result, as soon as it is done; the error if the objective is not finite at the
             start of a scale.
         """
+        scales = self._optimisation.scales
         self.states = dict(enumerate(states or [OptimisationState() for _ in self._subjects]))
         first = self.states[0].scale
-        for index in range(first, len(self._optimisation.scales)):
-            for place, minimum, trouble in self._scale(index):
-                before = self.states.pop(place)
+        for scale_index in range(first, len(scales)):
+            for index, minimum, warnings in self._minimise(scale_index):
+                before = self.states.pop(index)
                 try:
-                    state = before.after(self._optimisation.scales[index], minimum, trouble)
+                    state = before.after(scales[scale_index], minimum, warnings)
                 except NotFiniteError as error:
-                    yield place, error
+                    yield index, error
                     continue
-                if index + 1 < len(self._optimisation.scales):
-                    self.states[place] = state
+                if scale_index + 1 < len(scales):
+                    self.states[index] = state
                 elif state.image is not None:
-                    yield place, StyliseResult(state.image, state.results, state.made, state.warnings)
+                    yield index, StyliseResult(state.image, state.results, state.made, state.warnings)
             if not self.states:
                 return
 
-    def _scale(self, index: int) -> Iterator[tuple[int, Minimum, list[str]]]:
-        """Minimise at one scale: each pair's place as soon as it is done, with what was met that is no restart."""
-        scales, places = self._optimisation.scales, list(self.states)
-        scale = scales[index]
+    def _minimise(self, scale_index: int) -> Iterator[tuple[int, Minimum, list[str]]]:
+        """Minimise at one scale; yield each pair's index as soon as it is done, its result, and warnings."""
+        scales, indices = self._optimisation.scales, list(self.states)
+        scale = scales[scale_index]
         minimiser, targets = self._prepare(scale)
-        begun = {place: replace(state, minimiser=None) for place, state in self.states.items()}
-        self.states = dict(begun)
-        done_before, share = work(scales, index)
+        starts = {index: replace(state, minimiser=None) for index, state in self.states.items()}
+        self.states = dict(starts)
+        done_before, share = work(scales, scale_index)
         planned = sum(each.evaluations for each in scales)
-        evaluate, trouble = self._evaluation(targets, minimiser.x)
-        while places:
-            if not all(minimiser.is_done(i) for i in range(len(places))):  # else it was restored at its end
+        evaluate, warnings = self._evaluation(targets, minimiser.x)
+        while indices:
+            if not all(minimiser.is_done(row) for row in range(len(indices))):  # else it was restored at its end
                 values = minimiser.step(evaluate)
                 number = minimiser.number
                 evaluations = {
-                    place: evaluation_of(begun[place].made + number, each, done_before + number * share, planned)
-                    for place, each in zip(places, values, strict=True)
+                    index: evaluation_of(starts[index].made + number, each, done_before + number * share, planned)
+                    for index, each in zip(indices, values, strict=True)
                 }
                 self._on_step(
                     Step(
                         evaluations,
-                        partial(_state_of, begun, minimiser, list(places)),
-                        partial(_image_of, minimiser, targets, list(places)),
+                        partial(_state_of, starts, minimiser, list(indices)),
+                        partial(_image_of, minimiser, targets, list(indices)),
                     )
                 )
-            staying = [i for i in range(len(places)) if not minimiser.is_done(i)]
-            if len(staying) == len(places):
+            staying = [row for row in range(len(indices)) if not minimiser.is_done(row)]
+            if len(staying) == len(indices):
                 continue
-            for i, place in enumerate(places):
-                if minimiser.is_done(i):
-                    yield place, _composed(minimiser.minimum(i), targets, i), trouble
-            places = [places[i] for i in staying]
-            if places:
+            for row, index in enumerate(indices):
+                if minimiser.is_done(row):
+                    yield index, _composite(minimiser.minimum(row), targets, row), warnings
+            indices = [indices[row] for row in staying]
+            if indices:
                 minimiser.select(staying)
                 targets = targets.select(staying)
                 del evaluate  # a captured graph holds its activations
-                evaluate, trouble = self._evaluation(targets, minimiser.x)
+                evaluate, warnings = self._evaluation(targets, minimiser.x)
 
     def _prepare(self, scale: Scale) -> tuple[Minimiser, Targets]:
+        """Return the minimiser of all pairs at the start of a scale, or restored, and their targets."""
         images, targets = [], []
-        for place, state in self.states.items():
-            subject = self._subjects[place]
+        for index, state in self.states.items():
+            subject = self._subjects[index]
             content = resample(subject.content, scale.width, scale.height)
-            shrink = scale.width / subject.content.shape[3]
-            of_one = Targets.of(
+            factor = scale.width / subject.content.shape[3]
+            target = Targets.of(
                 self._chain,
                 self._spec,
                 content,
-                [_shrunk(painting, shrink) for painting in subject.paintings],
+                [_shrink(painting, factor) for painting in subject.paintings],
                 mask=shrink_mask(subject.mask, scale.width, scale.height) if subject.mask is not None else None,
                 fit=self._fit,
                 cache=self._cache,
             )
-            targets.append(of_one)
+            targets.append(target)
             image = content if state.image is None else refine(state.image.to(content.device), content)
-            images.append(image if of_one.guidance is None else of_one.guidance.inverse_composite(image))
+            images.append(image if target.guidance is None else target.guidance.inverse_composite(image))
         minimiser = Minimiser(
             torch.cat(images) if len(images) > 1 else images[0],
             evaluations=scale.evaluations,
@@ -211,31 +218,32 @@ class Styliser:
         return minimiser, Targets.stack(targets)
 
     def _evaluation(self, targets: Targets, example: Tensor) -> tuple[Evaluate, list[str]]:
+        """Return the function that evaluates the objective, and warnings."""
         objective = Objective(self._chain, self._spec, targets, self._fit)
         if self._fit.tile is not None:
-            return objective, []  # long enough for launches not to count, and a graph would keep more memory
+            return objective, []  # launches take a small share of so long an evaluation; a graph would keep memory
         return capture(objective, example)
 
 
 def _state_of(
-    begun: Mapping[int, OptimisationState], minimiser: Minimiser, places: list[int], place: int
+    starts: Mapping[int, OptimisationState], minimiser: Minimiser, indices: list[int], index: int
 ) -> OptimisationState:
-    return replace(begun[place], minimiser=minimiser.state(places.index(place)))
+    return replace(starts[index], minimiser=minimiser.state(indices.index(index)))
 
 
-def _image_of(minimiser: Minimiser, targets: Targets, places: list[int], place: int) -> Tensor:
-    index = places.index(place)
-    return _composed(minimiser.minimum(index), targets, index).image
+def _image_of(minimiser: Minimiser, targets: Targets, indices: list[int], index: int) -> Tensor:
+    row = indices.index(index)
+    return _composite(minimiser.minimum(row), targets, row).image
 
 
-def _composed(minimum: Minimum, targets: Targets, index: int) -> Minimum:
-    """With the image that was evaluated."""
+def _composite(minimum: Minimum, targets: Targets, row: int) -> Minimum:
+    """Return a result with the image that was evaluated: behind the mask it is the content."""
     if targets.guidance is None:
         return minimum
-    return replace(minimum, image=targets.guidance.select([index]).composite(minimum.image))
+    return replace(minimum, image=targets.guidance.select([row]).composite(minimum.image))
 
 
-def _shrunk(painting: Painting, factor: float) -> Painting:
+def _shrink(painting: Painting, factor: float) -> Painting:
     height, width = (max(_SMALLEST_PAINTING, round(side * factor)) for side in painting.image.shape[2:])
     mask = shrink_mask(painting.mask, width, height) if painting.mask is not None else None
     return replace(painting, image=resample(painting.image, width, height), mask=mask)

@@ -1,4 +1,4 @@
-"""What an image is compared with: the photograph's features and the paintings' Gram matrices."""
+"""The targets of the objective: the photograph's features and the paintings' Gram matrices."""
 
 from __future__ import annotations
 
@@ -23,83 +23,84 @@ if TYPE_CHECKING:
     from pipeline.transfer.vgg import Chain
 
 Grams = dict[str, "Tensor"]
-"""By layer (1, C, C) float32."""
+"""Gram matrices of one image by layer, (1, C, C) float32."""
 
-_MOST_CACHED = 64
-"""Sets of Gram matrices that are remembered, of 2.6 MB each with the usual layers."""
+_CACHE_SIZE = 64
+"""Most sets of Gram matrices that are remembered; each has 2.6 MB with the usual layers."""
 
 
 @dataclass(frozen=True)
 class Painting:
-    """A style, and its share where several are blended."""
+    """A style, and its weight where several are blended."""
 
     image: Tensor
-    """(1, 3, H, W) float32, sRGB 0–255; its size need not be the content's."""
+    """The painting, (1, 3, H, W) float32, sRGB 0–255; its size need not be the content's."""
     weight: float = 1.0
+    """Weight in the blend, relative to the other paintings'."""
     key: Hashable = None
-    """Two paintings of one key and size are the same image with the same mask; None: nothing is known of it."""
+    """Identity for the cache: paintings of one key and size are one image with one mask; None: not cached."""
     mask: Tensor | None = None
-    """(1, 1, H, W) float32, 0–1: the part that counts, as in `Subject`; None: all."""
+    """Weights of the statistics, (1, 1, H, W) float32, 0–1; None: 1 everywhere."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is to be stylised, by which paintings, and where."""
+    """A photograph, the paintings that stylise it, and its mask."""
 
     content: Tensor
-    """(1, 3, H, W) float32, sRGB 0–255."""
+    """The photograph, (1, 3, H, W) float32, sRGB 0–255."""
     paintings: Sequence[Painting]
     mask: Tensor | None = None
-    """(1, 1, H, W) float32, 0–1: the style acts where it is 1, the content stays where it is 0; None: 1 everywhere."""
+    """Mask, (1, 1, H, W) float32: the style acts where it is 1, the content stays where it is 0; None: 1 everywhere."""
 
 
 class GramCache:
-    """Gram matrices of paintings that were seen before, through one chain; the least recently used go first."""
+    """Gram matrices of paintings through one chain; the least recently used are dropped first."""
 
-    def __init__(self, most: int = _MOST_CACHED) -> None:
-        self._most = most
+    def __init__(self, size: int = _CACHE_SIZE) -> None:
+        self._size = size
         self._grams: OrderedDict[Hashable, Grams] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._grams)
 
     def get(self, painting: Painting, layers: tuple[str, ...], compute: Callable[[], Grams]) -> Grams:
-        """Those of a painting at these layers, computed if need be."""
+        """Return the Gram matrices of a painting at these layers, computed if they are not in the cache."""
         if painting.key is None:
             return compute()
         key = painting.key, *painting.image.shape[2:], layers
         found = self._grams.pop(key, None) or compute()
         self._grams[key] = found
-        if len(self._grams) > self._most:
+        if len(self._grams) > self._size:
             self._grams.popitem(last=False)
         return found
 
 
 @dataclass(frozen=True)
 class Targets:
-    """What images are compared with."""
+    """Targets of a batch of images."""
 
     content: dict[str, Tensor]
-    """By layer (B, C, H/2ⁿ, W/2ⁿ), in the chain's precision and scales."""
+    """Features of the contents by layer, (B, C, H/2ⁿ, W/2ⁿ), in the chain's precision and scales."""
     grams: dict[str, Tensor]
-    """By layer (B, C, C) float32."""
+    """Gram matrices of the styles by layer, (B, C, C) float32."""
     guidance: Guidance | None = None
-    """Where the style acts; None: everywhere."""
+    """Masks; None: the style acts everywhere."""
 
     @property
     def images(self) -> int:
-        """B."""
+        """Number of images, B."""
         return len(next(iter((*self.content.values(), *self.grams.values()))))
 
     def select(self, images: Sequence[int]) -> Targets:
-        """Of some images of the batch."""
+        """Return the targets of some images of the batch."""
         if list(images) == list(range(self.images)):
             return self
         content, grams = ({layer: t[list(images)] for layer, t in each.items()} for each in (self.content, self.grams))
         return Targets(content, grams, self.guidance.select(images) if self.guidance is not None else None)
 
     @staticmethod
-    def of(  # noqa: PLR0913 - the mathematics has this many givens
+    def of(  # noqa: PLR0913 - the objective has this many inputs
         chain: Chain,
         spec: ObjectiveSpec,
         content: Tensor,
@@ -109,7 +110,17 @@ class Targets:
         fit: Fit = WHOLE,
         cache: GramCache | None = None,
     ) -> Targets:
-        """Of one image (1, 3, H, W), the paintings that it shall look like, and where: (1, 1, H, W), 0–1."""
+        """Return the targets of one image.
+
+        Args:
+            chain: the network.
+            spec: layers and weights.
+            content: the photograph, (1, 3, H, W).
+            paintings: the styles.
+            mask: where the style acts, (1, 1, H, W), 0–1; None: everywhere.
+            fit: how an evaluation is fitted into memory.
+            cache: Gram matrices of paintings through this chain; None: no cache.
+        """
         cache = GramCache(0) if cache is None else cache
         kept = _content_features(chain, spec.content_layers, content, fit) if spec.content_layers else {}
         grams = dict.fromkeys(spec.style_layers, torch.zeros((), device=content.device))
@@ -126,7 +137,7 @@ class Targets:
 
     @staticmethod
     def stack(each: Sequence[Targets]) -> Targets:
-        """Of a batch, from those of its images: all have a mask or none."""
+        """Return the targets of a batch, from the targets of its images: all have a mask or none has."""
         if len(each) == 1:
             return each[0]
         first = each[0]
@@ -141,15 +152,15 @@ class Targets:
 def grams_of(
     chain: Chain, layers: tuple[str, ...], image: Tensor, fit: Fit = WHOLE, mask: Tensor | None = None
 ) -> Grams:
-    """Gram matrices G = F·Fᵀ / (H·W) of an image (1, 3, H, W), by layer; with a mask (1, 1, H, W) guided ones."""
+    """Return Gram matrices G = F·Fᵀ / (H·W) of an image (1, 3, H, W); with a mask (1, 1, H, W) guided ones."""
     sums: Grams = {}
     guidance = Guidance.of(image, mask, layers) if mask is not None else None
     for tile in tiles(image.shape[2], image.shape[3], fit.tile, statistics_margin(layers)):
 
         def add(layer: str, features: Tensor, tile: Tile = tile) -> None:
             halvings = halvings_of(layer)
-            weights = tile.of_whole(guidance.masks[halvings], halvings) if guidance is not None else None
-            part = gram_sum(tile.within(features, halvings), weights)
+            weights = tile.core_of_whole(guidance.masks[halvings], halvings) if guidance is not None else None
+            part = gram_sum(tile.core_of_tile(features, halvings), weights)
             sums[layer] = sums[layer] + part if layer in sums else part
 
         chain.forward(tile.cut(image), layers, add, keep="nothing")
@@ -160,6 +171,7 @@ def grams_of(
 
 
 def _content_features(chain: Chain, layers: tuple[str, ...], image: Tensor, fit: Fit) -> dict[str, Tensor]:
+    """Return the features of an image (1, 3, H, W) by layer, put together from its tiles."""
     kept = {}
     for layer in layers:
         height, width = (side >> halvings_of(layer) for side in image.shape[2:])
@@ -169,13 +181,13 @@ def _content_features(chain: Chain, layers: tuple[str, ...], image: Tensor, fit:
 
         def put(layer: str, features: Tensor, tile: Tile = tile) -> None:
             halvings = halvings_of(layer)
-            tile.of_whole(kept[layer], halvings).copy_(tile.within(features, halvings))
+            tile.core_of_whole(kept[layer], halvings).copy_(tile.core_of_tile(features, halvings))
 
         chain.forward(tile.cut(image), layers, put, keep="nothing")
     return kept
 
 
 def pixels_of(image: Tensor, layer: str) -> int:
-    """H·W of a layer's features."""
+    """Return H·W of a layer's features."""
     height, width = (side >> halvings_of(layer) for side in image.shape[2:])
     return int(height * width)

@@ -1,9 +1,9 @@
-"""An evaluation in pieces, exactly (Galerne et al. 2024, "Scaling Painting Style Transfer", arXiv:2212.13459).
+"""Exact evaluation in tiles (Galerne et al. 2024, "Scaling Painting Style Transfer", arXiv:2212.13459).
 
-The objective is not a sum over pieces of the image, since Gram matrices are quadratic in sums over the whole. So there
-are two passes: the first adds up Σ F·Fᵀ and Σ (F − P)² over tiles, the second, which knows the whole's, the gradient.
-Tiles overlap by as much as the network sees, so that all that counts in one is as it is in the whole; they begin at
-multiples of 16 px, so that the poolings fall into the same places.
+The objective is not a sum over pieces of the image, since Gram matrices are quadratic in sums over the whole image. So
+there are two passes over the tiles: the first adds up Σ F·Fᵀ and Σ (F − P)², the second computes the gradient from the
+sums. Tiles have margins as wide as the network's receptive field, so the features of a tile's core equal those of the
+whole image. They begin at multiples of 16 px, so that poolings are aligned.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ALIGNMENT = 16
-"""In px: four poolings halve an image so often."""
+"""Multiple in px at which tiles begin: four poolings divide an image by 16."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How an evaluation is fitted into memory. All fits give the same objective and gradient, but for rounding."""
+    """How an evaluation is fitted into memory. All fits give the same objective and gradient, except for rounding."""
 
     recompute: bool = False
-    """The two first blocks of the network are computed a second time instead of kept."""
+    """Whether the first two blocks of the network are computed a second time instead of kept."""
     tile: int | None = None
-    """Longest side of a tile in px, without margins; None: the image is one."""
+    """Longest side of a tile in px, without margins; None: the image is one tile."""
     host: bool = False
-    """L-BFGS's history is kept in the host's memory."""
+    """Whether L-BFGS's history is kept in the host's memory."""
     history: int | None = None
-    """L-BFGS remembers no more steps than that, which does change the course; None: as many as it should."""
+    """Limit of the steps that L-BFGS remembers, which changes the result; None: no limit beyond the setting."""
 
     def slowness(self, width: int, height: int, layers: Collection[str]) -> float:
-        """How many times as long an evaluation of an image takes as one that is whole, about.
+        """Return about how many times as long an evaluation takes as one that is neither tiled nor recomputed.
 
-        A way forth is half of an evaluation; tiles go it twice, and have margins.
+        A forward pass is half of an evaluation; tiles need it twice, and have margins.
         """
         if self.tile is None:
             return _SLOWNESS_OF_RECOMPUTING if self.recompute else 1.0
@@ -61,7 +61,7 @@ class Fit:
 WHOLE = Fit()
 
 _SLOWNESS_OF_RECOMPUTING = 1.1
-"""The two first blocks are a fourth of the way forth; measured at 4096² px: 1.07."""
+"""Slowness of recomputing the first two blocks, a fourth of a forward pass; measured at 4096² px: 1.07."""
 
 
 @dataclass(frozen=True)
@@ -69,67 +69,69 @@ class Span:
     """A tile along one side of the image, in px."""
 
     start: int
-    """Of what counts."""
+    """First pixel of the core."""
     stop: int
+    """End of the core."""
     begin: int
-    """With the margin."""
+    """First pixel of the margin before the core."""
     end: int
+    """End of the margin behind the core."""
 
-    def within(self, halvings: int) -> slice:
-        """What counts, in the tile's own features behind so many poolings."""
+    def core_in_tile(self, halvings: int) -> slice:
+        """Return the core in the tile's own features, behind a number of poolings."""
         shift = self.begin >> halvings
         return slice((self.start >> halvings) - shift, (self.stop >> halvings) - shift)
 
-    def of_whole(self, halvings: int) -> slice:
-        """What counts, in the whole image's features behind so many poolings."""
+    def core_in_whole(self, halvings: int) -> slice:
+        """Return the core in the whole image's features, behind a number of poolings."""
         return slice(self.start >> halvings, self.stop >> halvings)
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A rectangle of an image with its margin."""
+    """A rectangle of an image: its core, and a margin around it."""
 
     rows: Span
     columns: Span
 
     @property
     def area(self) -> int:
-        """In px, with the margin."""
+        """Number of pixels, with the margin."""
         return (self.rows.end - self.rows.begin) * (self.columns.end - self.columns.begin)
 
     def cut(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) → the tile with its margin."""
+        """Return the tile of an image (B, 3, H, W), with its margin: a view."""
         return image[:, :, self.rows.begin : self.rows.end, self.columns.begin : self.columns.end]
 
-    def within(self, of_tile: Tensor, halvings: int = 0) -> Tensor:
-        """Of a tensor of the tile, what counts: a view."""
-        return of_tile[:, :, self.rows.within(halvings), self.columns.within(halvings)]
+    def core_of_tile(self, of_tile: Tensor, halvings: int = 0) -> Tensor:
+        """Return the core of a tensor of the tile: a view."""
+        return of_tile[:, :, self.rows.core_in_tile(halvings), self.columns.core_in_tile(halvings)]
 
-    def of_whole(self, whole: Tensor, halvings: int = 0) -> Tensor:
-        """Of a tensor of the whole image, what counts: a view."""
-        return whole[:, :, self.rows.of_whole(halvings), self.columns.of_whole(halvings)]
+    def core_of_whole(self, whole: Tensor, halvings: int = 0) -> Tensor:
+        """Return the core out of a tensor of the whole image: a view."""
+        return whole[:, :, self.rows.core_in_whole(halvings), self.columns.core_in_whole(halvings)]
 
-    def margins_of_whole(self, whole: Tensor, halvings: int) -> Tensor:
-        """Of a tensor of the whole image, the tile with its margin: a view."""
+    def tile_of_whole(self, whole: Tensor, halvings: int) -> Tensor:
+        """Return the tile with its margin out of a tensor of the whole image: a view."""
         rows, columns = (slice(span.begin >> halvings, span.end >> halvings) for span in (self.rows, self.columns))
         return whole[:, :, rows, columns]
 
 
 def tiles(height: int, width: int, side: int | None, margin: int) -> list[Tile]:
-    """The tiles of an image.
+    """Return the tiles of an image.
 
     Args:
-        height: of the image, in px.
-        width: of the image, in px.
-        side: the longest that a tile may have without its margin; None: the image is one tile.
-        margin: in px, a multiple of `ALIGNMENT`.
+        height: height of the image in px.
+        width: width of the image in px.
+        side: longest side of a tile in px, without its margin; None: the image is one tile.
+        margin: width of the margin in px, a multiple of `ALIGNMENT`.
     """
     rows, columns = (_spans(length, side, margin) for length in (height, width))
     return [Tile(row, column) for row in rows for column in columns]
 
 
 def _spans(length: int, side: int | None, margin: int) -> list[Span]:
-    """Of about one length, since the largest decides how much memory it takes."""
+    """Return spans of nearly equal length, since the largest one decides how much memory is needed."""
     count = 1 if side is None else math.ceil(length / side)
     inner = [ALIGNMENT * round(i * length / count / ALIGNMENT) for i in range(count)]
     return [
@@ -139,12 +141,15 @@ def _spans(length: int, side: int | None, margin: int) -> list[Span]:
 
 
 def statistics_margin(layers: Collection[str]) -> int:
-    """How far around a tile its features see, in px."""
+    """Return the margin in px that the features of a tile's core need."""
     return _aligned(max(reach(layers)))
 
 
 def gradient_margin(layers: Collection[str]) -> int:
-    """How far around a tile the features see that see into it, in px: 160 for conv5_1."""
+    """Return the margin in px that the gradient of a tile's core needs, through all features that see it.
+
+    For conv5_1 it is 160 px.
+    """
     return _aligned(sum(reach(layers)))
 
 

@@ -1,7 +1,7 @@
 """VGG19 up to conv5_1 (Simonyan & Zisserman 2014, arXiv:1409.1556): features, and their gradient by the image.
 
-The network is a chain, so its gradient by the input is written by hand: the way forth keeps one tensor per convolution,
-the way back masks by the rectifier, convolves with the flipped, transposed kernels, and frees what it has passed.
+The network is a chain, so its gradient by the input is written by hand: the forward pass keeps one tensor per
+convolution; the backward pass masks by the rectifier, convolves with the flipped, transposed kernels, and frees them.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ CONVOLUTIONS = (
     "conv4_1", "conv4_2", "conv4_3", "conv4_4",
     "conv5_1",
 )  # fmt: skip
-"""In the order of the chain; a pooling stands before each `convN_1` but the first."""
+"""Convolutions in the order of the chain; a pooling stands before each `convN_1` except the first."""
 
 _BLOCK_STARTS = (0, 2, 4, 8, 12)
-"""The convolutions before which there is a pooling, or the image."""
+"""Indices of the convolutions that follow the image or a pooling."""
 _VALUES_AT_ONCE = 1 << 22
-"""Maxima whose indices are found at once, of 8 bytes each: all of an image's would take as much as its activations."""
+"""Maxima whose indices, of 8 bytes each, are found at once: all of an image's would take as much as its activations."""
 _DEEP = 4
-"""The first convolution whose activations are kept when not all are: conv3_1."""
+"""Index of conv3_1, the first convolution whose activations are kept when not all are."""
 
 CHANNELS = {"1": 64, "2": 128, "3": 256, "4": 512, "5": 512}
 """Output channels of the convolutions, by block."""
@@ -42,33 +42,33 @@ Pooling = Literal["max", "average"]
 Padding = Literal["zero", "replicate"]
 
 _AVERAGE_COMPENSATION = {"conv2_1": 1.23, "conv3_1": 1.62, "conv4_1": 1.38, "conv5_1": 1.71}
-"""Times the average of rectified values before these, so that mean activations are those of max pooling.
+"""Factors of average pooling before these convolutions that give the mean activations of max pooling.
 
-crowsonkb's style-transfer-pytorch doubles all four. Measured on the packaged weights that makes conv4_1 three times and
-conv5_1 3.4 times as large as with max pooling, and their style terms by the fourth power of that.
+crowsonkb's style-transfer-pytorch doubles all four. Measured on the packaged weights, that makes conv4_1 three times
+and conv5_1 3.4 times as large as with max pooling, and their style terms larger by the fourth power of it.
 """
 
 
 def channels_of(layer: str) -> int:
-    """C of a layer such as `conv4_2` or `relu4_2`."""
+    """Return the number of channels of a layer such as `conv4_2` or `relu4_2`."""
     return CHANNELS[layer[4]]
 
 
 def halvings_of(layer: str) -> int:
-    """How many poolings stand before a layer."""
+    """Return the number of poolings before a layer."""
     return int(layer[4]) - 1
 
 
 def convolution_of(layer: str) -> str:
-    """`conv4_2` of `conv4_2` or `relu4_2`."""
+    """Return the convolution of a layer: `conv4_2` for `conv4_2` or `relu4_2`."""
     return "conv" + layer[4:]
 
 
 def reach(layers: Collection[str]) -> tuple[int, int]:
-    """How many px before and after its own the features of these layers see, at most.
+    """Return how many px before and after its own the features of these layers see, at most.
 
-    A feature at i of a layer behind n poolings has the pixels 2ⁿ·i … 2ⁿ·(i+1) − 1 for its own; `after` counts from the
-    first of them. For conv5_1 it is (70, 85): a receptive field of 156 px.
+    A feature at i of a layer behind n poolings has the pixels 2ⁿ·i … 2ⁿ·(i+1) − 1 for its own; the second number counts
+    from the first of them. For conv5_1 the result is (70, 85): a receptive field of 156 px.
     """
     before = after = 0
     stride = 1
@@ -90,16 +90,16 @@ class Vgg19:
     """The weights of thirteen convolutions and the preprocessing that they were trained with."""
 
     kernels: dict[str, tuple[Tensor, Tensor]]
-    """By convolution: (C_out, C_in, 3, 3) and (C_out,) float32, for RGB input."""
+    """Kernel (C_out, C_in, 3, 3) and bias (C_out,) by convolution, float32, for RGB input."""
     mean: tuple[float, float, float]
-    """Subtracted from RGB 0-255."""
+    """Mean of RGB, in 0–255, which is subtracted from the image."""
     std: tuple[float, float, float]
-    """Divides what is left."""
+    """Standard deviation of RGB, in 0–255, which the difference is divided by."""
 
     def rescaled(self, factors: Mapping[str, float]) -> Vgg19:
-        """The same network with every activation multiplied by its convolution's factor.
+        """Return the network with every activation multiplied by its convolution's factor.
 
-        Rectifiers and poolings commute with positive factors, so each kernel takes the ratio to the one before it.
+        Rectifiers and poolings commute with positive factors, so each kernel takes the ratio to the factor before it.
         """
         kernels, before = {}, 1.0
         for name in CONVOLUTIONS:
@@ -110,26 +110,27 @@ class Vgg19:
 
 
 Keep = Literal["all", "deep", "nothing"]
-"""Which activations the way back finds: all; those of the third block and deeper, which take a third of the memory, and
-the rest is computed once more; or none, where there is no way back."""
+"""Activations that are kept for the backward pass: all; those of the third block and deeper, a third of the memory (the
+rest is computed once more); or none, where there is no backward pass."""
 
 Visit = Callable[[str, "Tensor"], None]
-"""Takes a tapped layer's name and its features on the way forth."""
+"""Takes a tapped layer's name and its features during the forward pass."""
 
 
 @dataclass(frozen=True)
 class Activations:
-    """What the way back needs of the way forth; each tensor is given up as the way back passes it."""
+    """Tensors that the backward pass needs of the forward pass; each is freed when the backward pass has used it."""
 
     kept: list[Tensor | None]
-    """By convolution, (B, C, H/2ⁿ, W/2ⁿ): before the rectifier where that is tapped, else after it; None where it is to
-    be computed once more."""
+    """Activations by index of the convolution, (B, C, H/2ⁿ, W/2ⁿ): before the rectifier if the convolution is tapped,
+    else after it; None: to be computed once more."""
     layers: frozenset[str]
+    """Layers that are tapped."""
     starts: dict[int, Tensor]
-    """By the first convolution of a block that is to be computed once more: its input, or the image."""
+    """Inputs of the blocks that are computed once more, by index of their first convolution; the first is the image."""
 
     def __getitem__(self, layer: str) -> Tensor:
-        """Features of a tapped layer, times its `Chain.scales`."""
+        """Return the features of a tapped layer, times its `Chain.scales`."""
         x = self.kept[CONVOLUTIONS.index(convolution_of(layer))]
         if x is None:
             raise KeyError(layer)
@@ -137,7 +138,7 @@ class Activations:
 
 
 class Chain:
-    """The network made ready for one device, precision, pooling and padding."""
+    """The network prepared for one device, precision, pooling and padding."""
 
     def __init__(
         self,
@@ -153,41 +154,41 @@ class Chain:
         Args:
             network: the weights.
             device: cpu or cuda.
-            dtype: of convolutions and features: float32, bfloat16 or float16.
+            dtype: precision of convolutions and features: float32, bfloat16 or float16.
             pooling: `max`, or `average`, which is enlarged to the magnitude of max.
-            padding: of the image before the first convolution; later ones are always padded with zeros.
+            padding: padding of the image before the first convolution; later inputs are padded with zeros.
         """
         self.device, self.dtype, self._pooling, self._padding = device, dtype, pooling, padding
         if device.type == "cuda" and dtype is torch.float32:
-            torch.backends.cudnn.allow_tf32 = False  # who asks for float32 does not mean ten bits of it
+            torch.backends.cudnn.allow_tf32 = False  # TF32 has ten bits of precision, float32 has 23
         self.scales = half_scales() if dtype is torch.float16 else dict.fromkeys(CONVOLUTIONS, 1.0)
         self._mean = torch.tensor(network.mean, device=device).view(1, 3, 1, 1)
-        self.forth: list[tuple[Tensor, Tensor]] = []
-        self.back: list[Tensor] = []
+        self.forward_kernels: list[tuple[Tensor, Tensor]] = []
+        self.backward_kernels: list[Tensor] = []
         for name, (kernel, bias) in network.rescaled(self.scales).kernels.items():
             full = kernel.to(device)
             if name == CONVOLUTIONS[0]:
                 full = full / torch.tensor(network.std, device=device).view(1, 3, 1, 1)
             if pooling == "average" and follows_pooling(name):
                 full = full * _AVERAGE_COMPENSATION[name]
-            forth, back = full, full.flip(2, 3).transpose(0, 1)
+            forward, backward = full, full.flip(2, 3).transpose(0, 1)
             if name == CONVOLUTIONS[0] and self._halves:
-                (high, low), (back_high, back_low) = self._split(forth), self._split(back)
-                forth, back = torch.cat((high, high, low), dim=1), torch.cat((back_high, back_low))
-            self.forth.append((self._ready(forth), bias.to(device, dtype)))
-            self.back.append(self._ready(back))
+                (high, low), (backward_high, backward_low) = self._split(forward), self._split(backward)
+                forward, backward = torch.cat((high, high, low), dim=1), torch.cat((backward_high, backward_low))
+            self.forward_kernels.append((self._ready(forward), bias.to(device, dtype)))
+            self.backward_kernels.append(self._ready(backward))
 
     @property
     def _halves(self) -> bool:
-        """Whether the first convolution is put together from halves, x·w ≈ x₁·w₁ + x₂·w₁ + x₁·w₂.
+        """Whether the first convolution is computed from split numbers, x·w ≈ x₁·w₁ + x₂·w₁ + x₁·w₂.
 
-        It takes differences of neighbouring pixels, and a level of 0–255 has no place in the eight bits of bfloat16.
-        Nine channels in place of three take no time that could be measured, and a third off the gradient's error.
+        That convolution takes differences of neighbouring pixels, and the eight bits of bfloat16 do not resolve one
+        level of 0–255. Nine channels in place of three take no measurable time, and a third off the gradient's error.
         """
         return self.dtype is not torch.float32
 
     def _split(self, tensor: Tensor) -> tuple[Tensor, Tensor]:
-        """A float32 tensor as the sum of two of half precision."""
+        """Return two tensors of half precision whose sum is about a float32 tensor."""
         high = tensor.to(self.dtype)
         return high, (tensor - high).to(self.dtype)
 
@@ -197,13 +198,13 @@ class Chain:
     def forward(
         self, image: Tensor, layers: Collection[str], visit: Visit = lambda *_: None, keep: Keep = "all"
     ) -> Activations:
-        """Go forth to the deepest of the layers.
+        """Compute the features up to the deepest of the layers.
 
         Args:
-            image: (B, 3, H, W) float32, sRGB 0-255, H and W at least 16; not to be changed before the way back.
-            layers: to be tapped: `conv4_2` is before the rectifier, `relu4_2` after it.
-            visit: sees each of them, times its `scales`, in the order of the chain; it changes and keeps nothing.
-            keep: what the way back is to find.
+            image: (B, 3, H, W) float32, sRGB 0–255, H and W at least 16; not to be changed before the backward pass.
+            layers: layers to be tapped: `conv4_2` is before the rectifier, `relu4_2` after it.
+            visit: called with each of them, times its `scales`, in order; it must not change or keep the features.
+            keep: activations that are kept for the backward pass.
         """
         activations = Activations([], frozenset(layers), {})
         depth = 1 + max(CONVOLUTIONS.index(convolution_of(layer)) for layer in layers)
@@ -223,10 +224,10 @@ class Chain:
     def _block(
         self, h: Tensor, indices: range, layers: frozenset[str], visit: Visit, *, is_kept: bool
     ) -> tuple[list[Tensor | None], Tensor]:
-        """Convolutions and rectifiers between two poolings: what is kept, and the output."""
+        """Compute the convolutions and rectifiers between two poolings; return what is kept, and the output."""
         kept: list[Tensor | None] = []
         for index in indices:
-            name, (kernel, bias) = CONVOLUTIONS[index], self.forth[index]
+            name, (kernel, bias) = CONVOLUTIONS[index], self.forward_kernels[index]
             rectified = name.replace("conv", "relu")
             padding = 0 if index == 0 and self._padding == "replicate" else 1
             h = F.conv2d(h, kernel, bias, padding=padding)
@@ -248,15 +249,15 @@ class Chain:
         return self._ready(centred)
 
     def backward(self, activations: Activations, inject: Callable[[str, Tensor, Tensor | None], Tensor]) -> Tensor:
-        """Go back to the image, and give up the activations on the way.
+        """Compute the gradient by the image, and free the activations on the way.
 
         Args:
-            activations: of `forward` with the same image; empty afterwards.
+            activations: result of `forward` with the same image; empty afterwards.
             inject: called at each tapped layer with its name, its features and the gradient from above (None at the
                 deepest, else it may be changed in place); returns the sum of that and the layer's own gradient.
 
         Returns:
-            (B, 3, H, W) float32, contiguous: the gradient by the image.
+            The gradient by the image, (B, 3, H, W) float32, contiguous.
         """
         gradient: Tensor | None = None
         kept, layers = activations.kept, activations.layers
@@ -279,7 +280,7 @@ class Chain:
         return cast("Tensor", gradient).float().contiguous()
 
     def _recall(self, activations: Activations, index: int) -> None:
-        """Compute a block once more, up to this convolution, if it was not kept."""
+        """Compute a block once more, up to a convolution, if its activations were not kept."""
         if activations.kept[index] is not None:
             return
         start = max(start for start in _BLOCK_STARTS if start <= index)
@@ -291,9 +292,10 @@ class Chain:
         activations.kept[start:] = again
 
     def _through(self, index: int, gradient: Tensor) -> Tensor:
+        """Return the gradient by a convolution's input, from the gradient by its output."""
         if index:
-            return F.conv2d(gradient, self.back[index], padding=1)
-        full = F.conv2d(gradient, self.back[index], padding=1 if self._padding == "zero" else 2).float()
+            return F.conv2d(gradient, self.backward_kernels[index], padding=1)
+        full = F.conv2d(gradient, self.backward_kernels[index], padding=1 if self._padding == "zero" else 2).float()
         if self._halves:
             full = full[:, :3] + full[:, 3:]
         if self._padding == "zero":
@@ -305,7 +307,7 @@ class Chain:
         return full[:, :, 1:-1, 1:-1]
 
     def _unpool(self, gradient: Tensor, x: Tensor) -> Tensor:
-        """Through the pooling of x; the maxima are found once more: to keep their int64 indices takes more memory."""
+        """Return the gradient by x, whose maxima are found once more: keeping their int64 indices takes more memory."""
         size, stride, padding, dilation, no, yes = [2, 2], [2, 2], [0, 0], [1, 1], False, True
         if self._pooling == "average":
             average = torch.ops.aten.avg_pool2d_backward(gradient, x, size, stride, padding, no, yes, None)
@@ -314,7 +316,7 @@ class Chain:
         strip = max(1, _VALUES_AT_ONCE // max(1, gradient[:, :, :1].numel()))
         for top in range(0, gradient.shape[2], strip):
             bottom = min(top + strip, gradient.shape[2])
-            rows = slice(2 * top, 2 * bottom if bottom < gradient.shape[2] else None)  # the last with an odd row
+            rows = slice(2 * top, 2 * bottom if bottom < gradient.shape[2] else None)  # the last strip: with an odd row
             part = x[:, :, rows]
             _, at = F.max_pool2d(part, 2, return_indices=True)
             full[:, :, rows] = torch.ops.aten.max_pool2d_with_indices_backward(
@@ -324,23 +326,15 @@ class Chain:
 
 
 MEAN_ACTIVATIONS = {
-    "conv1_1": 25.802,
-    "conv1_2": 115.66,
-    "conv2_1": 158.85,
-    "conv2_2": 205.14,
-    "conv3_1": 241.03,
-    "conv3_2": 262.47,
-    "conv3_3": 589.53,
-    "conv3_4": 927.22,
-    "conv4_1": 775.63,
-    "conv4_2": 482.57,
-    "conv4_3": 252.91,
-    "conv4_4": 58.181,
+    "conv1_1": 25.802, "conv1_2": 115.66,
+    "conv2_1": 158.85, "conv2_2": 205.14,
+    "conv3_1": 241.03, "conv3_2": 262.47, "conv3_3": 589.53, "conv3_4": 927.22,
+    "conv4_1": 775.63, "conv4_2": 482.57, "conv4_3": 252.91, "conv4_4": 58.181,
     "conv5_1": 68.135,
-}
-"""Of the packaged weights' rectified convolutions on `calibration_image`; others are brought to them."""
+}  # fmt: skip
+"""Mean activations of the packaged weights on `calibration_image`, rectified; others are brought to them."""
 
 
 def half_scales() -> dict[str, float]:
-    """Powers of two that bring features to a mean of about one: float16 ends at 65504."""
+    """Return powers of two, by convolution, that bring features to a mean of about one: float16 ends at 65504."""
     return {name: 2.0 ** -round(torch.tensor(mean).log2().item()) for name, mean in MEAN_ACTIVATIONS.items()}

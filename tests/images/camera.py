@@ -1,4 +1,4 @@
-"""What a camera writes beside its pixels, put together by hand."""
+"""EXIF and XMP as cameras write them, put together by hand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Value = tuple[int, int, bytes]
 LATITUDE = "48,51.4983N"
 THUMBNAIL = b"\xff\xd8\xff\xdb THUMBNAIL \xff\xd9"
 NOTE = b"Nikon\0\x02\x10\0\0" + bytes(range(1, 200))
-"""A MakerNote: opaque."""
+"""A MakerNote, of unknown structure."""
 DATE = b"2021:06:05 04:03:02"
 
 
@@ -92,7 +92,7 @@ def structure(  # noqa: PLR0913 - all but the first two go by name
     strip: bytes = b"",
     srgb: bool = False,
 ) -> bytes:
-    """A TIFF structure: IFD0, with an interoperability IFD below the Exif IFD, and IFD1.
+    """Return a TIFF structure: IFD0, with an interoperability IFD below the Exif IFD, and IFD1.
 
     Args:
         order: `<` or `>`.
@@ -155,7 +155,7 @@ def camera_exif(
 
 
 def camera_xmp(orientation: int = 1) -> bytes:
-    """With a position and an orientation as attribute and as element, and a thumbnail."""
+    """Return XMP with a position and an orientation, as attributes and as elements, and a thumbnail."""
     return f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
 <rdf:Description rdf:about="" xmlns:tiff="http://ns.adobe.com/tiff/1.0/" xmlns:exif="http://ns.adobe.com/exif/1.0/"

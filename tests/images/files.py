@@ -1,4 +1,4 @@
-"""Image files put together by hand, with what the libraries do not write."""
+"""Image files of kinds that libraries do not write, put together by hand."""
 
 from __future__ import annotations
 

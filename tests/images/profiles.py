@@ -44,7 +44,7 @@ def _rgb(gamma: float, *primaries: tuple[float, float, float]) -> bytes:
 
 
 def _ink(levels: tuple[int, ...]) -> tuple[float, float, float]:
-    """Lab of full-tone inks over each other: none is white, black is black; between, what nobody would guess."""
+    """Return Lab of full-tone inks over each other: no ink is white, black is black, mixtures have unusual colours."""
     cyan, magenta, yellow, black = levels
     if black:
         return 0, 0, 0
@@ -65,7 +65,7 @@ def _cmyk() -> bytes:
 
 
 DISPLAY_P3 = _rgb(2.2, (0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407))
-"""Its primaries; a plain exponent for its curve."""
+"""sRGB's primaries, with a plain exponent for the curve."""
 ADOBE_RGB = _rgb(2.19921875, (0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
 GREY = _profile(b"GRAY", b"XYZ ", b"mntr", {b"kTRC": _gamma(1.8)})
 CMYK = _cmyk()

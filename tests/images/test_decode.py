@@ -219,7 +219,7 @@ def test_a_picture_that_means_adobe_rgb_without_a_profile_is_taken_as_such(tmp_p
 
 
 def camera_jpeg(interoperability: bytes, colour_space: int) -> bytes:
-    """With an interoperability directory, which Pillow does not write."""
+    """Return EXIF with an interoperability directory, which Pillow does not write."""
     first = struct.pack("<2sHIHHHIII", b"II", 42, 8, 1, 0x8769, 4, 1, 26, 0)
     below = struct.pack("<HHHIIHHIII", 2, 0xA001, 3, 1, colour_space, 0xA005, 4, 1, 56, 0)
     last = struct.pack("<HHHI4sI", 1, 1, 2, 4, interoperability + b"\0", 0)
@@ -298,7 +298,7 @@ def test_too_many_pixels_are_refused_by_the_header(tmp_path: Path) -> None:
 
 
 def stored(kind: str, width: int, height: int, orientation: int = 1, mode: str = "RGB") -> SourceFile:
-    """A picture of so many px on disk, which is to be turned."""
+    """Return a stored picture of a size in px, with an orientation."""
     exif, buffer = Image.Exif(), io.BytesIO()
     exif[0x0112] = orientation
     options = {"quality": 95} if kind == "JPEG" else {}

@@ -1,4 +1,4 @@
-"""More than 8 bits per channel, and all that is special about TIFF and PNG of them."""
+"""Pictures of more than 8 bits per channel, and the special kinds of TIFF and PNG."""
 
 from __future__ import annotations
 

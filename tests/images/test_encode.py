@@ -21,7 +21,7 @@ LOSSLESS: list[tuple[Format, Bits]] = [("png", 8), ("png", 16), ("webp", 8), ("t
 
 
 def plane(top: int = 255) -> Plane:
-    """From invisible to opaque, both at some length, in steps of 1 / top."""
+    """Return alpha from invisible to opaque in steps of 1 / top, with areas of both."""
     ramp = np.clip(np.linspace(-0.2, 1.2, 40 * 32), 0, 1).reshape(32, 40)
     return (np.round(ramp * top) / top).astype(np.float32)
 
@@ -35,7 +35,7 @@ def opened(data: bytes) -> Image.Image:
 
 
 def samples_of(data: bytes, bits: Bits = 8) -> np.ndarray:
-    """RGB(A) as the file has it: 8 bits by Pillow, 16 by OpenCV, which keeps them."""
+    """Return RGB(A) as the file has it: 8 bits by Pillow, 16 by OpenCV, which keeps them."""
     if bits == 8:
         return np.asarray(opened(data))
     read = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -218,7 +218,7 @@ def test_what_a_format_cannot_is_not_asked_of_it() -> None:
 
 def test_rounding_takes_little_memory() -> None:
     values = np.full((4000, 500, 3), 100.25, dtype=np.float32)
-    encode(values[:4], Encoding("tiff"))  # what is made once
+    encode(values[:4], Encoding("tiff"))  # creates what is created once
     tracemalloc.start()
     try:
         encode(values, Encoding("tiff"))

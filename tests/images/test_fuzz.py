@@ -48,7 +48,7 @@ def by_pillow(kind: str, mode: str = "RGB", icc: bytes = b"", **options: object)
 
 @cache
 def seeds() -> tuple[bytes, ...]:
-    """Of all formats, depths and channels."""
+    """Return files of all formats, depths and channels."""
     deep = np.random.default_rng(1).integers(0, 65536, (HEIGHT, WIDTH, 5), dtype=np.uint16)
     pages = [Image.fromarray(photo(WIDTH, HEIGHT, seed)).convert("RGBA") for seed in range(2)]
     moving, gif = io.BytesIO(), io.BytesIO()
@@ -89,7 +89,7 @@ def seeds() -> tuple[bytes, ...]:
 
 
 def damaged(number: int) -> bytes:
-    """The same for the same number."""
+    """Return a damaged file, the same for one number."""
     rng = random.Random(number)  # noqa: S311 - no secret
     data = bytearray(rng.choice(seeds()))
     for _ in range(rng.choice([1, 1, 1, 2, 4])):
@@ -106,7 +106,7 @@ def flip(data: bytearray, rng: random.Random) -> None:
 
 
 def lie(data: bytearray, rng: random.Random) -> None:
-    """A field of two or four bytes, in the first half of the file more often: there are the headers."""
+    """Overwrite a field of two or four bytes, more often in the first half of the file, where headers are."""
     size = rng.choice([2, 4])
     at = rng.randrange(max(1, min(len(data), rng.choice([40, 200, 1000, len(data)])) - size))
     value = rng.choice([*LIES, rng.randrange(2**32)]) % 2 ** (8 * size)
@@ -145,7 +145,7 @@ def harm_metadata(data: bytearray, rng: random.Random) -> None:
 
 
 def mend_checksums(data: bytearray) -> None:
-    """So that damage within a PNG's chunks gets beyond their CRC."""
+    """Correct the CRCs of a PNG's chunks, so that damage within them gets beyond the check."""
     at = 8
     while at + 12 <= len(data):
         end = at + 8 + int.from_bytes(data[at : at + 4], "big")
@@ -171,13 +171,13 @@ def check(picture: Picture, size: tuple[int, int] | None, *, is_whole: bool) -> 
 
 
 def peak() -> int:
-    """Of this process's memory, in MB."""
+    """Return the peak of this process's memory in MB."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) >> 10 for line in lines if line.startswith("VmHWM"))
 
 
 def run(first: int, count: int, progress: Path) -> None:
-    """Into the file goes the number in work, and at the end how many were read and refused, and MB that it took."""
+    """Decode damaged files; write the current number into `progress`, at the end counts and the memory in MB."""
     faulthandler.enable()
     warnings.simplefilter("error")
     seeds()

@@ -43,7 +43,7 @@ def changed(data: bytes, old: bytes, new: bytes) -> bytes:
 
 
 def claiming() -> dict[str, bytes]:
-    """Small files that claim 20,000 × 20,000 px (WebP: 16,383, as many as it can)."""
+    """Return small files that claim 20,000 × 20,000 px (WebP: 16,383, its limit)."""
     deep = np.zeros((32, 40, 3), np.uint16)
     tags = {256: (4, (SIDE,)), 257: (4, (SIDE,)), 278: (4, (SIDE,))}
     webp = encoded("WEBP", lossless=True)
@@ -77,7 +77,7 @@ def claiming() -> dict[str, bytes]:
 
 
 def unpacking() -> dict[str, bytes]:
-    """Small files whose metadata unpacks to 200 MB."""
+    """Return small files whose metadata unpacks to 200 MB."""
     much = zlib.compress(bytes(200 << 20))
     deep = np.zeros((32, 40, 3), np.uint16)
     return {
@@ -93,17 +93,17 @@ def unpacking() -> dict[str, bytes]:
 
 
 def peak() -> int:
-    """Of this process's memory, in kB."""
+    """Return the peak of this process's memory in kB."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
 def measure() -> dict[str, tuple[str, int]]:
-    """For each file, what it is refused with, and how many MB reading it took at most."""
+    """Return the error of each file, and the peak of memory in MB while it was read."""
     read(encoded("JPEG")), read(encoded("PNG")), read(png(np.zeros((9, 9), np.uint16)))
     files, found = claiming() | unpacking(), {}
     for name, data in files.items():
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak is that from now on
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the peak
         before = peak()
         try:
             read(data)

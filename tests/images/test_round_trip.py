@@ -1,4 +1,4 @@
-"""What a photographer hands in and gets back: each kind of file is read, written as each kind, and read again.
+"""The way from a photographer's file to a result: each kind of file is read, written as each kind, and read again.
 
 Sources are made by Pillow or by hand, never by the code under test; what they should look like says littleCMS through
 Pillow, with 8 bits.
@@ -56,7 +56,7 @@ TURNS = {
     7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
     8: np.rot90,
 }
-"""From the pixels as they are stored to upright ones, by EXIF's orientation."""
+"""Functions from stored to upright pixels, by EXIF's orientation."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ KINDS = [
 ]
 CELLS = [Cell(*kind, orientation) for kind in KINDS for orientation in TURNS]
 SOME = [Cell(*kind, orientation) for place, kind in enumerate(KINDS) for orientation in (1 + place % 4, 5 + place % 4)]
-"""Of each kind two, so that all orientations are among them: results are upright whatever was the source's."""
+"""Two sources of each kind, which have all orientations among them; results are always upright."""
 OUTPUTS = [
     Encoding("jpeg", jpeg_quality=100),
     Encoding("png"),
@@ -93,13 +93,13 @@ OUTPUTS = [
 
 @cache
 def alpha_plane() -> Plane:
-    """As stored: a third is invisible, a third is opaque; in steps of 1 / 255."""
+    """Return stored alpha in steps of 1 / 255: a third is invisible, a third is opaque."""
     ramp = np.clip(np.linspace(-1, 2, WIDTH * HEIGHT), 0, 1).reshape(HEIGHT, WIDTH)
     return (np.round(ramp * 255) / 255).astype(np.float32)
 
 
 def stored(cell: Cell) -> Image.Image:
-    """The picture as the file stores it, 8 bits."""
+    """Return the picture as the file stores it, 8 bits."""
     image = Image.fromarray(photo(WIDTH, HEIGHT, seed=3))
     if cell.colour.startswith("grey"):
         return image.convert("L")
@@ -157,7 +157,7 @@ def png(cell: Cell, image: Image.Image, chunks: dict[bytes, bytes]) -> bytes:
 
 
 def tiff(cell: Cell, image: Image.Image, icc: bytes) -> bytes:
-    """Uncompressed, of either byte order."""
+    """Return an uncompressed TIFF of either byte order."""
     order = "<>"[cell.orientation % 2]
     channels = len(image.getbands())
     tags = main_tags(order, orientation=cell.orientation) | {
@@ -186,7 +186,7 @@ def tiff(cell: Cell, image: Image.Image, icc: bytes) -> bytes:
 
 @cache
 def upright(cell: Cell) -> np.ndarray:
-    """What the source looks like: (H, W, 3) uint8 sRGB."""
+    """Return the source as it looks, (H, W, 3) uint8 sRGB."""
     image, icc = stored(cell), PROFILES[cell.colour]
     if cell.format == "JPEG":
         image = Image.open(io.BytesIO(source(cell)))
@@ -214,7 +214,7 @@ def lab(rgb: np.ndarray) -> np.ndarray:
 
 
 def differences(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """ΔE*ab of CIE 1976, per pixel."""
+    """Return ΔE*ab of CIE 1976 per pixel."""
     return np.linalg.norm(lab(one) - lab(other), axis=2)
 
 
@@ -281,7 +281,7 @@ def check_result(cell: Cell, encoding: Encoding) -> None:
     check_tags_by_pillow(data, picture, strip_gps=strip_gps)
     again = read(data, encoding.format)
     check_read_again(again, picture, encoding)
-    assert again.tags.exif == tags.exif or encoding.format == "tiff"  # which is put together anew
+    assert again.tags.exif == tags.exif or encoding.format == "tiff"  # TIFF: EXIF is put together anew
     assert again.tags.xmp == tags.xmp
 
 
@@ -292,7 +292,7 @@ def over_white(picture: Picture) -> np.ndarray:
 
 
 def check_pixels_by_others(data: bytes, picture: Picture, encoding: Encoding) -> None:
-    """Pillow for 8 bits, OpenCV for 16."""
+    """Read with Pillow for 8 bits, with OpenCV for 16."""
     if encoding.bits == 8:
         found = np.asarray(Image.open(io.BytesIO(data)))
     else:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pipeline.settings.pair_settings import ObjectiveSettings
-from pipeline.transfer.calibration import calibrated, calibration_image, mean_activations
+from pipeline.transfer.calibration import calibrate, calibration_image, mean_activations
 from pipeline.transfer.losses import ObjectiveSpec
 from pipeline.transfer.objective import Objective
 from pipeline.transfer.targets import Painting, Targets
@@ -35,13 +35,13 @@ def test_a_rescaled_set_means_the_same_after_calibration(network: Vgg19) -> None
     rng = random.Random(5)  # noqa: S311
     other = network.rescaled({name: 10 ** rng.uniform(-2, 2) for name in CONVOLUTIONS})
     assert terms(other) != pytest.approx(terms(network), rel=0.5)
-    assert terms(calibrated(other)) == pytest.approx(terms(network), rel=1e-3)
+    assert terms(calibrate(other)) == pytest.approx(terms(network), rel=1e-3)
 
 
 def test_a_silent_layer_is_refused(network: Vgg19) -> None:
     dead = network.kernels | {"conv3_2": tuple(torch.zeros_like(t) for t in network.kernels["conv3_2"])}
     with pytest.raises(ValueError, match="conv3_2 is 0"):
-        calibrated(Vgg19(dead, network.mean, network.std))
+        calibrate(Vgg19(dead, network.mean, network.std))
 
 
 def test_the_image_has_all_levels_and_no_neutral_channel() -> None:

@@ -1,4 +1,4 @@
-"""What only a CUDA device can show: the same results as on the CPU, and a captured graph."""
+"""Tests that need a CUDA device: results as on the CPU, and captured graphs."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_captured_graph_gives_what_it_was_captured_from(network: Vgg19, *, mas
     expected = [evaluate(image) for image in images]
     replayed, warnings = capture(evaluate, tensor(2).to(CUDA))
     assert warnings == []
-    del evaluate  # its targets must stay where the graph reads them
+    del evaluate  # the graph reads its targets, which must stay in memory
     _others = [torch.full((1, 512, 10, 8), 1e4, device=CUDA) for _ in range(50)]
     for image, values in zip(images, expected, strict=True):
         for found, value in zip(replayed(image), values, strict=True):

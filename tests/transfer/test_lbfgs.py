@@ -7,11 +7,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from pipeline.transfer.lbfgs import (
-    FIRST_STEP_LEVELS,
-    GROWTH,
-    OVERRELAXATION,
-)
+from pipeline.transfer.lbfgs import FIRST_STEP_LEVELS, GROWTH
+from pipeline.transfer.lbfgs_state import OVERRELAXATION
 from pipeline.transfer.preconditioner import SpectralPreconditioner
 from tests.engine import minimise
 
@@ -24,7 +21,7 @@ def start(count: int = 1, seed: int = 0) -> torch.Tensor:
 
 
 def valley(seed: int = 0) -> Evaluate:
-    """A quadratic with eigenvalues from 0.01 to 10, whose minimum is 0 at 100."""
+    """Return a quadratic with eigenvalues from 0.01 to 10, whose minimum is 0 at 100."""
     size = math.prod(SHAPE)
     basis, _ = torch.linalg.qr(torch.randn(size, size, generator=torch.Generator().manual_seed(seed)))
     matrix = (basis * torch.logspace(-2, 1, size)) @ basis.mT
@@ -38,7 +35,7 @@ def valley(seed: int = 0) -> Evaluate:
 
 
 class Faulty:
-    """A valley that lies about some evaluations."""
+    """Return a valley with wrong values at some evaluations."""
 
     def __init__(self, faults: dict[int, str]) -> None:
         self.faults, self.count, self.inner = faults, 0, valley()
@@ -66,7 +63,7 @@ def test_minimises_a_badly_conditioned_quadratic() -> None:
 
 
 def two_loop_steps(evaluate: Evaluate, x: torch.Tensor, evaluations: int, history: int, alpha: float) -> list[float]:
-    """L-BFGS as in Nocedal & Wright, algorithm 7.4, with the same first step, limit and scale, and no line search."""
+    """Return the values of L-BFGS as in Nocedal & Wright, algorithm 7.4, with our first step, limit and scale."""
     precondition = SpectralPreconditioner(*x.shape[2:], alpha, x.device)
     pairs: list[tuple[torch.Tensor, torch.Tensor]] = []
     totals = []
@@ -115,7 +112,7 @@ def test_steps_grow_by_no_more_than_the_limit() -> None:
     iterates = []
 
     def barely_curved(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Nearly a plane, then a wall: the first secant alone would leap far beyond it."""
+        """Return nearly a plane, then a wall, which a step by the first secant alone would leap over."""
         iterates.append(x.clone())
         away = x - 100
         return (away.abs() + 1e-6 * away**2).sum((1, 2, 3))[:, None], away.sign() + 2e-6 * away
@@ -231,7 +228,7 @@ def test_callback_sees_every_evaluation_and_may_stop() -> None:
 
 
 def test_where_nothing_is_to_be_gained_the_start_is_the_end() -> None:
-    """Of a photograph and a painting of one colour the objective is 0, but for rounding of the gradient."""
+    """Test a photograph and a painting of one colour: the objective is 0, the gradient rounding."""
     start = torch.full((1, 3, 16, 16), 100.0)
 
     def evaluate(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

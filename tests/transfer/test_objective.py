@@ -177,7 +177,7 @@ def test_gradient_of_a_batch_of_real_pictures(network: Vgg19, preset: str, dtype
     for i, content in enumerate(contents):
         _, truth = truth_of(images[i : i + 1], content, style, spec, **of_network)
         errors.append(((gradients[i : i + 1] - truth).norm() / truth.norm()).item())
-    # a unit that is zero but for rounding may fall to the other side of its rectifier's kink, with autograd's too
+    # A unit near zero may be rounded to the other side of its rectifier's kink, in either computation.
     assert sorted(errors)[1] <= allowed
     assert max(errors) <= max(allowed, 1e-2)
 
@@ -229,7 +229,7 @@ def test_a_mask_in_half_precision_is_near_float64(
 def test_next_to_nothing_of_a_mask_gives_finite_values(
     network: Vgg19, dtype: torch.dtype, white: tuple[slice, slice]
 ) -> None:
-    """Nothing at all, a pixel that falls out of the pooling's grid, and one that does not."""
+    """Return an empty mask, one with a pixel outside the pooling's grid, and one with a pixel inside it."""
     spec, mask = spec_of("gatys2016", style_weight=1e6), torch.zeros(1, 1, 47, 33)
     mask[0, 0, *white] = 1 / 255
     evaluate = objective(Chain(network, CPU, dtype), spec, (tensor(0, 33, 47), tensor(1)), masks=[mask])
@@ -244,7 +244,7 @@ def test_a_masked_pair_in_a_batch_is_as_alone(network: Vgg19, monkeypatch: pytes
     pairs, masks = [(tensor(i), tensor(i + 10)) for i in range(3)], [disc(40, 32), hard(40, 32), 1 - hard(40, 32)]
     image = torch.cat([tensor(i + 20) for i in range(3)])
     one_by_one = objective(chain, spec, *pairs, masks=masks)
-    monkeypatch.setattr(Objective, "_one_by_one", False)  # as on a card
+    monkeypatch.setattr(Objective, "_one_by_one", False)  # as on a CUDA device
     for evaluate in (one_by_one, objective(chain, spec, *pairs, masks=masks)):
         terms, gradient = evaluate(image)
         for i, pair in enumerate(pairs):

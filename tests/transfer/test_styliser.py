@@ -154,7 +154,7 @@ def on_disk_and_back(state: OptimisationState, path: Path) -> OptimisationState:
 
 @pytest.fixture(scope="module")
 def uninterrupted(network: Vgg19) -> StyliseResult:
-    """A pair of three scales."""
+    """Return a pair of three scales."""
     (whole,) = stylise(chain_of(network), [THREE_SCALES_PAIR], SPEC, THREE_SCALES)
     return whole
 
@@ -239,11 +239,11 @@ def test_of_a_batch_each_has_its_own_image(chain: Chain) -> None:
     last: dict[int, torch.Tensor] = {}
 
     def look(step: Step) -> None:
-        last.update({place: step.image_of(place).clone() for place in step.evaluations})
+        last.update({index: step.image_of(index).clone() for index in step.evaluations})
 
-    for place, result in Styliser(chain, pairs, SPEC, ONE_SCALE, on_step=look).run():
+    for index, result in Styliser(chain, pairs, SPEC, ONE_SCALE, on_step=look).run():
         assert isinstance(result, StyliseResult)
-        assert torch.equal(last[place], result.image)
+        assert torch.equal(last[index], result.image)
 
 
 def test_black_stays_the_photograph_and_soft_stays_painted_over_the_scales(chain: Chain) -> None:
@@ -294,7 +294,7 @@ def test_a_masked_pair_goes_on_to_the_same_end_to_the_last_bit(chain: Chain, tmp
 
 
 def test_masked_pairs_together_are_as_alone_and_leave_their_batch_composed(chain: Chain) -> None:
-    """One of them cannot start, so the others go on without it."""
+    """Test a batch of which one pair cannot start: the others continue without it."""
     masks = [disc(40, 32), hard(40, 32), 1 - hard(40, 32)]
     subjects = [
         Subject(tensor(i) * (math.nan if i == 1 else 1), [Painting(tensor(i + 4))], mask)
@@ -302,13 +302,13 @@ def test_masked_pairs_together_are_as_alone_and_leave_their_batch_composed(chain
     ]
     results = dict(Styliser(chain, subjects, SPEC, Optimisation((Scale(40, 32, 8),))).run())
     assert isinstance(results[1], NotFiniteError)
-    for place in (0, 2):
-        (alone,) = stylise(chain, [subjects[place]], SPEC, Optimisation((Scale(40, 32, 8),)))
-        result = results[place]
+    for index in (0, 2):
+        (alone,) = stylise(chain, [subjects[index]], SPEC, Optimisation((Scale(40, 32, 8),)))
+        result = results[index]
         assert isinstance(result, StyliseResult)
         assert torch.equal(result.image, alone.image)
-        black = (masks[place] == 0).expand_as(alone.image)
-        assert torch.equal(result.image[black], subjects[place].content[black])
+        black = (masks[index] == 0).expand_as(alone.image)
+        assert torch.equal(result.image[black], subjects[index].content[black])
 
 
 def test_a_blend_is_painted_between_its_paintings(chain: Chain) -> None:
@@ -346,7 +346,7 @@ def test_a_state_of_another_pair_is_refused(chain: Chain) -> None:
 
 
 def test_a_pair_that_is_done_leaves_its_batch(chain: Chain) -> None:
-    """Where the start is the minimum nothing is gained; the batch goes on without it."""
+    """Test a pair whose start is the minimum: it ends, and the batch continues without it."""
     content, style = tensor(0), tensor(1)
     spec = replace(SPEC, style_weight=0.0, tv_weight=0.0)
     still, moving = Subject(content, [Painting(style)]), Subject(content, [Painting(style)])
@@ -355,7 +355,7 @@ def test_a_pair_that_is_done_leaves_its_batch(chain: Chain) -> None:
         chain, [still, moving], spec, ONE_SCALE, on_step=lambda step: sizes.append(len(step.evaluations))
     )
     states = [OptimisationState(), OptimisationState(image=content + 9 * torch.randn(content.shape))]
-    finished = [(place, len(sizes)) for place, _ in styliser.run(states)]
+    finished = [(index, len(sizes)) for index, _ in styliser.run(states)]
     assert finished == [(0, 1), (1, 25)]
     assert sizes == [2] + [1] * 24
 
@@ -364,9 +364,9 @@ def test_a_pair_that_cannot_start_leaves_the_others_alone(chain: Chain) -> None:
     pairs = [Subject(tensor(0) * (math.nan if i == 1 else 1), [Painting(tensor(i + 1))]) for i in range(3)]
     results = dict(Styliser(chain, pairs, SPEC, ONE_SCALE).run())
     assert isinstance(results[1], NotFiniteError)
-    for place in (0, 2):
-        (alone,) = stylise(chain, [pairs[place]], SPEC, ONE_SCALE)
-        result = results[place]
+    for index in (0, 2):
+        (alone,) = stylise(chain, [pairs[index]], SPEC, ONE_SCALE)
+        result = results[index]
         assert isinstance(result, StyliseResult)
         assert torch.equal(result.image, alone.image)
 
@@ -389,7 +389,7 @@ def test_paintings_are_looked_at_once_where_their_key_says_that_they_are_the_sam
 
 
 def test_a_history_on_another_device_changes_nothing(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no other device here: the way that leads over it is taken all the same."""
+    """Test the code for a history on another device, with the CPU in place of that device."""
     usual = one(chain)
 
     def by_rows(history: torch.Tensor, both: torch.Tensor) -> torch.Tensor:

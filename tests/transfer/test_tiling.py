@@ -51,7 +51,7 @@ def test_every_fit_gives_the_same_objective_and_gradient(
     terms, gradient = evaluate(chain, spec, width, height, WHOLE)
     found, found_gradient = evaluate(chain, spec, width, height, fit)
     assert found == pytest.approx(terms, rel=1e-5)
-    # a thousandth: where two values nearly tie, another order of sums may take the other side of the kink
+    # The tolerance is a thousandth: near a tie, another order of sums takes the other side of the kink.
     assert (found_gradient - gradient).norm() <= 1e-3 * gradient.norm()
 
 
@@ -121,9 +121,9 @@ def test_tiles_cover_an_image_once_and_are_of_about_one_size(height: int, width:
     counts = torch.zeros(1, 1, height, width)
     found = tiles(height, width, side, 160)
     for tile in found:
-        tile.of_whole(counts).add_(1)
+        tile.core_of_whole(counts).add_(1)
         assert tile.rows.begin % 16 == tile.columns.begin % 16 == 0
-        assert torch.equal(tile.within(tile.cut(counts)), tile.of_whole(counts))
+        assert torch.equal(tile.core_of_tile(tile.cut(counts)), tile.core_of_whole(counts))
     assert counts.unique().tolist() == [1]
     heights = [tile.rows.stop - tile.rows.start for tile in found]
     assert max(heights) <= side + 16

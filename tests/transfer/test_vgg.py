@@ -19,7 +19,7 @@ def images(count: int = 1, width: int = 40, height: int = 32) -> torch.Tensor:
 
 
 def plain_features(network: Vgg19, image: torch.Tensor, layer: str, pooling: str, padding: str) -> torch.Tensor:
-    """The chain once more in float64, for autograd."""
+    """Return the features of an independent chain in float64, for autograd."""
     h = (image - torch.tensor(network.mean)[:, None, None]) / torch.tensor(network.std)[:, None, None]
     for name in CONVOLUTIONS:
         if follows_pooling(name):
@@ -50,9 +50,9 @@ def test_features_and_gradient_equal_autograd_in_float64(
     activations = chain.forward(image, [layer])
     assert (activations[layer] - expected).norm() <= 1e-5 * expected.norm()
     gradient = chain.backward(activations, lambda *_: pull.contiguous(memory_format=torch.channels_last))
-    # a thousandth for max: where two values nearly tie, float32 may take the other one's side of the kink
+    # The tolerance for max is a thousandth: near a tie, float32 takes the other side of the kink.
     assert (gradient - truth.grad).norm() <= (1e-3 if pooling == "max" else 1e-5) * truth.grad.norm()
-    assert activations.kept == [], "memory is given up on the way back"
+    assert activations.kept == [], "the backward pass frees memory"
 
 
 def test_layers_before_and_after_one_rectifier_can_be_tapped_together(network: Vgg19) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -9,6 +10,7 @@ from urllib.error import URLError
 import pytest
 import safetensors.torch
 import torch
+from torchvision.models import VGG19_Weights
 
 from pipeline.errors import WeightsError
 from pipeline.transfer import weights
@@ -21,7 +23,7 @@ StateDict = dict[str, torch.Tensor]
 
 
 def state(stem_of: dict[str, str]) -> StateDict:
-    """A VGG19 of zeros and ones, but for the first layer, whose kernels tell the input channels apart."""
+    """Return a VGG19 of zeros and ones, except for the first layer, whose kernels tell the input channels apart."""
     made, channels = {}, 3
     for name in CONVOLUTIONS:
         out = CHANNELS[name[4]]
@@ -51,7 +53,7 @@ def first_channels(network: Vgg19) -> list[float]:
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of each test's own."""
+    """Give each test a cache of its own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "impasto"
 
@@ -165,56 +167,83 @@ def test_a_name_that_is_none_is_explained(name: str, words: str) -> None:
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where torchvision's file is kept, and a small one with the digest that is expected there."""
+def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let torchvision's address lead to a small file, named by its digest as torchvision's own is."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    path = tmp_path / "made.pth"
+    save(path, state(TORCHVISION))
+    path = path.rename(tmp_path / f"vgg19-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}.pth")
+    monkeypatch.setattr(VGG19_Weights.IMAGENET1K_V1.value, "url", path.as_uri())
+    return path
+
+
+@pytest.fixture
+def kept(tmp_path: Path, address: Path) -> Path:
+    """Return the path at which torchvision keeps the file; there is no file yet."""
     folder = tmp_path / "hub" / "checkpoints"
     folder.mkdir(parents=True)
-    save(folder / "made.pth", state(TORCHVISION))
-    digest = hashlib.sha256((folder / "made.pth").read_bytes()).hexdigest()
-    monkeypatch.setattr(weights, "TORCHVISION_SHA256_PREFIX", digest[:8])
-    return folder
+    return folder / address.name
 
 
-def test_torchvisions_file_is_used_where_it_is(hub: Path) -> None:
-    (hub / "made.pth").rename(hub / "vgg19-dcbb9e9d.pth")
+def test_torchvisions_file_is_used_where_it_is(address: Path, kept: Path) -> None:
+    address.rename(kept)
     network = load_weights(find_weights("torchvision"))
     assert first_channels(network) == pytest.approx([1, 2, 3])
     assert network.mean[0] == 123.675
 
 
-def test_torchvisions_file_is_downloaded_with_its_digest(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def download(url: str, target: str, hash_prefix: str, *, progress: bool) -> None:
-        assert (url, hash_prefix, progress) == (weights.TORCHVISION_URL, weights.TORCHVISION_SHA256_PREFIX, False)
-        (hub / "made.pth").rename(target)
+def test_torchvisions_file_is_downloaded_once(
+    address: Path, kept: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = find_weights("torchvision")
+    assert (source.path, source.sha256) == (kept, address.stem.removeprefix("vgg19-"))
+    first = load_weights(source)
+    assert kept.read_bytes() == address.read_bytes()
+    assert capsys.readouterr().out == ""
+    address.unlink()
+    assert same(load_weights(source), first)
+    for each in cache.iterdir():
+        each.unlink()
+    assert same(load_weights(source), first)
 
-    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
-    assert first_channels(load_weights(find_weights("torchvision"))) == [1, 2, 3]
+
+def test_a_download_with_another_digest_is_refused(address: Path, kept: Path) -> None:
+    address.write_bytes(b"half")
+    with pytest.raises(WeightsError, match="cannot be downloaded: invalid hash value"):
+        load_weights(find_weights("torchvision"))
+    assert list(kept.parent.iterdir()) == []
 
 
-def test_a_damaged_download_is_refused(hub: Path) -> None:
-    (hub / "vgg19-dcbb9e9d.pth").write_bytes(b"half")
+def test_a_damaged_download_is_refused(kept: Path) -> None:
+    kept.write_bytes(b"half")
     with pytest.raises(WeightsError, match="the file is damaged") as error:
         load_weights(find_weights("torchvision"))
     assert "Delete it" in error.value.remedy
 
 
 @pytest.mark.parametrize("fault", [URLError("no network"), RuntimeError("invalid hash value"), TimeoutError("slow")])
-def test_a_failing_download_says_what_to_do(hub: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception) -> None:
-    def download(*_: object, **__: object) -> None:
+def test_a_failing_download_says_what_to_do(kept: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise fault
 
-    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    monkeypatch.setattr(torch.hub, "urlopen", fail)
     with pytest.raises(WeightsError, match="cannot be downloaded") as error:
         load_weights(find_weights("torchvision"))
-    assert str(hub / "vgg19-dcbb9e9d.pth") in error.value.remedy
+    assert str(kept) in error.value.remedy
     assert "packaged" in error.value.remedy
 
 
-def test_torchvisions_file_is_the_one_that_torchvision_names() -> None:
-    from torchvision.models import VGG19_Weights  # noqa: PLC0415 - takes a second
+def test_a_torchvision_that_cannot_be_loaded_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision.models", None)
+    with pytest.raises(WeightsError, match="torchvision cannot be loaded") as error:
+        find_weights("torchvision")
+    assert "packaged" in error.value.remedy
 
-    assert VGG19_Weights.IMAGENET1K_V1.url == weights.TORCHVISION_URL
+
+def test_torchvisions_file_is_the_one_that_is_described() -> None:
+    source = find_weights("torchvision")
+    assert (source.path.name, source.sha256) == ("vgg19-dcbb9e9d.pth", "dcbb9e9d")
+    assert f"{VGG19_Weights.IMAGENET1K_V1.meta['_file_size']:.0f} MB" == weights.TORCHVISION_SIZE
 
 
 def kernels_of(network: Vgg19) -> list[torch.Tensor]:

@@ -135,7 +135,7 @@ class Bench:
         seconds = flops = 0.0
         depth = 1 + max(CONVOLUTIONS.index(convolution_of(layer)) for layer in spec.layers)
         for name, (kernel, bias), back in zip(
-            CONVOLUTIONS[:depth], self._chain.forth[:depth], self._chain.back[:depth], strict=True
+            CONVOLUTIONS[:depth], self._chain.forward_kernels[:depth], self._chain.backward_kernels[:depth], strict=True
         ):
             side //= 2 if follows_pooling(name) else 1
             for weight, offset in ((kernel, bias), (back, None)):

@@ -1,7 +1,7 @@
-"""Luma and chroma.
+"""Luma and chroma of pictures.
 
-All functions take and give (H, W, 3) float32 sRGB, 0–255, unclipped, so that nothing is lost on the way.
-YUV is that of ITU-R BT.601: Y = 0.299 R + 0.587 G + 0.114 B, U = 0.492 (B − Y), V = 0.877 (R − Y).
+Pictures are (H, W, 3) float32 sRGB, 0–255; results are not clipped, so that a later step loses nothing.
+YUV is by ITU-R BT.601: Y = 0.299 R + 0.587 G + 0.114 B, U = 0.492 (B − Y), V = 0.877 (R − Y).
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ YUV_TO_RGB = np.linalg.inv(RGB_TO_YUV)
 
 
 def rgb_to_yuv(pixels: Pixels) -> Pixels:
-    """Y in 0–255, U and V around 0."""
+    """Return YUV, (H, W, 3): Y in 0–255, U and V around 0."""
     return np.asarray(pixels @ RGB_TO_YUV.T.astype(np.float32))
 
 
 def yuv_to_rgb(yuv: Pixels) -> Pixels:
-    """Inverse of `rgb_to_yuv`; values may lie outside 0–255."""
+    """Return the inverse of `rgb_to_yuv`; values may lie outside 0–255."""
     return np.asarray(yuv @ YUV_TO_RGB.T.astype(np.float32))
 
 
 def luma(pixels: Pixels) -> Plane:
-    """Y, (H, W), 0–255."""
+    """Return Y, (H, W), 0–255."""
     return np.asarray(pixels @ _LUMA.astype(np.float32))
 
 
 def grey(plane: Plane) -> Pixels:
-    """A plane on three channels."""
+    """Return a plane repeated on three channels."""
     return np.repeat(plane[:, :, None], 3, axis=2)
 
 
 def with_chroma_of(pixels: Pixels, source: Pixels) -> Pixels:
-    """The luma (Y) of `pixels` with the chroma (U, V) of `source`, which has the same size.
+    """Return the luma (Y) of `pixels` with the chroma (U, V) of `source`; both have one size.
 
-    Before optimisation, style with the chroma of content, this is what nazianafis/Neural-Style-Transfer does; after
-    it, result with the chroma of content, what pavelgonchar/color-independent-style-transfer does.
+    nazianafis/Neural-Style-Transfer gives the style the chroma of the content before the optimisation;
+    pavelgonchar/color-independent-style-transfer gives it to the result afterwards.
     """
     yuv = rgb_to_yuv(pixels)
     yuv[:, :, 1:] = rgb_to_yuv(source)[:, :, 1:]
@@ -51,11 +51,11 @@ def with_chroma_of(pixels: Pixels, source: Pixels) -> Pixels:
 
 
 def with_chroma_in_gamut(pixels: Pixels, source: Pixels) -> tuple[Pixels, float]:
-    """The same, where a luma for which the chroma has no room in 0–255 gives way to it.
+    """Return `with_chroma_of` within 0–255: where the chroma does not fit beside a luma, the luma is moved.
 
     R, G and B are Y plus offsets o that depend on U and V only. So the colour lies in 0–255 if Y is in
-    [−min(o), 255 − max(o)], which holds the luma of `source`, since that is in 0–255 itself. To clip R, G and B
-    instead, as others do, changes the chroma.
+    [−min(o), 255 − max(o)]. This range is never empty, as it holds the luma of `source`, which is in 0–255 itself.
+    Clipping R, G and B instead, as other programs do, changes the chroma.
 
     Returns:
         The colours, and the share of pixels whose luma was moved.
@@ -71,11 +71,11 @@ def with_chroma_in_gamut(pixels: Pixels, source: Pixels) -> tuple[Pixels, float]
 
 
 _ROUNDING = 1e-2
-"""In levels: below it a luma was not moved but rounded."""
+"""Difference in levels up to which a luma counts as rounded, not as moved."""
 
 
 def blend(of_none: Pixels, of_all: Pixels, strength: float) -> Pixels:
-    """(1 − s)·a + s·b; a itself at 0, and b itself at 1."""
+    """Return (1 − s)·a + s·b; exactly a at s = 0, and exactly b at s = 1."""
     if strength in (0, 1):
         return of_all if strength else of_none
     return of_none + np.float32(strength) * (of_all - of_none)

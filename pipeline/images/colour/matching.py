@@ -1,7 +1,7 @@
-"""A painting with the colours of a photograph.
+"""Colour matching: a painting gets the colours of a photograph.
 
-All functions take and give (H, W, 3) float32 sRGB, 0–255, not clipped; statistics are in float64. Source and target may
-differ in size.
+Pictures are (H, W, 3) float32 sRGB, 0–255, not clipped; statistics are in float64. Source and target may have different
+sizes.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
 Ordinals = np.ndarray[tuple[int], np.dtype[np.uint64]]
 
 _ROUNDING = 1 / 12
-"""In levels²: added to a painting's variance in every direction. That of rounding to 8 bits: less says nothing."""
+"""Variance in levels² that is added to a painting's in every direction: that of rounding to 8 bits."""
 _TINY = 1e-6
-"""In levels²: added to the target's, for Cholesky's sake, less than float32 can tell."""
+"""Variance in levels² that is added to the target's, so that Cholesky's factor exists: less than float32 resolves."""
 _STRONGEST: Final[dict[Match, float]] = {"mean-std": 5.0, "cholesky": 12.0, "pca": 12.0, "monge-kantorovich": 5.0}
-"""How much any direction in colour space may be stretched: a little more than what 36 pairs of painting and photograph
-took (4.8, 11.2, 9.1, 4.4). What asks for more is the grain of grey paintings, which would become coloured noise."""
+"""Largest stretch of any direction in colour space: a little more than 36 pairs of painting and photograph needed (4.8,
+11.2, 9.1, 4.4). Only the grain of grey paintings would be stretched more, and become coloured noise."""
 
 
 def linear_match(source: Pixels, target: Pixels, method: Match) -> Pixels:
-    """The colours x of `source` mapped to A·(x − μ_s) + μ_t, so that they have the mean and covariance of `target`'s.
+    """Map the colours x of `source` to A·(x − μ_s) + μ_t, so that they have the mean and covariance of `target`'s.
 
     With covariances Σ, and their Cholesky factors L·Lᵀ = Σ:
 
@@ -38,8 +38,8 @@ def linear_match(source: Pixels, target: Pixels, method: Match) -> Pixels:
     - `pca`: A = Σ_t^½·Σ_s^−½;
     - `monge-kantorovich`: A = Σ_s^−½·(Σ_s^½·Σ_t·Σ_s^½)^½·Σ_s^−½, which moves colours least (Pitié & Kokaram 2007).
 
-    The second and third are those of Gatys et al. 2017, "Controlling perceptual factors in neural style transfer". Σ of
-    a grey or one-coloured picture is singular, so a little of the identity is added, and the singular values of A are
+    The second and third are by Gatys et al. 2017, "Controlling perceptual factors in neural style transfer". Σ of a
+    grey or one-coloured picture is singular, so a little of the identity is added, and the singular values of A are
     limited (`_STRONGEST`): where `source` has hardly any colour, the result has less than `target`, but little noise.
     """
     x = source.reshape(-1, 3).astype(np.float64)
@@ -61,6 +61,7 @@ def _linear_map(source: Matrix, target: Matrix, method: Match) -> Matrix:
 
 
 def _unlimited(source: Matrix, target: Matrix, method: Match) -> Matrix:
+    """Return A of `linear_match`, from two regular covariances."""
     if method == "mean-std":
         return np.diag(np.sqrt(np.diag(target) / np.diag(source)))
     if method == "cholesky":
@@ -72,17 +73,17 @@ def _unlimited(source: Matrix, target: Matrix, method: Match) -> Matrix:
 
 
 def _power(matrix: Matrix, exponent: float) -> Matrix:
-    """Of a symmetric, positive matrix."""
+    """Return a power of a symmetric, positive matrix."""
     values, vectors = np.linalg.eigh(matrix)
     return cast("Matrix", (vectors * np.maximum(values, _TINY) ** exponent) @ vectors.T)
 
 
 def histogram_match(source: Pixels, target: Pixels) -> Pixels:
-    """Each channel of `source` with exactly the histogram of `target`'s: the k-th smallest gets the k-th smallest.
+    """Give each channel of `source` exactly the histogram of `target`'s: the k-th smallest becomes the k-th smallest.
 
-    Where the numbers of pixels differ, values between are interpolated. Equal values are told apart by the means of
-    their neighbourhoods (Coltuc, Bolon & Chassery 2006, "Exact histogram specification"); those that are equal in
-    these, too, stay equal, so that a flat area does not become a ramp.
+    Where the numbers of pixels differ, values are interpolated. Equal values are ordered by the means of their
+    neighbourhoods (Coltuc, Bolon & Chassery 2006, "Exact histogram specification"); values whose means are equal, too,
+    stay equal, so that a flat area does not become a ramp.
     """
     matched = [_match_channel(source[:, :, channel], target[:, :, channel]) for channel in range(3)]
     return np.stack(matched, axis=2)
@@ -92,14 +93,14 @@ def _match_channel(source: Plane, target: Plane) -> Plane:
     order, starts = _ranked(np.ascontiguousarray(source))
     sizes = np.diff(starts, append=len(order))
     wanted = np.sort(target, axis=None)
-    places = (starts + (sizes - 1) / 2) * ((len(wanted) - 1) / max(1, len(order) - 1))
+    ranks = (starts + (sizes - 1) / 2) * ((len(wanted) - 1) / max(1, len(order) - 1))
     matched = np.empty(len(order), np.float32)
-    matched[order] = np.repeat(np.interp(places, np.arange(len(wanted)), wanted).astype(np.float32), sizes)
+    matched[order] = np.repeat(np.interp(ranks, np.arange(len(wanted)), wanted).astype(np.float32), sizes)
     return cast("Plane", matched.reshape(source.shape))
 
 
 def _ranked(plane: Plane) -> tuple[Indices, Indices]:
-    """Its pixels from dark to light, and where in that order each group of equals begins."""
+    """Return a plane's pixels from dark to light, by index, and the start of each group of equals in that order."""
     near, far = (cast("Plane", cv2.blur(plane, (side, side))) for side in (3, 5))
     keys = _ordinal(plane) << _HALF | _ordinal(near)
     order = np.argsort(keys)
@@ -110,12 +111,12 @@ def _ranked(plane: Plane) -> tuple[Indices, Indices]:
 
 
 def _begins(keys: Ordinals) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Where a sorted value is another than the one before it."""
+    """Return whether each sorted value differs from the one before it."""
     return np.concatenate([[True], keys[1:] != keys[:-1]])
 
 
 def _ordinal(plane: Plane) -> Ordinals:
-    """Flat, 32 bits in the order of the values: two in one integer are sorted faster than two planes."""
+    """Return integers of 32 bits in the order of the values: two in one integer are sorted faster than two planes."""
     bits = (plane.ravel() + np.float32(0)).view(np.uint32)  # −0 is 0
     sign = np.uint32(1 << 31)
     return np.where(bits & sign, ~bits, bits | sign).astype(np.uint64)

@@ -1,4 +1,4 @@
-"""Colour modes: what is done to the colours before the network sees them, and after."""
+"""Colour modes: the preparation of colours before the optimisation, and their correction afterwards."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ Mode = Literal["style-yuv", "luminance", "swap-luma", "match", "histogram", "non
 
 @dataclass(frozen=True)
 class Colour:
-    """Whose colours the pastiche has."""
+    """A colour mode with its settings: whose colours the result has."""
 
     mode: Mode
     strength: float = 1.0
-    """Of the mode, 0–1: 0 is `none`."""
+    """Strength of the mode, 0–1; 0 is the mode `none`."""
     match: Match = "monge-kantorovich"
-    """For the mode `match`."""
+    """Method of the mode `match`."""
 
 
 def preparation(colour: Colour) -> Hashable:
-    """Equal for those that show the network the same pictures, so that one optimisation serves them all."""
+    """Return a value that is equal for modes with equal prepared pictures, so that one optimisation serves them all."""
     if not colour.strength or colour.mode in ("none", "swap-luma"):
         return "none"
     return colour.mode, colour.strength, colour.match if colour.mode == "match" else ""
 
 
 def prepare(colour: Colour, content: Pixels, style: Pixels, painted: Pixels | None = None) -> tuple[Pixels, Pixels]:
-    """What the network sees of both; the very same arrays where nothing is done.
+    """Return content and style as the network sees them; the arrays themselves where nothing is done.
 
     Args:
         colour: the mode.
         content: the photograph.
         style: the painting, of any size.
-        painted: the colours of the content where the style acts, (1, N, 3), whose statistics count; None: everywhere.
+        painted: colours of the content where the style acts, (1, N, 3), for its statistics; None: all of the content.
     """
     if preparation(colour) == "none":
         return content, style
@@ -58,15 +58,15 @@ def prepare(colour: Colour, content: Pixels, style: Pixels, painted: Pixels | No
     elif colour.mode == "histogram":
         recoloured = histogram_match(style, painted)
     else:
-        recoloured = np.clip(linear_match(style, painted, colour.match), 0, 255)  # no painting has other colours
+        recoloured = np.clip(linear_match(style, painted, colour.match), 0, 255)  # a painting has no colours outside
     return content, blend(style, recoloured, colour.strength)
 
 
 def _matched_luma(of_style: Plane, of_content: Plane) -> Plane:
-    """The style's luma with the content's mean and spread: L' = σ_c/σ_s·(L − μ_s) + μ_c.
+    """Return the style's luma with the content's mean and spread: L' = σ_c/σ_s·(L − μ_s) + μ_c.
 
-    Gatys et al. 2017, "Controlling perceptual factors in neural style transfer", section 5.1. A style of one luma
-    stays of one luma.
+    Gatys et al. 2017, "Controlling perceptual factors in neural style transfer", section 5.1. A style of one luma keeps
+    one luma.
     """
     spread = float(of_style.std(dtype=np.float64))
     gain = float(of_content.std(dtype=np.float64)) / spread if spread > _FLAT else 0.0
@@ -74,24 +74,24 @@ def _matched_luma(of_style: Plane, of_content: Plane) -> Plane:
 
 
 _FLAT = 0.5
-"""In levels: a spread that is less is rounding."""
+"""Spread of luma in levels up to which a style counts as flat: less is rounding."""
 
 
 def finishes(colour: Colour) -> bool:
-    """Whether `finish` does something, and needs the content for it."""
+    """Whether `finish` changes the result, and needs the content for it."""
     return colour.mode in ("luminance", "swap-luma") and colour.strength > 0
 
 
 def finish(colour: Colour, result: Pixels, content: Pixels) -> tuple[Pixels, float]:
-    """After the optimisation: where the mode says so, the result's luma with the content's chroma.
+    """Give the result of the optimisation the content's chroma, where the mode asks for it.
 
     Args:
         colour: the mode.
-        result: of the optimisation.
-        content: in the result's size.
+        result: result of the optimisation.
+        content: photograph in the result's size.
 
     Returns:
-        The result, and the share of pixels whose luma had to give way to their chroma.
+        The result, and the share of pixels whose luma was moved to make room for their chroma.
     """
     if not finishes(colour):
         return result, 0.0

@@ -1,4 +1,4 @@
-"""EXIF, XMP and resolution: what of them survives, and what a result says of itself."""
+"""EXIF, XMP and resolution: reading them from a photograph, and making those of a result."""
 
 from __future__ import annotations
 
@@ -22,29 +22,30 @@ from pipeline.images.metadata.ifd import (
     IfdEntry,
     IfdError,
     ascii_entry,
-    header,
     integers,
     number,
     rational,
     read_exif,
-    write_exif,
+    write_structure,
 )
-from pipeline.images.metadata.xmp import XmpError, without, without_padding
+from pipeline.images.metadata.xmp import XmpError, remove_padding, remove_properties
 from pipeline.images.picture import Tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _APP1 = 65533
-"""What a segment of a JPEG holds; the other formats are held to it too, so that a result's tags do not depend on it."""
+"""Bytes in a segment of a JPEG; they limit all formats, so that a result's tags do not depend on its format."""
 MAX_EXIF = _APP1 - len(b"Exif\0\0")
+"""Most bytes of a result's EXIF."""
 MAX_XMP = _APP1 - len(b"http://ns.adobe.com/xap/1.0/\0")
+"""Most bytes of a result's XMP."""
 
 _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _SOFTWARE = 0x112, 0x11A, 0x11B, 0x128, 0x131
 _EXIF_VERSION, _IMAGE_HISTORY, _COLOR_SPACE, _WIDTH, _HEIGHT = 0x9000, 0x9213, 0xA001, 0xA002, 0xA003
 _XMP = 700
 _MAX_DPI = 65535
-"""What JFIF can say."""
+"""Highest resolution in pixels per inch that JFIF can hold."""
 
 DESCRIPTIVE = frozenset(
     {
@@ -55,19 +56,22 @@ DESCRIPTIVE = frozenset(
         *range(0x9C9B, 0x9CA0),  # XPTitle, XPComment, XPAuthor, XPKeywords, XPSubject
     }
 )
-"""The tags of IFD0 that are about the picture; the others are about how the file is built."""
+"""Tags of IFD0 that describe the picture; the others describe the structure of the file."""
 
 _OUTDATED = frozenset(
     {
-        0x9102,  # CompressedBitsPerPixel: of the source's compression
+        0x9102,  # CompressedBitsPerPixel: about the source's compression
         *(0x9214, 0xA214),  # SubjectArea, SubjectLocation: in px of the source
-        0xA500,  # Gamma: of the source's colour space
+        0xA500,  # Gamma: about the source's colour space
         0xC4A5,  # PrintImageMatching: corrections of the source's colours
-        *(0xEA1C, 0xEA1D),  # Padding, OffsetSchema: of the source's layout
+        *(0xEA1C, 0xEA1D),  # Padding, OffsetSchema: about the source's layout
     }
 )
-_OURS = frozenset({_ORIENTATION, _SOFTWARE, _EXIF_VERSION, _IMAGE_HISTORY, _COLOR_SPACE, _WIDTH, _HEIGHT})
+"""Tags of the Exif IFD that are false for a result."""
+_REQUIRED = frozenset({_ORIENTATION, _SOFTWARE, _EXIF_VERSION, _IMAGE_HISTORY, _COLOR_SPACE, _WIDTH, _HEIGHT})
+"""Tags that every result has; they are never left out."""
 _MAX_HISTORY = 4096
+"""Most characters of an ImageHistory that is kept."""
 
 _TIFF_NS, _EXIF_NS = "http://ns.adobe.com/tiff/1.0/", "http://ns.adobe.com/exif/1.0/"
 _FALSE_IN_XMP = frozenset(
@@ -79,6 +83,7 @@ _FALSE_IN_XMP = frozenset(
         ("http://ns.adobe.com/xmp/note/", "HasExtendedXMP"),
     }
 )
+"""XMP properties, by namespace and name, that are false for a result."""
 _FILE_LAYOUT_IN_XMP = frozenset(
     {
         "http://ns.adobe.com/hdr-gain-map/1.0/",
@@ -87,26 +92,26 @@ _FILE_LAYOUT_IN_XMP = frozenset(
         "http://ns.google.com/photos/1.0/image/",
     }
 )
-"""Namespaces about further pictures in the source file."""
+"""XMP namespaces about further pictures in the source file."""
 _GEO_NS = "http://www.w3.org/2003/01/geo/wgs84_pos#"
 _POSITION = re.compile("^gps|latitude|longt?itude", re.IGNORECASE)
 
 
 def read_tags(image: Image.Image) -> Tags:
-    """EXIF, XMP and resolution of an image as it was opened; garbage counts as none.
+    """Read EXIF, XMP and resolution of an opened image; damaged ones count as missing.
 
     EXIF of a TIFF file is built from the descriptive tags of its IFD0, its Exif IFD and its GPS IFD.
 
     Args:
-        image: opened, but its pixels not loaded: TIFF and PNG are read from the file, which loading closes.
+        image: opened, its pixels not loaded: tags of TIFF and PNG are read from the file, which loading closes.
 
     Raises:
-        ValueError: its pixels were loaded before.
+        ValueError: the pixels have been loaded.
     """
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        exif, xmp = _of_tiff(_file(image))
+        exif, xmp = _read_tiff(_file(image))
     elif isinstance(image, PngImagePlugin.PngImageFile):
-        exif, xmp = _of_png(_file(image))
+        exif, xmp = _read_png(_file(image))
     else:
         exif, xmp = image.info.get("exif", b""), image.info.get("xmp", b"")
     parsed = _parsed(exif.removeprefix(b"Exif\0\0"))
@@ -114,26 +119,26 @@ def read_tags(image: Image.Image) -> Tags:
     return Tags(exif.removeprefix(b"Exif\0\0") if parsed else b"", xmp, _dpi(image, parsed or Exif()))
 
 
-def tags_of_result(  # noqa: PLR0913 - all but the first go by name
+def tags_of_result(  # noqa: PLR0913 - all but the first are named by callers
     tags: Tags, *, width: int, height: int, software: str, key: str, strip_gps: bool
 ) -> tuple[Tags, tuple[str, ...]]:
-    """The tags of a result, made from those of its content.
+    """Make the tags of a result from those of its content.
 
-    EXIF is copied, dates and MakerNote included, but without thumbnail and all that is about the source file only.
-    Software is the given one. `impasto key` and the key stand in ImageHistory (0x9213 in the Exif IFD, the tag of
-    TIFF/EP for "what has been done to the image"), behind what it held before. XMP is copied without its thumbnails
-    and what has become false: orientation, size, colour space, further pictures in the file.
+    EXIF is copied, dates and MakerNote included, without its thumbnail and without tags about the source file only.
+    Software is replaced. `impasto key` and the key are appended to ImageHistory (0x9213 in the Exif IFD, the tag of
+    TIFF/EP for "what has been done to the image"). XMP is copied without its thumbnails and without properties that are
+    false for the result: orientation, size, colour space, further pictures in the file.
 
     Args:
-        tags: of the content.
-        width: of the result, in px.
-        height: of the result, in px.
-        software: name and version.
-        key: 64 hexadecimal digits.
-        strip_gps: leave the position out of EXIF and XMP; MakerNote goes too, since it may hold one.
+        tags: tags of the content.
+        width: width of the result in px.
+        height: height of the result in px.
+        software: name and version for the tag Software.
+        key: key of the result, 64 hexadecimal digits.
+        strip_gps: leave the position out of EXIF and XMP, and MakerNote, too, since it may hold one.
 
     Returns:
-        The tags, and in words what was lost.
+        The tags, and the losses in words.
     """
     lost = []
     source = _parsed(tags.exif)
@@ -147,20 +152,20 @@ def tags_of_result(  # noqa: PLR0913 - all but the first go by name
         if MAKER_NOTE in exif.exif:
             lost.append("MakerNote was left out of EXIF together with the GPS position, since it may hold one")
         exif = replace(exif, gps={}, exif={tag: each for tag, each in exif.exif.items() if tag != MAKER_NOTE})
-    raw, too_much = _fitting(exif)
-    xmp, unfit = _xmp_of_result(tags.xmp, strip_gps=strip_gps)
-    return Tags(raw, xmp, tags.dpi), (*lost, *too_much, *unfit)
+    raw, lost_of_exif = _fitting(exif)
+    xmp, lost_of_xmp = _xmp_of_result(tags.xmp, strip_gps=strip_gps)
+    return Tags(raw, xmp, tags.dpi), (*lost, *lost_of_exif, *lost_of_xmp)
 
 
 def _file(image: ImageFile.ImageFile) -> BinaryIO:
     if image.fp is None:
         msg = "read_tags needs the image before its pixels are loaded"
         raise ValueError(msg)
-    return image.fp  # type: ignore[return-value]  # of bytes, says Pillow
+    return image.fp  # type: ignore[return-value]  # Pillow calls it IO[bytes]
 
 
-def _of_tiff(file: BinaryIO) -> tuple[bytes, bytes]:
-    """EXIF and XMP; the file's position is kept."""
+def _read_tiff(file: BinaryIO) -> tuple[bytes, bytes]:
+    """Return EXIF and XMP of a TIFF file; the file's position is kept."""
     position = file.tell()
     try:
         found = read_exif(file)
@@ -174,11 +179,11 @@ def _of_tiff(file: BinaryIO) -> tuple[bytes, bytes]:
     main = {tag: each for tag, each in found.main.items() if tag in DESCRIPTIVE}
     if not (main or found.exif or found.gps):
         return b"", xmp
-    return _structure(replace(found, main=main), keep_note=reachable), xmp
+    return write_structure(replace(found, main=main), keep_note=reachable), xmp
 
 
-def _of_png(file: BinaryIO) -> tuple[bytes, bytes]:
-    """EXIF and XMP, also those behind the pixels, where exiftool puts them; the file's position is kept."""
+def _read_png(file: BinaryIO) -> tuple[bytes, bytes]:
+    """Return EXIF and XMP of a PNG file, also from behind the pixels (exiftool's); the file's position is kept."""
     position = file.tell()
     exif = xmp = b""
     for kind, data in _png_chunks(file):
@@ -216,7 +221,7 @@ def _inflated(data: bytes) -> bytes:
 
 
 def _raw_profile(text: bytes) -> bytes:
-    """What ImageMagick writes: a line with the kind, one with the length, lines of hexadecimal digits."""
+    """Decode ImageMagick's form: a line with the kind, a line with the length, lines of hexadecimal digits."""
     try:
         return bytes.fromhex(b"".join(text.split(b"\n")[3:]).decode("ascii"))
     except ValueError:
@@ -231,21 +236,20 @@ def _parsed(exif: bytes) -> Exif | None:
 
 
 def _dpi(image: Image.Image, exif: Exif) -> tuple[float, float] | None:
-    """The format's own; Pillow's for a JPEG is made up where JFIF has none."""
-    own = not isinstance(image, TiffImagePlugin.TiffImageFile) and (
+    """Return the format's own resolution, else EXIF's. For a JPEG whose JFIF has none Pillow makes one up."""
+    has_own = not isinstance(image, TiffImagePlugin.TiffImageFile) and (
         not isinstance(image, JpegImagePlugin.JpegImageFile) or image.info.get("jfif_unit") in (1, 2)
     )
-    match image.info.get("dpi") if own else None:
+    match image.info.get("dpi") if has_own else None:
         case (int() | float() as across, int() | float() as down):
             return _plausible(across, down)
-    return _dpi_of(exif)
+    return _dpi_of_exif(exif)
 
 
-def _dpi_of(exif: Exif) -> tuple[float, float] | None:
-    sides = [integers(exif.order, exif.main.get(tag)) for tag in (_X_RESOLUTION, _Y_RESOLUTION)]
+def _dpi_of_exif(exif: Exif) -> tuple[float, float] | None:
     unit = integers(exif.order, exif.main.get(_RESOLUTION_UNIT)) or [2]
     per_inch = {2: 1.0, 3: 2.54}.get(unit[0])
-    match sides:
+    match [integers(exif.order, exif.main.get(tag)) for tag in (_X_RESOLUTION, _Y_RESOLUTION)]:
         case [[across, over], [down, under]] if per_inch and over and under:
             return _plausible(across / over * per_inch, down / under * per_inch)
     return None
@@ -272,7 +276,7 @@ def _exif_of_result(source: Exif, width: int, height: int, key: str) -> dict[int
     exif = {
         tag: each
         for tag, each in source.exif.items()
-        if tag >= 0x8000 and tag not in _OUTDATED and not _is_preview(each)  # noqa: PLR2004 - below: TIFF's own
+        if tag >= 0x8000 and tag not in _OUTDATED and not _is_preview(each)  # noqa: PLR2004 - smaller tags are TIFF's own
     }
     exif.setdefault(_EXIF_VERSION, IfdEntry(UNDEFINED, b"0232"))
     return exif | {
@@ -287,50 +291,48 @@ def _is_preview(entry: IfdEntry) -> bool:
     return entry.raw.startswith(b"\xff\xd8\xff")
 
 
-def _history(before: IfdEntry | None, key: str) -> IfdEntry:
-    ours = f"impasto key {key}"
-    text = before.raw.rstrip(b"\0 ").decode("ascii", "replace") if before and before.kind == ASCII else ""
-    return ascii_entry(f"{text}; {ours}" if 0 < len(text) <= _MAX_HISTORY else ours)
-
-
-def _structure(exif: Exif, *, keep_note: bool) -> bytes:
-    return header(exif.order, 8) + write_exif(exif, at=8, keep_note=keep_note)
+def _history(previous: IfdEntry | None, key: str) -> IfdEntry:
+    """Return ImageHistory with the key appended; a previous one that is too long is dropped."""
+    note = f"impasto key {key}"
+    text = previous.raw.rstrip(b"\0 ").decode("ascii", "replace") if previous and previous.kind == ASCII else ""
+    return ascii_entry(f"{text}; {note}" if 0 < len(text) <= _MAX_HISTORY else note)
 
 
 def _fitting(exif: Exif) -> tuple[bytes, list[str]]:
-    """As much of it as a JPEG's segment holds, and what was left out."""
+    """Return as much of EXIF as a JPEG's segment holds, and the losses in words."""
     for keep_note in (True, False):
-        raw = _structure(exif, keep_note=keep_note)
+        raw = write_structure(exif, keep_note=keep_note)
         if len(raw) <= MAX_EXIF:
             return raw, []
 
-    def goes_first(named: tuple[int, Directory]) -> tuple[bool, int]:
-        tag, directory = named
+    def expendability(tag_and_directory: tuple[int, Directory]) -> tuple[bool, int]:
+        tag, directory = tag_and_directory
         return tag == MAKER_NOTE, len(directory[tag].raw)
 
     parts: tuple[dict[int, IfdEntry], ...] = (dict(exif.main), dict(exif.exif), dict(exif.gps))
-    optional = [(tag, part) for part in parts for tag in part if tag not in _OURS]
+    optional = [(tag, part) for part in parts for tag in part if tag not in _REQUIRED]
     size, lost = len(raw), []
-    for tag, part in sorted(optional, key=goes_first, reverse=True):
+    for tag, part in sorted(optional, key=expendability, reverse=True):
         if size <= MAX_EXIF:
             break
-        value = len(part.pop(tag).raw)
-        size -= 12 + (value if value > 4 else 0)  # noqa: PLR2004 - what an entry holds itself
+        length = len(part.pop(tag).raw)
+        size -= 12 + (length if length > 4 else 0)  # noqa: PLR2004 - shorter values stand in the entry itself
         lost.append("MakerNote" if tag == MAKER_NOTE else f"tag {tag:#06x}")
     main, rest, gps = parts
     left_out = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")  # noqa: PLR2004
-    raw = _structure(replace(exif, main=main, exif=rest, gps=gps), keep_note=False)
+    raw = write_structure(replace(exif, main=main, exif=rest, gps=gps), keep_note=False)
     return raw, [f"EXIF is larger than a file can hold ({_APP1} bytes): {left_out} left out"]
 
 
 def _xmp_of_result(packet: bytes, *, strip_gps: bool) -> tuple[bytes, list[str]]:
+    """Return the XMP of a result, and the losses in words."""
     if not packet:
         return b"", []
     try:
-        kept = without(packet, _unwanted(strip_gps=strip_gps))
+        kept = remove_properties(packet, _unwanted(strip_gps=strip_gps))
     except XmpError as error:
         return b"", [f"XMP cannot be read and is left out: {error}"]
-    kept = without_padding(kept) if len(kept) > MAX_XMP else kept
+    kept = remove_padding(kept) if len(kept) > MAX_XMP else kept
     if len(kept) > MAX_XMP:
         return b"", [f"XMP is larger than a file can hold ({_APP1} bytes) and is left out"]
     more = b"HasExtendedXMP" in packet

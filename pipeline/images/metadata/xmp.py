@@ -1,4 +1,4 @@
-"""XMP packets: what no longer holds is cut out; all else stays byte for byte.
+"""XMP packets: unwanted properties are cut out; all other bytes stay as they are.
 
 XMP Specification Part 1 (ISO 16684-1) and Part 3 (Adobe, 2020).
 """
@@ -10,13 +10,13 @@ from collections.abc import Callable
 from xml.parsers import expat
 
 Unwanted = Callable[[str, str], bool]
-"""Whether a property goes, by its namespace and its local name."""
+"""Whether a property is cut out, by its namespace and its local name."""
 
 MAX_BYTES = 16 << 20
-"""Larger packets are not looked at."""
+"""Size in bytes of the largest packet that is parsed."""
 
 _MAX_DEPTH = 100
-"""Each level may bring namespaces of its own."""
+"""Most levels of nested elements; each may declare namespaces of its own."""
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _START_TAG = re.compile(rb"""<(?:[^>"']|"[^"]*"|'[^']*')*+>""")
@@ -25,14 +25,14 @@ _PADDING = re.compile(rb"\s+(?=<\?xpacket\s+end)")
 
 
 class XmpError(ValueError):
-    """Not an XMP packet that can be understood."""
+    """The bytes are no XMP packet that can be parsed; the message says why."""
 
 
-def without(packet: bytes, unwanted: Unwanted) -> bytes:
-    """Cut properties out, be they attributes or elements, wherever they stand.
+def remove_properties(packet: bytes, unwanted: Unwanted) -> bytes:
+    """Return a packet without the unwanted properties, attributes and elements alike, at any depth.
 
     Raises:
-        XmpError: larger than `MAX_BYTES`, not UTF-8, not well-formed, with a DTD, or without RDF.
+        XmpError: the packet is larger than `MAX_BYTES`, not UTF-8, not well-formed, has a DTD, or has no RDF.
     """
     if len(packet) > MAX_BYTES:
         raise XmpError(f"larger than {MAX_BYTES >> 20} MB")
@@ -47,20 +47,20 @@ def without(packet: bytes, unwanted: Unwanted) -> bytes:
     return editor.result()
 
 
-def without_padding(packet: bytes) -> bytes:
-    """Without the space that is left for growth in place."""
+def remove_padding(packet: bytes) -> bytes:
+    """Return a packet without the spaces that are reserved for growth in place."""
     return _PADDING.sub(b"\n", packet)
 
 
 class _Editor:
-    """Notes the byte ranges to cut while expat walks through the packet."""
+    """Collects the byte ranges to cut while expat parses the packet."""
 
     def __init__(self, packet: bytes, unwanted: Unwanted) -> None:
         self._packet, self._unwanted = packet, unwanted
         self._scopes: list[dict[str, str]] = [{}]
         self._cuts: list[tuple[int, int]] = []
-        self._cut_from: tuple[int, int] | None = None  # where the outermost element that goes begins, and its depth
-        self._empty: list[int | None] = []  # the end of an element's start tag if it is its end as well
+        self._cut_from: tuple[int, int] | None = None  # begin and depth of the outermost element that is cut
+        self._empty: list[int | None] = []  # for each open element: the end of its tag, if that is empty
         self.has_rdf = False
         self._parser = expat.ParserCreate("utf-8")
         self._parser.StartElementHandler = self._start
@@ -69,7 +69,7 @@ class _Editor:
 
     def parse(self) -> None:
         self._parser.Parse(self._packet, True)  # noqa: FBT003 - expat takes it by position only
-        # Byte ranges are had with prefixes as they stand; whether all are declared only this tells.
+        # The first parser gives byte ranges and prefixes; only one with namespaces refuses undeclared prefixes.
         expat.ParserCreate("utf-8", " ").Parse(self._packet, True)  # noqa: FBT003 - as above
 
     def result(self) -> bytes:

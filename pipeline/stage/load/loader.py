@@ -21,7 +21,7 @@ from pipeline.images.resize import (
     resize_plane,
     resize_visible,
     scaled_size,
-    shrunk,
+    shrink,
     working_size,
 )
 from pipeline.outbox.ledger import Fingerprint, settings_in_key
@@ -210,7 +210,7 @@ def load(pair: Pair, images: ImageSettings, hold: _Hold | None = None, sources: 
 def _small(picture: Picture) -> Pixels:
     """As the report shows it."""
     pixels = picture.pixels if picture.alpha is None else over_white(picture.pixels, picture.alpha)
-    return shrunk(pixels, LONGEST_SIDE_PX)
+    return shrink(pixels, LONGEST_SIDE_PX)
 
 
 def _working_size(pair: Pair, width: int, height: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""littleCMS through Pillow, with its 8 bits, is the judge of ours."""
+"""Conversions are compared with those of littleCMS through Pillow, which has 8 bits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SRGB_PRIMARIES = [0.64, 0.33, 1.0, 0.30, 0.60, 1.0, 0.15, 0.06, 1.0]
 
 
 def of_gamma(gamma: float) -> bytes:
-    """With the primaries of sRGB."""
+    """Return a profile with the primaries of sRGB."""
     whitepoint = [0.3127, 0.3290, 1.0]
     return bytes(imagecodecs.cms_profile("rgb", whitepoint=whitepoint, primaries=SRGB_PRIMARIES, gamma=gamma))
 
@@ -50,7 +50,7 @@ def by_pillow(values: np.ndarray, profile: bytes, space: Space) -> np.ndarray:
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """ΔE*ab of CIE 1976 per pixel, of sRGB 0–255."""
+    """Return ΔE*ab of CIE 1976 per pixel, of sRGB 0–255."""
     first, second = (cv2.cvtColor(np.float32(each) / 255, cv2.COLOR_RGB2Lab) for each in (one, other))
     return np.linalg.norm(first - second, axis=2)
 
@@ -97,7 +97,7 @@ def test_sixteen_bits_are_not_rounded_to_eight() -> None:
 
 
 def test_sixteen_bits_are_exact() -> None:
-    """By the formulas: exponent, primaries relative to D50, and the curve of IEC 61966-2-1."""
+    """Compare with the formulas: exponent, primaries relative to D50, and the curve of IEC 61966-2-1."""
     convert = converter(profiles.ADOBE_RGB, "rgb")
     assert convert is not None
     values = np.random.default_rng(0).uniform(0, 1, (50, 50, 3))
@@ -111,9 +111,9 @@ def test_sixteen_bits_are_exact() -> None:
 
 
 def test_black_ink_becomes_black_and_paper_white(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By black point compensation: this ink is no darker than L* = 20."""
+    """Test black point compensation: this ink is no darker than L* = 20."""
     monkeypatch.setattr(profiles, "_ink", lambda levels: (100 - 20 * sum(levels), 0, 0))
-    profile = profiles._cmyk().replace(b"prtr", b"scnr", 1)  # of a printer's, black is looked for by another table
+    profile = profiles._cmyk().replace(b"prtr", b"scnr", 1)  # a printer's black is found in another table
     convert = converter(profile.replace(b"A2B0", b"A2B1", 1), "cmyk")
     assert convert is not None
     ends = convert(np.array([[[255, 255, 255, 255], [0, 0, 0, 0]]], np.uint8))[0] / 257

@@ -10,7 +10,7 @@ from tests.conftest import photo
 
 METHODS = get_args(Match)
 ROTATION = np.linalg.qr(np.array([[1.0, 1, 1], [1, -1, 0], [1, 1, -2]]).T)[0].T
-"""From grey and two chromas to R, G and B."""
+"""Matrix from grey and two chromas to R, G and B."""
 SOURCE, TARGET = photo(60, 50, seed=1).astype(np.float32), photo(64, 40, seed=2).astype(np.float32)
 
 

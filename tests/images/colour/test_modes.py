@@ -8,6 +8,7 @@ import pytest
 from pipeline.images.colour.luma_chroma import with_chroma_of
 from pipeline.images.colour.matching import Match
 from pipeline.images.colour.modes import Colour, Mode, finish, finishes, preparation, prepare
+from pipeline.settings.pair_settings import ColourMode, ColourSettings
 from tests import oracle
 from tests.conftest import photo
 
@@ -17,19 +18,19 @@ BEFORE = [mode for mode in MODES if mode not in ("none", "swap-luma")]
 
 
 def stylised(amplitude: float = 60) -> np.ndarray:
-    """As an optimisation may leave it: the photograph with strokes, unclipped."""
+    """Return a possible result of the optimisation: the photograph with strokes, unclipped."""
     rng = np.random.default_rng(5)
     return (CONTENT + rng.normal(0, amplitude, (48, 64, 1)) + rng.normal(0, 10, CONTENT.shape)).astype(np.float32)
 
 
 def chroma_errors(result: np.ndarray, levels: int) -> np.ndarray:
-    """|ΔU|, |ΔV| of every pixel, of the whole scale, after rounding to so many levels."""
+    """Return |ΔU|, |ΔV| of every pixel, relative to the whole scale, after rounding to a number of levels."""
     rounded = np.round(np.clip(result / 255, 0, 1) * levels) / levels
     return np.abs(oracle.yuv(rounded) - oracle.yuv(CONTENT.astype(np.float64) / 255))[..., 1:]
 
 
 def chroma_error(result: np.ndarray, levels: int) -> np.ndarray:
-    """Mean |ΔU|, |ΔV|."""
+    """Return mean |ΔU|, |ΔV|."""
     return np.asarray(chroma_errors(result, levels).mean(axis=(0, 1)))
 
 
@@ -138,3 +139,8 @@ def test_odd_pictures_give_finite_colours(content: str, style: str) -> None:
         result, moved = finish(colour, seen + 30, ODD[content])
         assert all(np.isfinite(each).all() for each in (seen, painting, result))
         assert 0 <= moved <= 1
+
+
+def test_the_settings_know_the_same_modes() -> None:
+    assert get_args(ColourMode) == MODES
+    assert get_args(ColourSettings.model_fields["match"].annotation) == METHODS

@@ -212,7 +212,7 @@ def with_early_note() -> bytes:
 
 def test_values_begin_at_even_offsets() -> None:
     exif = result_of(Tags(camera_exif()))[0].exif
-    assert len(b"NIKON D850\0") % 2 == 1  # what stands behind it is moved
+    assert len(b"NIKON D850\0") % 2 == 1  # the value behind it is moved
     assert [exif.index(value) % 2 for value in (b"NIKON D850\0", DATE, b"A. Painter\0", b"CC BY\0")] == [0] * 4
 
 
@@ -299,7 +299,7 @@ def test_a_position_of_any_namespace_is_stripped_from_xmp() -> None:
         "<d:Shown><d:Place><d:Longitude>44.5</d:Longitude>Oslo</d:Place></d:Shown></r:Description></r:RDF>"
     ).encode()
     stripped, _ = result_of(Tags(b"", xmp), strip_gps=True)
-    assert ET.fromstring(stripped.xmp) is not None  # noqa: S314 - it is ours
+    assert ET.fromstring(stripped.xmp) is not None  # noqa: S314 - the packet is our own
     assert [mark for mark in (b"11.5", b"22.5", b"33.5", b"44.5") if mark in stripped.xmp] == []
     assert b"<d:Place>Oslo</d:Place>" in stripped.xmp
     assert result_of(Tags(b"", xmp))[0].xmp == xmp
@@ -425,7 +425,7 @@ def test_damaged_xmp_never_raises() -> None:
         tags, warnings = result_of(Tags(b"", bytes(flipped)), strip_gps=True)
         assert bool(tags.xmp) != bool(warnings)
         if tags.xmp:
-            ET.fromstring(tags.xmp)  # noqa: S314 - it is ours
+            ET.fromstring(tags.xmp)  # noqa: S314 - the packet is our own
 
 
 def test_garbage_xmp_is_not_read() -> None:
@@ -434,7 +434,7 @@ def test_garbage_xmp_is_not_read() -> None:
 
 
 def test_tags_of_an_unread_result_can_be_made_from_pillows_own() -> None:
-    """The structure is also what Pillow writes, MakerNote among it."""
+    """Compare with the structure that Pillow writes, with a MakerNote."""
     exif = Image.Exif()
     exif[0x10F] = "Ricoh"
     exif[0x8769] = {0x9003: DATE.decode(), 0x927C: NOTE}

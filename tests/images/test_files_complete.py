@@ -24,7 +24,7 @@ def encoded(kind: str, **options: object) -> bytes:
 
 
 def exif(thumbnail: bytes) -> bytes:
-    """With an empty first directory, and a second one for the thumbnail."""
+    """Return EXIF with an empty first directory, and a second one for the thumbnail."""
     second = struct.pack(">H HHLL HHLL L", 2, 0x0201, 4, 1, 44, 0x0202, 4, 1, len(thumbnail), 0)
     return b"Exif\0\0MM\0*" + struct.pack(">L HL", 8, 0, 14) + second + thumbnail
 
