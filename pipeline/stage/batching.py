@@ -15,7 +15,7 @@ WORTHWHILE_GAIN: Final = 0.05
 """A batch of twice the size should save this share of the time of an image."""
 
 
-class Waiting:
+class QueuedPair:
     """A pair on its way to the device."""
 
     def __init__(self, loading: Loading | None = None) -> None:
@@ -38,13 +38,13 @@ def size_key(loading: Loading) -> tuple[Hashable, ...]:
     return *sizes, *(part.model_dump_json() for part in parts)
 
 
-def next_of(line: Sequence[Waiting], max_reorder: int) -> Waiting | None:
+def next_of(line: Sequence[QueuedPair], max_reorder: int) -> QueuedPair | None:
     """The first that is loaded; or the first that was overtaken so often that it is to be waited for (None)."""
     head = next((each for each in line if each.loading is not None or each.overtaken >= max_reorder), None)
     return head if head is not None and head.loading is not None else None
 
 
-def pick(line: Sequence[Waiting], size: int, max_reorder: int) -> list[Waiting]:
+def pick(line: Sequence[QueuedPair], size: int, max_reorder: int) -> list[QueuedPair]:
     """The next batch: the `next_of` the line, and those behind it that can go with it, of the same style first.
 
     Of pairs that one optimisation serves there is one in it. Those that are passed over were overtaken, and none is

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import ImpastoError, Interrupted, MachineError, OutOfMemoryError
-from pipeline.stage.batching import Waiting, next_of, pick
+from pipeline.stage.batching import QueuedPair, next_of, pick
 from pipeline.stage.device.system_memory import is_out_of_memory
 from pipeline.stage.paint.painter import Painted
 from pipeline.stage.pixel_budget import Closed, PixelBudget
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
 
     from pipeline.stage.load.loader import Loading
-    from pipeline.stage.stage import Stage
+    from pipeline.stage.resources import Resources
 
 logger = logging.getLogger(__name__)
 
@@ -38,11 +38,11 @@ POLL_SECONDS: Final = 0.2
 class Executor:
     """One call of `Stage.process`."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage, self._usage = stage, stage.usage
+    def __init__(self, resources: Resources) -> None:
+        self._resources, self._usage = resources, resources.usage
         self._budget = PixelBudget()
         self._changed = threading.Condition()
-        self._line: list[Waiting] = []
+        self._line: list[QueuedPair] = []
         """To the device, in the order in which they came."""
         self._outcomes: deque[Outcome] = deque()
         self._in_work = 0
@@ -58,7 +58,7 @@ class Executor:
 
     def run(self, tasks: Iterable[Task | None]) -> Generator[Outcome]:
         """See `Stage.process`."""
-        self._stage.listener.is_closed = False
+        self._resources.listener.is_stopped = False
         self._device.start()
         try:
             yield from self._feed(iter(tasks))
@@ -73,7 +73,7 @@ class Executor:
         """Hand out tasks while there is room, until all are done or something ends it."""
         has_more = True
         while self._error is None and (has_more or self._in_work):
-            while has_more and self._in_work < self._stage.most_in_work and self._error is None:
+            while has_more and self._in_work < self._resources.max_in_work and self._error is None:
                 try:
                     task = next(source, _END)
                 except (ImpastoError, OSError) as error:  # what is finished is still to be told
@@ -94,7 +94,7 @@ class Executor:
             yield from self._finished()
 
     def _begin(self, task: Task) -> None:
-        waiting = Waiting()
+        waiting = QueuedPair()
         with self._changed:
             self._in_work += 1
             self._line.append(waiting)
@@ -122,7 +122,7 @@ class Executor:
         with self._changed:
             self._is_complete = True
             if self._error is not None or self._in_work > len(self._outcomes):
-                self._stage.listener.is_closed = True
+                self._resources.listener.is_stopped = True
             self._changed.notify_all()
         self._budget.close()
         self._loaders.shutdown(cancel_futures=True)
@@ -131,11 +131,11 @@ class Executor:
 
     # The threads that load
 
-    def _load(self, task: Task, waiting: Waiting) -> None:
+    def _load(self, task: Task, waiting: QueuedPair) -> None:
         try:
             # before the device's time is spent
-            self._stage.saver.outbox.check_free(task.pair.file_name, task.owner)
-            loading = self._stage.loader.load(task, self._budget)
+            self._resources.saver.outbox.check_free(task.pair.file_name, task.owner)
+            loading = self._resources.loader.load(task, self._budget)
         except Closed:
             return
         except BaseException as error:  # noqa: BLE001 - it is told, or ends the run
@@ -158,14 +158,14 @@ class Executor:
     def _next_batch(self) -> list[Loading]:
         """Wait for pairs that are loaded; none when there will be none."""
         begin = time.perf_counter()
-        batch: list[Waiting] = []
+        batch: list[QueuedPair] = []
         while not batch:
             with self._changed:
                 while not (head := self._head()):
                     if self._is_over:
                         return []
                     self._changed.wait(POLL_SECONDS)  # the budget does not tell when somebody begins to wait
-            size = self._stage.batch_size(head)  # the first of its kind is measured, which takes a while
+            size = self._resources.batch_size(head)  # the first of its kind is measured, which takes a while
             with self._changed:
                 if self._is_over:
                     return []
@@ -177,7 +177,7 @@ class Executor:
 
     @property
     def _is_over(self) -> bool:
-        return self._stage.listener.is_closed or (self._is_complete and not self._line)
+        return self._resources.listener.is_stopped or (self._is_complete and not self._line)
 
     def _head(self) -> Loading | None:
         """The pair that is to be next; the first of all is the first that came, even if others are loaded sooner."""
@@ -188,7 +188,7 @@ class Executor:
     @property
     def _max_reorder(self) -> int:
         """None is waited for that itself may wait for room, which those behind it hold."""
-        return sys.maxsize if self._budget.is_waited_for else self._stage.limits.max_reorder
+        return sys.maxsize if self._budget.is_waited_for else self._resources.limits.max_reorder
 
     def _paint(self, batch: list[Loading]) -> None:
         begin = time.perf_counter()
@@ -196,8 +196,7 @@ class Executor:
         left = list(batch)
         self._usage.started()
         try:
-            evaluations = batch[0].task.evaluations or batch[0].task.pair.settings.pyramid.planned
-            for loading, result in self._painted(batch, evaluations):
+            for loading, result in self._resources.paint(batch):
                 left.remove(loading)
                 if isinstance(result, Painted):
                     self._usage.add(pairs=1)
@@ -214,23 +213,6 @@ class Executor:
         finally:
             self._usage.add(stylise_seconds=time.perf_counter() - begin)
 
-    def _painted(
-        self, batch: list[Loading], evaluations: tuple[int, ...]
-    ) -> Iterator[tuple[Loading, Painted | ImpastoError]]:
-        """The results of a batch: those that an optimisation for another pair has made already, then the others."""
-        fresh = []
-        for loading in batch:
-            found = self._stage.shared.take(loading)
-            if found is None:
-                fresh.append(loading)
-                continue
-            self._stage.listener.pair_started(loading.task.pair)
-            yield loading, found
-        for loading, result in self._stage.painter.paint(fresh, evaluations) if fresh else ():
-            if isinstance(result, Painted):
-                self._stage.shared.keep(loading, result)
-            yield loading, result
-
     def _release(self, loading: Loading) -> None:
         self._budget.give_back(loading.pixels)
 
@@ -239,7 +221,7 @@ class Executor:
     def _save(self, loading: Loading, painted: Painted, queued: float) -> None:
         begin = time.perf_counter()
         try:
-            metadata = self._stage.saver.save(loading, painted, queued)
+            metadata = self._resources.saver.save(loading, painted, queued)
         except BaseException as error:  # noqa: BLE001 - it is told, or ends the run
             self._failed(loading.task, error)
         else:
@@ -252,7 +234,7 @@ class Executor:
 
     def _forget_checkpoint(self, loading: Loading) -> None:
         try:
-            self._stage.saver.outbox.checkpoints.remove(loading.key)
+            self._resources.saver.outbox.checkpoints.remove(loading.key)
         except OSError as error:  # the pair itself is done, and the file goes when it is old
             logger.warning("the checkpoint of %s could not be removed: %s", loading.task.pair.name, error)
 
@@ -263,7 +245,7 @@ class Executor:
             self._outcomes.append(outcome)
             self._changed.notify_all()
 
-    def _failed(self, task: Task, error: BaseException, waiting: Waiting | None = None) -> None:
+    def _failed(self, task: Task, error: BaseException, waiting: QueuedPair | None = None) -> None:
         """One pair failed, or the whole run if it is the machine."""
         if waiting is not None:
             with self._changed:
@@ -277,7 +259,7 @@ class Executor:
     def _end_by(self, error: BaseException) -> None:
         with self._changed:
             self._error = self._error or error
-            self._stage.listener.is_closed = True
+            self._resources.listener.is_stopped = True
             self._changed.notify_all()
 
 

@@ -81,7 +81,7 @@ class Painter:
         """Called when a task has come further, and that is on disk."""
         self._chains: dict[tuple[Pooling, Padding], tuple[Chain, GramCache]] = {}
 
-    def work_of(self, loading: Loading) -> MemoryDemand:
+    def demand_of(self, loading: Loading) -> MemoryDemand:
         """What decides how much memory a pair takes."""
         loaded = loading.loaded
         return MemoryDemand.of(
@@ -180,7 +180,7 @@ class _Sitting:
         self._begin = time.perf_counter()
         self._checkpoints = [painter.checkpoint(loading) for loading in batch]
         self._previews = [painter.preview(loading) for loading in batch]
-        self._work = painter.work_of(batch[0])
+        self._work = painter.demand_of(batch[0])
         settings = batch[0].task.pair.settings
         self._spec = objective_spec(settings.objective)
         self._states: dict[int, OptimisationState] = {}

@@ -83,7 +83,7 @@ class PairStarted:
     """A pair, on the device."""
 
     pair: Pair
-    most_in_work: int
+    max_in_work: int
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ class DeviceProcess:
         if self._stage is None:
             torch.set_num_threads(max(1, torch.get_num_threads() // self._assignment.devices))
             settings = self._assignment.settings
-            self._stage = Stage.of(settings, self._assignment.weights, self._outbox, self)
+            self._stage = Stage.from_settings(settings, self._assignment.weights, self._outbox, self)
         return self._stage
 
     def _process(self) -> ImpastoError | None:
@@ -187,7 +187,7 @@ class DeviceProcess:
         """The device begins with this pair, unless it is to halt."""
         self._check()
         self._heard_at[pair.file_name] = float("-inf")
-        self.send(PairStarted(pair, self._open_stage().most_in_work))
+        self.send(PairStarted(pair, self._open_stage().resources.max_in_work))
 
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
         """One evaluation is over; the pairs of a batch share what the parent hears."""

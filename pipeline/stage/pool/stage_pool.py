@@ -55,7 +55,7 @@ def make_stage(settings: Settings, weights: WeightsSource, outbox: Outbox, liste
     """
     devices = find_devices(settings.run.device)
     if len(devices) == 1:
-        return Stage.of(settings, weights, outbox, listener)
+        return Stage.from_settings(settings, weights, outbox, listener)
     return StagePool([str(device) for device in devices], settings, weights, outbox, listener)
 
 
@@ -190,7 +190,7 @@ class _Round:
 
     def _free(self) -> Worker | None:
         """The device with the fewest pairs, if it takes another."""
-        free = [worker for worker in self._at_work if len(worker.tasks) < worker.most_in_work]
+        free = [worker for worker in self._at_work if len(worker.tasks) < worker.max_in_work]
         return min(free, key=lambda worker: len(worker.tasks), default=None)
 
     def _give(self, task: Task) -> None:
@@ -233,8 +233,8 @@ class _Round:
         match message:
             case FenceCheck(number):
                 worker.send(FenceAnswer(number, _verdict(worker.tasks[number])))
-            case PairStarted(pair, most_in_work):
-                worker.most_in_work = most_in_work
+            case PairStarted(pair, max_in_work):
+                worker.max_in_work = max_in_work
                 self._call(lambda: self._listener.pair_started(pair), worker)
             case Evaluated(pair, evaluation):
                 self._call(lambda: self._listener.evaluated(pair, evaluation))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pipeline.errors import DeviceError
 from pipeline.stage.pool.messages import SIGNALS, Assignment, Begin, Halt, TaskMessage, no_fence
 from pipeline.stage.pool.process import serve
-from pipeline.stage.resources import AHEAD
+from pipeline.stage.resources import PAIRS_AHEAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ class Worker:
         self.device = assignment.settings.run.device
         self.tasks: dict[int, Task] = {}
         """In work there."""
-        self.most_in_work = AHEAD
+        self.max_in_work = PAIRS_AHEAD
         self.is_at_work = False
         """A call of `process` lasts there."""
         self.usage: dict[str, Any] = {}
