@@ -244,7 +244,7 @@ def all_together(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
         def next_later(line: Sequence[QueuedPair], max_reorder: int) -> QueuedPair | None:
             nonlocal is_loaded
             if not is_loaded:
-                whole = running[-1]._line
+                whole = running[-1]._queue
                 is_loaded = len(whole) == count and all(each.loading is not None for each in whole)
             return next_of(line, max_reorder) if is_loaded else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from pipeline.stage.load.loaded_pair import Original
     from pipeline.stage.load.loader import Loading
     from pipeline.stage.paint.painter import Painted
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,13 @@ class Saver:
         metadata = rendering.written(written, (*encoded.lost, *self._keep_thumbnails(small)))
         self.outbox.publish_metadata(pair.name, pair.file_name, metadata, task.owner)
         return metadata
+
+    def remove_checkpoint(self, loading: Loading) -> None:
+        """Remove the checkpoint of a published pair; a disk that fails is a warning in the log."""
+        try:
+            self.outbox.checkpoints.remove(loading.key)
+        except OSError as error:  # the pair itself is published, and old checkpoints are removed later
+            logger.warning("the checkpoint of %s could not be removed: %s", loading.task.pair.name, error)
 
     def _keep_thumbnails(self, pictures: Mapping[str, Pixels]) -> list[str]:
         """What came in between, in words: the report does without them."""
