@@ -16,7 +16,7 @@ from pipeline.settings.pair_settings import PairSettings
 from pipeline.stage.device import memory as memory_module
 from pipeline.stage.device.memory import Memory
 from pipeline.stage.load.loader import Loading
-from pipeline.stage.paint import checkpoint as checkpoint_module
+from pipeline.stage.paint import interval as interval_module
 from pipeline.stage.paint import painter as painter_module
 from pipeline.stage.paint.painter import Painted
 from pipeline.stage.pixel_budget import PixelBudget
@@ -143,7 +143,7 @@ def run_out(monkeypatch: pytest.MonkeyPatch) -> RunOut:
 @pytest.fixture
 def checkpoint_always(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the disk is, if `checkpoint_seconds` says so."""
-    monkeypatch.setattr(checkpoint_module, "LARGEST_SHARE", math.inf)
+    monkeypatch.setattr(interval_module, "LARGEST_SHARE", math.inf)
 
 
 def process(stage: Stage, *tasks: Task | Pair) -> list[Metadata | Failure]:
