@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from pipeline.settings.pair_settings import ImageSettings
     from pipeline.stage.load.loaded_pair import Original
     from pipeline.stage.load.loader import Loading
-    from pipeline.stage.paint.painter import Painted
+    from pipeline.stage.paint.painted import Painted
     from pipeline.transfer.state import Evaluation
 
     Image = str | os.PathLike[str] | ArrayLike

@@ -20,7 +20,7 @@ from pipeline.errors import ImpastoError, Interrupted, MachineError, OutOfMemory
 from pipeline.stage.batching import QueuedPair, next_of, pick
 from pipeline.stage.device.system_memory import is_out_of_memory
 from pipeline.stage.feeding import POLL_SECONDS, feed
-from pipeline.stage.paint.painter import Painted
+from pipeline.stage.paint.painted import Painted
 from pipeline.stage.pixel_budget import Closed, PixelBudget
 from pipeline.stage.task import Outcome, Task, failure_of
 

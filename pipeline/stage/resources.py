@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from pipeline.errors import ExitCode, Interrupted
 from pipeline.settings.pair_settings import ImageSettings
 from pipeline.stage.batching import best_size, size_key
-from pipeline.stage.paint.painter import Painted
+from pipeline.stage.paint.painted import Painted
 from pipeline.stage.paint.result_cache import ResultCache
 from pipeline.stage.summary import Usage
 from pipeline.transfer.tiling import WHOLE

@@ -12,7 +12,7 @@ from pipeline.stage.device.devices import describe_device, find_device, find_pre
 from pipeline.stage.device.memory import Memory
 from pipeline.stage.executor import Executor
 from pipeline.stage.load.loader import Loader
-from pipeline.stage.paint.painter import Painter
+from pipeline.stage.paint.painter import Painter, ProgressFiles
 from pipeline.stage.resources import Limits, Resources, StoppableListener
 from pipeline.stage.save.rendering_record import Maker
 from pipeline.stage.save.saver import Saver
@@ -55,12 +55,14 @@ class Stage:
                 device=device,
                 precision=precision,
                 memory=Memory(device, limits.memory_bytes),
-                checkpoints=outbox.checkpoints,
-                checkpoint_seconds=limits.checkpoint_seconds,
-                previews=outbox.previews,
-                preview_seconds=limits.preview_seconds,
-                on_checkpoint=partial(_count_anew, outbox),
                 listener=stoppable,
+                files=ProgressFiles(
+                    outbox.checkpoints,
+                    limits.checkpoint_seconds,
+                    outbox.previews,
+                    limits.preview_seconds,
+                    partial(_count_anew, outbox),
+                ),
             ),
             Saver(outbox, Maker(weights, describe_device(device), str(precision).removeprefix("torch."))),
             stoppable,

@@ -20,7 +20,8 @@ from pipeline.stage import executor as executor_module
 from pipeline.stage.device.system_memory import is_out_of_memory
 from pipeline.stage.load import loader as load_module
 from pipeline.stage.load.loader import Loading, load
-from pipeline.stage.paint.painter import Painted, Painter
+from pipeline.stage.paint.painted import Painted
+from pipeline.stage.paint.painter import Painter
 from pipeline.stage.pixel_budget import PixelBudget
 from pipeline.stage.resources import PAIRS_AHEAD, Limits, Resources
 from pipeline.stage.save.saver import Saver

@@ -11,7 +11,7 @@ from pipeline.stage.engine_config import colour_of
 
 if TYPE_CHECKING:
     from pipeline.stage.load.loader import Loading
-    from pipeline.stage.paint.painter import Painted
+    from pipeline.stage.paint.painted import Painted
 
 MOST_PIXELS: Final = 16_000_000
 """That are kept: 192 MB, or one result if it is larger."""

@@ -14,7 +14,7 @@ from pipeline.transfer.styliser import ENGINE_VERSION
 if TYPE_CHECKING:
     from pipeline.settings.pair_settings import PairSettings
     from pipeline.stage.load.loader import Loading
-    from pipeline.stage.paint.painter import Painted
+    from pipeline.stage.paint.painted import Painted
     from pipeline.transfer.state import Evaluation, ScaleResult
     from pipeline.transfer.weights import WeightsSource
 

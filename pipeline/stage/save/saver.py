@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pipeline.pair import Pair
     from pipeline.stage.load.loaded_pair import Original
     from pipeline.stage.load.loader import Loading
-    from pipeline.stage.paint.painter import Painted
+    from pipeline.stage.paint.painted import Painted
 
 logger = logging.getLogger(__name__)
 

@@ -15,10 +15,11 @@ from pipeline.pair import Pair
 from pipeline.settings.pair_settings import PairSettings
 from pipeline.stage.device import memory as memory_module
 from pipeline.stage.device.memory import Memory
+from pipeline.stage.load import loaded_pair as loaded_pair_module
 from pipeline.stage.load.loader import Loading
+from pipeline.stage.paint import batch_run as batch_run_module
 from pipeline.stage.paint import interval as interval_module
-from pipeline.stage.paint import painter as painter_module
-from pipeline.stage.paint.painter import Painted
+from pipeline.stage.paint.painted import Painted
 from pipeline.stage.pixel_budget import PixelBudget
 from pipeline.stage.resources import Limits
 from pipeline.stage.stage import Stage
@@ -471,7 +472,7 @@ def test_what_a_higher_rung_took_is_not_learnt_as_the_lower_ones(
         return LADDER.index(fit) < rung
 
     run_out(is_full)
-    monkeypatch.setattr(painter_module, "PeakMemory", Peak)
+    monkeypatch.setattr(batch_run_module, "PeakMemory", Peak)
     monkeypatch.setattr(Memory, "learn", lambda _, __, fit, images, measured: learnt.append((fit, images, measured)))
     paint(make_stage(), make_pair())
     assert learnt == [(LADDER[rung], 1, 1 << 30)]
@@ -482,16 +483,17 @@ def test_out_of_memory_before_the_first_evaluation_is_out_of_memory_too(
 ) -> None:
     """A card may be too full even for the content and the style."""
     attempts = itertools.count(1)
-    painting = painter_module.Painting
+    painting = loaded_pair_module.Painting
 
     def fail_once(*arguments: Any, **more: Any) -> Any:
         if next(attempts) == 1:
             raise torch.OutOfMemoryError(TOO_MUCH)
         return painting(*arguments, **more)
 
-    monkeypatch.setattr(painter_module, "Painting", fail_once)
+    monkeypatch.setattr(loaded_pair_module, "Painting", fail_once)
     (record,) = process(make_stage(), make_pair())
     assert record.status == "done", record
+    assert next(attempts) == 3, "the first attempt failed, the second did not"
 
 
 def test_out_of_memory_after_the_last_evaluation_is_out_of_memory_too(
@@ -499,14 +501,14 @@ def test_out_of_memory_after_the_last_evaluation_is_out_of_memory_too(
 ) -> None:
     """The host may be too full for the picture."""
     attempts = itertools.count(1)
-    ended = painter_module._Sitting._ended
+    painted = batch_run_module.BatchRun._painted
 
     def fail_once(*arguments: Any) -> Any:
         if next(attempts) == 1:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-        return ended(*arguments)
+        return painted(*arguments)
 
-    monkeypatch.setattr(painter_module._Sitting, "_ended", fail_once)
+    monkeypatch.setattr(batch_run_module.BatchRun, "_painted", fail_once)
     (record,) = process(make_stage(), make_pair())
     assert record.status == "done", record
 
