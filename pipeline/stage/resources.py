@@ -1,4 +1,4 @@
-"""What the threads of a stage share: loader, painter, saver, limits, and what is learnt from pair to pair."""
+"""The parts that the threads of a stage share, and what is learnt from pair to pair."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PAIRS_AHEAD: Final = 4
 
 @dataclass(frozen=True)
 class Limits:
-    """What a stage reads, how much it does at once, and how often it writes the progress of a pair."""
+    """Limits on what a stage reads, how much it does at once, and how often it writes the progress of a pair."""
 
     images: ImageSettings = field(default_factory=ImageSettings)
     """Formats and sizes of pictures that are read."""
@@ -72,7 +72,7 @@ class StoppableListener:
 
 @dataclass(frozen=True)
 class Resources:
-    """What the threads of a stage share, in all its calls of `process`."""
+    """The parts that the threads of a stage share, in all its calls of `process`."""
 
     loader: Loader
     """Used by the threads that load."""

@@ -14,7 +14,7 @@ from pipeline.images.picture import Tags
 from pipeline.outbox.metadata import InputFile, PairInputs
 from pipeline.pair import Pair
 from pipeline.settings.pair_settings import PairSettings
-from pipeline.stage.batching import LARGEST, WORTHWHILE_GAIN, QueuedPair, best_size, next_of, pick
+from pipeline.stage.batching import MAX_BATCH, WORTHWHILE_GAIN, QueuedPair, best_size, next_of, pick
 from pipeline.stage.load.loaded_pair import LoadedPainting, LoadedPair, Original
 from pipeline.stage.load.loader import Loading
 from pipeline.stage.task import Task
@@ -220,7 +220,7 @@ def test_what_does_not_fit_is_not_tried() -> None:
 
 
 def test_no_batch_is_larger_than_the_largest() -> None:
-    assert best_size(lambda size: 1 / size, lambda _: True) == LARGEST
+    assert best_size(lambda size: 1 / size, lambda _: True) == MAX_BATCH
 
 
 def test_of_pairs_that_one_optimisation_serves_one_goes_to_the_device() -> None:

@@ -1,8 +1,8 @@
-"""Several devices of one machine as one stage: a process for each, fed by the same tasks.
+"""Several devices of one machine as one stage, with a process for each device.
 
-The calling thread hands out tasks, calls fences and listener, and gives outcomes back; so whoever uses a pool sees no
-difference to a single stage. The processes wait for the next call of `process` with all they have, until the pool is
-closed. One that dies ends the call: the pairs that it had are counted as begun in vain, like those of a single process.
+The calling thread hands out tasks, calls fences and listener, and returns outcomes, as with a single stage. Between two
+calls of `process`, the processes keep their networks and caches, until the pool is closed. A process that dies ends the
+call; an attempt at each of its pairs stays counted, as for a single process that dies.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pipeline.stage.device.devices import find_devices
 from pipeline.stage.engine_config import optimisation_key
 from pipeline.stage.feeding import POLL_SECONDS, feed
 from pipeline.stage.pool.messages import (
-    ADDED,
+    USAGE_FIELDS,
     Assignment,
     CallEnded,
     EndOfTasks,
@@ -48,7 +48,7 @@ logger = logging.getLogger(__name__)
 
 
 def make_stage(settings: Settings, weights: WeightsSource, outbox: Outbox, listener: Listener) -> Stage | StagePool:
-    """A stage for the device that settings ask for, or a pool where that is more than one; to be closed.
+    """Return a stage for the device of the settings, or a pool if they name several; the caller closes it.
 
     Raises:
         MachineError: there is no such device, or the weights cannot be had.
@@ -60,29 +60,36 @@ def make_stage(settings: Settings, weights: WeightsSource, outbox: Outbox, liste
 
 
 class StagePool:
-    """Renders pairs on several devices and publishes the results; see `Stage`."""
+    """Renders pairs on several devices and publishes the results, like a `Stage`. One thread uses it."""
 
     def __init__(
         self, devices: Sequence[str], settings: Settings, weights: WeightsSource, outbox: Outbox, listener: Listener
     ) -> None:
-        """Of devices as in `run.device`; their processes start now, and what fails in them comes out of `process`.
+        """Start the processes; errors in them are raised by `process`.
+
+        Args:
+            devices: as in the setting `run.device`.
+            settings: all settings; `run.device` does not count.
+            weights: the network's weights.
+            outbox: where results are published.
+            listener: told of what happens on the devices, in the thread that calls `process`.
 
         Raises:
             DeviceError: a process cannot be started.
             WeightsError: the weights cannot be had.
         """
-        load_weights(weights)  # downloaded and decoded once, not by all at the same time
+        load_weights(weights)  # now, so that the processes do not all download and decode them at the same time
         self.usage = Usage(devices=len(devices))
-        """Of all that was processed."""
+        """Times and memory of all pairs so far."""
         self._outbox, self._listener = outbox, listener
         self._workers: list[Worker] = []
         self._numbers = itertools.count()
-        atexit.register(self.close)  # before multiprocessing waits for processes that heed no signal
+        atexit.register(self.close)  # before multiprocessing's handler waits for the processes
         try:
             for device in devices:
-                of_device = settings.model_copy(update={"run": settings.run.model_copy(update={"device": device})})
+                own_settings = settings.model_copy(update={"run": settings.run.model_copy(update={"device": device})})
                 assignment = Assignment(
-                    of_device,
+                    own_settings,
                     weights,
                     outbox.root,
                     outbox.process,
@@ -95,15 +102,15 @@ class StagePool:
             raise
 
     def process(self, tasks: Iterable[Task | None]) -> Generator[Outcome]:
-        """Render the tasks; what failed is reported and the others go on. Outcomes come in the order of their ends.
+        """Render tasks; see `Stage.process`.
 
         Args:
-            tasks: None says that there is no next one for the moment; they are asked again soon.
+            tasks: None means that there is no next task for the moment; the iterable is asked again soon.
 
         Raises:
-            MachineError: the machine cannot go on; what was finished is published, the rest is untouched.
+            MachineError: the machine cannot go on; finished pairs are published, the others are untouched.
             DeviceError: likewise, a device failed or its process died.
-            Interrupted: the listener asked to stop; likewise, and where the pairs in work are is on disk.
+            Interrupted: the listener asked to stop; likewise, and the pairs on the devices have checkpoints.
         """
         try:
             yield from _PoolCall(self._workers, self._listener, self._outbox, self._numbers).run(tasks)
@@ -111,7 +118,7 @@ class StagePool:
             self._add_up()
 
     def close(self) -> None:
-        """End the processes; the pool is of no use afterwards."""
+        """End the processes. The pool cannot be used afterwards."""
         atexit.unregister(self.close)
         for worker in self._workers:
             worker.dismiss()
@@ -119,9 +126,9 @@ class StagePool:
             worker.join()
 
     def _add_up(self) -> None:
-        """Times of all processes have one clock, the machine's."""
+        """Add up the usage of the processes. Their times can be compared, since all have the machine's clock."""
         parts = [worker.usage for worker in self._workers if worker.usage]
-        for name in ADDED if parts else ():
+        for name in USAGE_FIELDS if parts else ():
             known = [part[name] for part in parts if part[name] is not None]
             add = {"begin": min, "end": max, "peak_memory_bytes": max}.get(name, sum)
             setattr(self.usage, name, add(known) if known else None)
