@@ -1,4 +1,7 @@
-"""For scripts: a photograph and a painting to a picture, by the same code as the command."""
+"""The interface for scripts: a photograph and a painting to a picture, by the same code as the command.
+
+Read from top to bottom: `stylise`, its inputs, the painters that it keeps from call to call, and its result.
+"""
 
 from __future__ import annotations
 
@@ -55,22 +58,183 @@ if TYPE_CHECKING:
     from pipeline.settings.pair_settings import ImageSettings
     from pipeline.stage.load.loaded_pair import Original
     from pipeline.stage.load.loader import Loading
-    from pipeline.stage.paint.painter import Painted
+    from pipeline.stage.paint.painted import Painted
     from pipeline.transfer.state import Evaluation
 
     Image = str | os.PathLike[str] | ArrayLike
-    """A file, or an array: see `stylise`."""
+    """Path of a file, or an array; see `stylise`."""
+
+
+def stylise(
+    content: Image,
+    style: Image | Sequence[Image],
+    settings: Settings | None = None,
+    *,
+    mask: Image | None = None,
+    on_evaluation: Callable[[Evaluation], None] = lambda _: None,
+) -> Stylisation:
+    """Paint a photograph in the manner of a painting.
+
+    The first call loads the network, which takes a second or two; later calls use it again. Several threads may call
+    this function at the same time; they wait for each other.
+
+    >>> from pipeline import Settings, stylise
+    >>> tiny = Settings(image={"size": 32}, pyramid={"evaluations": 2})
+    >>> result = stylise("data/content/chelsea.jpg", "data/styles/nocturne.jpg", tiny)
+    >>> result.picture.shape, result.picture.dtype.name
+    ((21, 32, 3), 'float32')
+    >>> [number for number, total in result.objective[-1].trace]
+    [1, 2]
+    >>> blend = stylise(result.picture, ["data/styles/harvest.jpg", "data/styles/harbour.jpg"], tiny)
+    >>> blend.to_uint8().shape
+    (21, 32, 3)
+
+    Args:
+        content: the photograph: a file, or an array (H, W, 3) in sRGB of uint8, uint16, or floats from 0 to 1.
+        style: the painting, likewise; several paintings, or a folder of them, are blended by `style.blend_weights`.
+        settings: see `Settings`. Of the settings for a whole run, `run.device`, `run.memory_gb`, `[network]` and
+            `mask.file` count; of several cards, the first is used.
+        mask: the result is painted where the mask is white, and the photograph where it is black: a file, or an array
+            (H, W).
+        on_evaluation: called after each evaluation of the objective, in this thread; an error that it raises ends the
+            work and is passed on.
+
+    Raises:
+        UsageError: a setting is wrong or does not go with the pictures, or a folder has no pictures.
+        ImageError: a picture cannot be used.
+        OutOfMemoryError: the pair does not fit into memory, not even in tiles.
+        NotFiniteError: the objective overflows.
+        MachineError: there is no such device, or the weights cannot be had.
+    """
+    settings = settings or Settings()
+    pair, sources = _pair(content, style, mask, settings)
+    painter = _kept_painter_for(settings)
+    loading, painted = painter.paint(Task(pair, 1, None), sources, settings.image, on_evaluation)
+    pixels, moved = finished(painted.result.image, loading.loaded, colour_of(pair.settings.colour))
+    seconds = Seconds(load=loading.seconds, queue=0.0, stylise=painted.seconds, save=0.0)
+    rendering = describe(loading, painted, painter.maker, seconds, luma_moved=moved)
+    return Stylisation(rendering, pixels, pair, loading.loaded.original)
+
+
+def _pair(
+    content: Image, style: Image | Sequence[Image], mask: Image | None, settings: AnySettings
+) -> tuple[Pair, Sources]:
+    if settings.colour.variants:
+        raise UsageError("colour.variants: a call has one result.", "Call once with each colour.mode.")
+    of_images = endings(settings.image.kinds)
+    photograph = _source(content, "content")
+    if isinstance(style, str | os.PathLike):
+        label = Path(style).absolute().name
+        paintings = [_source(each, "style") for each in paintings_of(Path(style), of_images)]
+    elif isinstance(style, list | tuple):
+        paintings = [_source(each, f"style {number}") for number, each in enumerate(style, 1)]
+        label = " + ".join(each.path.name for each in paintings)
+    else:
+        paintings = [_source(cast("Image", style), "style")]
+        label = paintings[0].path.name
+    if not paintings:
+        raise UsageError("style: an empty list has no painting.", "Name one at least.")
+    if mask is None:
+        mask = mask_of(photograph.path, default_mask(settings.mask.file), of_images)
+    mask_source = _source(mask, "mask", channels=1) if mask is not None else None
+    (pair,) = make_pairs(
+        content=InputFile(photograph.path, photograph.path.name),
+        style=Style(Path(label).stem, label, tuple(each.path for each in paintings)),
+        name=f"{photograph.path.stem}__{Path(label).stem}",
+        settings=per_pair(settings),
+        mask=InputFile(mask_source.path, mask_source.path.name) if mask_source is not None else None,
+    )
+    return pair, Sources(photograph, tuple(paintings), mask_source)
+
+
+def _source(image: Image, name: str, *, channels: int = 3) -> Source:
+    if isinstance(image, str | os.PathLike):
+        return read_file(Path(image).resolve())
+    return from_array(np.asarray(image), Path(name), channels=channels)
+
+
+_KEPT_PAINTERS: Final = 2
+"""Number of painters that are kept; each has weights of 80 MB, and the Gram matrices of its paintings."""
+
+
+class KeptPainter:
+    """One device with one set of weights. Any thread may call `paint`; threads wait for each other on the device."""
+
+    def __init__(self, weights: str, preprocessing: str, precision: str, device: str, memory_gb: float) -> None:
+        """Load the weights to the first of the devices; the parameters are settings, see `Settings`.
+
+        Raises:
+            MachineError: there is no such device, or the weights cannot be had.
+        """
+        source, found = find_weights(weights, preprocessing), find_device(device)
+        open_card(found)
+        dtype = find_precision(precision, found)
+        self.maker = Maker(source, describe_device(found), str(dtype).removeprefix("torch."))
+        self._listener, self._lock = _EvaluationListener(), threading.Lock()
+        self._painter = Painter(
+            network=load_weights(source),
+            device=found,
+            precision=dtype,
+            memory=Memory(found, int(memory_gb * 2**30) or None),
+            listener=self._listener,
+        )
+
+    def paint(
+        self, task: Task, sources: Sources, images: ImageSettings, on_evaluation: Callable[[Evaluation], None]
+    ) -> tuple[Loading, Painted]:
+        """Load a pair and paint it. An error that `on_evaluation` raises ends the work and is passed on.
+
+        Raises:
+            ImpastoError: the pair cannot be loaded or painted.
+        """
+        loading = Loader(self.maker.weights.sha256, images, pin=False).load(task, PixelBudget(), sources)
+        with self._lock:
+            self._listener.on_evaluation = on_evaluation
+            ((_, result),) = self._painter.paint([loading], task.pair.settings.pyramid.planned)
+        if isinstance(result, ImpastoError):
+            raise result
+        return loading, result
+
+
+@lru_cache(maxsize=_KEPT_PAINTERS)
+def _kept_painter(weights: str, preprocessing: str, precision: str, device: str, memory_gb: float) -> KeptPainter:
+    return KeptPainter(weights, preprocessing, precision, device, memory_gb)
+
+
+def _kept_painter_for(settings: Settings) -> KeptPainter:
+    """Return the painter for these settings; the last ones are kept.
+
+    Raises:
+        MachineError: there is no such device, or the weights cannot be had.
+    """
+    network, run = settings.network, settings.run
+    return _kept_painter(network.weights, network.preprocessing, network.precision, run.device, run.memory_gb)
+
+
+class _EvaluationListener:
+    """Passes evaluations on to the call that has the device, in the thread of that call."""
+
+    on_evaluation: Callable[[Evaluation], None]
+    """Callback of the call that has the device."""
+
+    def pair_started(self, pair: Pair) -> None:
+        """Do nothing."""
+
+    def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
+        """Pass an evaluation on."""
+        del pair
+        self.on_evaluation(evaluation)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Stylisation:
-    """A result. It is nowhere on disk until it is saved."""
+    """A result. Nothing is on disk until `save` is called."""
 
     metadata: Rendering
-    """What the JSON beside a result says, without the file that is not there yet. The inputs' paths are file names, or
-    `content`, `style` and `mask` for arrays, whose hashes are those of their values."""
+    """Contents of the JSON beside a result, without the picture's file. Paths of inputs are file names, or `content`,
+    `style` and `mask` for arrays; hashes of arrays are those of their values."""
     pixels: Pixels
-    """(H, W, 3) float32, sRGB, nominally 0–255, as they are before they are clipped and rounded."""
+    """(H, W, 3) float32, sRGB, nominally 0–255, neither clipped nor rounded."""
     _pair: Pair
     _original: Original
 
@@ -80,22 +244,22 @@ class Stylisation:
 
     @cached_property
     def picture(self) -> Pixels:
-        """(H, W, 3) float32, sRGB, 0–1; not multiplied by alpha."""
+        """Picture as (H, W, 3) float32, sRGB, 0–1; not multiplied by alpha."""
         picture: Pixels = np.clip(self.pixels / np.float32(255), 0, 1)
         return picture
 
     @property
     def alpha(self) -> Plane | None:
-        """(H, W) float32, 0–1, where the photograph is transparent; None if all is visible."""
+        """Opacity of the photograph, (H, W) float32, 0–1; None if all is visible."""
         return self._original.alpha
 
     @property
     def objective(self) -> tuple[ObjectiveRecord, ...]:
-        """How the optimisation went at each scale, coarse to fine: `trace` has the value at each evaluation."""
+        """Course of the optimisation at each scale, coarse to fine; `trace` has the value at each evaluation."""
         return (*self.metadata.coarser, self.metadata.objective)
 
     def to_uint8(self) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:
-        """(H, W, 3): the very values that a PNG of 8 bits has."""
+        """Return the picture as (H, W, 3) uint8: the values that a PNG of 8 bits has."""
         return to_samples(self.pixels, None, 8, bgr=False).astype(np.uint8, copy=False)
 
     def save(self, path: str | os.PathLike[str], *, metadata: bool = False) -> Metadata:
@@ -103,12 +267,15 @@ class Stylisation:
 
         Args:
             path: ends in .png, .jpg, .webp or .tif, which is its format; a file of this name is replaced.
-            metadata: write the JSON beside it, too, which makes it a result to the command.
+            metadata: also write the JSON beside the picture, so that the command takes it for a result.
+
+        Returns:
+            The contents of that JSON.
 
         Raises:
-            UsageError: of another ending, or output.bit_depth is more than the format has.
-            ImageError: larger than the format allows.
-            StorageError: it cannot be written.
+            UsageError: the path has another ending, or output.bit_depth is more than the format has.
+            ImageError: the picture is larger than the format allows.
+            StorageError: the file cannot be written.
         """
         target, begin = Path(path), time.perf_counter()
         pair = _to_be_saved(self._pair, target)
@@ -130,96 +297,8 @@ class Stylisation:
         return record
 
 
-def stylise(
-    content: Image,
-    style: Image | Sequence[Image],
-    settings: Settings | None = None,
-    *,
-    mask: Image | None = None,
-    on_evaluation: Callable[[Evaluation], None] = lambda _: None,
-) -> Stylisation:
-    """Paint a photograph in the manner of a painting.
-
-    The first call loads the network, which takes a second or two and is kept for the next ones. Threads may call it at
-    the same time, and wait for each other.
-
-    >>> from pipeline import Settings, stylise
-    >>> tiny = Settings(image={"size": 32}, pyramid={"evaluations": 2})
-    >>> result = stylise("data/content/chelsea.jpg", "data/styles/nocturne.jpg", tiny)
-    >>> result.picture.shape, result.picture.dtype.name
-    ((21, 32, 3), 'float32')
-    >>> [number for number, total in result.objective[-1].trace]
-    [1, 2]
-    >>> blend = stylise(result.picture, ["data/styles/harvest.jpg", "data/styles/harbour.jpg"], tiny)
-    >>> blend.to_uint8().shape
-    (21, 32, 3)
-
-    Args:
-        content: the photograph: a file, or an array (H, W, 3) in sRGB of uint8, uint16, or floats from 0 to 1.
-        style: the painting, likewise; several, or a folder of them, are blended, by `style.blend_weights`.
-        settings: see `Settings`. Of those for a whole run `run.device`, `run.memory_gb`, `[network]` and `mask.file`
-            count; of several cards the first is used.
-        mask: painted where it is white, the photograph where it is black: a file, or an array (H, W).
-        on_evaluation: called after each evaluation of the objective, in this thread; what it raises ends the work.
-
-    Raises:
-        UsageError: a setting is wrong or does not go with the pictures, or a folder has none.
-        ImageError: a picture cannot be used.
-        OutOfMemoryError: it does not fit into memory, not even in tiles.
-        NotFiniteError: the objective overflows.
-        MachineError: there is no such device, or the weights cannot be had.
-    """
-    settings = settings or Settings()
-    pair, sources = _pair(content, style, mask, settings)
-    solo = kept_painter_for(settings)
-    loading, painted = solo.paint(Task(pair, 1, None), sources, settings.image, on_evaluation)
-    pixels, moved = finished(painted.result.image, loading.loaded, colour_of(pair.settings.colour))
-    seconds = Seconds(load=loading.seconds, queue=0.0, stylise=painted.seconds, save=0.0)
-    rendering = describe(loading, painted, solo.maker, seconds, luma_moved=moved)
-    return Stylisation(rendering, pixels, pair, loading.loaded.original)
-
-
-def _pair(
-    content: Image, style: Image | Sequence[Image], mask: Image | None, settings: AnySettings
-) -> tuple[Pair, Sources]:
-    if settings.colour.variants:
-        raise UsageError("colour.variants: a call has one result.", "Call once with each colour.mode.")
-    of_images = endings(settings.image.kinds)
-    photograph = _source(content, "content")
-    if isinstance(style, str | os.PathLike):
-        label, paintings = (
-            Path(style).absolute().name,
-            [_source(each, "style") for each in paintings_of(Path(style), of_images)],
-        )
-    elif isinstance(style, list | tuple):
-        paintings = [_source(each, f"style {number}") for number, each in enumerate(style, 1)]
-        label = " + ".join(each.path.name for each in paintings)
-    else:
-        paintings = [_source(cast("Image", style), "style")]
-        label = paintings[0].path.name
-    if not paintings:
-        raise UsageError("style: an empty list has no painting.", "Name one at least.")
-    if mask is None:
-        mask = mask_of(photograph.path, default_mask(settings.mask.file), of_images)
-    where = _source(mask, "mask", channels=1) if mask is not None else None
-    (pair,) = make_pairs(
-        content=InputFile(photograph.path, photograph.path.name),
-        style=Style(Path(label).stem, label, tuple(each.path for each in paintings)),
-        name=f"{photograph.path.stem}__{Path(label).stem}",
-        settings=per_pair(settings),
-        mask=InputFile(where.path, where.path.name) if where is not None else None,
-    )
-    return pair, Sources(photograph, tuple(paintings), where)
-
-
-def _source(image: Image, name: str, *, channels: int = 3) -> Source:
-    if isinstance(image, str | os.PathLike):
-        return read_file(Path(image).resolve())
-    return from_array(np.asarray(image), Path(name), channels=channels)
-
-
 def _to_be_saved(pair: Pair, target: Path) -> Pair:
-    """The pair with the format that the name says."""
+    """Return the pair with the output format that the file's ending says."""
     image_format = OUTPUT_FORMATS.get(target.suffix.lower())
     if image_format is None:
         raise UsageError(f"{target.name}: should end in {', '.join(OUTPUT_FORMATS)}.")
@@ -235,75 +314,3 @@ def _write(target: Path, data: bytes) -> None:
     with storage_errors(target):
         make_folders(disk, target.parent)
         put(disk, target, data, target.with_name(f".{target.name}.{os.getpid()}.tmp"))
-
-
-_KEPT: Final = 2
-"""Devices with their weights, 80 MB each, and the Gram matrices of their paintings."""
-
-
-class KeptPainter:
-    """One device with one set of weights; threads that share it wait for each other."""
-
-    def __init__(self, weights: str, preprocessing: str, precision: str, device: str, memory_gb: float) -> None:
-        """As the settings of these names say, on the first of their devices.
-
-        Raises:
-            MachineError: there is no such device, or the weights cannot be had.
-        """
-        source, on = find_weights(weights, preprocessing), find_device(device)
-        open_card(on)
-        values = find_precision(precision, on)
-        self.maker = Maker(source, describe_device(on), str(values).removeprefix("torch."))
-        self._listener, self._lock = _Listener(), threading.Lock()
-        self._painter = Painter(
-            network=load_weights(source),
-            device=on,
-            precision=values,
-            memory=Memory(on, int(memory_gb * 2**30) or None),
-            listener=self._listener,
-        )
-
-    def paint(
-        self, task: Task, sources: Sources, images: ImageSettings, on_evaluation: Callable[[Evaluation], None]
-    ) -> tuple[Loading, Painted]:
-        """Load a pair and paint it; what `on_evaluation` raises ends it and is passed on.
-
-        Raises:
-            ImpastoError: it cannot be done.
-        """
-        loading = Loader(self.maker.weights.sha256, images, pin=False).load(task, PixelBudget(), sources)
-        with self._lock:
-            self._listener.on_evaluation = on_evaluation
-            ((_, result),) = self._painter.paint([loading], task.pair.settings.pyramid.planned)
-        if isinstance(result, ImpastoError):
-            raise result
-        return loading, result
-
-
-@lru_cache(maxsize=_KEPT)
-def _solo(weights: str, preprocessing: str, precision: str, device: str, memory_gb: float) -> KeptPainter:
-    return KeptPainter(weights, preprocessing, precision, device, memory_gb)
-
-
-def kept_painter_for(settings: Settings) -> KeptPainter:
-    """The device and the weights that settings ask for; those that were asked for last are kept.
-
-    Raises:
-        MachineError: there is no such device, or the weights cannot be had.
-    """
-    network, run = settings.network, settings.run
-    return _solo(network.weights, network.preprocessing, network.precision, run.device, run.memory_gb)
-
-
-class _Listener:
-    """Tells whoever has the device at the moment."""
-
-    on_evaluation: Callable[[Evaluation], None]
-
-    def pair_started(self, pair: Pair) -> None:
-        """Nothing."""
-
-    def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
-        """Tell."""
-        del pair
-        self.on_evaluation(evaluation)

@@ -169,7 +169,7 @@ def test_weights_are_loaded_once(arrays: tuple[np.ndarray, np.ndarray], monkeypa
     loaded: list[object] = []
     original = api_module.load_weights
     monkeypatch.setattr(api_module, "load_weights", lambda source: loaded.append(source) or original(source))
-    api_module._solo.cache_clear()
+    api_module._kept_painter.cache_clear()
     for size in (32, 40):
         stylise(*arrays, Settings(VALUES, image={"size": size}))
     assert len(loaded) == 1

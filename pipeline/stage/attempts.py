@@ -1,4 +1,4 @@
-"""Attempts are counted durably before they begin, so that a pair that ends the process is found out."""
+"""Attempts at pairs, counted on disk before they begin, so that a pair that ends the process is recognised."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ if TYPE_CHECKING:
 
 
 class Attempts:
-    """The attempts that this process makes; on leaving, those that came to no end are taken back.
+    """The attempts that this process makes. On leaving the context, attempts without an outcome are taken back.
 
-    A process that is killed takes nothing back. The pair that was on its device, and the one that was loaded meanwhile,
-    are then rendered alone, so that only the one to blame is counted again.
+    A process that is killed takes nothing back. The next process renders all pairs that were in work alone, one after
+    the other, so that only the pair that kills it is counted again. Used by one thread.
     """
 
-    def __init__(self, outbox: Outbox, most: int) -> None:
-        """Of at most so many in vain."""
-        self._outbox, self._most = outbox, most
+    def __init__(self, outbox: Outbox, max_deaths: int) -> None:
+        """Begin without attempts; a pair over which `max_deaths` processes ended is given up."""
+        self._outbox, self._max_deaths = outbox, max_deaths
         self._open: dict[str, Task] = {}
+        """Tasks of attempts without an outcome, by file name of the result."""
 
     def __enter__(self) -> Self:
         return self
@@ -31,24 +32,24 @@ class Attempts:
         self.take_back()
 
     def consider(self, task: Task) -> Task | Outcome:
-        """The task as it is to be done in view of earlier attempts, or its failure if there were too many.
+        """Return the task with the number of processes that ended over it, or its failure if there were too many.
 
         Raises:
             StorageError: the outbox cannot be read.
         """
         mark = self._outbox.marks.read(task.pair.file_name)
-        died = mark.attempts if mark is not None and mark.owner == task.owner else 0
-        died -= task.pair.file_name in self._open
-        if died < self._most:
-            return replace(task, attempt=task.attempt + died, deaths=died)
+        deaths = mark.attempts if mark is not None and mark.owner == task.owner else 0
+        deaths -= task.pair.file_name in self._open
+        if deaths < self._max_deaths:
+            return replace(task, attempt=task.attempt + deaths, deaths=deaths)
         error = FatalPairError(
-            f"{task.pair.content_label}: the process died {died} times while it worked on this pair.",
+            f"{task.pair.content_label}: the process died {deaths} times while it worked on this pair.",
             "Look at both images with another program, and for what ended the process; then try again.",
         )
         return Outcome(task, failure_of(task, error), error)
 
     def begin(self, task: Task) -> Task:
-        """Count an attempt; the task is given back.
+        """Count an attempt, and return its task.
 
         Raises:
             StorageError: the outbox cannot be written.
@@ -59,7 +60,7 @@ class Attempts:
         return task
 
     def end(self, outcome: Outcome) -> None:
-        """The pair is published, or its failure is.
+        """End the attempt at a pair that is published, or whose failure is.
 
         Raises:
             StorageError: the outbox cannot be written.
@@ -68,7 +69,7 @@ class Attempts:
         self._open.pop(outcome.pair.file_name, None)
 
     def take_back_one(self, outcome: Outcome) -> None:
-        """The pair failed and will be tried again; the process did not die over it.
+        """Take back the attempt at a pair that failed and will be tried again; the process did not die over it.
 
         Raises:
             StorageError: the outbox cannot be written.
@@ -77,7 +78,7 @@ class Attempts:
         self._open.pop(outcome.pair.file_name, None)
 
     def take_back(self) -> None:
-        """What was begun and came to no end was not the pair's fault.
+        """Take back all attempts without an outcome: the pairs are not to blame that the process ends.
 
         Raises:
             StorageError: the outbox cannot be written.

@@ -1,4 +1,4 @@
-"""From settings to the engine's own words, which know nothing of settings."""
+"""Settings in the engine's own terms; the engine itself knows nothing of settings."""
 
 from __future__ import annotations
 
@@ -16,26 +16,29 @@ if TYPE_CHECKING:
     from pipeline.pair import Pair
     from pipeline.settings.pair_settings import ColourSettings, ObjectiveSettings, PairSettings
 
-OF_THE_NETWORK = {"pooling", "padding"}
-"""Of [objective], what a `Chain` is made with; the rest is the `ObjectiveSpec`."""
+NETWORK_SETTINGS = {"pooling", "padding"}
+"""Settings of [objective] with which a `Chain` is built; the others make the `ObjectiveSpec`."""
 
 
 def objective_spec(objective: ObjectiveSettings) -> ObjectiveSpec:
-    """What is minimised."""
-    return ObjectiveSpec(**objective.model_dump(exclude=OF_THE_NETWORK))
+    """Return the objective that is minimised."""
+    return ObjectiveSpec(**objective.model_dump(exclude=NETWORK_SETTINGS))
 
 
 def colour_of(colour: ColourSettings) -> Colour:
-    """Whose colours the pastiche has."""
+    """Return how the pastiche gets its colours."""
     return Colour(colour.mode, colour.strength, colour.match)
 
 
 def optimisation_key(pair: Pair, files: Iterable[str]) -> str:
-    """Equal for pairs that one optimisation serves: they differ in what is done after it. 16 hexadecimal digits.
+    """Return a key that is equal for pairs which differ only in what is done after the optimisation.
 
     Args:
         pair: the pair.
-        files: what tells its files from others: their hashes, or their paths where they are not read yet.
+        files: identities of its files: their hashes, or their paths where they are not read yet.
+
+    Returns:
+        16 hexadecimal digits.
     """
     settings = pair.settings
     before = settings.model_dump_json(include={"image": {"size"}, "style": True, "objective": True, "pyramid": True})
@@ -51,6 +54,13 @@ def optimisation_key(pair: Pair, files: Iterable[str]) -> str:
 def optimisation(
     settings: PairSettings, width: int, height: int, evaluations: tuple[int, ...] | None = None
 ) -> Optimisation:
-    """How it is minimised for an image of so many px; with other evaluations than the settings', if given."""
+    """Return how the objective is minimised.
+
+    Args:
+        settings: of the pair.
+        width: of the image, in px.
+        height: of the image, in px.
+        evaluations: at each scale, coarse to fine; None: those of the settings.
+    """
     planned = evaluations or settings.pyramid.planned
     return Optimisation(schedule(width, height, planned), **dict(settings.optimiser))

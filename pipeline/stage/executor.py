@@ -1,6 +1,9 @@
-"""The threads of one call of the stage, and what passes between them.
+"""The threads of one call of `Stage.process`, and what passes between them.
 
-Threads load, one thread has the device, threads save; the calling thread hands out tasks and takes back outcomes.
+The calling thread hands out tasks and takes back outcomes, so that only one thread touches what belongs to the caller.
+`LOADERS` threads load pairs, one thread paints them on the device, and `SAVERS` threads save results. The device waits
+for no disk as long as pairs are loaded ahead of it. What is loaded and not saved yet is bounded, in pixels and in
+number: a slow disk slows the device in the end, and fills no memory.
 """
 
 from __future__ import annotations
@@ -14,42 +17,45 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import ImpastoError, Interrupted, MachineError, OutOfMemoryError, internal_error
-from pipeline.stage.batching import Waiting, next_of, pick
+from pipeline.stage.batching import QueuedPair, next_of, pick
 from pipeline.stage.device.system_memory import is_out_of_memory
-from pipeline.stage.paint.painter import Painted
+from pipeline.stage.feeding import POLL_SECONDS, feed
+from pipeline.stage.paint.painted import Painted
 from pipeline.stage.pixel_budget import Closed, PixelBudget
 from pipeline.stage.task import Outcome, Task, failure_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable
 
     from pipeline.stage.load.loader import Loading
-    from pipeline.stage.stage import Stage
+    from pipeline.stage.resources import Resources
 
 logger = logging.getLogger(__name__)
 
 LOADERS: Final = 4
-"""Threads that load: of two files each, on disks that may be far away."""
+"""Number of threads that load. Each reads two files or more, from disks that may be slow to answer."""
 SAVERS: Final = 2
-POLL_SECONDS: Final = 0.2
-"""After which the caller is asked again when there was no next task."""
+"""Number of threads that save."""
 
 
 class Executor:
-    """One call of `Stage.process`."""
+    """One call of `Stage.process`. Each group of methods says which threads call it."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage, self._usage = stage, stage.usage
+    def __init__(self, resources: Resources) -> None:
+        self._resources, self._usage = resources, resources.usage
         self._budget = PixelBudget()
         self._changed = threading.Condition()
-        self._line: list[Waiting] = []
-        """To the device, in the order in which they came."""
+        """Lock of the attributes from here to `error`; notified when one of them changes."""
+        self._queue: list[QueuedPair] = []
+        """Pairs on their way to the device, in the order of their tasks."""
         self._outcomes: deque[Outcome] = deque()
-        self._in_work = 0
+        """Outcomes that the calling thread has not received yet."""
         self._is_complete = False
-        """No task comes any more."""
-        self._error: BaseException | None = None
-        """What ends it."""
+        """Whether no further task will begin."""
+        self.error: BaseException | None = None
+        """First error that ends the call; None as long as it goes on."""
+        self.in_work = 0
+        """Number of tasks that were begun and whose outcomes were not received yet; for the calling thread only."""
         self._loaders = ThreadPoolExecutor(LOADERS, "load")
         self._savers = ThreadPoolExecutor(SAVERS, "save")
         self._device = threading.Thread(target=self._work, name="device", daemon=True)
@@ -58,71 +64,47 @@ class Executor:
 
     def run(self, tasks: Iterable[Task | None]) -> Generator[Outcome]:
         """See `Stage.process`."""
-        self._stage.listener.is_closed = False
+        self._resources.listener.is_stopped = False
         self._device.start()
         try:
-            yield from self._feed(iter(tasks))
+            yield from feed(tasks, self)
             self._stop()
-            yield from self._finished()
+            yield from self.receive(0)
         finally:
             self._stop()
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
 
-    def _feed(self, source: Iterator[Task | None]) -> Generator[Outcome]:
-        """Hand out tasks while there is room, until all are done or something ends it."""
-        has_more = True
-        while self._error is None and (has_more or self._in_work):
-            while has_more and self._in_work < self._stage.most_in_work and self._error is None:
-                try:
-                    task = next(source, _END)
-                except (ImpastoError, OSError) as error:  # what is finished is still to be told
-                    self._error = error
-                    return
-                if task is None:
-                    break
-                if isinstance(task, _End):
-                    has_more = False
-                elif task.deaths:
-                    yield from self._until_idle()
-                    self._begin(task)
-                    yield from self._until_idle()
-                else:
-                    self._begin(task)
-                yield from self._finished()
-            self._wait(has_more=has_more)
-            yield from self._finished()
+    @property
+    def has_room(self) -> bool:
+        """Whether another task may begin."""
+        return self.in_work < self._resources.max_in_work
 
-    def _begin(self, task: Task) -> None:
-        waiting = Waiting()
+    def begin(self, task: Task) -> None:
+        """Begin a task."""
+        queued = QueuedPair()
         with self._changed:
-            self._in_work += 1
-            self._line.append(waiting)
-        self._loaders.submit(self._load, task, waiting)
+            self.in_work += 1
+            self._queue.append(queued)
+        self._loaders.submit(self._load, task, queued)
 
-    def _until_idle(self) -> Generator[Outcome]:
-        while self._in_work and self._error is None:
-            self._wait()
-            yield from self._finished()
-
-    def _wait(self, *, has_more: bool = True) -> None:
+    def receive(self, seconds: float) -> Generator[Outcome]:
+        """Return the outcomes that are there; if there are none, wait `seconds` at most for one, or for an error."""
         with self._changed:
-            if not self._outcomes and self._error is None and (self._in_work or has_more):
-                self._changed.wait(POLL_SECONDS)
-
-    def _finished(self) -> Generator[Outcome]:
+            if seconds and not self._outcomes and self.error is None:
+                self._changed.wait(seconds)
         while self._outcomes:
             with self._changed:
                 outcome = self._outcomes.popleft()
-                self._in_work -= 1
+                self.in_work -= 1
             yield outcome
 
     def _stop(self) -> None:
-        """End the threads; what the device has done is saved first."""
+        """End the threads. Results that the device has finished are saved first."""
         with self._changed:
             self._is_complete = True
-            if self._error is not None or self._in_work > len(self._outcomes):
-                self._stage.listener.is_closed = True
+            if self.error is not None or self.in_work > len(self._outcomes):
+                self._resources.listener.is_stopped = True
             self._changed.notify_all()
         self._budget.close()
         self._loaders.shutdown(cancel_futures=True)
@@ -131,165 +113,131 @@ class Executor:
 
     # The threads that load
 
-    def _load(self, task: Task, waiting: Waiting) -> None:
+    def _load(self, task: Task, queued: QueuedPair) -> None:
         try:
-            # before the device's time is spent
-            self._stage.saver.outbox.marks.check_free(task.pair.file_name, task.owner)
-            loading = self._stage.loader.load(task, self._budget)
+            # Asked now, before the device spends time on a result that cannot be published.
+            self._resources.saver.outbox.marks.check_free(task.pair.file_name, task.owner)
+            loading = self._resources.loader.load(task, self._budget)
         except Closed:
             return
-        except BaseException as error:  # noqa: BLE001 - it is told, or ends the run
-            self._failed(task, error, waiting)
+        except BaseException as error:  # noqa: BLE001 - it becomes the pair's failure, or ends the call
+            with self._changed:
+                self._queue.remove(queued)
+            self._fail_pair(task, error)
             return
         self._usage.add(load_seconds=loading.seconds)
         with self._changed:
-            waiting.loading = loading
+            queued.loading = loading
             self._changed.notify_all()
 
-    # The thread that has the device
+    # The device's thread
 
     def _work(self) -> None:
         try:
             while batch := self._next_batch():
                 self._paint(batch)
         except BaseException as error:  # noqa: BLE001 - the calling thread raises it
-            self._end_by(error)
+            self.fail(error)
 
     def _next_batch(self) -> list[Loading]:
-        """Wait for pairs that are loaded; none when there will be none."""
+        """Wait for loaded pairs and return those to be painted next; an empty list when there will be none."""
         begin = time.perf_counter()
-        batch: list[Waiting] = []
+        batch: list[QueuedPair] = []
         while not batch:
             with self._changed:
                 while not (head := self._head()):
                     if self._is_over:
                         return []
-                    self._changed.wait(POLL_SECONDS)  # the budget does not tell when somebody begins to wait
-            size = self._stage.batch_size(head)  # the first of its kind is measured, which takes a while
+                    self._changed.wait(POLL_SECONDS)  # the budget does not notify when a thread begins to wait for it
+            size = self._resources.batch_size(head)  # outside of the lock: the first of its kind is measured
             with self._changed:
                 if self._is_over:
                     return []
-                batch = pick(self._line, size, self._max_reorder)  # none if another is to be waited for by now
-                self._line = [each for each in self._line if each not in batch]
+                batch = pick(self._queue, size, self._max_reorder)  # empty if another pair must come first by now
+                self._queue = [each for each in self._queue if each not in batch]
         if self._usage.begin is not None:
             self._usage.add(wait_seconds=time.perf_counter() - begin)
         return [each.loading for each in batch if each.loading is not None]
 
     @property
     def _is_over(self) -> bool:
-        return self._stage.listener.is_closed or (self._is_complete and not self._line)
+        return self._resources.listener.is_stopped or (self._is_complete and not self._queue)
 
     def _head(self) -> Loading | None:
-        """The pair that is to be next; the first of all is the first that came, even if others are loaded sooner."""
+        """The pair to be painted next. The stage's first pair is its first task, even if others are loaded sooner."""
         must_be_first = self._usage.begin is None and not self._budget.is_waited_for
-        head = next_of(self._line[:1] if must_be_first else self._line, self._max_reorder)
+        head = next_of(self._queue[:1] if must_be_first else self._queue, self._max_reorder)
         return head.loading if head is not None else None
 
     @property
     def _max_reorder(self) -> int:
-        """None is waited for that itself may wait for room, which those behind it hold."""
-        return sys.maxsize if self._budget.is_waited_for else self._stage.limits.max_reorder
+        """Unlimited while a loader waits for room: the pairs behind it hold that room, so waiting would deadlock."""
+        return sys.maxsize if self._budget.is_waited_for else self._resources.limits.max_reorder
 
     def _paint(self, batch: list[Loading]) -> None:
         begin = time.perf_counter()
-        queued = {id(loading): begin - loading.ready for loading in batch}
-        left = list(batch)
+        queue_seconds = {id(loading): begin - loading.ready for loading in batch}
+        unfinished = list(batch)
         self._usage.started()
         try:
-            evaluations = batch[0].task.evaluations or batch[0].task.pair.settings.pyramid.planned
-            for loading, result in self._painted(batch, evaluations):
-                left.remove(loading)
+            for loading, result in self._resources.paint(batch):
+                unfinished.remove(loading)
                 if isinstance(result, Painted):
                     self._usage.add(pairs=1)
-                    self._savers.submit(self._save, loading, result, queued[id(loading)])
+                    self._savers.submit(self._save, loading, result, queue_seconds[id(loading)])
                 else:
-                    self._release(loading)
-                    self._failed(loading.task, result)
+                    self._budget.give_back(loading.pixels)
+                    self._fail_pair(loading.task, result)
         except (MachineError, Interrupted):
             raise
         except Exception as error:  # noqa: BLE001 - one batch never stops the others
-            for loading in left:
-                self._release(loading)
-                self._failed(loading.task, error)
+            for loading in unfinished:
+                self._budget.give_back(loading.pixels)
+                self._fail_pair(loading.task, error)
         finally:
             self._usage.add(stylise_seconds=time.perf_counter() - begin)
 
-    def _painted(
-        self, batch: list[Loading], evaluations: tuple[int, ...]
-    ) -> Iterator[tuple[Loading, Painted | ImpastoError]]:
-        """The results of a batch: those that an optimisation for another pair has made already, then the others."""
-        fresh = []
-        for loading in batch:
-            found = self._stage.shared.take(loading)
-            if found is None:
-                fresh.append(loading)
-                continue
-            self._stage.listener.pair_started(loading.task.pair)
-            yield loading, found
-        for loading, result in self._stage.painter.paint(fresh, evaluations) if fresh else ():
-            if isinstance(result, Painted):
-                self._stage.shared.keep(loading, result)
-            yield loading, result
-
-    def _release(self, loading: Loading) -> None:
-        self._budget.give_back(loading.pixels)
-
     # The threads that save
 
-    def _save(self, loading: Loading, painted: Painted, queued: float) -> None:
+    def _save(self, loading: Loading, painted: Painted, queue_seconds: float) -> None:
         begin = time.perf_counter()
         try:
-            metadata = self._stage.saver.save(loading, painted, queued)
-        except BaseException as error:  # noqa: BLE001 - it is told, or ends the run
-            self._failed(loading.task, error)
+            metadata = self._resources.saver.save(loading, painted, queue_seconds)
+        except BaseException as error:  # noqa: BLE001 - it becomes the pair's failure, or ends the call
+            self._fail_pair(loading.task, error)
         else:
             self._usage.saved(painted.peak_memory_bytes)
-            self._forget_checkpoint(loading)
-            self._tell(Outcome(loading.task, metadata))
+            self._resources.saver.remove_checkpoint(loading)
+            self._put(Outcome(loading.task, metadata))
         finally:
-            self._release(loading)
+            self._budget.give_back(loading.pixels)
             self._usage.add(save_seconds=time.perf_counter() - begin)
 
-    def _forget_checkpoint(self, loading: Loading) -> None:
-        try:
-            self._stage.saver.outbox.checkpoints.remove(loading.key)
-        except OSError as error:  # the pair itself is done, and the file goes when it is old
-            logger.warning("the checkpoint of %s could not be removed: %s", loading.task.pair.name, error)
+    # Any thread
 
-    # All of them
-
-    def _tell(self, outcome: Outcome) -> None:
+    def _put(self, outcome: Outcome) -> None:
         with self._changed:
             self._outcomes.append(outcome)
             self._changed.notify_all()
 
-    def _failed(self, task: Task, error: BaseException, waiting: Waiting | None = None) -> None:
-        """One pair failed, or the whole run if it is the machine."""
-        if waiting is not None:
-            with self._changed:
-                self._line.remove(waiting)
+    def _fail_pair(self, task: Task, error: BaseException) -> None:
+        """Make an error the outcome of a pair, or the end of the call if it is the machine's or a request to stop."""
         if isinstance(error, MachineError | Interrupted) or not isinstance(error, Exception):
-            self._end_by(error)
+            self.fail(error)
             return
         explained = _explained(task, error)
-        self._tell(Outcome(task, failure_of(task, explained), explained))
+        self._put(Outcome(task, failure_of(task, explained), explained))
 
-    def _end_by(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
+        """End the call by this error, unless another has ended it."""
         with self._changed:
-            self._error = self._error or error
-            self._stage.listener.is_closed = True
+            self.error = self.error or error
+            self._resources.listener.is_stopped = True
             self._changed.notify_all()
 
 
-class _End:
-    """No task comes any more."""
-
-
-_END: Final = _End()
-
-
 def _explained(task: Task, error: Exception) -> ImpastoError:
-    """What happened to a pair, for its user."""
+    """Return the error of a pair as one that is explained to its user."""
     if isinstance(error, ImpastoError):
         return error
     if is_out_of_memory(error):

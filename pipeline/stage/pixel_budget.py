@@ -1,4 +1,4 @@
-"""How much may be in work at once: pixels, not items, since a night has thumbnails and posters in it."""
+"""A limit on what is in memory at once, in pixels: pairs differ too much in size to be counted."""
 
 from __future__ import annotations
 
@@ -6,28 +6,30 @@ import threading
 from collections import deque
 from typing import Final
 
-MOST_PIXELS: Final = 64_000_000
-"""Of pictures that are being decoded, wait, or are being saved: 768 MB."""
+MAX_PIXELS: Final = 64_000_000
+"""Largest number of pixels of pictures that are decoded, wait, or are saved at the same time: 768 MB."""
 
 
 class Closed(Exception):  # noqa: N818 - no error
-    """Nobody wants the pixels any more."""
+    """The budget was closed while a thread waited for room."""
 
 
 class PixelBudget:
-    """Pixels that are taken and given back, by threads, in the order in which they asked."""
+    """Pixels that threads take and give back, in the order in which they asked. Any thread may call all methods."""
 
-    def __init__(self, most: int = MOST_PIXELS) -> None:
-        self._most, self.taken = most, 0
+    def __init__(self, max_pixels: int = MAX_PIXELS) -> None:
+        self._max_pixels = max_pixels
+        self.taken = 0
+        """Number of pixels taken and not given back."""
         self._waiting: deque[object] = deque()
         self._changed = threading.Condition()
         self._is_closed = False
 
     def take(self, pixels: int) -> None:
-        """Wait until there is room; one that is larger than all the room there is has it for itself.
+        """Wait until there is room for this many pixels; more than the whole budget gets all of it, alone.
 
         Raises:
-            Closed: `close` was called.
+            Closed: the budget was closed.
         """
         ticket = object()
         with self._changed:
@@ -42,21 +44,21 @@ class PixelBudget:
                 self._changed.notify_all()
 
     def _has(self, pixels: int) -> bool:
-        return self.taken == 0 or self.taken + pixels <= self._most
+        return self.taken == 0 or self.taken + pixels <= self._max_pixels
 
     @property
     def is_waited_for(self) -> bool:
-        """Whether somebody waits for room."""
+        """Whether a thread waits for room."""
         return bool(self._waiting)
 
     def give_back(self, pixels: int) -> None:
-        """Make room."""
+        """Give back this many pixels."""
         with self._changed:
             self.taken -= pixels
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Send away whoever waits or comes."""
+        """Raise `Closed` in all threads that wait for room, or will."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()

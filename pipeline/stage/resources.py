@@ -1,4 +1,4 @@
-"""The parts that the threads of a stage share: loader, painter, saver and limits."""
+"""The parts that the threads of a stage share, and what is learnt from pair to pair."""
 
 from __future__ import annotations
 
@@ -7,49 +7,125 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import ExitCode, Interrupted
 from pipeline.settings.pair_settings import ImageSettings
+from pipeline.stage.batching import best_size, size_key
+from pipeline.stage.paint.painted import Painted
+from pipeline.stage.paint.result_cache import ResultCache
+from pipeline.stage.summary import Usage
+from pipeline.transfer.tiling import WHOLE
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator, Sequence
+
+    from pipeline.errors import ImpastoError
     from pipeline.pair import Pair
     from pipeline.stage.listener import Listener
+    from pipeline.stage.load.loader import Loader, Loading
+    from pipeline.stage.paint.painter import Painter
+    from pipeline.stage.save.saver import Saver
     from pipeline.transfer.state import Evaluation
 
 
-AHEAD: Final = 4
-"""Pairs in work at most, besides those of a batch."""
+PAIRS_AHEAD: Final = 4
+"""Largest number of pairs in the stage at once, besides those of a batch."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much is in work at once."""
+    """Limits on what a stage reads, how much it does at once, and how often it writes the progress of a pair."""
 
     images: ImageSettings = field(default_factory=ImageSettings)
-    """Which files are read."""
+    """Formats and sizes of pictures that are read."""
     batch: int = 0
-    """Pairs that advance together on the device at most; 0: what is worth it."""
+    """Largest number of pairs that advance together on the device; 0: the number that is worth it, as measured."""
     max_reorder: int = 16
-    """So many pairs may be begun before one that came first, for the sake of a batch."""
+    """Largest number of later pairs that the device begins before a pair, for the sake of a batch."""
     memory_bytes: int | None = None
-    """That a batch may take on the device; None: what is free."""
+    """Bytes that a batch may take on the device; None: all that is free."""
     checkpoint_seconds: float = 120.0
+    """Seconds between two checkpoints of a pair on the device."""
     preview_seconds: float = 0.0
-    """Between two pictures of a pair in work; 0: none."""
+    """Seconds between two previews of a pair on the device; 0: none are written."""
 
 
-class _StoppableListener:
-    """Hears what another does, until the stage is closed."""
+class StoppableListener:
+    """Passes on what happens on the device, until it is stopped: then it ends the device's work instead."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
-        self.is_closed = False
+        self.is_stopped = False
+        """Set by any thread, read by the device's."""
 
     def pair_started(self, pair: Pair) -> None:
+        """Pass it on; raises Interrupted if stopped."""
         self._check()
         self._listener.pair_started(pair)
 
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
+        """Pass it on; raises Interrupted if stopped."""
         self._check()
         self._listener.evaluated(pair, evaluation)
 
     def _check(self) -> None:
-        if self.is_closed:
+        if self.is_stopped:
             raise Interrupted(ExitCode.INTERRUPTED)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """The parts that the threads of a stage share, in all its calls of `process`."""
+
+    loader: Loader
+    """Used by the threads that load."""
+    painter: Painter
+    """Used by the device's thread."""
+    saver: Saver
+    """Used by the threads that save; those that load ask its outbox whether a name is free."""
+    listener: StoppableListener
+    limits: Limits
+    results: ResultCache = field(default_factory=ResultCache)
+    """Results of optimisations that serve further pairs. Used by the device's thread."""
+    usage: Usage = field(default_factory=Usage)
+    """Times and memory of all pairs so far. Added to by all threads."""
+    _batch_sizes: dict[Hashable, int] = field(default_factory=dict, init=False)
+    """Batch sizes measured so far, by `size_key`. Written by the device's thread."""
+
+    @property
+    def max_in_work(self) -> int:
+        """Largest number of pairs in the stage at once, in view of the batch sizes measured so far. For any thread."""
+        batch = self.limits.batch or max(self._batch_sizes.values(), default=1)
+        return PAIRS_AHEAD if batch == 1 else PAIRS_AHEAD + batch + self.limits.max_reorder
+
+    def batch_size(self, loading: Loading) -> int:
+        """Return how many pairs like this one should be on the device together; measures the first of its kind.
+
+        For the device's thread.
+        """
+        if self.limits.batch or self.painter.device.type == "cpu":
+            return self.limits.batch or 1  # two cores are as busy with one image as with four
+        key = size_key(loading)
+        if key not in self._batch_sizes:
+            demand, memory = self.painter.demand_of(loading), self.painter.memory
+            self._batch_sizes[key] = best_size(
+                lambda size: self.painter.seconds_per_image(loading, size),
+                lambda size: memory.choose(demand, size) == WHOLE,
+            )
+        return self._batch_sizes[key]
+
+    def paint(self, batch: Sequence[Loading]) -> Iterator[tuple[Loading, Painted | ImpastoError]]:
+        """Return the results of a batch: first those that another pair's optimisation has made, then the others.
+
+        For the device's thread. Raises what `Painter.paint` raises.
+        """
+        evaluations = batch[0].task.evaluations or batch[0].task.pair.settings.pyramid.planned
+        fresh = []
+        for loading in batch:
+            cached = self.results.take(loading)
+            if cached is None:
+                fresh.append(loading)
+                continue
+            self.listener.pair_started(loading.task.pair)
+            yield loading, cached
+        for loading, result in self.painter.paint(fresh, evaluations) if fresh else ():
+            if isinstance(result, Painted):
+                self.results.keep(loading, result)
+            yield loading, result

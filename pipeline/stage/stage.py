@@ -1,33 +1,25 @@
-"""The one shared stage: it owns the device, and every pair goes through it.
-
-Threads load, one thread has the device, threads save; the calling thread hands out tasks and takes back outcomes, and
-is the only one that touches what belongs to its caller. So the device waits for nothing, while what is loaded and not
-yet saved is bounded by pixels and by number: a slow disk slows the device in the end, and fills no memory.
-"""
+"""One device with all that it takes to render pairs on it."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pipeline.errors import StorageError
-from pipeline.stage.batching import best_size, size_key
 from pipeline.stage.device.devices import describe_device, find_device, find_precision, open_card
 from pipeline.stage.device.memory import Memory
 from pipeline.stage.executor import Executor
-from pipeline.stage.load.loader import Loader, Loading
-from pipeline.stage.paint.painter import Painter
-from pipeline.stage.paint.result_cache import ResultCache
-from pipeline.stage.resources import AHEAD, Limits, _StoppableListener
+from pipeline.stage.load.loader import Loader
+from pipeline.stage.paint.painter import Painter, ProgressFiles
+from pipeline.stage.resources import Limits, Resources, StoppableListener
 from pipeline.stage.save.rendering_record import Maker
 from pipeline.stage.save.saver import Saver
-from pipeline.stage.summary import Usage
-from pipeline.transfer.tiling import WHOLE
 from pipeline.transfer.weights import load_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Hashable, Iterable
+    from collections.abc import Generator, Iterable
 
     import torch
 
@@ -42,9 +34,9 @@ logger = logging.getLogger(__name__)
 
 
 class Stage:
-    """Renders pairs on one device and publishes the results."""
+    """Renders pairs on one device and publishes the results. One thread uses it; see `Executor` for those it starts."""
 
-    def __init__(  # noqa: PLR0913 - what it owns
+    def __init__(  # noqa: PLR0913 - the parts of a stage
         self,
         *,
         network: Vgg19,
@@ -55,30 +47,33 @@ class Stage:
         listener: Listener,
         limits: Limits | None = None,
     ) -> None:
-        self.limits = limits or Limits()
-        self.listener = _StoppableListener(listener)
-        self.painter = Painter(
-            network=network,
-            device=device,
-            precision=precision,
-            memory=Memory(device, self.limits.memory_bytes),
-            checkpoints=outbox.checkpoints,
-            checkpoint_seconds=self.limits.checkpoint_seconds,
-            previews=outbox.previews,
-            preview_seconds=self.limits.preview_seconds,
-            on_checkpoint=self._count_anew,
-            listener=self.listener,
+        limits, stoppable = limits or Limits(), StoppableListener(listener)
+        self.resources = Resources(
+            Loader(weights.sha256, limits.images, pin=device.type == "cuda"),
+            Painter(
+                network=network,
+                device=device,
+                precision=precision,
+                memory=Memory(device, limits.memory_bytes),
+                listener=stoppable,
+                files=ProgressFiles(
+                    outbox.checkpoints,
+                    limits.checkpoint_seconds,
+                    outbox.previews,
+                    limits.preview_seconds,
+                    partial(_count_anew, outbox),
+                ),
+            ),
+            Saver(outbox, Maker(weights, describe_device(device), str(precision).removeprefix("torch."))),
+            stoppable,
+            limits,
         )
-        self.loader = Loader(weights.sha256, self.limits.images, pin=device.type == "cuda")
-        self.saver = Saver(outbox, Maker(weights, describe_device(device), str(precision).removeprefix("torch.")))
-        self.shared = ResultCache()
-        self.usage = Usage()
-        """Of all that was processed."""
-        self._batch_sizes: dict[Hashable, int] = {}
+        self.usage = self.resources.usage
+        """Times and memory of all pairs so far."""
 
     @classmethod
-    def of(cls, settings: Settings, weights: WeightsSource, outbox: Outbox, listener: Listener) -> Stage:
-        """The stage that settings ask for, with its network loaded.
+    def from_settings(cls, settings: Settings, weights: WeightsSource, outbox: Outbox, listener: Listener) -> Stage:
+        """Return a stage on the first device of the settings, with its network loaded.
 
         Raises:
             MachineError: there is no such device, or the weights cannot be had.
@@ -103,44 +98,26 @@ class Stage:
         )
 
     def process(self, tasks: Iterable[Task | None]) -> Generator[Outcome]:
-        """Render the tasks; what failed is reported and the others go on. Outcomes come in the order of their ends.
+        """Render tasks; a pair that fails is reported, and the others go on. Outcomes come in the order of their ends.
 
         Args:
-            tasks: None says that there is no next one for the moment; they are asked again soon.
+            tasks: None means that there is no next task for the moment; the iterable is asked again soon.
 
         Raises:
-            MachineError: the machine cannot go on; what was finished is published, the rest is untouched.
-            Interrupted: the listener asked to stop; likewise, and where the pair in work is is on disk.
+            MachineError: the machine cannot go on; finished pairs are published, the others are untouched.
+            Interrupted: the listener asked to stop; likewise, and the pairs on the device have a checkpoint.
         """
-        with contextlib.suppress(OSError):  # the next one will find it again
-            self.saver.outbox.checkpoints.remove_old()
-        yield from Executor(self).run(tasks)
-
-    def _count_anew(self, task: Task) -> None:
-        """A process that ends over a pair which comes further each time is not the pair's fault."""
-        try:
-            self.saver.outbox.marks.restart_count(task.pair.file_name, task.owner)
-        except StorageError as error:  # then the attempts count as before
-            logger.warning("%s", error)
+        with contextlib.suppress(OSError):  # the next call tries again
+            self.resources.saver.outbox.checkpoints.remove_old()
+        yield from Executor(self.resources).run(tasks)
 
     def close(self) -> None:
-        """Nothing is kept that would not go by itself; a pool has processes to end."""
+        """Do nothing; present so that a `Stage` can be closed like a `StagePool`."""
 
-    @property
-    def most_in_work(self) -> int:
-        """Pairs at most, by the batches that were found worth it so far."""
-        batch = self.limits.batch or max(self._batch_sizes.values(), default=1)
-        return AHEAD if batch == 1 else AHEAD + batch + self.limits.max_reorder
 
-    def batch_size(self, loading: Loading) -> int:
-        """How many pairs like this one may be on the device together."""
-        if self.limits.batch or self.painter.device.type == "cpu":
-            return self.limits.batch or 1  # two cores are as busy with one image as with four
-        key = size_key(loading)
-        if key not in self._batch_sizes:
-            work, memory = self.painter.work_of(loading), self.painter.memory
-            self._batch_sizes[key] = best_size(
-                lambda size: self.painter.seconds_per_image(loading, size),
-                lambda size: memory.choose(work, size) == WHOLE,
-            )
-        return self._batch_sizes[key]
+def _count_anew(outbox: Outbox, task: Task) -> None:
+    """Forget the attempts at a pair that has come further: a process that ends over it now is not the pair's fault."""
+    try:
+        outbox.marks.restart_count(task.pair.file_name, task.owner)
+    except StorageError as error:  # the attempts count as before
+        logger.warning("%s", error)

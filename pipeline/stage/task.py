@@ -1,4 +1,4 @@
-"""What goes into the stage, and what comes out of it."""
+"""Tasks, which go into the stage, and outcomes, which come out of it."""
 
 from __future__ import annotations
 
@@ -19,43 +19,46 @@ if TYPE_CHECKING:
     from pipeline.pair import Pair
 
 VERSIONS = {name: version(name) for name in ("impasto", "torch", "opencv-python", "numpy", "pillow")}
+"""Versions of impasto and of the libraries that decide what a result looks like, for metadata."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A pair to be rendered, and what is known of it."""
+    """A pair to be rendered."""
 
     pair: Pair
     attempt: int
+    """Number of this attempt, from 1."""
     key: str | None
-    """Its key when it was planned; None if an input could not be read then."""
+    """Key of the pair when it was planned; None if an input could not be read then."""
     owner: str = RUN
-    """In whose name its result is published."""
+    """Name under which the result is published, see `outbox.marks`."""
     fence: Callable[[], None] = lambda: None
-    """Raises ImpastoError if the result is not wanted any more; asked before it is published."""
+    """Called before the result is published; raises ImpastoError if the result is no longer wanted."""
     evaluations: tuple[int, ...] | None = None
-    """At each scale, coarse to fine, where time is short; None: the settings'."""
+    """Evaluations at each scale, coarse to fine, where time is short; None: those of the settings."""
     deaths: int = 0
-    """So many processes ended over it: nothing else is in work beside it then, and a large one gets less memory."""
+    """Number of processes that ended over the pair. If any did, it is rendered alone, and a large pair in less
+    memory."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a pair: its metadata, or the record of its failure, which is not published yet."""
+    """The end of a task: the pair's metadata, or the record of its failure, which is not published yet."""
 
     task: Task
     record: Metadata | Failure
     error: ImpastoError | None = None
-    """What the failure came of."""
+    """Error that made the pair fail."""
 
     @property
     def pair(self) -> Pair:
-        """The task's."""
+        """Pair of the task."""
         return self.task.pair
 
 
 def failure_of(task: Task, error: ImpastoError) -> Failure:
-    """The record of a failure."""
+    """Return the record of a failure."""
     pair = task.pair
     return Failure(
         key=task.key,

@@ -1,4 +1,4 @@
-"""What the shared stage promises, measured.
+"""Measurements of what the shared stage promises.
 
 python -m tests.benchmarks.stage throughput    24 photographs of 12 megapixels: is the device ever idle?
 python -m tests.benchmarks.stage memory        predicted against measured at 512 … 4096 px
@@ -35,6 +35,7 @@ from pipeline.images.decode import read_file
 from pipeline.monitoring.progress import NoDisplay
 from pipeline.outbox.paths import check_name
 from pipeline.outbox.publish import Outbox
+from pipeline.run import plan as plan_module
 from pipeline.run import runner as run_module
 from pipeline.run.manifest import ManifestRules, read_manifest
 from pipeline.settings.all_settings import validate
@@ -63,6 +64,7 @@ CPU = torch.device("cpu")
 SPEC = objective_spec(ObjectiveSettings())
 SLOW_SECONDS = 0.3
 GIB = 2**30
+RULES = ManifestRules((".jpg", ".png"), check_name, ())
 
 
 def photographs(folder: Path, count: int, size: tuple[int, int]) -> list[Path]:
@@ -81,8 +83,7 @@ def photographs(folder: Path, count: int, size: tuple[int, int]) -> list[Path]:
 
 def render(manifest: Path, outbox: Outbox, **sections: Any) -> tuple[run_module.Summary, list[Outcome], float]:
     """A run of a manifest, as the command does it: its summary, its outcomes, and its seconds."""
-    rules = ManifestRules((".jpg", ".png"), check_name, ())
-    pairs = read_manifest(manifest, sections, {}, rules)
+    pairs = read_manifest(manifest, sections, {}, RULES)
     outcomes: list[Outcome] = []
     begin = time.perf_counter()
     summary = run_module.run(pairs, outbox, validate(sections), NoDisplay(), on_outcome=outcomes.append)
@@ -90,7 +91,7 @@ def render(manifest: Path, outbox: Outbox, **sections: Any) -> tuple[run_module.
 
 
 class SlowDisk(Disk):
-    """Takes 300 ms for a file."""
+    """Takes 300 ms to write a file."""
 
     def write(self, path: Path, data: bytes) -> None:
         if len(data) > 4096:
@@ -113,7 +114,7 @@ def throughput(count: int) -> None:
         settings = {"image": {"size": 256}, "pyramid": {"quality": "draft"}}
         for label, disk in (("usual disk", Disk()), ("300 ms per file", SlowDisk())):
             reader = read_file if type(disk) is Disk else slow_read
-            load_module.read_file = run_module.read_file = reader  # type: ignore[attr-defined]
+            load_module.read_file = plan_module.read_file = reader  # type: ignore[attr-defined]
             summary, outcomes, seconds = render(manifest, Outbox(folder / label.replace(" ", "-"), disk), **settings)
             stylised = sum(outcome.record.seconds.stylise for outcome in outcomes)  # type: ignore[union-attr]
             usage = summary.usage
@@ -125,7 +126,7 @@ def throughput(count: int) -> None:
                 f"load {usage.load_seconds:.1f} s, wait {usage.wait_seconds:.2f} s, save {usage.save_seconds:.1f} s, "
                 f"{usage.pairs_per_hour:.0f} pairs/h"
             )
-        load_module.read_file = run_module.read_file = read_file  # type: ignore[attr-defined]
+        load_module.read_file = plan_module.read_file = read_file  # type: ignore[attr-defined]
         alone(folder, settings, {o.pair.name: o.record.seconds.stylise for o in outcomes})  # type: ignore[union-attr]
 
 
@@ -152,7 +153,7 @@ def picture(side: int, name: str) -> torch.Tensor:
     return resample(small, side, side).clamp(0, 255)
 
 
-def work_of(side: int, dtype: torch.dtype, history: int) -> MemoryDemand:
+def demand_of(side: int, dtype: torch.dtype, history: int) -> MemoryDemand:
     return MemoryDemand(side, side, SPEC.layers, SPEC.content_layers, dtype.itemsize, history)
 
 
@@ -187,7 +188,7 @@ def memory(sides: Sequence[int], dtype: torch.dtype, rungs: int) -> None:
             if fit.tile is not None and fit.tile >= side:
                 continue
             history = 2
-            predicted = predict(work_of(side, dtype, history), fit)
+            predicted = predict(demand_of(side, dtype, history), fit)
             measured = int(in_own_process("_peak", side, str(dtype).removeprefix("torch."), rung, history))
             print(
                 f"{side}² {dtype} {fit}: predicted {predicted / GIB:.2f} GiB, measured {measured / GIB:.2f} GiB, "
@@ -264,11 +265,8 @@ def soak(count: int) -> None:
             print(f"after {i + 1} pairs: {resident[i] / 2**20:.1f} MiB, {resident[i] / resident[99] - 1:+.2%}")
 
 
-RULES = ManifestRules((".jpg", ".png"), check_name, ())
-
-
-class _Telling(NoDisplay):
-    """Says each evaluation on stdout, in the moment."""
+class _EvaluationPrinter(NoDisplay):
+    """Prints each evaluation to stdout at once."""
 
     def evaluated(self, pair: Any, evaluation: Any) -> None:
         del pair
@@ -281,7 +279,7 @@ def long_pair(folder: Path, seconds: float) -> None:
     pairs = read_manifest(folder / "m.csv", {}, sections, RULES)
     settings = validate({"run": {"checkpoint_seconds": seconds}})
     outcomes: list[Outcome] = []
-    run_module.run(pairs, Outbox(folder / "out"), settings, _Telling(), on_outcome=outcomes.append)
+    run_module.run(pairs, Outbox(folder / "out"), settings, _EvaluationPrinter(), on_outcome=outcomes.append)
     print(json.dumps({"resumed_at": outcomes[0].record.resumed_at}))  # type: ignore[union-attr]
 
 

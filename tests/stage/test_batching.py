@@ -14,7 +14,7 @@ from pipeline.images.picture import Tags
 from pipeline.outbox.metadata import InputFile, PairInputs
 from pipeline.pair import Pair
 from pipeline.settings.pair_settings import PairSettings
-from pipeline.stage.batching import LARGEST, WORTHWHILE_GAIN, Waiting, best_size, next_of, pick
+from pipeline.stage.batching import MAX_BATCH, WORTHWHILE_GAIN, QueuedPair, best_size, next_of, pick
 from pipeline.stage.load.loaded_pair import LoadedPainting, LoadedPair, Original
 from pipeline.stage.load.loader import Loading
 from pipeline.stage.task import Task
@@ -36,7 +36,7 @@ def waiting(
     evaluations: tuple[int, ...] | None = None,
     optimisation: str = "",
     **sections: Any,
-) -> Waiting:
+) -> QueuedPair:
     """A loaded pair."""
     inputs = PairInputs(
         content=InputFile(path="p.png", sha256="c" * 64, width=1, height=1, format="png"),
@@ -47,16 +47,16 @@ def waiting(
     task = Task(pair, 1, None, evaluations=evaluations)
     loaded = LoadedPair(image, (LoadedPainting(image, 1.0, None),), None, Original(8, Tags(), None), inputs, ())
     optimisation = optimisation or str(next(NUMBERS))
-    return Waiting(Loading(task, loaded, "k", optimisation, datetime.now(UTC), 0, 0, 0))
+    return QueuedPair(Loading(task, loaded, "k", optimisation, datetime.now(UTC), 0, 0, 0))
 
 
-def places(line: list[Waiting], most: int = MANY, max_reorder: int = MANY) -> list[int]:
+def places(line: list[QueuedPair], most: int = MANY, max_reorder: int = MANY) -> list[int]:
     return [line.index(each) for each in pick(line, most, max_reorder)]
 
 
 def test_nothing_comes_of_an_empty_line_or_one_where_nothing_is_loaded() -> None:
     assert places([]) == []
-    assert places([Waiting(), Waiting()]) == []
+    assert places([QueuedPair(), QueuedPair()]) == []
 
 
 def test_a_batch_begins_with_the_first_and_takes_its_style_before_others() -> None:
@@ -69,7 +69,7 @@ def test_a_batch_begins_with_the_first_and_takes_its_style_before_others() -> No
 
 def test_the_next_is_the_first_that_is_loaded_or_nobody_while_one_is_waited_for() -> None:
     assert next_of([], MANY) is None
-    line = [slow := Waiting(), loaded := waiting(), waiting()]
+    line = [slow := QueuedPair(), loaded := waiting(), waiting()]
     assert next_of(line, 3) is loaded
     slow.overtaken = 3
     assert next_of(line, 3) is None
@@ -94,14 +94,14 @@ def test_pairs_that_only_load_or_save_otherwise_are_in_one_batch() -> None:
 
 
 def test_who_is_not_loaded_yet_does_not_keep_the_device_waiting() -> None:
-    line = [Waiting(), waiting(), Waiting(), waiting()]
+    line = [QueuedPair(), waiting(), QueuedPair(), waiting()]
     assert places(line) == [1, 3]
     assert line[0].overtaken == 2
     assert line[2].overtaken == 1
 
 
 def test_who_was_overtaken_often_enough_keeps_the_device_waiting() -> None:
-    slow = Waiting()
+    slow = QueuedPair()
     for _ in range(3):
         assert places([slow, waiting()], max_reorder=3) == [1]
     assert places([slow, waiting()], max_reorder=3) == []
@@ -117,13 +117,13 @@ def test_a_pair_of_another_size_is_passed_only_so_often() -> None:
 
 
 def test_without_reordering_pairs_go_in_the_order_in_which_they_came() -> None:
-    assert places([Waiting(), waiting()], max_reorder=0) == []
+    assert places([QueuedPair(), waiting()], max_reorder=0) == []
     assert places([waiting("a"), waiting("b"), waiting("a")], max_reorder=0) == [0, 1]
     assert places([waiting(), waiting(size=(20, 16)), waiting()], max_reorder=0) == [0]
 
 
 def test_a_batch_does_not_pass_one_that_loads_more_often_than_it_may() -> None:
-    slow = Waiting()
+    slow = QueuedPair()
     assert places([slow, waiting(), waiting()], max_reorder=1) == [1]
     assert slow.overtaken == 1
 
@@ -145,13 +145,13 @@ class History:
 
     def __init__(self, max_reorder: int, most: int) -> None:
         self.max_reorder, self.most = max_reorder, most
-        self.line: list[Waiting] = []
-        self.loaded: dict[Waiting, Waiting] = {}
-        self.overtaken: dict[Waiting, int] = {}
+        self.line: list[QueuedPair] = []
+        self.loaded: dict[QueuedPair, QueuedPair] = {}
+        self.overtaken: dict[QueuedPair, int] = {}
 
     def come(self, pair: tuple[str, tuple[int, int], dict[str, Any]], *, is_loaded: bool) -> None:
         style, size, sections = pair
-        self.line.append(each := Waiting())
+        self.line.append(each := QueuedPair())
         self.loaded[each], self.overtaken[each] = waiting(style, size, **sections), 0
         if is_loaded:
             each.loading = self.loaded[each].loading
@@ -160,7 +160,7 @@ class History:
         for each in [each for each in self.line if each.loading is None][number : number + 1]:
             each.loading = self.loaded[each].loading
 
-    def begin(self) -> list[Waiting]:
+    def begin(self) -> list[QueuedPair]:
         first = next_of(self.line, self.max_reorder)
         batch = pick(self.line, self.most, self.max_reorder)
         assert batch[:1] == ([] if first is None else [first])
@@ -220,7 +220,7 @@ def test_what_does_not_fit_is_not_tried() -> None:
 
 
 def test_no_batch_is_larger_than_the_largest() -> None:
-    assert best_size(lambda size: 1 / size, lambda _: True) == LARGEST
+    assert best_size(lambda size: 1 / size, lambda _: True) == MAX_BATCH
 
 
 def test_of_pairs_that_one_optimisation_serves_one_goes_to_the_device() -> None:

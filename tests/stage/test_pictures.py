@@ -14,7 +14,8 @@ from pipeline.outbox.metadata import Failure, Metadata
 from pipeline.outbox.publish import Outbox
 from pipeline.pair import Pair
 from pipeline.settings.pair_settings import PairSettings
-from pipeline.stage.paint.painter import Painted, Painter
+from pipeline.stage.paint.painted import Painted
+from pipeline.stage.paint.painter import Painter
 from pipeline.stage.stage import Stage
 from pipeline.stage.task import Task
 from pipeline.transfer.pyramid import Scale

@@ -16,13 +16,14 @@ from pipeline.outbox.publish import Outbox
 from pipeline.outbox.working_files import CheckpointFiles
 from pipeline.pair import Pair
 from pipeline.settings.pair_settings import ImageSettings, PairSettings
-from pipeline.stage import executor as line_module
+from pipeline.stage import executor as executor_module
 from pipeline.stage.device.system_memory import is_out_of_memory
 from pipeline.stage.load import loader as load_module
 from pipeline.stage.load.loader import Loading, load
-from pipeline.stage.paint.painter import Painted, Painter
+from pipeline.stage.paint.painted import Painted
+from pipeline.stage.paint.painter import Painter
 from pipeline.stage.pixel_budget import PixelBudget
-from pipeline.stage.resources import AHEAD, Limits
+from pipeline.stage.resources import PAIRS_AHEAD, Limits, Resources
 from pipeline.stage.save.saver import Saver
 from pipeline.stage.stage import Stage
 from pipeline.stage.task import Outcome, Task
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pipeline.stage.batching import Waiting
+    from pipeline.stage.batching import QueuedPair
     from pipeline.transfer.vgg import Vgg19
 
 SECONDS = 20
@@ -135,7 +136,7 @@ def make_pair(make_image: Callable[..., Path]) -> MakePair:
 
 
 def outcomes(stage: Stage, *tasks: Task | Pair | None) -> list[Outcome]:
-    with stage.saver.outbox.locked():
+    with stage.resources.saver.outbox.locked():
         return list(stage.process([Task(each, 1, None) if isinstance(each, Pair) else each for each in tasks]))
 
 
@@ -145,7 +146,7 @@ def process(stage: Stage, *tasks: Task | Pair | None) -> list[Metadata | Failure
 
 def tell(told: list[str], stage: Stage, tasks: Iterable[Task | None]) -> None:
     """Take down who is told, until it raises."""
-    with stage.saver.outbox.locked():
+    with stage.resources.saver.outbox.locked():
         for outcome in stage.process(tasks):
             told.append(outcome.pair.name)  # noqa: PERF401
 
@@ -227,28 +228,28 @@ def load_by(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
 @pytest.fixture
 def all_together(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Let the device wait at first until so many are loaded."""
-    next_of = line_module.next_of
+    next_of = executor_module.next_of
 
     running: list[Any] = []
-    begin = line_module.Executor.__init__
+    begin = executor_module.Executor.__init__
 
-    def begin_and_tell(line: Any, stage: Stage) -> None:
-        begin(line, stage)
-        running.append(line)
+    def begin_and_tell(executor: Any, resources: Resources) -> None:
+        begin(executor, resources)
+        running.append(executor)
 
-    monkeypatch.setattr(line_module.Executor, "__init__", begin_and_tell)
+    monkeypatch.setattr(executor_module.Executor, "__init__", begin_and_tell)
 
     def patch(count: int) -> None:
         is_loaded = False
 
-        def next_later(line: Sequence[Waiting], max_reorder: int) -> Waiting | None:
+        def next_later(line: Sequence[QueuedPair], max_reorder: int) -> QueuedPair | None:
             nonlocal is_loaded
             if not is_loaded:
-                whole = running[-1]._line
+                whole = running[-1]._queue
                 is_loaded = len(whole) == count and all(each.loading is not None for each in whole)
             return next_of(line, max_reorder) if is_loaded else None
 
-        monkeypatch.setattr(line_module, "next_of", next_later)
+        monkeypatch.setattr(executor_module, "next_of", next_later)
 
     return patch
 
@@ -392,7 +393,7 @@ def test_an_unwritable_outbox_ends_the_run_and_is_no_failure_of_the_pair(
     with outbox.locked(), pytest.raises(MachineError, match="disk full"):
         told.extend(make_stage().process(Task(make_pair(name), 1, None) for name in "abcdefgh"))
     assert told == []
-    assert len(order) <= AHEAD, "no more were begun than were in work"
+    assert len(order) <= PAIRS_AHEAD, "no more were begun than were in work"
     assert not outbox.failure_path("a").exists()
     assert threads() == []
 
@@ -420,7 +421,7 @@ def test_out_of_memory_is_told_from_other_errors() -> None:
 class Source:
     """Hands out tasks; `full` is set with the last that may be in work, `too_many` with the next."""
 
-    def __init__(self, pairs: Iterable[Pair], most: int = AHEAD) -> None:
+    def __init__(self, pairs: Iterable[Pair], most: int = PAIRS_AHEAD) -> None:
         self._pairs, self._most = list(pairs), most
         self.handed, self.most_in_work, self.told = 0, 0, 0
         self.full, self.too_many = threading.Event(), threading.Event()
@@ -436,7 +437,7 @@ class Source:
             yield Task(pair, 1, None)
 
     def run(self, stage: Stage) -> None:
-        with stage.saver.outbox.locked():
+        with stage.resources.saver.outbox.locked():
             for outcome in stage.process(self):
                 assert outcome.record.status == "done"
                 self.told += 1
@@ -459,11 +460,11 @@ def test_the_next_pairs_are_loaded_while_the_device_works_but_no_more_than_a_few
             assert not source.too_many.wait(0.3)
             while_busy.append(sorted(loaded))
 
-    loaded = load_by(after=lambda _: ahead.set() if len(loaded) == AHEAD else None)
+    loaded = load_by(after=lambda _: ahead.set() if len(loaded) == PAIRS_AHEAD else None)
     order = paint_by(look)
     source.run(make_stage())
     assert while_busy == [list("abcd")]
-    assert source.most_in_work == AHEAD
+    assert source.most_in_work == PAIRS_AHEAD
     assert sorted(order) == list("abcdefgh")
 
 
@@ -472,7 +473,7 @@ def test_a_slow_disk_slows_the_device_and_fills_no_memory(
 ) -> None:
     source = Source(make_pair(name) for name in "abcdefgh")
     all_painted, goes_on = threading.Event(), threading.Event()
-    order = paint_by(lambda _: all_painted.set() if len(order) == AHEAD - 1 else None)
+    order = paint_by(lambda _: all_painted.set() if len(order) == PAIRS_AHEAD - 1 else None)
     while_busy: list[int] = []
     save = Saver.save
 
@@ -487,8 +488,8 @@ def test_a_slow_disk_slows_the_device_and_fills_no_memory(
 
     monkeypatch.setattr(Saver, "save", save_slowly)
     source.run(make_stage())
-    assert while_busy == [AHEAD], "the device went on as long as it may"
-    assert source.most_in_work == AHEAD
+    assert while_busy == [PAIRS_AHEAD], "the device went on as long as it may"
+    assert source.most_in_work == PAIRS_AHEAD
 
 
 def test_the_first_pair_of_all_starts_first_even_if_it_loads_slowly(
@@ -565,7 +566,7 @@ def test_a_large_first_picture_that_is_read_slowly_does_not_stop_everything(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It needs all the room there is, of which those that overtook it have a part; and the device waits for it."""
-    monkeypatch.setattr(line_module, "PixelBudget", lambda: PixelBudget(50_000))
+    monkeypatch.setattr(executor_module, "PixelBudget", lambda: PixelBudget(50_000))
     order = paint_by()
     small_is_loaded = threading.Event()
 
@@ -868,10 +869,10 @@ def test_where_memory_runs_out_while_batches_are_measured_pairs_are_painted_alon
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     stage = make_stage()
-    loading = stage.loader.load(Task(make_pair(), 1, None), PixelBudget())
-    stage.painter.device = Card()  # type: ignore[assignment]
+    loading = stage.resources.loader.load(Task(make_pair(), 1, None), PixelBudget())
+    stage.resources.painter.device = Card()  # type: ignore[assignment]
     monkeypatch.setattr(Painter, "chain", fail)
-    assert stage.batch_size(loading) == 1
+    assert stage.resources.batch_size(loading) == 1
 
 
 def as_in_fresh_stages(

@@ -1,4 +1,4 @@
-"""Which device does the work, and how much memory it took."""
+"""The devices of this machine, and the precision in which they compute."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pipeline.errors import DeviceError
 
 
 def find_devices(name: str) -> list[torch.device]:
-    """The devices for `run.device`: `cuda` takes all CUDA devices, `auto` too, or the CPU if there are none.
+    """Return the devices for `run.device`: `cuda` takes all CUDA devices, `auto` too, or the CPU if there are none.
 
     Raises:
         DeviceError: a CUDA device was asked for that does not exist.
@@ -28,7 +28,7 @@ def find_devices(name: str) -> list[torch.device]:
 
 
 def find_device(name: str) -> torch.device:
-    """The first of the devices for `run.device`.
+    """Return the first of the devices for `run.device`.
 
     Raises:
         DeviceError: a CUDA device was asked for that does not exist.
@@ -40,7 +40,7 @@ def open_card(device: torch.device) -> None:
     """Open a CUDA device before a thread pins memory, which would open the first one instead.
 
     Raises:
-        DeviceError: it cannot be used.
+        DeviceError: the device cannot be used.
     """
     if device.type == "cpu":
         return
@@ -55,7 +55,7 @@ def open_card(device: torch.device) -> None:
 
 
 def find_precision(name: str, device: torch.device) -> torch.dtype:
-    """The type of convolutions for `network.precision`: `auto` takes the fastest that the device has natively.
+    """Return the type of convolutions for `network.precision`: `auto` takes the fastest that the device has natively.
 
     Half precision that is emulated is slower than float32, so `auto` never takes that.
     """
@@ -65,7 +65,7 @@ def find_precision(name: str, device: torch.device) -> torch.dtype:
 
 
 def native_precisions(device: torch.device) -> tuple[torch.dtype, ...]:
-    """Those that the device computes convolutions in by itself, the fastest first."""
+    """Return the types in which the device computes convolutions natively, the fastest first."""
     if device.type == "cuda":
         major, _ = torch.cuda.get_device_capability(device)
         halves = (torch.bfloat16, torch.float16) if major >= 8 else (torch.float16,) if major == 7 else ()  # noqa: PLR2004
@@ -76,5 +76,5 @@ def native_precisions(device: torch.device) -> tuple[torch.dtype, ...]:
 
 
 def describe_device(device: torch.device) -> str:
-    """`cpu`, or `cuda:0 (name of the card)`."""
+    """Return `cpu`, or `cuda:0 (name of the card)`."""
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)

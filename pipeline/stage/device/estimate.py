@@ -1,4 +1,4 @@
-"""How long a pair will take, and how much memory: measured on this machine before there is a pair."""
+"""Estimates of the time and the memory that a pair takes, from measurements on this machine."""
 
 from __future__ import annotations
 
@@ -29,27 +29,30 @@ if TYPE_CHECKING:
     from pipeline.transfer.weights import WeightsSource
 
 _SIDES: Final = (64, 256)
-"""In px: what an evaluation costs in any case, and what a pixel costs."""
+"""Sides in px of the two images that are measured, from which the costs of an evaluation and of a pixel follow."""
 _EVALUATIONS: Final = 3
-_SECONDS_OF_A_SCALE: Final = 1.5
-"""In evaluations: what is compared with is computed at the start of each scale."""
+"""Number of evaluations over which the time of one is averaged."""
+_EVALUATIONS_PER_SCALE: Final = 1.5
+"""Cost of the start of a scale, where targets are computed, in evaluations."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """Of a pair."""
+    """Time and memory that a pair is expected to take."""
 
     seconds: float
+    """Seconds on the device."""
     bytes: int
+    """Bytes on the device."""
     fit: Fit | None
-    """None: it will not fit."""
+    """How the pair is fitted into memory; None: it does not fit."""
 
 
 class Estimator:
-    """Measures an evaluation of two sizes when it is made; the rest is arithmetic."""
+    """Measures evaluations at two sizes when it is built, and computes the time of pairs from them."""
 
     def __init__(self, settings: Settings, weights: WeightsSource) -> None:
-        """On the first of the devices that the settings name.
+        """Measure evaluations on the first device of the settings.
 
         Raises:
             MachineError: there is no such device, or the weights cannot be had.
@@ -81,15 +84,21 @@ class Estimator:
         minimiser.step(evaluate)
         begin = time.perf_counter()
         for _ in range(_EVALUATIONS):
-            minimiser.step(evaluate)  # it waits for the device
+            minimiser.step(evaluate)  # waits for the device
         return (time.perf_counter() - begin) / _EVALUATIONS
 
     def expect(
         self, settings: PairSettings, width: int, height: int, evaluations: tuple[int, ...] | None = None
     ) -> Expected:
-        """Of a pair of this working size; with other evaluations than the settings', if given.
+        """Return the time and memory of a pair of this working size.
 
-        The memory that is free is that of the first time that is asked, before any pair is at work.
+        The same question has the same answer each time; it counts the memory that was free at the first time.
+
+        Args:
+            settings: of the pair.
+            width: in px.
+            height: in px.
+            evaluations: at each scale, coarse to fine; None: those of the settings.
         """
         key = settings, width, height, evaluations
         if key not in self._known:
@@ -98,11 +107,11 @@ class Estimator:
 
     def _expect(self, settings: PairSettings, width: int, height: int, evaluations: tuple[int, ...] | None) -> Expected:
         scales = schedule(width, height, evaluations or settings.pyramid.planned)
-        work = MemoryDemand.of(settings, width, height, self._precision, self.device)
-        fit = self._memory.choose(work)
-        slowness = fit.slowness(width, height, work.layers) if fit is not None else 1.0
+        demand = MemoryDemand.of(settings, width, height, self._precision, self.device)
+        fit = self._memory.choose(demand)
+        slowness = fit.slowness(width, height, demand.layers) if fit is not None else 1.0
         seconds = sum(
-            (scale.evaluations + _SECONDS_OF_A_SCALE) * (self._fixed + self._per_pixel * scale.width * scale.height)
+            (scale.evaluations + _EVALUATIONS_PER_SCALE) * (self._fixed + self._per_pixel * scale.width * scale.height)
             for scale in scales
         )
-        return Expected(seconds * slowness, self._memory.predict(work, fit or self._memory.rungs(work)[-1]), fit)
+        return Expected(seconds * slowness, self._memory.predict(demand, fit or self._memory.rungs(demand)[-1]), fit)

@@ -15,38 +15,37 @@ import torch
 from pipeline.transfer.tiling import WHOLE, Fit
 
 _LARGE_PIXELS: Final = 1 << 19
-"""See `keeps_freed_memory`."""
-
+"""Number of pixels from which an image is large, see `keeps_freed_memory`."""
 
 _M_MMAP_THRESHOLD: Final = -3
-"""Of malloc.h."""
-
+"""Number of this option in malloc.h."""
 
 _LIMITS_AND_USES: Final = (
     ("memory.max", "memory.current"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
 )
+"""Files with the limit and the use of memory of control groups, versions 2 and 1."""
 
 
 def free_cuda_bytes(device: torch.device) -> int:
-    """What is free on a card, with what torch keeps for itself there."""
+    """Return the free bytes on a card, including those that torch has reserved and does not use."""
     free, _ = torch.cuda.mem_get_info(device)
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
 def free_host_bytes(root: Path = Path("/sys/fs/cgroup")) -> int:
-    """What this process may still take without swapping, in view of a container's limit (control groups 2 and 1)."""
+    """Return the bytes that this process may still take without swapping, within the limit of its container if any."""
     free = int(psutil.virtual_memory().available)
-    for most, used in _LIMITS_AND_USES:
-        with suppress(OSError, ValueError):  # there is none, or it is "max"
-            room = int((root / most).read_text()) - int((root / used).read_text())
-            free = min(free, room + _cached_bytes(root / most))
+    for limit, use in _LIMITS_AND_USES:
+        with suppress(OSError, ValueError):  # there is no limit, or it is "max"
+            room = int((root / limit).read_text()) - int((root / use).read_text())
+            free = min(free, room + _cached_bytes(root / limit))
     return max(0, free)
 
 
 def _cached_bytes(limit: Path) -> int:
-    """Of the files' cache, which a control group counts as used though it goes when it is in the way."""
-    with suppress(OSError, ValueError):  # not told
+    """Bytes of the cache of files, which a control group counts as used, though the kernel frees them when needed."""
+    with suppress(OSError, ValueError):  # there is no such file
         for line in (limit.parent / "memory.stat").read_text().splitlines():
             name, _, value = line.partition(" ")
             if name in ("inactive_file", "total_inactive_file"):
@@ -55,16 +54,16 @@ def _cached_bytes(limit: Path) -> int:
 
 
 def keeps_freed_memory(pixels: int, fit: Fit) -> bool:
-    """Whether what tensors of an image free is better kept for the next ones than given back to the system at once.
+    """Whether memory that tensors of an image free is kept for the next ones, instead of given back to the system.
 
-    It saves a tenth of the time of small images; of large ones a third of the memory would be leftovers that the next
-    tensor does not fit into.
+    Keeping it saves a tenth of the time of small images. With large ones, a third of the memory would be gaps that the
+    next tensor does not fit into.
     """
     return pixels < _LARGE_PIXELS and fit == WHOLE
 
 
 def tune_allocator(pixels: int, fit: Fit = WHOLE) -> None:
-    """Have glibc do what `keeps_freed_memory` says. Does nothing elsewhere than on Linux with glibc."""
+    """Let glibc keep freed memory or not, see `keeps_freed_memory`. Does nothing without glibc."""
     if sys.platform != "linux":
         return
     with suppress(AttributeError, OSError):  # another C library
@@ -75,14 +74,14 @@ def tune_allocator(pixels: int, fit: Fit = WHOLE) -> None:
 
 
 def trim() -> None:
-    """Give back to the system what was freed; see `tune_allocator`."""
+    """Give freed memory back to the system. Does nothing without glibc."""
     if sys.platform == "linux":
         with suppress(AttributeError, OSError):
             ctypes.CDLL(None).malloc_trim(0)
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether a pair was too large for the device or, where torch gives the error no type, for the CPU."""
+    """Whether an error means that memory ran out; for some of them torch has only a text, no type."""
     text = str(error)
     return (
         isinstance(error, torch.OutOfMemoryError | MemoryError)
@@ -92,11 +91,12 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 class PeakMemory:
-    """The height of memory use since this was made: of the CUDA device, else of this process."""
+    """Measures the largest memory use since it was built: of a CUDA device, otherwise of this process."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._before: int | None = None
+        """Bytes in use at the begin; None where the system does not tell."""
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
             self._before = torch.cuda.memory_allocated(device)
@@ -108,7 +108,11 @@ class PeakMemory:
             self._before = _status_bytes("VmRSS")
 
     def bytes(self) -> int | None:
-        """In all; since the process's start where it cannot be measured anew; None where the system does not tell."""
+        """Return the largest number of bytes in use.
+
+        Returns:
+            None where the system does not tell. Where the measurement cannot begin anew, it covers the whole process.
+        """
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device)
         if sys.platform == "linux":
@@ -121,7 +125,7 @@ class PeakMemory:
         return peak if sys.platform == "darwin" else peak * 1024
 
     def taken_bytes(self) -> int | None:
-        """Beyond what was in use before; None where the system does not tell."""
+        """Return how many bytes more than at the begin were in use; None where the system does not tell."""
         peak = self.bytes()
         return None if peak is None or self._before is None else peak - self._before
 

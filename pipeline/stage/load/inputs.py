@@ -1,4 +1,4 @@
-"""What a pair is made of: files that were read, or pictures that a program gives."""
+"""The inputs of a pair: files that were read, or pictures from a program."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from pipeline.settings.pair_settings import ImageSettings
 
 Source = SourceFile | ArrayPicture
+"""One input."""
 
 
 @dataclass(frozen=True)
 class Sources:
-    """All that a pair is made of."""
+    """All inputs of a pair."""
 
     content: Source
     styles: tuple[Source, ...]
@@ -32,22 +33,27 @@ class Sources:
 
     @property
     def all(self) -> tuple[Source, ...]:
-        """In one row."""
+        """All inputs: the content, the styles, and the mask if there is one."""
         return (self.content, *self.styles, *([self.mask] if self.mask is not None else []))
 
 
 def dimensions_of(source: Source) -> tuple[int, int] | None:
-    """(width, height) in px; None if it is a file that cannot be read as an image."""
+    """Return (width, height) in px; None for a file that cannot be read as an image."""
     if isinstance(source, ArrayPicture):
         return source.picture.width, source.picture.height
     return dimensions(source)
 
 
 def decode_source(source: Source, images: ImageSettings, wanted: Wanted) -> Picture:
-    """The picture, no smaller than it is wanted.
+    """Decode an input, no smaller than wanted.
+
+    Args:
+        source: the input.
+        images: formats and sizes that are read.
+        wanted: returns the size that is needed, given the input's own, both as (width, height) in px.
 
     Raises:
-        ImageError: it is a file that cannot be used.
+        ImageError: the file cannot be used.
     """
     if isinstance(source, ArrayPicture):
         return source.picture
@@ -57,7 +63,7 @@ def decode_source(source: Source, images: ImageSettings, wanted: Wanted) -> Pict
 def describe_inputs(
     pair: Pair, sources: Sources, content: Picture, styles: Sequence[Picture], mask: Picture | None
 ) -> PairInputs:
-    """What the metadata says of them."""
+    """Return what the metadata says of the inputs."""
     style = _describe(pair.style_label, sources.styles[0], styles[0])
     blend = []
     if len(styles) > 1:

@@ -1,4 +1,4 @@
-"""What a pair is when its files have been read."""
+"""A pair whose files have been read and brought to their working size."""
 
 from __future__ import annotations
 
@@ -19,67 +19,70 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Original:
-    """The photograph in the result's size, as far as it is needed once more after the optimisation."""
+    """The photograph in the result's size, as far as it is needed after the optimisation."""
 
     bits: Bits
+    """Bits per channel of the photograph's file."""
     tags: Tags
     alpha: Plane | None
-    """0–1; None if all is visible."""
+    """Opacity, 0–1; None if all is visible."""
     pixels: Pixels | None = None
-    """None if the result is done when the optimisation is."""
+    """Pixels of the photograph; None if nothing remains to be done after the optimisation."""
     mask: Plane | None = None
-    """Where the style acts, 0–1; None: everywhere."""
+    """Weight of the style, 0–1; None: 1 everywhere."""
     is_larger: bool = False
-    """Than what is optimised."""
+    """Whether the result is larger than the image that is optimised."""
 
 
 @dataclass(frozen=True)
 class LoadedPainting:
-    """A style, or one of those that are blended."""
+    """A style, or one of several that are blended."""
 
     image: Tensor
     """(1, 3, H', W') float32, sRGB 0–255, in the host's memory."""
     weight: float
+    """Share of the painting in the blend."""
     key: Hashable
-    """Equal where the pixels are; None where they depend on the content."""
+    """Key of the pixels, equal where they are equal; None where they depend on the content."""
     mask: Tensor | None = None
-    """(1, 1, H', W') float32, 0–1: the part of it that counts; None: all."""
+    """(1, 1, H', W') float32, 0–1: weight of each pixel in the style; None: all count alike."""
 
 
 @dataclass(frozen=True)
 class LoadedPair:
-    """All that the device needs of a pair, and what the metadata will say of its inputs."""
+    """All that the device needs of a pair, and what the metadata says of its inputs."""
 
     content: Tensor
     """(1, 3, H, W) float32, sRGB 0–255, in the host's memory."""
     paintings: tuple[LoadedPainting, ...]
     mask: Tensor | None
-    """(1, 1, H, W) float32, 0–1, in the host's memory: where the style acts; None: everywhere."""
+    """(1, 1, H, W) float32, 0–1, in the host's memory: weight of the style; None: 1 everywhere."""
     original: Original
     inputs: PairInputs
     warnings: tuple[str, ...]
+    """Warnings about the files, for the metadata."""
     small: Mapping[str, Pixels] = field(default_factory=dict)
-    """What its files look like, for thumbnails, by SHA-256."""
+    """Small pictures of the files, for thumbnails, by SHA-256 of the file."""
 
     @property
     def width(self) -> int:
-        """Of the content, in px."""
+        """Width of the content, in px."""
         return self.content.shape[3]
 
     @property
     def height(self) -> int:
-        """Of the content, in px."""
+        """Height of the content, in px."""
         return self.content.shape[2]
 
     @property
     def pixels(self) -> int:
-        """Of all pictures that are held."""
+        """Number of pixels of all pictures that are held."""
         images = self.content, *(painting.image for painting in self.paintings)
         kept = self.original.pixels
         return sum(image[0, 0].numel() for image in images) + (kept[:, :, 0].size if kept is not None else 0)
 
     def on(self, device: torch.device) -> Subject:
-        """What the engine takes, on the device that shall do the work."""
+        """Copy the pair to the device that paints it, in the form that the engine takes."""
 
         def moved(image: Tensor) -> Tensor:
             return image.to(device, non_blocking=True)
@@ -94,7 +97,7 @@ class LoadedPair:
         )
 
     def pinned(self) -> LoadedPair:
-        """In memory from which a card takes it while it works on another."""
+        """Copy the pair to page-locked memory, from which a card copies it while it works on another."""
         return replace(
             self,
             content=self.content.pin_memory(),

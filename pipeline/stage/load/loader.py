@@ -1,4 +1,4 @@
-"""The way in: files to pictures of one size, with the colours that the network is to see."""
+"""Loading: the files of a pair to pictures in their working size, in the colours that the network is shown."""
 
 from __future__ import annotations
 
@@ -43,57 +43,67 @@ if TYPE_CHECKING:
     from pipeline.stage.task import Task
 
 _DARKEST_MASK: Final = 1 / 255
-"""A mask that is nowhere as light as that is black."""
+"""Smallest maximum of a mask, 0–1; a darker one is black everywhere."""
 _NO_PIXELS: Final[Pixels] = np.empty((0, 0, 3), np.float32)
-_LIKE_PROPORTIONS: Final = 0.02
-"""Of which a mask's may differ from the photograph's by rounding."""
+_PROPORTIONS_TOLERANCE: Final = 0.02
+"""Relative difference of a mask's proportions from the photograph's that rounding explains."""
 
 
 @dataclass(frozen=True)
 class Loading:
-    """A loaded pair with what its metadata needs, and the pixels that it holds."""
+    """A task whose pair is loaded, with what its metadata needs."""
 
     task: Task
     loaded: LoadedPair
     key: str
+    """Key of the pair as it was read."""
     optimisation: str
     """See `optimisation_key`."""
     started: datetime
+    """When loading began, UTC."""
     seconds: float
+    """Seconds that loading took, without the wait for room."""
     ready: float
+    """When loading ended, by `time.perf_counter`."""
     pixels: int
+    """Number of pixels that the pair holds of the `PixelBudget`; whoever finishes the pair gives them back."""
 
 
 class Loader:
-    """What the threads that load have in common."""
+    """Loads pairs; may be called by several threads at the same time."""
 
     def __init__(self, weights_sha256: str, images: ImageSettings, *, pin: bool) -> None:
-        """With what holds for the images of the whole run.
+        """Take what is the same for all pairs of a run.
 
         Args:
             weights_sha256: part of every key.
-            images: which files are read.
-            pin: into memory from which a card takes it while it works on another.
+            images: formats and sizes that are read.
+            pin: load into page-locked memory, from which a card copies a pair while it works on another.
         """
         self._weights_sha256, self._images, self._pin = weights_sha256, images, pin
 
     def load(self, task: Task, budget: PixelBudget, sources: Sources | None = None) -> Loading:
-        """Load a pair, when there is room for it; from its files, unless what it is made of is given.
+        """Load a pair when there is room for it.
+
+        Args:
+            task: the pair's.
+            budget: room for pixels; what the pair holds of it is in the result.
+            sources: pictures of the pair; None: its files are read.
 
         Raises:
             ImageError: one of its images cannot be used.
-            Closed: it is wanted no more.
+            Closed: the budget was closed while the pair waited for room.
         """
         started, begin = datetime.now(UTC), time.perf_counter()
-        hold = _Hold(budget)
+        room = _Reservation(budget)
         try:
-            loaded = load(task.pair, self._images, hold, sources)
+            loaded = load(task.pair, self._images, room, sources)
             if self._pin:
                 loaded = loaded.pinned()
         except BaseException:
-            hold.shrink(0)
+            room.shrink(0)
             raise
-        hold.shrink(loaded.pixels)
+        room.shrink(loaded.pixels)
         inputs, ready = loaded.inputs, time.perf_counter()
         fingerprint = fingerprint_of(inputs, task.pair.settings, self._weights_sha256)
         hashes = fingerprint.content_sha256, fingerprint.style_sha256, fingerprint.mask_sha256
@@ -103,14 +113,14 @@ class Loader:
             fingerprint.key,
             optimisation_key(task.pair, hashes),
             started,
-            ready - begin - hold.waited,
+            ready - begin - room.seconds,
             ready,
-            hold.pixels,
+            room.pixels,
         )
 
 
 def fingerprint_of(inputs: PairInputs, settings: PairSettings, weights_sha256: str) -> Fingerprint:
-    """Of a pair that was read."""
+    """Return the fingerprint of a pair whose files were read."""
     return Fingerprint(
         inputs.content.sha256,
         inputs.style.sha256,
@@ -121,22 +131,30 @@ def fingerprint_of(inputs: PairInputs, settings: PairSettings, weights_sha256: s
     )
 
 
-class _Hold:
-    """The part of the budget that one pair has taken."""
+class _Reservation:
+    """The part of a pixel budget that one pair holds; without a budget, nothing is limited."""
 
     def __init__(self, budget: PixelBudget | None = None) -> None:
-        self._budget, self.pixels, self.waited = budget, 0, 0.0
+        self._budget = budget
+        self.pixels = 0
+        """Number of pixels held."""
+        self.seconds = 0.0
+        """Seconds of waiting for room."""
 
     def take_all(self, pixels: int) -> None:
-        """Once, before anything is decoded: nobody waits who holds something."""
+        """Wait for room for a whole pair. Called once, before decoding, so that no loader waits while holding pixels.
+
+        Raises:
+            Closed: the budget was closed.
+        """
         if self._budget is not None:
             begin = time.perf_counter()
             self._budget.take(pixels)
-            self.waited = time.perf_counter() - begin
+            self.seconds = time.perf_counter() - begin
             self.pixels = pixels
 
     def shrink(self, pixels: int) -> None:
-        """Keep so many."""
+        """Keep this many pixels, and give the others back."""
         if self._budget is not None and pixels < self.pixels:
             self._budget.give_back(self.pixels - pixels)
             self.pixels = pixels
@@ -150,20 +168,26 @@ def _read(pair: Pair) -> Sources:
     )
 
 
-def load(pair: Pair, images: ImageSettings, hold: _Hold | None = None, sources: Sources | None = None) -> LoadedPair:
-    """Read, decode, resize and recolour a pair; nothing is read where what it is made of is given.
+def load(
+    pair: Pair, images: ImageSettings, room: _Reservation | None = None, sources: Sources | None = None
+) -> LoadedPair:
+    """Read, decode, resize and recolour a pair.
+
+    Args:
+        pair: the pair.
+        images: formats and sizes that are read.
+        room: limits how much is decoded at the same time; None: nothing does.
+        sources: pictures of the pair; None: its files are read.
 
     Raises:
         ImageError: one of its images cannot be used.
-        Closed: while it waited for room.
+        Closed: the pixel budget was closed while the pair waited for room.
     """
-    files, hold, settings = sources or _read(pair), hold or _Hold(), pair.settings
+    files, room, settings = sources or _read(pair), room or _Reservation(), pair.settings
 
     def wanted(width: int, height: int) -> tuple[int, int]:
         size = _working_size(pair, width, height)
-        others = sum(across * down for across, down in (dimensions_of(file) or (0, 0) for file in files.all[1:]))
-        scaled = scaled_size(*size, settings.style.scale)
-        hold.take_all(width * height + others + size[0] * size[1] + len(files.styles) * scaled[0] * scaled[1])
+        room.take_all(width * height + _further_pixels(pair, files, size))
         return (width, height) if _is_upscaled(pair, (width, height), size) else size
 
     content = decode_source(files.content, images, wanted)
@@ -171,44 +195,64 @@ def load(pair: Pair, images: ImageSettings, hold: _Hold | None = None, sources: 
     pixels, alpha = resize_visible(content.pixels, content.alpha, *size)
     mask = _Mask.read(files.mask, content, images) if files.mask is not None else None
     plane = resize_plane(mask.plane, *size) if mask is not None else None
-    is_matched = settings.colour.mode in ("luminance", "match", "histogram")
-    painted = pixels[plane >= plane.max() / 2][None] if plane is not None and is_matched else None
+    painted = _painted_pixels(pair, pixels, plane)
     small = {files.content.sha256: _small(content)}
     colour, seen, paintings, styles = colour_of(settings.colour), pixels, [], []
     for file, weight in zip(files.styles, pair.style_weights, strict=True):
         style = _read_style(file, pair, images, size)
         small[file.sha256] = _small(style)
-        styles.append(replace(style, pixels=_NO_PIXELS))  # of a blend one at a time
+        styles.append(replace(style, pixels=_NO_PIXELS))  # at full size, one style of a blend is held at a time
         fitted = fit_style(style, *scaled_size(*size, settings.style.scale), settings.style.fit)
         seen, painting = prepare(colour, pixels, fitted, painted)
         key = (file.sha256, settings.style.fit, *painting.shape[:2]) if painting is fitted else None
-        # Where it has the photograph's chroma, the part counts that lies over what is painted.
+        # A style that has the photograph's chroma counts only where it lies over what is painted.
         part = plane if colour.mode == "style-yuv" and key is None else None
         paintings.append(LoadedPainting(_tensor(painting), weight, key, _mask_tensor(part, *painting.shape[1::-1])))
-    is_larger = _is_upscaled(pair, (content.width, content.height), size)
-    final_size = (content.width, content.height) if is_larger else size
-    original = Original(
-        content.bits,
-        content.tags,
-        content.alpha if is_larger else alpha,
-        (content.pixels if is_larger else pixels) if is_larger or finishes(colour) else None,
-        resize_plane(mask.plane, *final_size) if mask is not None else None,
-        is_larger=is_larger,
-    )
     warnings = [warning for picture in (content, *styles) for warning in picture.warnings]
     return LoadedPair(
         _tensor(seen),
         tuple(paintings),
         _mask_tensor(plane, *size),
-        original,
+        _original(pair, content, mask, pixels, alpha),
         describe_inputs(pair, files, content, styles, mask.picture if mask is not None else None),
         (*warnings, *(mask.warnings if mask is not None else ())),
         small,
     )
 
 
+def _further_pixels(pair: Pair, files: Sources, size: tuple[int, int]) -> int:
+    """Number of pixels that a pair takes besides its photograph: its other files, and all in their working sizes."""
+    others = sum(width * height for width, height in (dimensions_of(file) or (0, 0) for file in files.all[1:]))
+    scaled = scaled_size(*size, pair.settings.style.scale)
+    return others + size[0] * size[1] + len(files.styles) * scaled[0] * scaled[1]
+
+
+def _painted_pixels(pair: Pair, pixels: Pixels, plane: Plane | None) -> Pixels | None:
+    """The pixels that a mask lets be painted, (1, N, 3), for modes that match colours to them; None: all pixels."""
+    if plane is None or pair.settings.colour.mode not in ("luminance", "match", "histogram"):
+        return None
+    painted: Pixels = pixels[plane >= plane.max() / 2][None]
+    return painted
+
+
+def _original(pair: Pair, content: Picture, mask: _Mask | None, pixels: Pixels, alpha: Plane | None) -> Original:
+    """The photograph in the result's size: its own if the result is enlarged to that, else that of `pixels`."""
+    height, width = pixels.shape[:2]
+    is_larger = _is_upscaled(pair, (content.width, content.height), (width, height))
+    if is_larger:
+        pixels, alpha, width, height = content.pixels, content.alpha, content.width, content.height
+    return Original(
+        content.bits,
+        content.tags,
+        alpha,
+        pixels if is_larger or finishes(colour_of(pair.settings.colour)) else None,
+        resize_plane(mask.plane, width, height) if mask is not None else None,
+        is_larger=is_larger,
+    )
+
+
 def _small(picture: Picture) -> Pixels:
-    """As the report shows it."""
+    """A picture in the size of a thumbnail, without transparency."""
     pixels = picture.pixels if picture.alpha is None else over_white(picture.pixels, picture.alpha)
     return shrink(pixels, LONGEST_SIDE_PX)
 
@@ -225,36 +269,36 @@ def _is_upscaled(pair: Pair, native: tuple[int, int], working: tuple[int, int]) 
 
 
 def _read_style(file: Source, pair: Pair, images: ImageSettings, size: tuple[int, int]) -> Picture:
-    """A painting, large enough for the photograph's working size; paintings have no transparency."""
+    """Decode a painting, no smaller than the photograph's working size asks for; transparency is laid over white."""
     style = pair.settings.style
     target = scaled_size(*size, style.scale)
     picture = decode_source(file, images, lambda width, height: fitted_size(width, height, target, style.fit))
     if picture.alpha is None:
         return picture
-    lost = f"{file.path.name}: transparency was laid over white"
+    warning = f"{file.path.name}: transparency was laid over white"
     return replace(
         picture,
         pixels=over_white(picture.pixels, picture.alpha),
         alpha=None,
-        warnings=(*picture.warnings, lost),
+        warnings=(*picture.warnings, warning),
     )
 
 
 @dataclass(frozen=True)
 class _Mask:
-    """Where the style acts."""
+    """A mask: says where the style acts."""
 
     plane: Plane
-    """0–1; what is transparent is 0."""
+    """Weight of the style, 0–1; transparent pixels are 0."""
     picture: Picture
     warnings: tuple[str, ...]
 
     @classmethod
     def read(cls, file: Source, content: Picture, images: ImageSettings) -> _Mask:
-        """The mask of a photograph.
+        """Decode the mask of a photograph.
 
         Raises:
-            ImageError: it cannot be used.
+            ImageError: the mask cannot be used.
         """
         picture = decode_source(file, images, lambda _width, _height: content.pixels.shape[1::-1])
         plane = luma(picture.pixels) / np.float32(255)
@@ -265,10 +309,13 @@ class _Mask:
                 f"{file.path.name}: the mask is black everywhere, so the style acts nowhere.",
                 "Make it white where the photograph is to be painted, or leave it out.",
             )
-        lost = picture.warnings
-        if abs(picture.width * content.height / (picture.height * content.width) - 1) > _LIKE_PROPORTIONS:
-            lost = (*lost, f"{file.path.name}: has other proportions than the photograph and was stretched to it")
-        return cls(plane, picture, lost)
+        warnings = picture.warnings
+        if abs(picture.width * content.height / (picture.height * content.width) - 1) > _PROPORTIONS_TOLERANCE:
+            warnings = (
+                *warnings,
+                f"{file.path.name}: has other proportions than the photograph and was stretched to it",
+            )
+        return cls(plane, picture, warnings)
 
 
 def _mask_tensor(plane: Plane | None, width: int, height: int) -> Tensor | None:

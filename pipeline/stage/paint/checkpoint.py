@@ -1,13 +1,14 @@
-"""Long pairs survive: where a pair is, on disk, every so often."""
+"""Checkpoints: the state of a pair in work, on disk, from which a later process continues."""
 
 from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from pipeline.stage.paint.interval import WriteInterval
 from pipeline.transfer.state import OptimisationState
 
 if TYPE_CHECKING:
@@ -17,12 +18,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LARGEST_SHARE: Final = 0.05
-"""Of the time that writing may take: where the disk is slow, checkpoints are rarer than they should be."""
-
 
 class Checkpoint:
-    """That of one pair."""
+    """The checkpoint of one pair. A disk that fails is a warning, since the pair itself goes on."""
 
     def __init__(
         self,
@@ -32,23 +30,25 @@ class Checkpoint:
         seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Nothing is read or written yet.
+        """Read and write nothing yet.
 
         Args:
-            files: where they are; None: nothing is ever written.
-            key: of the pair.
-            identity: what must be equal besides to go on from it, as numbers and strings.
-            seconds: between two.
-            clock: in seconds.
+            files: all checkpoints; None: none is ever read or written.
+            key: the pair's.
+            identity: further numbers and strings that must be equal to continue from a checkpoint.
+            seconds: between two writes.
+            clock: returns the time in seconds.
         """
-        self._files, self._key, self._identity, self._seconds, self._clock = files, key, identity, seconds, clock
-        self._last, self._wait = clock(), seconds
+        self._files, self._key, self._identity = files, key, identity
+        self._interval = WriteInterval(seconds, clock)
         self.warnings: list[str] = []
+        """Reasons why a checkpoint could not be used or written, each once."""
 
     def read(self) -> tuple[OptimisationState, tuple[int, ...]] | None:
-        """Where the pair was, and the evaluations that were planned at each scale.
+        """Return the state of the pair, and the evaluations that were planned for it at each scale.
 
-        None if it was not begun, or if what is there is of no use, which is a warning.
+        Returns:
+            None if there is no checkpoint, or if it is of no use, which is a warning.
         """
         if self._files is None:
             return None
@@ -60,31 +60,30 @@ class Checkpoint:
             if found["identity"] == self._identity:
                 return OptimisationState.from_plain(found["state"]), tuple(found["evaluations"])
             reason = f"it is of {found['identity']}"
-        except Exception as error:  # noqa: BLE001 - what torch raises for a damaged file is not told
+        except Exception as error:  # noqa: BLE001 - torch does not document what it raises for a damaged file
             reason = str(error).partition("\n")[0] or type(error).__name__
         self._warn(f"a checkpoint could not be used, the pair began anew: {reason}")
         return None
 
     def write_if_due(self, state: Callable[[], OptimisationState], evaluations: tuple[int, ...]) -> bool:
-        """Write where the pair is, if that was last done long ago; whether it is on disk now."""
-        is_due = self._files is not None and self._clock() - self._last >= self._wait
+        """Write the state of the pair if the last write is long enough ago; return whether it was written."""
+        is_due = self._files is not None and self._interval.is_over
         return is_due and self.write(state(), evaluations)
 
     def write(self, state: OptimisationState, evaluations: tuple[int, ...]) -> bool:
-        """Write where the pair is; a disk that fails is a warning (False), since the pair itself goes on."""
+        """Write the state of the pair; return whether it was written. A disk that fails is a warning."""
         files = self._files
         if files is None:
             return False
-        begin = self._clock()
-        plain = {"identity": self._identity, "evaluations": list(evaluations), "state": state.to_plain()}
-        is_written = True
-        try:
-            files.write(self._key, lambda file: torch.save(plain, file))
-        except (OSError, RuntimeError) as error:  # torch's own writer raises RuntimeError when the disk is full
-            self._warn(f"no checkpoint could be written: {error}")
-            is_written = False
-        self._last = self._clock()
-        self._wait = max(self._seconds, (self._last - begin) / LARGEST_SHARE)
+        with self._interval.writing():
+            plain = {"identity": self._identity, "evaluations": list(evaluations), "state": state.to_plain()}
+            try:
+                files.write(self._key, lambda file: torch.save(plain, file))
+            except (OSError, RuntimeError) as error:  # torch's own writer raises RuntimeError when the disk is full
+                self._warn(f"no checkpoint could be written: {error}")
+                is_written = False
+            else:
+                is_written = True
         return is_written
 
     def _warn(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""From what the optimisation came to, to the pixels of the result."""
+"""From the image of the optimisation to the pixels of the result."""
 
 from __future__ import annotations
 
@@ -19,17 +19,20 @@ if TYPE_CHECKING:
     from pipeline.images.picture import Pixels
     from pipeline.stage.load.loaded_pair import LoadedPair, Original
 
-_FAINTEST: Final = 1 / 512
-"""Of a mask: below it nothing is painted."""
+_MIN_MASK: Final = 1 / 512
+"""Smallest value of a mask that is divided by; below it, nothing is painted."""
 
 
 def finished(image: Tensor, loaded: LoadedPair, colour: Colour) -> tuple[Pixels, float]:
-    """What is done after the optimisation, and the share of pixels whose luma gave way to their chroma.
+    """Enlarge, recolour and mask the image of an optimisation, as the settings of the pair say.
 
     Args:
-        image: (1, 3, H, W), in the host's memory: what the optimisation came to.
-        loaded: the pair, whose content is of that size.
-        colour: whose colours it gets.
+        image: (1, 3, H, W), in the host's memory: the result of the optimisation.
+        loaded: the pair, whose content has that size.
+        colour: how the result gets its colours.
+
+    Returns:
+        The pixels of the result, and the share of them whose luma gave way to their chroma.
     """
     pixels, original = _pixels(image), loaded.original
     photograph = original.pixels
@@ -41,24 +44,24 @@ def finished(image: Tensor, loaded: LoadedPair, colour: Colour) -> tuple[Pixels,
         pixels = guided_upscale(pixels, seen, photograph)
     pixels, moved = finish(colour, pixels, photograph)
     if original.mask is not None and loaded.mask is not None:
-        if colour.strength < 1:  # of what was half grey, and was not painted, half would stay
+        if colour.strength < 1:  # unpainted pixels were recoloured, too, which is taken back
             unpainted, _ = finish(colour, prepare(colour, photograph, photograph)[0], photograph)
             pixels = pixels - (1 - original.mask)[:, :, None] * (unpainted - photograph)
-        if original.is_larger:  # the optimisation has left it be by the mask as it was seen, which is less sharp
+        if original.is_larger:  # the optimisation applied the small mask, which is less sharp
             height, width = original.mask.shape
             applied = resize_plane(loaded.mask[0, 0].numpy(), width, height)
-            sharper = np.minimum(original.mask / np.maximum(applied, _FAINTEST), 1)
+            sharper = np.minimum(original.mask / np.maximum(applied, _MIN_MASK), 1)
             pixels = photograph + sharper[:, :, None] * (pixels - photograph)
     return pixels, moved
 
 
 def finished_so_far(image: Tensor, loaded: LoadedPair, colour: Colour) -> Pixels:
-    """What a pair looks like whose optimisation is not over, in the size that it is optimised at.
+    """Return what the result would look like if the optimisation ended now, in its working size.
 
     Args:
-        image: (1, 3, h, w), in the host's memory: of any scale.
+        image: (1, 3, h, w), in the host's memory: the image so far, at any scale.
         loaded: the pair.
-        colour: whose colours it gets.
+        colour: how the result gets its colours.
     """
     width, height = loaded.width, loaded.height
     seen = replace(loaded, original=_in_size(loaded.original, width, height))
@@ -74,6 +77,6 @@ def _in_size(original: Original, width: int, height: int) -> Original:
 
 
 def _pixels(image: Tensor) -> Pixels:
-    """(1, 3, H, W) → (H, W, 3)."""
+    """Convert (1, 3, H, W) to (H, W, 3)."""
     pixels: Pixels = image[0].permute(1, 2, 0).numpy()
     return pixels

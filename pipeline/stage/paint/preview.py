@@ -1,4 +1,4 @@
-"""Long pairs can be watched: what a pair looks like, as a picture in the outbox, every so often."""
+"""Previews: pictures of a pair in work, in the outbox, so that long pairs can be watched."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.errors import ImpastoError
 from pipeline.images.encode import Encoding, encode
 from pipeline.stage.device.system_memory import is_out_of_memory
 from pipeline.stage.engine_config import colour_of
-from pipeline.stage.paint.checkpoint import LARGEST_SHARE
+from pipeline.stage.paint.interval import WriteInterval
 from pipeline.stage.paint.postprocess import finished_so_far
 
 if TYPE_CHECKING:
@@ -27,40 +27,38 @@ _JPEG: Final = Encoding("jpeg", jpeg_quality=90)
 
 
 class Preview:
-    """That of one pair, which goes on without if there is no room for it, on disk or in memory."""
+    """The preview of one pair. The pair goes on without it where disk or memory has no room for one."""
 
     def __init__(
         self, files: Previews | None, seconds: float, loading: Loading, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Nothing is written yet.
+        """Write nothing yet.
 
         Args:
-            files: where they are; None: none is ever written.
-            seconds: between two; 0: likewise.
+            files: all previews; None: none is ever written.
+            seconds: between two writes; 0: none is ever written.
             loading: the pair.
-            clock: in seconds.
+            clock: returns the time in seconds.
         """
-        self._files, self._loading, self._clock = files if seconds else None, loading, clock
+        self._files, self._loading = files if seconds else None, loading
         self._name = loading.task.pair.name
-        self._seconds = self._wait = seconds
-        self._last = clock()
+        self._interval = WriteInterval(seconds, clock)
         self._has_failed = False
 
     def write_if_due(self, image: Callable[[], Tensor]) -> None:
-        """Write what the pair looks like, if that was last done long ago.
+        """Write a preview if the last write is long enough ago.
 
         Args:
-            image: gives it, (1, 3, h, w) float32, sRGB 0–255, of any size.
+            image: returns the image so far, (1, 3, h, w) float32, sRGB 0–255, of any size.
         """
-        begin, files = self._clock(), self._files
-        if files is None or begin - self._last < self._wait:
+        files = self._files
+        if files is None or not self._interval.is_over:
             return
-        self._try(lambda: files.write(self._name, self._jpeg_of(image())))
-        self._last = self._clock()
-        self._wait = max(self._seconds, (self._last - begin) / LARGEST_SHARE)
+        with self._interval.writing():
+            self._try(lambda: files.write(self._name, self._jpeg_of(image())))
 
     def remove(self) -> None:
-        """The pair is done, or was given up."""
+        """Remove the preview, since the pair is no longer in work."""
         files = self._files
         if files is not None:
             self._try(lambda: files.remove(self._name))
@@ -70,6 +68,7 @@ class Preview:
         return encode(finished_so_far(image.cpu(), self._loading.loaded, colour), _JPEG)
 
     def _try(self, work: Callable[[], None]) -> None:
+        """Do something that may lack room; the first failure is a warning in the log."""
         try:
             work()
         except Exception as error:

@@ -1,4 +1,4 @@
-"""Results of optimisations that serve further pairs: those of `colour.variants` which differ in what comes after."""
+"""Results of optimisations that serve several pairs: colour variants that differ only in postprocessing."""
 
 from __future__ import annotations
 
@@ -11,36 +11,39 @@ from pipeline.stage.engine_config import colour_of
 
 if TYPE_CHECKING:
     from pipeline.stage.load.loader import Loading
-    from pipeline.stage.paint.painter import Painted
+    from pipeline.stage.paint.painted import Painted
 
-MOST_PIXELS: Final = 16_000_000
-"""That are kept: 192 MB, or one result if it is larger."""
+MAX_PIXELS: Final = 16_000_000
+"""Largest number of pixels that are kept: 192 MB. One larger result is kept alone."""
 
 
 class ResultCache:
-    """What was painted of pairs whose variants may need it; each goes with the last of them, or is the oldest."""
+    """Optimisation results kept for a pair's other colour variants.
 
-    def __init__(self, most_pixels: int = MOST_PIXELS) -> None:
-        self._most_pixels = most_pixels
+    A result is dropped after its last variant, or when it is the oldest and the cache is full. Used by one thread.
+    """
+
+    def __init__(self, max_pixels: int = MAX_PIXELS) -> None:
+        self._max_pixels = max_pixels
         self._results: OrderedDict[str, tuple[Painted, int]] = OrderedDict()
-        """With how many are still to come."""
+        """Results by `optimisation_key`, oldest first, with the number of pairs that they still serve."""
 
     def keep(self, loading: Loading, painted: Painted) -> None:
-        """If others need it."""
+        """Keep the result of a pair if other variants need it."""
         colour = colour_of(loading.task.pair.settings.colour)
         modes = loading.task.pair.settings.colour.modes
         others = sum(preparation(replace(colour, mode=mode)) == preparation(colour) for mode in modes) - 1
         if others:
             self._results[loading.optimisation] = replace(painted, seconds=0.0), others
         newest = loading.optimisation if others else None
-        while self._results and sum(_pixels(each) for each, _ in self._results.values()) > self._most_pixels:
+        while self._results and sum(_pixels(each) for each, _ in self._results.values()) > self._max_pixels:
             oldest = next(iter(self._results))
             if oldest == newest:
                 return
             del self._results[oldest]
 
     def take(self, loading: Loading) -> Painted | None:
-        """The result that serves a pair, for which nothing is to be done any more; None if there is none."""
+        """Return the kept result that serves a pair, which needs no optimisation then; None if there is none."""
         painted, others = self._results.pop(loading.optimisation, (None, 0))
         if painted is not None and others > 1:
             self._results[loading.optimisation] = painted, others - 1

@@ -1,4 +1,9 @@
-"""The messages between the main process and the process of each device."""
+"""The messages between the main process and the process of each device.
+
+To the process of a device: `Begin`, `TaskMessage`, `FenceAnswer`, `Halt`, `EndOfTasks`.
+From it: `PairStarted`, `Evaluated`, `FenceCheck`, `TaskDone`, `LogMessage`, `CallEnded`.
+A call of `StagePool.process` is one call of `Stage.process` in each process, from `Begin` to `CallEnded`.
+"""
 
 from __future__ import annotations
 
@@ -23,72 +28,78 @@ if TYPE_CHECKING:
 
 
 SIGNALS: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""That a terminal or a service manager sends to the parent's children, too; it is for the parent to heed them."""
+"""Signals that a terminal or a service manager sends to the child processes, too. Only the parent heeds them."""
 
-
-ADDED: Final = tuple(each.name for each in fields(Usage) if each.name not in {"devices", "_lock"})
-"""Of a `Usage`, what the processes tell of theirs."""
+USAGE_FIELDS: Final = tuple(each.name for each in fields(Usage) if each.name not in {"devices", "_lock"})
+"""Fields of `Usage` that each process reports."""
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a process is to be."""
+    """All that the process of a device needs to build its stage."""
 
     settings: Settings
-    """With its device."""
+    """Settings, with the one device of the process."""
     weights: WeightsSource
     outbox: Path
+    """Folder of the outbox."""
     parent: str
-    """The parent's folder for what is half written; ours lies in it, and is removed with it if we are killed."""
+    """Folder of the parent for files that are half written. The process has its own in it, which is removed with it
+    if the process is killed."""
     log_level: int
+    """Level of the parent's log."""
     devices: int
-    """That share the processor."""
+    """Number of devices that share the processor."""
 
 
 @dataclass(frozen=True)
 class Begin:
-    """A call of `process`."""
+    """A call of `process` begins."""
 
 
 @dataclass(frozen=True)
 class TaskMessage:
-    """A task, whose fence is the parent's."""
+    """A task to be rendered. Its fence stays with the parent; see `FenceCheck`."""
 
     number: int
+    """Number that the answers to this message have."""
     task: Task
 
 
 @dataclass(frozen=True)
 class EndOfTasks:
-    """Tasks; what was begun is done."""
+    """No further tasks will come in this call; finish those begun."""
 
 
 @dataclass(frozen=True)
 class Halt:
-    """At the next evaluation."""
+    """Stop at the next evaluation, with checkpoints."""
 
     code: ExitCode
+    """Exit code of the command."""
 
 
 @dataclass(frozen=True)
 class FenceAnswer:
-    """What a fence said."""
+    """The answer to `FenceCheck`."""
 
     number: int
     error: ImpastoError | None
+    """Error that the fence raised; None if the result is wanted."""
 
 
 @dataclass(frozen=True)
 class PairStarted:
-    """A pair, on the device."""
+    """The device begins with a pair."""
 
     pair: Pair
-    most_in_work: int
+    max_in_work: int
+    """Largest number of pairs that the process takes at once, from now on."""
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A pair; not every evaluation is told."""
+    """An evaluation of a pair is over. Most evaluations are left out, see `process.REPORT_SECONDS`."""
 
     pair: Pair
     evaluation: Evaluation
@@ -96,35 +107,38 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class FenceCheck:
-    """A fence."""
+    """A result is about to be published: the parent shall call the fence of its task and send a `FenceAnswer`."""
 
     number: int
 
 
 @dataclass(frozen=True)
 class TaskDone:
-    """An outcome."""
+    """A task has an outcome."""
 
     number: int
     record: Metadata | Failure
     error: ImpastoError | None
     usage: dict[str, Any]
+    """Usage of the process so far, by `USAGE_FIELDS`."""
 
 
 @dataclass(frozen=True)
 class LogMessage:
-    """A line for the log."""
+    """A line for the parent's log."""
 
     record: logging.LogRecord
 
 
 @dataclass(frozen=True)
 class CallEnded:
-    """A call of `process`."""
+    """A call of `process` is over."""
 
     error: ImpastoError | None
+    """Error that ended it; None if all tasks have outcomes."""
     usage: dict[str, Any]
+    """Usage of the process so far, by `USAGE_FIELDS`."""
 
 
 def no_fence() -> None:
-    """In place of a task's own, which cannot be sent."""
+    """Do nothing; stands in for a task's fence, which cannot be sent to another process."""

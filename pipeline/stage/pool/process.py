@@ -1,6 +1,6 @@
-"""The process that has one device of a pool: a stage of its own, which takes its tasks from a pipe.
+"""The process of one device of a pool: a stage of its own, which takes its tasks from a pipe.
 
-What it says and hears goes through the pipe, and nothing else is shared: the parent calls fences and listener.
+The process shares nothing with its parent but the pipe and the disk; the parent calls fences and listener.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from pipeline.disk import Disk
 from pipeline.errors import ExitCode, ImpastoError, Interrupted, internal_error
 from pipeline.outbox.publish import Outbox
 from pipeline.stage.pool.messages import (
-    ADDED,
     SIGNALS,
+    USAGE_FIELDS,
     Assignment,
     Begin,
     CallEnded,
@@ -49,72 +49,77 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TELL_SECONDS: Final = 0.2
-"""Between two evaluations that the parent hears of."""
-# What the parent says
-
-
-# What the process says
+REPORT_SECONDS: Final = 0.2
+"""Seconds, at least, between two evaluations of a process that the parent is told of."""
 
 
 def serve(pipe: Connection, assignment: Assignment) -> None:
-    """The whole life of the process; it ends when the parent closes the pipe, or is gone."""
+    """Run the process of a device. Returns when the parent closes the pipe, or is gone."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     DeviceProcess(pipe, assignment).run()
 
 
 class DeviceProcess:
-    """One thread reads the pipe; the calling thread and the stage's write to it."""
+    """Runs a stage for its parent.
+
+    The main thread calls `run`, which calls the stage. Another thread reads the pipe. The stage's device thread calls
+    `pair_started` and `evaluated`; its threads that save check fences. All of them write to the pipe by `send`.
+    """
 
     def __init__(self, pipe: Connection, assignment: Assignment) -> None:
         self._pipe, self._assignment = pipe, assignment
         self._outbox = Outbox(assignment.outbox, Disk(), f"{assignment.parent}/{os.getpid()}")
         self._sending = threading.Lock()
-        self._inbox: queue.SimpleQueue[object] = queue.SimpleQueue()
-        """Ends with None."""
-        self._verdicts: dict[int, queue.SimpleQueue[ImpastoError | None]] = {}
-        self._halted: ExitCode | None = None
+        """Lock of the pipe for writing."""
+        self._messages: queue.SimpleQueue[object] = queue.SimpleQueue()
+        """Messages for the main thread; None when there will be no more."""
+        self._fence_answers: dict[int, queue.SimpleQueue[ImpastoError | None]] = {}
+        """Where threads wait for the answers to their fence checks, by number of the task."""
+        self._halt_code: ExitCode | None = None
+        """Exit code with which the parent asked to stop; None if it did not."""
         self._is_orphan = False
+        """Whether the pipe is closed."""
         self._stage: Stage | None = None
         self._in_work = 0
-        self._heard_at: dict[str, float] = {}
-        """When the parent last heard of each pair on the device."""
+        """Number of tasks in the stage."""
+        self._reported: dict[str, float] = {}
+        """When the parent was last told of each pair on the device, by `time.monotonic`."""
 
     def run(self) -> None:
         """Serve until the pipe is closed."""
         logging.basicConfig(
-            level=self._assignment.log_level, handlers=[_ToParent(self.send)], format="%(message)s", force=True
+            level=self._assignment.log_level, handlers=[_ParentLogHandler(self.send)], format="%(message)s", force=True
         )
         logging.captureWarnings(capture=True)
         threading.Thread(target=self._read, name="pipe", daemon=True).start()
-        with contextlib.suppress(Exception):  # who asks for it will meet that again
+        with contextlib.suppress(Exception):  # the first call of `process` meets the error again
             self._open_stage()
-        while (message := self._inbox.get()) is not None:
+        while (message := self._messages.get()) is not None:
             if isinstance(message, Begin):
                 self.send(CallEnded(self._process(), self._usage()))
 
     def send(self, message: object) -> None:
-        """Say something to the parent, if it is there."""
-        with self._sending, contextlib.suppress(OSError):  # the thread that reads finds out
+        """Send a message to the parent; does nothing if it is gone."""
+        with self._sending, contextlib.suppress(OSError):  # the thread that reads notices
             self._pipe.send(message)
 
     def _open_stage(self) -> Stage:
         if self._stage is None:
             torch.set_num_threads(max(1, torch.get_num_threads() // self._assignment.devices))
             settings = self._assignment.settings
-            self._stage = Stage.of(settings, self._assignment.weights, self._outbox, self)
+            self._stage = Stage.from_settings(settings, self._assignment.weights, self._outbox, self)
         return self._stage
 
     def _process(self) -> ImpastoError | None:
-        """One call of `process`; gives what ended it."""
+        """Make one call of `Stage.process`; return the error that ended it."""
         self._in_work = 0
-        self._heard_at.clear()
+        self._reported.clear()
         try:
             stage = self._open_stage()
             with self._outbox.opened(), contextlib.closing(stage.process(self._tasks())) as outcomes:
                 for outcome in outcomes:
-                    self._tell(outcome)
+                    self._send_outcome(outcome)
         except ImpastoError as error:
             return error
         except Exception as error:
@@ -125,55 +130,55 @@ class DeviceProcess:
     def _tasks(self) -> Iterator[Task | None]:
         while True:
             try:
-                message = self._inbox.get(block=not self._in_work)
+                message = self._messages.get(block=not self._in_work)
             except queue.Empty:
                 yield None
                 continue
             if not isinstance(message, TaskMessage):
                 if message is None:
-                    self._inbox.put(None)
+                    self._messages.put(None)
                 return
             self._in_work += 1
-            yield replace(message.task, fence=_Fence(message.number, self._ask))
+            yield replace(message.task, fence=_Fence(message.number, self._check_fence))
 
-    def _tell(self, outcome: Outcome) -> None:
+    def _send_outcome(self, outcome: Outcome) -> None:
         fence = outcome.task.fence
-        assert isinstance(fence, _Fence)  # noqa: S101 - `_tasks` gave it
+        assert isinstance(fence, _Fence)  # noqa: S101 - set by `_tasks`
         self._in_work -= 1
-        self._heard_at.pop(outcome.pair.file_name, None)
+        self._reported.pop(outcome.pair.file_name, None)
         self.send(TaskDone(fence.number, outcome.record, outcome.error, self._usage()))
 
     def _usage(self) -> dict[str, Any]:
         usage = self._stage.usage if self._stage is not None else Usage()
-        return {name: getattr(usage, name) for name in ADDED}
+        return {name: getattr(usage, name) for name in USAGE_FIELDS}
 
     # The thread that reads
 
     def _read(self) -> None:
         with contextlib.suppress(EOFError, OSError):
             while True:
-                self._hear(self._pipe.recv())
-        self._halted, self._is_orphan = ExitCode.INTERRUPTED, True
-        for answer in list(self._verdicts.values()):
+                self._on_message(self._pipe.recv())
+        self._halt_code, self._is_orphan = ExitCode.INTERRUPTED, True
+        for answer in list(self._fence_answers.values()):
             answer.put(Interrupted(ExitCode.INTERRUPTED))
-        self._inbox.put(None)
+        self._messages.put(None)
 
-    def _hear(self, message: object) -> None:
+    def _on_message(self, message: object) -> None:
         if isinstance(message, FenceAnswer):
-            self._verdicts.pop(message.number).put(message.error)
+            self._fence_answers.pop(message.number).put(message.error)
             return
         if isinstance(message, Begin):
-            self._halted = None
+            self._halt_code = None
         elif isinstance(message, Halt):
-            self._halted = message.code
-        self._inbox.put(message)
+            self._halt_code = message.code
+        self._messages.put(message)
 
     # The threads that save
 
-    def _ask(self, number: int) -> None:
+    def _check_fence(self, number: int) -> None:
         answer: queue.SimpleQueue[ImpastoError | None] = queue.SimpleQueue()
-        self._verdicts[number] = answer
-        if self._is_orphan:  # looked at after the answer can be found
+        self._fence_answers[number] = answer
+        if self._is_orphan:  # checked after the queue is in place, or an end of the pipe in between would be missed
             raise Interrupted(ExitCode.INTERRUPTED)
         self.send(FenceCheck(number))
         error = answer.get()
@@ -183,37 +188,37 @@ class DeviceProcess:
     # The stage's listener
 
     def pair_started(self, pair: Pair) -> None:
-        """The device begins with this pair, unless it is to halt."""
+        """Tell the parent; raises Interrupted if it asked to stop."""
         self._check()
-        self._heard_at[pair.file_name] = float("-inf")
-        self.send(PairStarted(pair, self._open_stage().most_in_work))
+        self._reported[pair.file_name] = float("-inf")
+        self.send(PairStarted(pair, self._open_stage().resources.max_in_work))
 
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
-        """One evaluation is over; the pairs of a batch share what the parent hears."""
+        """Tell the parent now and then, of a batch as often as of one pair; raises Interrupted if it asked to stop."""
         self._check()
         now = time.monotonic()
-        if now - self._heard_at.get(pair.file_name, now) >= TELL_SECONDS * len(self._heard_at):
-            self._heard_at[pair.file_name] = now
+        if now - self._reported.get(pair.file_name, now) >= REPORT_SECONDS * len(self._reported):
+            self._reported[pair.file_name] = now
             self.send(Evaluated(pair, evaluation))
 
     def _check(self) -> None:
-        if self._halted is not None:
-            raise Interrupted(self._halted)
+        if self._halt_code is not None:
+            raise Interrupted(self._halt_code)
 
 
 @dataclass(frozen=True)
 class _Fence:
-    """Asks the parent for a task's fence."""
+    """The fence of a task, which the parent calls."""
 
     number: int
-    ask: Callable[[int], None]
+    check: Callable[[int], None]
 
     def __call__(self) -> None:
-        self.ask(self.number)
+        self.check(self.number)
 
 
-class _ToParent(logging.handlers.QueueHandler):
-    """The parent's log has the child's lines, above its bars if it has any."""
+class _ParentLogHandler(logging.handlers.QueueHandler):
+    """Sends lines of the log to the parent, which writes them above its progress bars."""
 
     def __init__(self, send: Callable[[object], None]) -> None:
         super().__init__(queue.SimpleQueue())

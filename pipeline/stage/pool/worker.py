@@ -1,4 +1,4 @@
-"""The pool's end of a device's process: starts it, gives it its tasks, and ends it."""
+"""The parent's side of a device's process: starts it, gives it tasks, and ends it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pipeline.errors import DeviceError
 from pipeline.stage.pool.messages import SIGNALS, Assignment, Begin, Halt, TaskMessage, no_fence
 from pipeline.stage.pool.process import serve
-from pipeline.stage.resources import AHEAD
+from pipeline.stage.resources import PAIRS_AHEAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,32 +21,33 @@ if TYPE_CHECKING:
     from pipeline.stage.task import Task
 
 END_SECONDS: Final = 30.0
-"""A process that has not ended after so long is killed."""
+"""Seconds after which a process that should end is killed."""
 
 _SPAWN: Final = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
 
 
 class Worker:
-    """The parent's end of one device's process."""
+    """One device's process, as its parent sees it. One thread uses it."""
 
     def __init__(self, assignment: Assignment) -> None:
-        """The process starts now.
+        """Start the process.
 
         Raises:
-            DeviceError: it cannot.
+            DeviceError: it cannot be started.
         """
         self.device = assignment.settings.run.device
         self.tasks: dict[int, Task] = {}
-        """In work there."""
-        self.most_in_work = AHEAD
+        """Tasks in work, by number."""
+        self.max_in_work = PAIRS_AHEAD
+        """Largest number of tasks that the process takes at once."""
         self.is_at_work = False
-        """A call of `process` lasts there."""
+        """Whether a call of `process` goes on in the process."""
         self.usage: dict[str, Any] = {}
-        """As it was told last."""
+        """Usage of the process as it reported last, by `USAGE_FIELDS`."""
         self.pipe, far_end = _SPAWN.Pipe()
         self.process = _SPAWN.Process(target=serve, args=(far_end, assignment), name=self.device, daemon=True)
         try:
-            with _signals_held():
+            with _signals_blocked():
                 self.process.start()
         except OSError as error:
             raise DeviceError(
@@ -57,7 +58,7 @@ class Worker:
             far_end.close()
 
     def send(self, message: object) -> bool:
-        """Whether there is anybody to hear it; reading tells why not."""
+        """Send a message; return False if the process is gone, which reading from the pipe reports."""
         try:
             self.pipe.send(message)
         except OSError:
@@ -65,43 +66,43 @@ class Worker:
         return True
 
     def begin(self) -> None:
-        """A call of `process`."""
+        """Begin a call of `process`."""
         self.is_at_work = True
         self.send(Begin())
 
     def give(self, number: int, task: Task) -> None:
-        """Something to do."""
+        """Give the process a task."""
         if self.send(TaskMessage(number, replace(task, fence=no_fence))):
             self.tasks[number] = task
 
     def halt(self, code: ExitCode) -> None:
-        """Stop at the next evaluation."""
+        """Let the process stop at its next evaluation."""
         if self.is_at_work:
             self.send(Halt(code))
 
     def end(self) -> list[Task]:
-        """The call of `process` is over there; gives what came to no end."""
+        """End the call of `process`; return the tasks that have no outcome."""
         self.is_at_work = False
         unfinished = list(self.tasks.values())
         self.tasks.clear()
         return unfinished
 
     def dismiss(self) -> None:
-        """Let the process end: at once if it is idle, else at the next evaluation."""
+        """Let the process end: at once if it is idle, otherwise at its next evaluation."""
         if not self.is_at_work:
-            self.process.kill()  # nothing of it is half done, and it would take its time
+            self.process.kill()  # it has nothing half done, and would take long to end by itself
         self.end()
         self.pipe.close()
 
     def join(self) -> None:
-        """Wait until it has ended."""
+        """Wait until the process has ended."""
         self.process.join(END_SECONDS)
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
 
     def death(self) -> DeviceError:
-        """How the process ended that should not have."""
+        """Return an error that says how the process ended unexpectedly."""
         self.process.join(END_SECONDS)
         code = self.process.exitcode
         cause = signal.strsignal(-code) if code is not None and code < 0 else f"exit code {code}"
@@ -112,12 +113,12 @@ class Worker:
 
 
 @contextlib.contextmanager
-def _signals_held() -> Iterator[None]:
-    """What starts now is born deaf to signals, since until it ignores them itself they would end it."""
+def _signals_blocked() -> Iterator[None]:
+    """Block signals while the child starts: until it has installed its own handlers, a signal would kill it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # its start would let them through
+    resource_tracker.ensure_running()  # started within, it would unblock the signals
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield

@@ -1,4 +1,4 @@
-"""The metadata of a rendering: what was optimised, on which device, and how it went."""
+"""The metadata of a rendering: its inputs, the device, and the course of the optimisation."""
 
 from __future__ import annotations
 
@@ -14,25 +14,34 @@ from pipeline.transfer.styliser import ENGINE_VERSION
 if TYPE_CHECKING:
     from pipeline.settings.pair_settings import PairSettings
     from pipeline.stage.load.loader import Loading
-    from pipeline.stage.paint.painter import Painted
+    from pipeline.stage.paint.painted import Painted
     from pipeline.transfer.state import Evaluation, ScaleResult
     from pipeline.transfer.weights import WeightsSource
 
 
 @dataclass(frozen=True)
 class Maker:
-    """What makes results."""
+    """The network, the device and the precision that make results."""
 
     weights: WeightsSource
     device: str
-    """As `device.describe` has it."""
+    """Device as `describe_device` names it."""
     precision: str
+    """Name of the type of the convolutions."""
 
 
 def describe(
     loading: Loading, painted: Painted, maker: Maker, seconds: Seconds, *, luma_moved: float = 0.0
 ) -> Rendering:
-    """What is to be known of a result that is not written yet; see `finished` for `luma_moved`."""
+    """Return the metadata of a result that is not written yet.
+
+    Args:
+        loading: the pair.
+        painted: its result.
+        maker: what made the result.
+        seconds: of each step.
+        luma_moved: share of pixels whose luma gave way to their chroma, see `postprocess.finished`.
+    """
     settings, result, loaded = loading.task.pair.settings, painted.result, loading.loaded
     return Rendering(
         key=loading.key,
@@ -64,11 +73,12 @@ def describe(
 
 
 def _shortened(settings: PairSettings, painted: Painted) -> list[str]:
-    asked = settings.pyramid.planned
-    if painted.planned == asked:
+    """A warning if fewer evaluations were planned than the settings ask for."""
+    requested = settings.pyramid.planned
+    if painted.planned == requested:
         return []
-    made, wanted = ("+".join(map(str, each)) for each in (painted.planned, asked))
-    return [f"for want of time {made} evaluations were planned instead of {wanted}"]
+    planned, wanted = ("+".join(map(str, each)) for each in (painted.planned, requested))
+    return [f"for want of time {planned} evaluations were planned instead of {wanted}"]
 
 
 def _record(result: ScaleResult) -> ObjectiveRecord:

@@ -1,7 +1,8 @@
-"""The way out: pixels to a picture with its metadata in the outbox."""
+"""Saving: the result of a pair to a picture and its metadata in the outbox."""
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,26 +27,31 @@ if TYPE_CHECKING:
     from pipeline.pair import Pair
     from pipeline.stage.load.loaded_pair import Original
     from pipeline.stage.load.loader import Loading
-    from pipeline.stage.paint.painter import Painted
+    from pipeline.stage.paint.painted import Painted
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Saver:
-    """What the threads that save have in common."""
+    """Publishes results; may be called by several threads at the same time."""
 
     outbox: Outbox
     maker: Maker
 
-    def save(self, loading: Loading, painted: Painted, queued: float) -> Metadata:
+    def save(self, loading: Loading, painted: Painted, queue_seconds: float) -> Metadata:
         """Encode and publish a picture, then its metadata.
 
         Args:
             loading: the pair.
-            painted: what the device made of it.
-            queued: seconds that it was loaded and waited for the device.
+            painted: its result.
+            queue_seconds: between the end of loading and the begin on the device.
+
+        Returns:
+            The metadata.
 
         Raises:
-            ImpastoError: it is not wanted any more, its name is not to be had, or the disk failed.
+            ImpastoError: the result is no longer wanted, its name is taken, or the disk failed.
         """
         begin = time.perf_counter()
         task = loading.task
@@ -62,7 +68,7 @@ class Saver:
         )
         seconds = Seconds(
             load=loading.seconds,
-            queue=queued,
+            queue=queue_seconds,
             stylise=painted.seconds,
             save=time.perf_counter() - begin,
         )
@@ -72,8 +78,15 @@ class Saver:
         self.outbox.publish_metadata(pair.name, pair.file_name, metadata, task.owner)
         return metadata
 
+    def remove_checkpoint(self, loading: Loading) -> None:
+        """Remove the checkpoint of a published pair; a disk that fails is a warning in the log."""
+        try:
+            self.outbox.checkpoints.remove(loading.key)
+        except OSError as error:  # the pair itself is published, and old checkpoints are removed later
+            logger.warning("the checkpoint of %s could not be removed: %s", loading.task.pair.name, error)
+
     def _keep_thumbnails(self, pictures: Mapping[str, Pixels]) -> list[str]:
-        """What came in between, in words: the report does without them."""
+        """Write thumbnails that are missing; return a warning if that fails, since the report does without them."""
         try:
             for sha256, pixels in pictures.items():
                 if not self.outbox.thumbnails.has(sha256):
@@ -89,15 +102,22 @@ class Encoded:
 
     data: bytes
     bits: Bits
+    """Bits per channel."""
     lost: tuple[str, ...]
-    """What the file cannot hold, in words."""
+    """Warnings about what the file cannot hold."""
 
 
 def encode_result(pixels: Pixels, original: Original, pair: Pair, key: str) -> Encoded:
-    """The file of a result, in the pair's format and with the photograph's transparency and tags.
+    """Encode a result in the pair's format, with the photograph's transparency and tags.
+
+    Args:
+        pixels: (H, W, 3), sRGB, nominally 0–255.
+        original: the photograph.
+        pair: the pair.
+        key: of the pair; written into the file.
 
     Raises:
-        ImageError: larger than the format allows.
+        ImageError: the result is larger than the format allows.
     """
     height, width = pixels.shape[:2]
     encoding = _encoding(pair, original)
@@ -114,13 +134,13 @@ def encode_result(pixels: Pixels, original: Original, pair: Pair, key: str) -> E
 
 
 def _encoding(pair: Pair, original: Original) -> Encoding:
-    output, most = pair.settings.output, max_bits(pair.format)
+    output, largest = pair.settings.output, max_bits(pair.format)
     wanted = original.bits if output.bit_depth == "same" else output.bit_depth
-    return Encoding(pair.format, 16 if wanted == most == 16 else 8, output.jpeg_quality)  # noqa: PLR2004 - bits
+    return Encoding(pair.format, 16 if wanted == largest == 16 else 8, output.jpeg_quality)  # noqa: PLR2004 - bits
 
 
 def _reduced(pair: Pair, original: Original, encoding: Encoding) -> list[str]:
-    """What the result's format cannot hold, in words."""
+    """Warnings about what the result's format cannot hold."""
     reduced = []
     wanted = pair.settings.output.bit_depth
     if encoding.bits < (original.bits if wanted == "same" else wanted):

@@ -9,7 +9,8 @@ import torch
 
 from pipeline.disk import Disk
 from pipeline.outbox.working_files import CheckpointFiles
-from pipeline.stage.paint.checkpoint import LARGEST_SHARE, Checkpoint
+from pipeline.stage.paint.checkpoint import Checkpoint
+from pipeline.stage.paint.interval import LARGEST_SHARE
 from pipeline.transfer.lbfgs import Minimiser
 from pipeline.transfer.pyramid import Scale
 from pipeline.transfer.state import Evaluation, OptimisationState, ScaleResult

@@ -15,10 +15,11 @@ from pipeline.pair import Pair
 from pipeline.settings.pair_settings import PairSettings
 from pipeline.stage.device import memory as memory_module
 from pipeline.stage.device.memory import Memory
+from pipeline.stage.load import loaded_pair as loaded_pair_module
 from pipeline.stage.load.loader import Loading
-from pipeline.stage.paint import checkpoint as checkpoint_module
-from pipeline.stage.paint import painter as painter_module
-from pipeline.stage.paint.painter import Painted
+from pipeline.stage.paint import batch_run as batch_run_module
+from pipeline.stage.paint import interval as interval_module
+from pipeline.stage.paint.painted import Painted
 from pipeline.stage.pixel_budget import PixelBudget
 from pipeline.stage.resources import Limits
 from pipeline.stage.stage import Stage
@@ -89,7 +90,7 @@ def make_stage(tmp_path: Path, network: Vgg19) -> MakeStage:
             listener=listener or Recorder(),
             limits=Limits(**limits),
         )
-        stage.painter.memory.ladder = LADDER
+        stage.resources.painter.memory.ladder = LADDER
         return stage
 
     return make
@@ -143,11 +144,11 @@ def run_out(monkeypatch: pytest.MonkeyPatch) -> RunOut:
 @pytest.fixture
 def checkpoint_always(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the disk is, if `checkpoint_seconds` says so."""
-    monkeypatch.setattr(checkpoint_module, "LARGEST_SHARE", math.inf)
+    monkeypatch.setattr(interval_module, "LARGEST_SHARE", math.inf)
 
 
 def process(stage: Stage, *tasks: Task | Pair) -> list[Metadata | Failure]:
-    with stage.saver.outbox.locked():
+    with stage.resources.saver.outbox.locked():
         todo = [each if isinstance(each, Task) else Task(each, 1, None) for each in tasks]
         return [outcome.record for outcome in stage.process(todo)]
 
@@ -163,9 +164,9 @@ def done(stage: Stage, *tasks: Task | Pair) -> list[Metadata]:
 def paint(stage: Stage, *tasks: Task | Pair) -> dict[str, Painted | ImpastoError]:
     """As one batch, without threads."""
     todo = [each if isinstance(each, Task) else Task(each, 1, None) for each in tasks]
-    batch: list[Loading] = [stage.loader.load(task, PixelBudget()) for task in todo]
+    batch: list[Loading] = [stage.resources.loader.load(task, PixelBudget()) for task in todo]
     planned = batch[0].task.pair.settings.pyramid.planned
-    return {loading.task.pair.name: result for loading, result in stage.painter.paint(batch, planned)}
+    return {loading.task.pair.name: result for loading, result in stage.resources.painter.paint(batch, planned)}
 
 
 def test_each_step_down_the_ladder_is_told_and_the_picture_is_the_same(
@@ -303,8 +304,8 @@ def test_where_nothing_has_room_it_is_told_how_much_is_needed(
 
 def test_a_limit_on_memory_is_kept_from_the_start(make_stage: MakeStage, make_pair: Callable[..., Pair]) -> None:
     stage = make_stage()
-    work = stage.painter.work_of(stage.loader.load(Task(make_pair(), 1, None), PixelBudget()))
-    whole, lower = (stage.painter.memory.predict(work, fit) for fit in LADDER[:2])
+    work = stage.resources.painter.demand_of(stage.resources.loader.load(Task(make_pair(), 1, None), PixelBudget()))
+    whole, lower = (stage.resources.painter.memory.predict(work, fit) for fit in LADDER[:2])
     assert lower < whole
     limited = make_stage(memory_bytes=(whole + lower) // 2)
     (record,) = done(limited, make_pair())
@@ -338,13 +339,13 @@ def test_a_pair_that_comes_further_each_time_is_not_to_blame(
 
     class Counting(Recorder):
         def evaluated(self, pair: Pair, _: Evaluation) -> None:
-            mark = stage.saver.outbox.marks.read(pair.file_name)
+            mark = stage.resources.saver.outbox.marks.read(pair.file_name)
             counts.append(mark.attempts if mark else 0)
 
     stage = make_stage(Counting(), checkpoint_seconds=seconds)
-    with stage.saver.outbox.locked():
+    with stage.resources.saver.outbox.locked():
         for _ in range(4):
-            stage.saver.outbox.marks.begin_attempt(pair.file_name, "run", None)
+            stage.resources.saver.outbox.marks.begin_attempt(pair.file_name, "run", None)
         list(stage.process([Task(pair, 4, None, deaths=3)]))
     assert counts[0] == 4
     assert counts[-1] == counted
@@ -394,7 +395,7 @@ def test_two_steps_down_from_one_checkpoint_are_both_told(
 def test_no_checkpoint_is_written_before_it_is_due(make_stage: MakeStage, make_pair: Callable[..., Pair]) -> None:
     stage = make_stage(checkpoint_seconds=1000.0)
     paint(stage, make_pair())
-    assert not (stage.saver.outbox.root / ".impasto" / "checkpoints").exists()
+    assert not (stage.resources.saver.outbox.root / ".impasto" / "checkpoints").exists()
 
 
 @pytest.mark.parametrize(("before", "after"), [(5, None), (None, 5)])
@@ -403,12 +404,12 @@ def test_where_another_number_of_steps_is_remembered_the_scale_is_begun_anew(
 ) -> None:
     pair = make_pair(width=64, height=64, evaluations=(1, 7))
     first = make_stage(Recorder(stop_at=4))
-    first.painter.memory.ladder = (Fit(history=before),)
+    first.resources.painter.memory.ladder = (Fit(history=before),)
     with pytest.raises(Interrupted):
         process(first, pair)
     listener = Recorder()
     second = make_stage(listener)
-    second.painter.memory.ladder = (Fit(history=after),)
+    second.resources.painter.memory.ladder = (Fit(history=after),)
     (record,) = done(second, pair)
     assert listener.numbers == [2, 3, 4, 5, 6, 7, 8], "the coarse scale is not lost"
     assert record.evaluations == 8
@@ -423,7 +424,7 @@ def test_a_checkpoint_is_taken_up_with_another_fit(make_stage: MakeStage, make_p
         process(make_stage(Recorder(stop_at=4)), pair)
     listener = Recorder()
     second = make_stage(listener)
-    second.painter.memory.ladder = (Fit(tile=32),)
+    second.resources.painter.memory.ladder = (Fit(tile=32),)
     (record,) = done(second, pair)
     assert listener.numbers == [5, 6]
     assert (record.resumed_at, record.fit, record.warnings) == (4, "tiles of 32 px", [])
@@ -436,7 +437,7 @@ def test_a_damaged_checkpoint_is_told_and_the_pair_begun_anew(
     stage = make_stage(Recorder(stop_at=2))
     with pytest.raises(Interrupted):
         process(stage, pair)
-    (path,) = (stage.saver.outbox.root / ".impasto" / "checkpoints").iterdir()
+    (path,) = (stage.resources.saver.outbox.root / ".impasto" / "checkpoints").iterdir()
     path.write_bytes(path.read_bytes()[:-200])
     (record,) = done(make_stage(), pair)
     assert (record.evaluations, record.resumed_at) == (4, 0)
@@ -471,7 +472,7 @@ def test_what_a_higher_rung_took_is_not_learnt_as_the_lower_ones(
         return LADDER.index(fit) < rung
 
     run_out(is_full)
-    monkeypatch.setattr(painter_module, "PeakMemory", Peak)
+    monkeypatch.setattr(batch_run_module, "PeakMemory", Peak)
     monkeypatch.setattr(Memory, "learn", lambda _, __, fit, images, measured: learnt.append((fit, images, measured)))
     paint(make_stage(), make_pair())
     assert learnt == [(LADDER[rung], 1, 1 << 30)]
@@ -482,16 +483,17 @@ def test_out_of_memory_before_the_first_evaluation_is_out_of_memory_too(
 ) -> None:
     """A card may be too full even for the content and the style."""
     attempts = itertools.count(1)
-    painting = painter_module.Painting
+    painting = loaded_pair_module.Painting
 
     def fail_once(*arguments: Any, **more: Any) -> Any:
         if next(attempts) == 1:
             raise torch.OutOfMemoryError(TOO_MUCH)
         return painting(*arguments, **more)
 
-    monkeypatch.setattr(painter_module, "Painting", fail_once)
+    monkeypatch.setattr(loaded_pair_module, "Painting", fail_once)
     (record,) = process(make_stage(), make_pair())
     assert record.status == "done", record
+    assert next(attempts) == 3, "the first attempt failed, the second did not"
 
 
 def test_out_of_memory_after_the_last_evaluation_is_out_of_memory_too(
@@ -499,14 +501,14 @@ def test_out_of_memory_after_the_last_evaluation_is_out_of_memory_too(
 ) -> None:
     """The host may be too full for the picture."""
     attempts = itertools.count(1)
-    ended = painter_module._Sitting._ended
+    painted = batch_run_module.BatchRun._painted
 
     def fail_once(*arguments: Any) -> Any:
         if next(attempts) == 1:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-        return ended(*arguments)
+        return painted(*arguments)
 
-    monkeypatch.setattr(painter_module._Sitting, "_ended", fail_once)
+    monkeypatch.setattr(batch_run_module.BatchRun, "_painted", fail_once)
     (record,) = process(make_stage(), make_pair())
     assert record.status == "done", record
 

@@ -17,6 +17,7 @@ from pipeline.outbox.metadata import Failure, Metadata
 from pipeline.outbox.publish import Outbox
 from pipeline.pair import Pair
 from pipeline.settings.pair_settings import PairSettings
+from pipeline.stage.paint import interval as interval_module
 from pipeline.stage.paint import preview as preview_module
 from pipeline.stage.paint.preview import Preview
 from pipeline.stage.resources import Limits
@@ -43,7 +44,7 @@ def outbox(tmp_path: Path) -> Outbox:
 @pytest.fixture(autouse=True)
 def _no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     """However long one takes to be written, the next is due."""
-    monkeypatch.setattr(preview_module, "LARGEST_SHARE", 1e9)
+    monkeypatch.setattr(interval_module, "LARGEST_SHARE", 1e9)
 
 
 class Looking:
@@ -215,7 +216,7 @@ def test_one_that_cannot_be_removed_is_told_and_the_result_counts(
 def test_it_is_written_every_so_often_and_seldom_where_that_takes_long(
     monkeypatch: pytest.MonkeyPatch, make_image: Callable[..., Path]
 ) -> None:
-    monkeypatch.setattr(preview_module, "LARGEST_SHARE", 0.1)
+    monkeypatch.setattr(interval_module, "LARGEST_SHARE", 0.1)
     monkeypatch.setattr(preview_module, "finished_so_far", lambda *_: np.zeros((32, 32, 3), np.float32))
     now, took, written = [0.0], [0.0], []
 

@@ -9,7 +9,7 @@ import torch
 
 from pipeline.settings.resolve import for_pair
 from pipeline.stage.load.loader import Loading
-from pipeline.stage.paint.painter import Painted
+from pipeline.stage.paint.painted import Painted
 from pipeline.stage.paint.result_cache import ResultCache
 from pipeline.transfer.styliser import StyliseResult
 from pipeline.transfer.tiling import WHOLE

@@ -27,7 +27,7 @@ from pipeline.settings.pair_settings import PairSettings
 from pipeline.stage.attempts import Attempts
 from pipeline.stage.pool import stage_pool as pool_module
 from pipeline.stage.pool.stage_pool import StagePool, make_stage
-from pipeline.stage.resources import AHEAD
+from pipeline.stage.resources import PAIRS_AHEAD
 from pipeline.stage.stage import Stage
 from pipeline.stage.task import Outcome, Task
 from pipeline.transfer.weights import find_weights
@@ -248,7 +248,7 @@ def test_no_more_is_taken_than_a_stage_would_have_ahead(bench: Bench) -> None:
     taken: list[str] = []
 
     def tasks() -> Iterator[Task]:
-        for number in range(6 * AHEAD):
+        for number in range(6 * PAIRS_AHEAD):
             taken.append(str(number))
             yield Task(bench.pair(f"long{number}", LONG), 1, None)
 
@@ -259,7 +259,7 @@ def test_no_more_is_taken_than_a_stage_would_have_ahead(bench: Bench) -> None:
     bench.recorder.on_evaluated = stop
     with pytest.raises(Interrupted):
         list(bench.process(tasks()))
-    assert len(taken) == 2 * AHEAD
+    assert len(taken) == 2 * PAIRS_AHEAD
     seconds = bench.recorder.times[-1] - bench.recorder.times[0]
     assert seconds >= 0.9, "each device tells at most five evaluations a second"
 

@@ -1,0 +1,212 @@
+"""The optimisation of one batch: with less memory each time it runs out, and always from where it was."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pipeline.errors import Interrupted, NotFiniteError, OutOfMemoryError
+from pipeline.stage.device.system_memory import PeakMemory, is_out_of_memory, tune_allocator
+from pipeline.stage.engine_config import objective_spec, optimisation
+from pipeline.stage.paint.painted import Painted
+from pipeline.transfer.styliser import Step, Styliser, StyliseResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+
+    import torch
+
+    from pipeline.errors import ImpastoError
+    from pipeline.settings.pair_settings import PairSettings
+    from pipeline.stage.device.memory import Memory, MemoryDemand
+    from pipeline.stage.listener import Listener
+    from pipeline.stage.load.loader import Loading
+    from pipeline.stage.paint.pair_progress import PairProgress
+    from pipeline.stage.task import Task
+    from pipeline.transfer.state import OptimisationState
+    from pipeline.transfer.targets import GramCache
+    from pipeline.transfer.tiling import Fit
+    from pipeline.transfer.vgg import Chain
+
+
+class BatchRun:
+    """One batch on the device. When memory runs out, goes down the ladder of fits.
+
+    Pairs of a batch that do not go on from a checkpoint advance together, in a group; if that does not fit into memory,
+    and for pairs that go on from a checkpoint, each pair is a group of its own.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts of the painter that a batch needs
+        self,
+        pairs: Sequence[PairProgress],
+        device: torch.device,
+        *,
+        chain_for: Callable[[PairSettings], tuple[Chain, GramCache]],
+        memory: Memory,
+        demand: MemoryDemand,
+        listener: Listener,
+        on_checkpoint: Callable[[Task], None],
+    ) -> None:
+        """Prepare a batch.
+
+        Args:
+            pairs: of one size and equal settings.
+            device: paints them.
+            chain_for: returns the network on the device, and the Gram matrices computed with it.
+            memory: of the device.
+            demand: on memory, of one of the pairs.
+            listener: told of each evaluation; Interrupted from it ends the batch, with checkpoints.
+            on_checkpoint: called when a checkpoint was written.
+        """
+        self._pairs, self._device, self._chain_for = pairs, device, chain_for
+        self._memory, self._demand, self._listener, self._on_checkpoint = memory, demand, listener, on_checkpoint
+        self._begin = time.perf_counter()
+        self._spec = objective_spec(pairs[0].loading.task.pair.settings.objective)
+        self._styliser: Styliser | None = None
+
+    def run(self) -> Iterator[tuple[Loading, Painted | ImpastoError]]:
+        """See `Painter.paint`."""
+        memory, demand = self._memory, self._demand
+        for pair in self._pairs:
+            pair.resume()
+        rungs = memory.rungs_down(demand, max(pair.loading.task.deaths for pair in self._pairs))
+        fit = memory.choose(demand, 1, rungs)
+        if fit is None:
+            yield from self._fail_all(self._pairs, self._too_large())
+            return
+        if rungs:
+            _warn_all(self._pairs, f"a process ended over this pair: it was painted with less memory ({fit})")
+        groups = self._groups(fit, rungs)
+        while groups:
+            group = groups.pop(0)
+            if not group:
+                continue
+            images = len(group)
+            tune_allocator(demand.pixels, fit)
+            self._peak = PeakMemory(self._device)
+            trouble = yield from self._try(group, fit)
+            if trouble is None:
+                memory.learn(demand, fit, images, self._peak.taken_bytes())
+                continue
+            memory.give_back()
+            group = [pair for pair in group if not pair.is_done]
+            lower = memory.below(demand, fit, images)
+            if images > 1:
+                _warn_all(group, f"out of memory as a batch of {images}: painted one by one ({trouble})")
+                groups = [[pair] for pair in group] + groups
+            elif lower is None:
+                yield from self._fail_all(group, self._too_large(trouble))
+            else:
+                _warn_all(group, f"out of memory with fit {fit}: went on with {lower} ({trouble})")
+                fit, groups = lower, [group, *groups]
+
+    def _groups(self, fit: Fit, rungs: int) -> list[list[PairProgress]]:
+        """The pairs that advance together: those that begin anew, if they fit, and each of the others by itself."""
+        fresh = [pair for pair in self._pairs if not pair.state.evaluations]
+        resumed = [pair for pair in self._pairs if pair.state.evaluations]
+        fits = self._memory.choose(self._demand, len(fresh), rungs) == fit
+        groups = [fresh] if fits else [[pair] for pair in fresh]
+        return groups + [[pair] for pair in resumed]
+
+    def _try(
+        self, group: list[PairProgress], fit: Fit
+    ) -> Generator[tuple[Loading, Painted | ImpastoError], None, str | None]:
+        """Paint a group; returns how it ran out of memory, or None. Pairs that are not done keep their state."""
+        self._styliser = None
+        try:
+            self._styliser = self._styliser_for(group, fit)
+            for index, result in self._styliser.run([pair.state for pair in group]):
+                pair = group[index]
+                painted = self._painted(pair, result, fit, len(group))
+                pair.finish()
+                yield pair.loading, painted
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            trouble = str(error).partition("\n")[0].partition(". ")[0]
+        else:
+            return None
+        # Outside of the handler, whose traceback would keep the memory of the evaluation.
+        for index, state in self._styliser.states.items() if self._styliser is not None else ():
+            group[index].keep(state)
+        self._styliser = None
+        return trouble
+
+    def _styliser_for(self, group: list[PairProgress], fit: Fit) -> Styliser:
+        settings = group[0].loading.task.pair.settings
+        chain, cache = self._chain_for(settings)
+        styliser = Styliser(
+            chain,
+            [pair.loading.loaded.on(self._device) for pair in group],
+            self._spec,
+            optimisation(settings, self._demand.width, self._demand.height, group[0].planned),
+            fit=fit,
+            cache=cache,
+            on_step=lambda step: self._after_step(group, step),
+        )
+        for pair in group:
+            if not styliser.goes_on_from(pair.state):
+                pair.restart_scale()
+                pair.warn("other steps are remembered than before: the scale in work was begun anew")
+        return styliser
+
+    def _after_step(self, group: list[PairProgress], step: Step) -> None:
+        try:
+            for index, evaluation in step.evaluations.items():
+                self._listener.evaluated(group[index].loading.task.pair, evaluation)
+        except Interrupted:
+            self._write_checkpoints(group, step)
+            raise
+        for index in step.evaluations:
+            pair = group[index]
+            if pair.checkpoint.write_if_due(partial(step.state_of, index), pair.planned):
+                self._on_checkpoint(pair.loading.task)
+            pair.preview.write_if_due(partial(step.image_of, index))
+
+    def _write_checkpoints(self, group: list[PairProgress], step: Step) -> None:
+        """Write a checkpoint of each pair that is not done and has come past its beginning."""
+        waiting: dict[int, OptimisationState] = self._styliser.states if self._styliser is not None else {}
+        for index in {*waiting, *step.evaluations}:
+            state = step.state_of(index) if index in step.evaluations else waiting[index]
+            if state.evaluations:
+                group[index].checkpoint.write(state, group[index].planned)
+
+    def _painted(
+        self, pair: PairProgress, result: StyliseResult | NotFiniteError, fit: Fit, batch: int
+    ) -> Painted | ImpastoError:
+        if isinstance(result, NotFiniteError):
+            return result
+        warnings = (*result.warnings, *pair.checkpoint.warnings)
+        return Painted(
+            replace(result, image=result.image.cpu(), warnings=warnings),
+            seconds=(time.perf_counter() - self._begin) / len(self._pairs),
+            fit=fit,
+            batch=batch,
+            planned=pair.planned,
+            resumed=pair.resumed,
+            peak_memory_bytes=self._peak.bytes(),
+        )
+
+    def _too_large(self, trouble: str = "") -> OutOfMemoryError:
+        memory, demand = self._memory, self._demand
+        needed = memory.predict(demand, memory.rungs(demand)[-1])
+        return OutOfMemoryError(
+            f"{self._pairs[0].loading.task.pair.content.name}: does not fit into memory at "
+            f"{demand.width}×{demand.height} px: {needed / 2**30:.1f} GiB are needed at least, "
+            f"{memory.free_bytes() / 2**30:.1f} GiB can be had{f' ({trouble})' if trouble else ''}.",
+            "Lower image.size or optimiser.history, or raise run.memory_gb if that is set.",
+        )
+
+    def _fail_all(
+        self, pairs: Sequence[PairProgress], error: ImpastoError
+    ) -> Iterator[tuple[Loading, Painted | ImpastoError]]:
+        for pair in pairs:
+            pair.finish()
+            yield pair.loading, error
+
+
+def _warn_all(pairs: Sequence[PairProgress], text: str) -> None:
+    for pair in pairs:
+        pair.warn(text)

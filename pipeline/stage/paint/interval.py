@@ -1,0 +1,39 @@
+"""When a file about a pair in work is written again."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+LARGEST_SHARE: Final = 0.05
+"""Largest share of the time that writing may take. Where the disk is slow, files are written less often."""
+
+
+class WriteInterval:
+    """The time between two writes: a number of seconds, or longer where writing takes a large share of them."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
+        """Begin to wait for the first write.
+
+        Args:
+            seconds: between the end of a write and the begin of the next, at least.
+            clock: returns the time in seconds.
+        """
+        self._seconds, self._clock = seconds, clock
+        self._end, self._wait = clock(), seconds
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is time to write."""
+        return self._clock() - self._end >= self._wait
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Measure a write; the next interval begins with its end."""
+        begin = self._clock()
+        yield
+        self._end = self._clock()
+        self._wait = max(self._seconds, (self._end - begin) / LARGEST_SHARE)

@@ -1,0 +1,65 @@
+"""How far a pair on the device has come."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pipeline.transfer.state import OptimisationState
+
+if TYPE_CHECKING:
+    from pipeline.stage.load.loader import Loading
+    from pipeline.stage.paint.checkpoint import Checkpoint
+    from pipeline.stage.paint.preview import Preview
+
+
+class PairProgress:
+    """One pair of a batch: its state in memory, and the files that tell of it."""
+
+    def __init__(
+        self, loading: Loading, checkpoint: Checkpoint, preview: Preview, evaluations: tuple[int, ...]
+    ) -> None:
+        """Begin at the beginning; see `resume`.
+
+        Args:
+            loading: the pair.
+            checkpoint: the pair's.
+            preview: the pair's.
+            evaluations: planned at each scale, coarse to fine.
+        """
+        self.loading, self.checkpoint, self.preview = loading, checkpoint, preview
+        self.planned = evaluations
+        """Evaluations planned at each scale, coarse to fine."""
+        self.state = OptimisationState()
+        """State from which the optimisation continues."""
+        self.resumed = 0
+        """Number of evaluations made by an earlier process."""
+        self.is_done = False
+
+    def resume(self) -> None:
+        """Continue from the checkpoint, if there is one that can be used."""
+        found = self.checkpoint.read()
+        if found is not None:
+            self.state, self.planned = found
+            self.resumed = self.state.evaluations
+
+    def keep(self, state: OptimisationState) -> None:
+        """Continue from this state, or from the checkpoint if the pair had come further there."""
+        found = self.checkpoint.read()
+        if found is not None and found[0].evaluations > state.evaluations:
+            state = replace(found[0], warnings=tuple(dict.fromkeys((*found[0].warnings, *state.warnings))))
+        self.state = state
+
+    def restart_scale(self) -> None:
+        """Begin the scale in work anew, without the optimiser's steps so far."""
+        self.state = replace(self.state, minimiser=None)
+        self.resumed = min(self.resumed, self.state.made)
+
+    def warn(self, text: str) -> None:
+        """Add a warning to those that the result will have, unless it has it already."""
+        if text not in self.state.warnings:
+            self.state = replace(self.state, warnings=(*self.state.warnings, text))
+
+    def finish(self) -> None:
+        """Mark the pair as done, and let go of its state, which holds images."""
+        self.is_done, self.state = True, OptimisationState()
