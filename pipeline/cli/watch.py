@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pipeline.settings.all_settings import Settings
     from pipeline.settings.pair_settings import Values
     from pipeline.stage.listener import Display
-    from pipeline.watch.watcher import WatchSummary
+    from pipeline.stage.summary import Summary
 
 DRAIN_HELP = """Process what lies in a folder now, and exit; see watch.
 
@@ -76,7 +76,7 @@ def _serve(  # noqa: PLR0913, PLR0917 - what the two commands share
     settings: tuple[Values, Values, Settings],
     display: Display,
     observers: Observers,
-) -> WatchSummary:
+) -> Summary:
     from pipeline.disk import Disk
     from pipeline.stage.pool.stage_pool import make_stage
     from pipeline.transfer.styliser import ENGINE_VERSION

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pipeline.run.plan import PlannedPair
     from pipeline.stage.summary import Summary, Usage
     from pipeline.stage.task import Outcome
-    from pipeline.watch.watcher import WatchSummary
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +113,7 @@ class ConsoleObserver(Observer):
         """A ticket, or a photograph, that failed before its pairs were known."""
         self._emit("job", status="failed", **reason.model_dump(mode="json"))
 
-    def finished(self, summary: Summary | WatchSummary) -> None:
+    def finished(self, summary: Summary) -> None:
         """The end, with all counts: of pairs, or of a watcher's files."""
         described, hooks = summary.describe(), self._hooks
         of_hooks = {} if hooks is None else {"hooks_failed": hooks.failed, "hooks_left_out": hooks.left_out}
@@ -125,7 +124,7 @@ class ConsoleObserver(Observer):
         if not self._as_json:
             self._closing_line(summary, described)
 
-    def _closing_line(self, summary: Summary | WatchSummary, described: dict[str, Any]) -> None:
+    def _closing_line(self, summary: Summary, described: dict[str, Any]) -> None:
         assert self._work is not None  # noqa: S101 - it was started
         outbox, spool = self._work.outbox, self._work.spool
         words = _WORDS if spool is None else _WORDS_OF_WATCHER

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from pipeline.settings.run_settings import HooksSettings
     from pipeline.stage.summary import Summary
     from pipeline.stage.task import Outcome
-    from pipeline.watch.watcher import WatchSummary
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +121,7 @@ class Hooks(Observer):
         message = {"event": "job", "status": "failed", **reason.model_dump(mode="json")}
         self._call("on_pair", self._settings.on_pair, ", ".join(reason.files), message)
 
-    def finished(self, summary: Summary | WatchSummary) -> None:
+    def finished(self, summary: Summary) -> None:
         """`on_finish`, when all the others have run.
 
         Raises:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pipeline.monitoring.observer import RunInfo
     from pipeline.stage.summary import Summary
     from pipeline.stage.task import Outcome
-    from pipeline.watch.watcher import WatchSummary
 
 
 REPORT_SECONDS: Final = 30.0
@@ -46,7 +45,7 @@ class LiveReport(Observer):
         self._thread.start()
         self._raise()
 
-    def finished(self, summary: Summary | WatchSummary) -> None:
+    def finished(self, summary: Summary) -> None:
         """Write the last."""
         del summary
         self._close()

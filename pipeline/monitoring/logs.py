@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pipeline.run.plan import PlannedPair
     from pipeline.stage.summary import Summary
     from pipeline.stage.task import Outcome
-    from pipeline.watch.watcher import WatchSummary
 
 logger = logging.getLogger(__name__)
 
@@ -231,7 +230,7 @@ class LogObserver(Observer):
             extra=about("failed_job", **fields, attempt=reason.attempts),
         )
 
-    def finished(self, summary: Summary | WatchSummary) -> None:
+    def finished(self, summary: Summary) -> None:
         """The end, with all counts."""
         described = summary.describe()
         code = described["exit_code"]

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from pipeline.run.plan import PlannedPair
     from pipeline.stage.summary import Summary
     from pipeline.stage.task import Outcome
-    from pipeline.watch.watcher import WatchSummary
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +105,7 @@ class Metrics(Observer):
         self._values.queue_depth.set(status["unclaimed"] + status["claimed"])
         self._values.oldest_unclaimed.set(status["oldest_unclaimed_seconds"])
 
-    def finished(self, summary: Summary | WatchSummary) -> None:
+    def finished(self, summary: Summary) -> None:
         """Written for the last time."""
         described = summary.describe()
         if self._pairs is None:  # a watcher: what it leaves behind

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pipeline.settings.all_settings import Settings
     from pipeline.stage.summary import Summary
     from pipeline.stage.task import Outcome
-    from pipeline.watch.watcher import WatchSummary
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +63,7 @@ class Observer:
     def status(self, status: Mapping[str, Any]) -> None:
         """What status.json of a watcher says, every ten seconds; told by the thread that looks at the inbox."""
 
-    def finished(self, summary: Summary | WatchSummary) -> None:
+    def finished(self, summary: Summary) -> None:
         """It has come to its end, which may be that of a watcher after a signal."""
 
     def aborted(self, error: BaseException) -> None:
@@ -126,7 +125,7 @@ class Observers(Observer):
         """See `Observer`."""
         self._tell(lambda each: each.status(status))
 
-    def finished(self, summary: Summary | WatchSummary) -> None:
+    def finished(self, summary: Summary) -> None:
         """See `Observer`.
 
         Raises:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pipeline.run.plan import PlannedPair
     from pipeline.stage.summary import Summary
     from pipeline.stage.task import Outcome
-    from pipeline.watch.watcher import WatchSummary
 
 WRITE_SECONDS: Final = 5.0
 
@@ -84,7 +83,7 @@ class RunRecorder(Observer):
         on_device = [status["on_device"]] if status.get("on_device") else []
         self._write(on_device=on_device, state=status["state"], reason=status["reason"])
 
-    def finished(self, summary: Summary | WatchSummary) -> None:
+    def finished(self, summary: Summary) -> None:
         """Write the last."""
         self._end(int(summary.exit_code), "")
 

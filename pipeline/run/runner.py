@@ -123,9 +123,7 @@ def run(  # noqa: PLR0913 - what a run consists of
                             break
         if tally.waiting and not fail_fast:
             stop.check()
-    counts = tally.counts
-    failed = counts["failed"] + counts[Action.STILL_FAILED]
-    return Summary(counts["done"], counts[Action.SKIP], failed, tally.waiting, time.monotonic() - begin, usage)
+    return tally.summary(time.monotonic() - begin, usage)
 
 
 def _plan_all(planned: Iterable[PlannedPair | None], stop: StopRequest) -> list[PlannedPair]:
@@ -183,6 +181,17 @@ class _Tally:
         """Pairs that nothing was done about."""
         counts = self.counts
         return self._pairs - counts["done"] - counts["failed"] - counts[Action.SKIP] - counts[Action.STILL_FAILED]
+
+    def summary(self, seconds: float, usage: Usage) -> Summary:
+        """Return the counts of the run. Failures, those of earlier runs included, are never hidden behind a zero."""
+        failed = self.counts["failed"] + self.counts[Action.STILL_FAILED]
+        counts = {
+            "rendered": self.counts["done"],
+            "skipped": self.counts[Action.SKIP],
+            "failed": failed,
+            "waiting": self.waiting,
+        }
+        return Summary(counts, seconds, ExitCode.PARTIAL if failed else ExitCode.OK, usage)
 
     def tasks(self, planned: Iterable[PlannedPair | None], stop: StopRequest) -> Generator[Task | None]:
         """What is to be rendered, as it is planned, each counted as an attempt; no more after a stop was asked for."""

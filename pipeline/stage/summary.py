@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import ExitCode
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.errors import ExitCode
 
 
 @dataclass
@@ -78,23 +81,20 @@ class Usage:
 
 @dataclass(frozen=True)
 class Summary:
-    """How a run ended: every pair of the manifest is counted once."""
+    """How a command's work ended: what became of the pairs of a run, or of the files that a watcher saw."""
 
-    rendered: int
-    skipped: int
-    failed: int
-    waiting: int
+    counts: Mapping[str, int]
+    """Pairs or files by what became of them, in the order in which they are shown."""
     seconds: float
+    """Duration of the work."""
+    exit_code: ExitCode
     usage: Usage
     """Where the time went."""
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """Failures, those of earlier runs included, are never hidden behind a zero."""
-        return ExitCode.PARTIAL if self.failed else ExitCode.OK
+    missing: tuple[str, ...] | None = None
+    """Files that a watcher cannot account for; None for a run, which sees no files come and go."""
 
     def describe(self) -> dict[str, Any]:
-        """As JSON."""
-        counts = {name: getattr(self, name) for name in ("rendered", "skipped", "failed", "waiting")}
+        """Return the summary as JSON."""
+        missing = {} if self.missing is None else {"missing": list(self.missing)}
         times = {"seconds": round(self.seconds, 3), **self.usage.describe()}
-        return {**counts, **times, "exit_code": int(self.exit_code)}
+        return {**self.counts, **missing, **times, "exit_code": int(self.exit_code)}

@@ -37,7 +37,7 @@ from pipeline.watch.jobs.result_names import result_name
 from pipeline.watch.spool.accounting import FileAccounting
 from pipeline.watch.spool.spool import Spool
 from pipeline.watch.systemd import SystemdNotifier
-from pipeline.watch.watcher import Renderer, Watcher, WatchSummary
+from pipeline.watch.watcher import Renderer, Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from pipeline.settings.all_settings import Settings
     from pipeline.settings.pair_settings import Values
     from pipeline.stage.listener import Display
+    from pipeline.stage.summary import Summary
     from pipeline.stage.task import Outcome
     from pipeline.watch.spool.records import Job
 
@@ -187,7 +188,7 @@ class Service:
         )
         return watcher, outbox
 
-    def run(self, make_stage: Callable[[Watcher, Outbox], Renderer], *, drain: bool = False) -> WatchSummary:
+    def run(self, make_stage: Callable[[Watcher, Outbox], Renderer], *, drain: bool = False) -> Summary:
         """Work until a signal comes or, when draining, until what is there is done.
 
         Raises:

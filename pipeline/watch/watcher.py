@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.disk import as_storage_error, storage_errors
@@ -22,7 +21,7 @@ from pipeline.errors import (
     UnreadableError,
 )
 from pipeline.outbox.metadata import Failure
-from pipeline.stage.summary import Usage
+from pipeline.stage.summary import Summary, Usage
 from pipeline.text import printable
 from pipeline.watch.backoff import Backoff
 from pipeline.watch.jobs.open_job import Again, OpenJob
@@ -60,22 +59,6 @@ class Renderer(Protocol):
 
     def process(self, tasks: Iterable[Task | None]) -> Generator[Outcome]:
         """See `Stage.process`."""
-
-
-@dataclass(frozen=True)
-class WatchSummary:
-    """How it ended."""
-
-    balance: Balance
-    seconds: float
-    exit_code: ExitCode
-    usage: Usage
-
-    def describe(self) -> dict[str, Any]:
-        """As JSON."""
-        counts = {**vars(self.balance), "missing": list(self.balance.missing)}
-        times = {"seconds": round(self.seconds, 3), **self.usage.describe()}
-        return {**counts, **times, "exit_code": int(self.exit_code)}
 
 
 class Watcher:
@@ -170,7 +153,7 @@ class Watcher:
 
     # Running
 
-    def run(self, make_stage: Callable[[], Renderer]) -> WatchSummary:
+    def run(self, make_stage: Callable[[], Renderer]) -> Summary:
         """Work until a signal comes or, when draining, until all is done.
 
         Args:
@@ -196,7 +179,8 @@ class Watcher:
             with storage_errors(self._spool.root):
                 balance = self._books.balance(self._inbox, self._spool, self._disk)
         usage = self._stage.usage if self._stage is not None else Usage()
-        return WatchSummary(balance, self._clock() - begin, self._exit_code(balance), usage)
+        counts = {name: count for name, count in vars(balance).items() if name != "missing"}
+        return Summary(counts, self._clock() - begin, self._exit_code(balance), usage, balance.missing)
 
     def enter(self, stack: contextlib.ExitStack) -> None:
         """Be a worker, take over what dead ones left, and look at the inbox for the first time.

@@ -10,7 +10,7 @@ from pipeline.monitoring.progress import NoDisplay
 from pipeline.settings.all_settings import validate
 from pipeline.watch.service import Folders, Service
 from tests.faults.disk import HastyDisk
-from tests.faults.world import WEIGHTS, FakeStage
+from tests.faults.world import WEIGHTS, FakeStage, balance_of
 
 
 def main(root: Path) -> int:
@@ -34,7 +34,7 @@ def main(root: Path) -> int:
     )
     print("starting", flush=True)  # noqa: T201 - its parent reads it
     summary = service.run(lambda watcher, outbox: FakeStage(outbox, watcher))
-    print(len(painted), summary.balance.is_even, flush=True)  # noqa: T201
+    print(len(painted), balance_of(summary).is_even, flush=True)  # noqa: T201
     return int(summary.exit_code)
 
 

@@ -23,6 +23,7 @@ from pipeline.stage.task import VERSIONS, Outcome, Task, failure_of
 from pipeline.text import now
 from pipeline.watch.inbox.events import Changes
 from pipeline.watch.service import Folders, Service
+from pipeline.watch.spool.accounting import Balance
 from tests.faults.disk import Crash, FaultyDisk, HastyDisk
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from pipeline.disk import Disk
     from pipeline.outbox.publish import Outbox
-    from pipeline.watch.spool.accounting import Balance
+    from pipeline.stage.summary import Summary
     from pipeline.watch.watcher import Watcher
 
 WEIGHTS = "f" * 64
@@ -127,6 +128,12 @@ def describe(task: Task, content: bytes, style: bytes, picture: bytes) -> Metada
         "versions": VERSIONS,
     }
     return Metadata.model_validate(record)
+
+
+def balance_of(summary: Summary) -> Balance:
+    """The files of a watcher, as its summary counts them."""
+    assert summary.missing is not None
+    return Balance(**summary.counts, missing=summary.missing)
 
 
 def assert_nothing_twice(results: dict[str, Metadata]) -> None:

@@ -23,16 +23,16 @@ from pipeline.pair import Pair
 from pipeline.settings.all_settings import Settings
 from pipeline.settings.pair_settings import PairSettings
 from pipeline.settings.run_settings import HooksSettings
-from pipeline.stage.summary import Summary, Usage
 from pipeline.stage.task import Outcome, Task, failure_of
 from tests.faults.world import describe
+from tests.monitoring.summaries import run_summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the hooks of these tests are for POSIX")
 
-SUMMARY = Summary(1, 0, 1, 0, 2.0, Usage())
+SUMMARY = run_summary(1, 0, 1, 0, seconds=2.0)
 KEEP = "cat >> {told}; echo >> {told}"
 
 

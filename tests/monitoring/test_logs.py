@@ -19,10 +19,10 @@ from pipeline.pair import Pair
 from pipeline.run.plan import Action, PlannedPair
 from pipeline.settings.all_settings import Settings
 from pipeline.settings.pair_settings import PairSettings
-from pipeline.stage.summary import Summary, Usage
 from pipeline.stage.task import Outcome, Task, failure_of
 from pipeline.watch.backoff import Backoff
 from tests.faults.world import describe
+from tests.monitoring.summaries import run_summary
 
 ours, theirs = logging.getLogger("pipeline.stage.somewhere"), logging.getLogger("somewhere.else")
 
@@ -129,7 +129,7 @@ def test_the_log_tells_what_becomes_of_everything(capsys: pytest.CaptureFixture[
         log.outcome(Outcome(Task(pair("d"), 1, None), failure_of(task, error), error))
         log.duplicate(pair("e"))
         log.failed_job(reason)
-        log.finished(Summary(1, 1, 1, 0, 2.0, Usage()))
+        log.finished(run_summary(1, 1, 1, 0, seconds=2.0))
         log.aborted(StorageError("the disk is full.", "Free some."))
         pause = Backoff()
         pause.begin("the disk is full", 0.0)

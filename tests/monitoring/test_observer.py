@@ -8,10 +8,10 @@ import pytest
 from pipeline.errors import ExitCode, ImpastoError, Interrupted, StorageError, UsageError, exit_code_of
 from pipeline.monitoring.observer import Observer, Observers, RunInfo
 from pipeline.settings.all_settings import Settings
-from pipeline.stage.summary import Summary, Usage
+from tests.monitoring.summaries import run_summary
 
 WORK = RunInfo("run", Path("/night.csv"), Path("/out"), Settings(), pairs=3)
-SUMMARY = Summary(3, 0, 0, 0, 1.0, Usage())
+SUMMARY = run_summary(3, 0, 0, 0)
 
 
 class Heard(Observer):

@@ -15,9 +15,9 @@ from pipeline.outbox.report import update
 from pipeline.outbox.run_records import RunRecord, read_runs, write_run
 from pipeline.run.plan import Action
 from pipeline.settings.all_settings import validate
-from pipeline.stage.summary import Summary, Usage
+from tests.monitoring.summaries import run_summary
 
-SUMMARY = Summary(3, 0, 1, 0, 1.0, Usage())
+SUMMARY = run_summary(3, 0, 1, 0)
 
 
 class Clock:

@@ -9,7 +9,7 @@ from pipeline.monitoring.progress import NoDisplay
 from pipeline.settings.all_settings import validate
 from pipeline.watch.service import Folders, Service
 from tests.faults.disk import FaultyDisk, HastyDisk, failing
-from tests.faults.world import FakeStage, World
+from tests.faults.world import FakeStage, World, balance_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,7 +99,7 @@ def test_a_second_drain_is_told_that_there_is_one(world: World) -> None:
     assert error.value.exit_code == ExitCode.LOCKED
     assert world.waiting() == {"sea/a.jpg"}
     summary = second.run(lambda watcher, outbox: FakeStage(outbox, watcher), drain=True)
-    assert (summary.exit_code, summary.balance.done) == (ExitCode.OK, 1)
+    assert (summary.exit_code, balance_of(summary).done) == (ExitCode.OK, 1)
     assert world.check_settled().keys() == {"a__sea.png"}
 
 

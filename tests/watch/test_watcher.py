@@ -15,14 +15,14 @@ from pipeline.watch import scan_thread
 from pipeline.watch import watcher as watcher_module
 from pipeline.watch.backoff import Backoff
 from tests.faults.disk import FaultyDisk
-from tests.faults.world import Clock, World, die_over, load_ahead, photo
+from tests.faults.world import Clock, World, balance_of, die_over, load_ahead, photo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
     from pathlib import Path
 
+    from pipeline.stage.summary import Summary
     from pipeline.stage.task import Task
-    from pipeline.watch.watcher import WatchSummary
     from tests.faults.disk import Operation
     from tests.faults.world import Worker
 
@@ -52,8 +52,8 @@ def drain(world: World, disk: FaultyDisk | None = None, on_render: Callable[[Tas
     worker = world.worker(disk, drain=True)
     worker.stage.on_render = on_render
     prepare_all(worker)
-    summary: WatchSummary = worker.watcher.run(lambda: worker.stage)
-    assert summary.balance.is_even
+    summary: Summary = worker.watcher.run(lambda: worker.stage)
+    assert balance_of(summary).is_even
     return summary
 
 
@@ -320,7 +320,7 @@ def test_a_stop_ends_the_run_with_its_exit_code(live: World, code: ExitCode, *, 
     worker.stage.on_render = lambda _: worker.stop.request(code)
     summary = worker.watcher.run(lambda: worker.stage)
     assert summary.exit_code == code
-    assert summary.balance.is_even
+    assert balance_of(summary).is_even
     assert len(live.check_settled()) == 1
     assert len(live.waiting()) == 5
     assert list((live.inbox / ".impasto/work").iterdir()) == []
@@ -335,7 +335,7 @@ def test_a_drain_does_what_is_there_and_ends(live: World) -> None:
     live.drop("job.csv", b"content,style\nb.png,sea\n")
     live.drop("b.png")
     summary = drain(live)
-    assert (summary.exit_code, summary.balance.done) == (ExitCode.OK, 12)
+    assert (summary.exit_code, balance_of(summary).done) == (ExitCode.OK, 12)
     assert len(live.check_settled()) == 11
 
 
@@ -354,7 +354,7 @@ def test_a_drain_leaves_unknown_styles_and_waiting_tickets_and_ends_well(live: W
     live.drop("job.csv", b"content,style\nb.png,sea\n")
     live.drop("sea/b.jpg")
     summary = drain(live)
-    assert (summary.exit_code, summary.balance.in_inbox) == (ExitCode.OK, 4)
+    assert (summary.exit_code, balance_of(summary).in_inbox) == (ExitCode.OK, 4)
     assert live.waiting() == {"sky/a.jpg", "notes.txt", "sea/empty.jpg", "job.csv"}
     assert live.check_settled().keys() == {"b__sea.png"}
 
@@ -369,7 +369,7 @@ def test_a_drain_leaves_a_file_that_is_being_written(live: World) -> None:
                 file.write(b"more")
 
     summary = drain(live, FaultyDisk(write, watched=("lstat",)))
-    assert (summary.exit_code, summary.balance.done) == (ExitCode.OK, 1)
+    assert (summary.exit_code, balance_of(summary).done) == (ExitCode.OK, 1)
     assert live.waiting() == {"sea/growing.jpg"}
 
 
@@ -405,7 +405,7 @@ def test_a_drain_with_a_failure_says_so(live: World) -> None:
     live.drop("sea/bad.jpg", photo("poison"))
     live.drop("sea/good.jpg")
     summary = drain(live)
-    assert (summary.exit_code, summary.balance.done, summary.balance.failed) == (ExitCode.PARTIAL, 1, 1)
+    assert (summary.exit_code, balance_of(summary).done, balance_of(summary).failed) == (ExitCode.PARTIAL, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -426,7 +426,7 @@ def test_a_drain_ends_when_the_disk_fails_and_the_next_one_goes_on(
     with pytest.raises(StorageError, match=os.strerror(number)) as raised:
         drain(live, FaultyDisk(fault))
     assert raised.value.exit_code == ExitCode.ENVIRONMENT
-    assert drain(live).balance.done == 2
+    assert balance_of(drain(live)).done == 2
     assert live.check_settled().keys() == {"a__sea.png", "b__sea.png"}
 
 
