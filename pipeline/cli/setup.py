@@ -12,7 +12,7 @@ import typer
 
 from pipeline.errors import ExitCode, ImpastoError, exit_code_of
 from pipeline.monitoring.console import ConsoleObserver
-from pipeline.monitoring.logs import LogFormat, LogObserver, about, logging_to_stderr
+from pipeline.monitoring.logs import LogFormat, LogObserver, logging_to_stderr
 from pipeline.monitoring.observer import Observer, Observers
 from pipeline.monitoring.stdio import print_result, protect_stdout
 
@@ -120,7 +120,7 @@ def errors_to_exit_codes(*, as_json: bool, verbose: bool, log_format: LogFormat 
             if not is_logged:
                 raise  # people get the traceback
             text = "%s: %s. This is a defect of impasto; please report it."
-            logger.critical(text, type(error).__name__, error, exc_info=True, extra=about("defect"))
+            logger.critical(text, type(error).__name__, error, exc_info=True, extra={"event": "defect"})
             raise typer.Exit(ExitCode.INTERNAL) from error
 
 
@@ -133,8 +133,8 @@ def say_error(error: ImpastoError, code: ExitCode, *, as_json: bool, is_logged: 
         except OSError as gone:
             logger.warning("results are written to stdout no more: %s", gone)
     if is_logged:
-        fields = about("error", remedy=error.remedy, error_class=error.error_class, exit_code=int(code))
-        logger.error("%s", error.message, extra=fields)
+        about = {"remedy": error.remedy, "error_class": error.error_class, "exit_code": int(code)}
+        logger.error("%s", error.message, extra={"event": "error", **about})
         return
     typer.echo(f"impasto: {error.message}", err=True)
     if error.remedy:

@@ -24,7 +24,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from pipeline.errors import ExitCode, Interrupted, LockedError, UsageError, exit_code_of
-from pipeline.monitoring.logs import about
 from pipeline.monitoring.observer import Observer, RunInfo
 from pipeline.signals import StopRequest
 from pipeline.text import printable
@@ -144,7 +143,7 @@ class Hooks(Observer):
         if hook == "on_pair" and self._calls.qsize() >= self._most_waiting:
             self._left_out += 1
             text = "%s of %s is left out: %d calls are waiting, since hooks are slower than pairs."
-            logger.warning(text, hook, name, self._most_waiting, extra=about("hook", hook=hook, pair=name))
+            logger.warning(text, hook, name, self._most_waiting, extra={"event": "hook", "hook": hook, "pair": name})
             return
         self._calls.put(Call(hook, tuple(command), name, json.dumps(message)))
 
@@ -180,7 +179,7 @@ class Hooks(Observer):
             logger.warning(
                 "%d hooks are left out, since there was no more time after the signal.",
                 self._runner.left_out,
-                extra=about("hook"),
+                extra={"event": "hook"},
             )
 
 
@@ -213,13 +212,13 @@ class Runner(threading.Thread):
             trouble = self._execute(call)
         except OSError as error:
             trouble = f"could not be run: {error}"
-        fields = about(
-            "hook",
-            hook=call.hook,
-            pair=call.about,
-            seconds=round(time.monotonic() - begin, 3),
-            reason=trouble or None,
-        )
+        fields = {
+            "event": "hook",
+            "hook": call.hook,
+            "pair": call.about,
+            "seconds": round(time.monotonic() - begin, 3),
+            "reason": trouble or None,
+        }
         if trouble:
             self.failed += 1
             logger.warning("%s of %s %s.", call.hook, call.about, trouble, extra=fields)
@@ -290,6 +289,7 @@ def _log_output(call: Call, printed: BinaryIO) -> None:
     for line in printed.read(MOST_OUTPUT_BYTES).decode(errors="replace").splitlines():
         text = printable(line.rstrip())
         if text:
-            logger.info("%s: %s", call.hook, text, extra=about("hook_output", hook=call.hook, pair=call.about))
+            fields = {"event": "hook_output", "hook": call.hook, "pair": call.about}
+            logger.info("%s: %s", call.hook, text, extra=fields)
     if surplus > 0:
-        logger.info("%s printed %d bytes more.", call.hook, surplus, extra=about("hook_output", hook=call.hook))
+        logger.info("%s printed %d bytes more.", call.hook, surplus, extra={"event": "hook_output", "hook": call.hook})

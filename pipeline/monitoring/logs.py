@@ -1,7 +1,7 @@
 """The log on stderr: lines for people, or one JSON object per line for programs.
 
-A record may have an event and fields of its own, `extra=about("step", pair=…)`: the JSON has them, and people need not
-see them.
+A call may name an event and give fields of its own, `extra={"event": "step", "pair": …}`. The JSON has them; the lines
+for people do not. A field that is None is not known and is left out.
 """
 
 from __future__ import annotations
@@ -37,12 +37,9 @@ STEPS: Final = ("load", "queue", "stylise", "save")
 _OURS: Final = logging.getLogger("pipeline")
 _HOOKS: Final = logging.getLogger("pipeline.monitoring.hooks")
 _WARNINGS: Final = "py.warnings"
-"""The logger of what comes from the module `warnings`."""
-
-
-def about(event: str, **fields: Any) -> dict[str, Any]:
-    """The `extra` of a record: what happened, in one word, and to what; fields that are None are not known."""
-    return {"event": event, "fields": {name: value for name, value in fields.items() if value is not None}}
+"""Name of the logger that tells the warnings of the module `warnings`."""
+_BARE_RECORD: Final = {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message", "asctime", "event"}
+"""Attributes of a record that are not fields of the call: those of any record, those that formatters add, the event."""
 
 
 @contextlib.contextmanager
@@ -91,7 +88,7 @@ def _handled_by(handler: logging.Handler, level: int, level_of_ours: int) -> Ite
 def _log_thread(arguments: threading.ExceptHookArgs) -> None:
     name = arguments.thread.name if arguments.thread is not None else "a thread"
     error = arguments.exc_value
-    logger.critical("The thread %s failed: %s", name, error, exc_info=error, extra=about("defect"))
+    logger.critical("The thread %s failed: %s", name, error, exc_info=error, extra={"event": "defect"})
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
@@ -144,7 +141,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "event": getattr(record, "event", "log"),
             "message": _first_line(message) if record.name == _WARNINGS else message,
-            **getattr(record, "fields", {}),
+            **{name: value for name, value in vars(record).items() if name not in _BARE_RECORD and value is not None},
             "logger": record.name,
         }
         if record.exc_info and record.exc_info[0] is not None:
@@ -165,20 +162,20 @@ class LogObserver(Observer):
             "%s of %s begins.",
             work.command,
             work.source,
-            extra=about(
-                "started",
-                command=work.command,
-                source=str(work.source),
-                outbox=str(work.outbox),
-                preset=work.settings.preset,
-                pairs=work.pairs,
-            ),
+            extra={
+                "event": "started",
+                "command": work.command,
+                "source": str(work.source),
+                "outbox": str(work.outbox),
+                "preset": work.settings.preset,
+                "pairs": work.pairs,
+            },
         )
 
     def planned(self, item: PlannedPair) -> None:
         """A pair that is not rendered; one that still fails is no news, but an error all the same."""
         level = logging.ERROR if item.action.value == "still failed" else logging.INFO
-        fields = about(item.action.value, pair=item.pair.name, key=item.key, reason=item.reason)
+        fields = {"event": item.action.value, "pair": item.pair.name, "key": item.key, "reason": item.reason}
         logger.log(level, "%s: %s: %s", item.action.value, item.pair.name, item.reason, extra=fields)
 
     def outcome(self, outcome: Outcome) -> None:
@@ -193,29 +190,28 @@ class LogObserver(Observer):
         known = _known(outcome, record)
         for step in STEPS:
             seconds = getattr(record.seconds, step)
-            fields = about("step", **known, step=step, seconds=round(seconds, 3))
+            fields = {"event": "step", **known, "step": step, "seconds": round(seconds, 3)}
             logger.info("%s: %s took %.3g s", outcome.pair.name, step, seconds, extra=fields)
         for warning in record.warnings:
-            logger.warning("%s: %s", outcome.pair.name, warning, extra=about("warning", **known, warning=warning))
+            fields = {"event": "warning", **known, "warning": warning}
+            logger.warning("%s: %s", outcome.pair.name, warning, extra=fields)
         seconds = sum(getattr(record.seconds, step) for step in STEPS)
-        fields = about(
-            "done", **known, seconds=round(seconds, 3), output=record.output.path, evaluations=record.evaluations
-        )
-        logger.info("done: %s", outcome.pair.name, extra=fields)
+        result = {"seconds": round(seconds, 3), "output": record.output.path, "evaluations": record.evaluations}
+        logger.info("done: %s", outcome.pair.name, extra={"event": "done", **known, **result})
 
     def _failed(self, outcome: Outcome, record: Failure) -> None:
-        fields = about(
-            "failed",
+        fields = {
+            "event": "failed",
             **_known(outcome, record),
-            reason=record.reason,
-            remedy=record.remedy,
-            error_class=record.error_class,
-        )
+            "reason": record.reason,
+            "remedy": record.remedy,
+            "error_class": record.error_class,
+        }
         logger.error("failed: %s: %s %s", outcome.pair.name, record.reason, record.remedy, extra=fields)
 
     def duplicate(self, pair: Pair) -> None:
         """A pair of the inbox that was rendered before."""
-        fields = about("duplicate", pair=pair.name, content=pair.content_label)
+        fields = {"event": "duplicate", "pair": pair.name, "content": pair.content_label}
         logger.info("duplicate: %s is painted already as %s", pair.content_label, pair.file_name, extra=fields)
 
     def failed_job(self, reason: JobFailure) -> None:
@@ -227,7 +223,7 @@ class LogObserver(Observer):
             names,
             reason.reason,
             reason.remedy,
-            extra=about("failed_job", **fields, attempt=reason.attempts),
+            extra={"event": "failed_job", **fields, "attempt": reason.attempts},
         )
 
     def finished(self, summary: Summary) -> None:
@@ -238,13 +234,13 @@ class LogObserver(Observer):
             logging.WARNING if code else logging.INFO,
             "The end, with exit code %d.",
             code,
-            extra=about("finished", **described),
+            extra={"event": "finished", **described},
         )
 
     def aborted(self, error: BaseException) -> None:
         """The end that was not meant to be."""
         code = exit_code_of(error)
-        logger.error("Ended: %s", error, extra=about("finished", exit_code=int(code), reason=str(error)))
+        logger.error("Ended: %s", error, extra={"event": "finished", "exit_code": int(code), "reason": str(error)})
 
 
 def _known(outcome: Outcome, record: Metadata | Failure) -> dict[str, Any]:

@@ -10,9 +10,9 @@ import logging
 import os
 import threading
 from datetime import datetime
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline import __version__
 from pipeline.disk import storage_errors
 from pipeline.errors import ExitCode, LockedError, UsageError
 from pipeline.monitoring.logs import STEPS
@@ -75,7 +75,7 @@ class Metrics(Observer):
         """From now on it is written."""
         self._pairs = work.pairs
         self._values.up.set(1)
-        self._values.info.info({"version": __version__, "command": work.command, "outbox": str(work.outbox)})
+        self._values.info.info({"version": version("impasto"), "command": work.command, "outbox": str(work.outbox)})
         self._show_depth()
         self._thread.start()
 

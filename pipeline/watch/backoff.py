@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from pipeline.monitoring.logs import about
-
 logger = logging.getLogger(__name__)
 
 FIRST_SECONDS: Final = 0.5
@@ -24,7 +22,7 @@ class Backoff:
     def begin(self, reason: str, now: float) -> float:
         """Wait for so many seconds."""
         if reason != self.reason:
-            logger.error("Paused: %s", reason, extra=about("paused", reason=reason))
+            logger.error("Paused: %s", reason, extra={"event": "paused", "reason": reason})
         seconds = self._delay
         self.reason, self._until = reason, now + seconds
         self._delay = min(2 * seconds, LONGEST_SECONDS)
@@ -33,7 +31,7 @@ class Backoff:
     def end(self) -> None:
         """It works again."""
         if self.reason:
-            logger.warning("Going on after: %s", self.reason, extra=about("resumed", reason=self.reason))
+            logger.warning("Going on after: %s", self.reason, extra={"event": "resumed", "reason": self.reason})
         self.reason, self._until, self._delay = "", 0.0, FIRST_SECONDS
 
     def lasts(self, now: float) -> bool:

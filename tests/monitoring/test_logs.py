@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import ImageError, StorageError
-from pipeline.monitoring.logs import LogFormat, LogObserver, about, logging_to_stderr
+from pipeline.monitoring.logs import LogFormat, LogObserver, logging_to_stderr
 from pipeline.monitoring.observer import RunInfo
 from pipeline.outbox.metadata import JobFailure
 from pipeline.pair import Pair
@@ -55,7 +55,9 @@ def test_people_see_warnings_and_programs_what_happens_too(
 
 def test_a_line_of_json_has_what_is_known(capsys: pytest.CaptureFixture[str]) -> None:
     with logging_to_stderr("json"):
-        ours.warning("two\nlines of %s", "a\x1b[31m\udce9", extra=about("step", pair="a", key=None, seconds=0.5))
+        ours.warning(
+            "two\nlines of %s", "a\x1b[31m\udce9", extra={"event": "step", "pair": "a", "key": None, "seconds": 0.5}
+        )
     (line,) = lines(capsys)
     assert datetime.fromisoformat(line.pop("time")).utcoffset() is not None
     assert line == {
