@@ -1,4 +1,4 @@
-"""What commands have in common: settings from options, and errors to exit codes."""
+"""What commands share: settings from options, observers, and errors that become exit codes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 from pipeline.errors import ExitCode, ImpastoError, exit_code_of
 from pipeline.monitoring.console import ConsoleObserver
 from pipeline.monitoring.logs import LogFormat, LogObserver, logging_to_stderr
-from pipeline.monitoring.observer import Observer, Observers
+from pipeline.monitoring.observers import Observers
 from pipeline.monitoring.stdio import print_result, protect_stdout
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from pipeline.cli.options import ProgressMode
     from pipeline.run.manifest import ManifestRules
+    from pipeline.run.observer import Observer
     from pipeline.settings.all_settings import Settings
     from pipeline.settings.pair_settings import Values
-    from pipeline.stage.listener import Display
 
 logger = logging.getLogger(__name__)
 
@@ -37,26 +37,30 @@ def resolve_settings(  # noqa: PLR0913, PLR0917 - the options that are settings
     mask: Path | None = None,
     preview: float | None = None,
 ) -> tuple[Values, Values, Settings]:
-    """The values below a manifest's rows, those of the command line, and the settings that both give."""
+    """Return the base values, which a manifest's rows override; the overrides of the command line; and their settings.
+
+    Raises:
+        UsageError: the configuration or an option is wrong.
+    """
     from pipeline.settings.resolve import from_set_options, load
 
-    flags = from_set_options(set_ or [])
+    overrides = from_set_options(set_ or [])
     if preset is not None:
-        flags["preset"] = preset
+        overrides["preset"] = preset
     if device is not None:
-        flags.setdefault("run", {})["device"] = device
+        overrides.setdefault("run", {})["device"] = device
     if preview is not None:
-        flags.setdefault("run", {})["preview_seconds"] = preview
+        overrides.setdefault("run", {})["preview_seconds"] = preview
     if styles is not None:
-        flags.setdefault("styles", {})["folder"] = str(styles)
+        overrides.setdefault("styles", {})["folder"] = str(styles)
     if mask is not None:
-        flags.setdefault("mask", {})["file"] = str(mask)
-    below, settings = load(config, flags)
-    return below, flags, settings
+        overrides.setdefault("mask", {})["file"] = str(mask)
+    base_values, settings = load(config, overrides)
+    return base_values, overrides, settings
 
 
-def confines_of(settings: Settings) -> ManifestRules:
-    """What a manifest, or a command line, may name."""
+def manifest_rules(settings: Settings) -> ManifestRules:
+    """Return what a manifest or a command line may name."""
     from pipeline.images.formats import endings
     from pipeline.outbox.publish import check_name
     from pipeline.run.manifest import ManifestRules
@@ -66,45 +70,45 @@ def confines_of(settings: Settings) -> ManifestRules:
     return ManifestRules(endings(settings.image.kinds), check_name, roots, mask=default_mask(settings.mask.file))
 
 
-def display_of(mode: ProgressMode, log_format: LogFormat = "human") -> Display:
-    """What a person sees on stderr while it runs; a log in JSON has stderr for itself."""
+def display_of(mode: ProgressMode, log_format: LogFormat = "human") -> Observer:
+    """Return the display that a person sees on stderr; a log in JSON has stderr for itself."""
     from pipeline.monitoring.progress import make_display
 
     return make_display(mode, is_logged=log_format == "json")
 
 
-def observers_of(settings: Settings, *, as_json: bool, log_format: LogFormat) -> Observers:
-    """Who hears what becomes of the pairs.
+def observers_of(settings: Settings, progress: ProgressMode, *, as_json: bool, log_format: LogFormat) -> Observers:
+    """Return all observers of a run or a watcher: displays, records, hooks, metrics, report, log and console.
 
     Raises:
-        UsageError: a hook's program, or the folder for metrics, is not there.
+        UsageError: the program of a hook, or the folder for metrics, does not exist.
         StorageError: metrics cannot be written.
     """
     from pipeline.monitoring.live_report import LiveReport
     from pipeline.monitoring.run_record import RunRecorder
 
-    told: list[Observer] = [RunRecorder()]
+    observers: list[Observer] = [display_of(progress, log_format), RunRecorder()]
     hooks = None
     if settings.hooks.on_pair or settings.hooks.on_finish:
         from pipeline.monitoring.hooks import Hooks
 
         hooks = Hooks(settings.hooks, settings.run.grace_seconds)
-        told.append(hooks)
+        observers.append(hooks)
     if settings.metrics.textfile:
         from pipeline.monitoring.metrics import Metrics
 
-        told.append(Metrics(Path(settings.metrics.textfile)))
+        observers.append(Metrics(Path(settings.metrics.textfile)))
     if settings.run.report:
-        told.append(LiveReport())
+        observers.append(LiveReport())
     if log_format == "json":
-        told.append(LogObserver())
-    report = ConsoleObserver(as_json=as_json, is_quiet=log_format == "json", hooks=hooks)
-    return Observers([*told, report])  # the report last, so that its closing line counts what hooks did
+        observers.append(LogObserver())
+    console = ConsoleObserver(as_json=as_json, is_quiet=log_format == "json", hooks=hooks)
+    return Observers([*observers, console])  # the console last, so that its closing line counts what hooks did
 
 
 @contextlib.contextmanager
 def errors_to_exit_codes(*, as_json: bool, verbose: bool, log_format: LogFormat = "human") -> Iterator[None]:
-    """Have stdout for results and the log on stderr, and end with the exit code of an error that is explained."""
+    """Keep stdout for results, log to stderr, and turn an `ImpastoError` into a message and its exit code."""
     protect_stdout()
     is_logged = log_format == "json"
     with logging_to_stderr(log_format, verbose=verbose):
@@ -125,7 +129,7 @@ def errors_to_exit_codes(*, as_json: bool, verbose: bool, log_format: LogFormat 
 
 
 def say_error(error: ImpastoError, code: ExitCode, *, as_json: bool, is_logged: bool = False) -> None:
-    """An error on stderr, or in the log instead, and for programs on stdout."""
+    """Tell an error on stderr, or in the log if it is on stderr, and for programs on stdout as well."""
     if as_json:
         fields = {"message": error.message, "remedy": error.remedy, "exit_code": int(code)}
         try:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from pipeline.errors import ExitCode
-from pipeline.monitoring.observer import Observer
 from pipeline.monitoring.stdio import print_result
+from pipeline.run.observer import Observer
 from pipeline.text import memory, rate
 
 if TYPE_CHECKING:
     from pipeline.monitoring.hooks import Hooks
-    from pipeline.monitoring.observer import RunInfo
     from pipeline.outbox.metadata import Failure, JobFailure, Metadata
     from pipeline.pair import Pair
     from pipeline.run.forecast import Forecast
+    from pipeline.run.observer import RunInfo
     from pipeline.run.plan import PlannedPair
     from pipeline.stage.summary import Summary, Usage
     from pipeline.stage.task import Outcome
@@ -50,7 +50,7 @@ class ConsoleObserver(Observer):
         self._as_json, self._is_quiet, self._hooks = as_json, is_quiet, hooks
         self._is_gone = False
         self._warnings = 0
-        self._work: RunInfo | None = None
+        self._info: RunInfo | None = None
 
     def _emit(self, event: str, **fields: Any) -> None:
         if self._as_json:
@@ -71,12 +71,12 @@ class ConsoleObserver(Observer):
         if not self._is_quiet:
             typer.echo(text, err=True)
 
-    def started(self, work: RunInfo) -> None:
+    def started(self, info: RunInfo) -> None:
         """What a watcher waits for."""
-        self._work = work
-        if work.command == "watch" and not self._as_json:
-            library = work.settings.styles.folder or "INBOX/<style>/_style.jpg"
-            self._note(f"Watching {work.source}; styles: {library}; results: {work.outbox}; Ctrl-C stops.")
+        self._info = info
+        if info.command == "watch" and not self._as_json:
+            library = info.settings.styles.folder or "INBOX/<style>/_style.jpg"
+            self._note(f"Watching {info.source}; styles: {library}; results: {info.outbox}; Ctrl-C stops.")
 
     def planned(self, item: PlannedPair) -> None:
         """A pair that is not rendered in this run."""
@@ -109,9 +109,9 @@ class ConsoleObserver(Observer):
         if not self._as_json:
             self._note(f"duplicate: {pair.content_label} is painted already as {pair.file_name}")
 
-    def failed_job(self, reason: JobFailure) -> None:
+    def failed_job(self, failure: JobFailure) -> None:
         """A ticket, or a photograph, that failed before its pairs were known."""
-        self._emit("job", status="failed", **reason.model_dump(mode="json"))
+        self._emit("job", status="failed", **failure.model_dump(mode="json"))
 
     def finished(self, summary: Summary) -> None:
         """The end, with all counts: of pairs, or of a watcher's files."""
@@ -125,8 +125,8 @@ class ConsoleObserver(Observer):
             self._closing_line(summary, described)
 
     def _closing_line(self, summary: Summary, described: dict[str, Any]) -> None:
-        assert self._work is not None  # noqa: S101 - it was started
-        outbox, spool = self._work.outbox, self._work.spool
+        assert self._info is not None  # noqa: S101 - it was started
+        outbox, spool = self._info.outbox, self._info.spool
         words = _WORDS if spool is None else _WORDS_OF_WATCHER
         counts = [f"{described[name]} {word}" for name, word in words.items() if described[name]]
         said = ", ".join((*(counts or ["nothing to do"]), *self._troubles()))

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from pipeline.errors import ExitCode, Interrupted, LockedError, UsageError, exit_code_of
-from pipeline.monitoring.observer import Observer, RunInfo
+from pipeline.run.observer import Observer, RunInfo
 from pipeline.signals import StopRequest
 from pipeline.text import printable
 
@@ -78,7 +78,7 @@ class Hooks(Observer):
                 )
         self._settings, self._grace_seconds, self._most_waiting = settings, grace_seconds, most_waiting
         self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
-        self._work: RunInfo | None = None
+        self._info: RunInfo | None = None
         self._counts: Counter[str] = Counter()
         self._runner = Runner(self._calls, settings.timeout_seconds)
         self._left_out = 0
@@ -93,9 +93,9 @@ class Hooks(Observer):
         """Calls that were not made."""
         return self._left_out + self._runner.left_out
 
-    def started(self, work: RunInfo) -> None:
+    def started(self, info: RunInfo) -> None:
         """From now on hooks may run."""
-        self._work = work
+        self._info = info
         self._runner.start()
 
     def planned(self, item: PlannedPair) -> None:
@@ -105,8 +105,8 @@ class Hooks(Observer):
     def outcome(self, outcome: Outcome) -> None:
         """`on_pair`, with the record and where its files are."""
         self._counts[outcome.record.status] += 1
-        assert self._work is not None  # noqa: S101 - it was started
-        root, pair = self._work.outbox, outcome.pair
+        assert self._info is not None  # noqa: S101 - it was started
+        root, pair = self._info.outbox, outcome.pair
         if outcome.error is None:
             paths = {"picture": str(root / pair.file_name), "metadata": str(root / f"{pair.file_name}.json")}
         else:
@@ -114,11 +114,11 @@ class Hooks(Observer):
         message = {"event": "pair", **outcome.record.model_dump(mode="json"), "paths": paths}
         self._call("on_pair", self._settings.on_pair, pair.name, message)
 
-    def failed_job(self, reason: JobFailure) -> None:
+    def failed_job(self, failure: JobFailure) -> None:
         """`on_pair`, too, though its pairs are not known."""
         self._counts["failed"] += 1
-        message = {"event": "job", "status": "failed", **reason.model_dump(mode="json")}
-        self._call("on_pair", self._settings.on_pair, ", ".join(reason.files), message)
+        message = {"event": "job", "status": "failed", **failure.model_dump(mode="json")}
+        self._call("on_pair", self._settings.on_pair, ", ".join(failure.files), message)
 
     def finished(self, summary: Summary) -> None:
         """`on_finish`, when all the others have run.
@@ -148,11 +148,11 @@ class Hooks(Observer):
         self._calls.put(Call(hook, tuple(command), name, json.dumps(message)))
 
     def _end(self, described: dict[str, Any], *, is_hasty: bool) -> None:
-        assert self._work is not None  # noqa: S101 - it was started
-        work = self._work
-        places = {"source": os.fspath(work.source), "outbox": os.fspath(work.outbox)}
-        message = {"event": "finish", "command": work.command, **places, **described}
-        self._call("on_finish", self._settings.on_finish, work.command, message)
+        assert self._info is not None  # noqa: S101 - it was started
+        info = self._info
+        places = {"source": os.fspath(info.source), "outbox": os.fspath(info.outbox)}
+        message = {"event": "finish", "command": info.command, **places, **described}
+        self._call("on_finish", self._settings.on_finish, info.command, message)
         self._calls.put(None)
         try:
             if is_hasty:  # the next signal ends the process at once

@@ -6,13 +6,13 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from pipeline.monitoring.observer import Observer
+from pipeline.run.observer import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pipeline.monitoring.observer import RunInfo
+    from pipeline.run.observer import RunInfo
     from pipeline.stage.summary import Summary
     from pipeline.stage.task import Outcome
 
@@ -30,9 +30,9 @@ class LiveReport(Observer):
         self._error: Exception | None = None
         self._last = clock()
 
-    def started(self, work: RunInfo) -> None:
+    def started(self, info: RunInfo) -> None:
         """Remember where."""
-        self._root = work.outbox
+        self._root = info.outbox
 
     def outcome(self, outcome: Outcome) -> None:
         """Begin a new one, if the last is old and done."""

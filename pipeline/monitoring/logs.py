@@ -15,15 +15,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
 from pipeline.errors import exit_code_of
-from pipeline.monitoring.observer import Observer
 from pipeline.monitoring.stdio import is_claimed, noise_to_log
+from pipeline.run.observer import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.monitoring.observer import RunInfo
     from pipeline.outbox.metadata import Failure, JobFailure, Metadata
     from pipeline.pair import Pair
+    from pipeline.run.observer import RunInfo
     from pipeline.run.plan import PlannedPair
     from pipeline.stage.summary import Summary
     from pipeline.stage.task import Outcome
@@ -156,19 +156,19 @@ def _first_line(text: str) -> str:
 class LogObserver(Observer):
     """Tells the log what becomes of each pair, and when the work begins and ends."""
 
-    def started(self, work: RunInfo) -> None:
+    def started(self, info: RunInfo) -> None:
         """The beginning."""
         logger.info(
             "%s of %s begins.",
-            work.command,
-            work.source,
+            info.command,
+            info.source,
             extra={
                 "event": "started",
-                "command": work.command,
-                "source": str(work.source),
-                "outbox": str(work.outbox),
-                "preset": work.settings.preset,
-                "pairs": work.pairs,
+                "command": info.command,
+                "source": str(info.source),
+                "outbox": str(info.outbox),
+                "preset": info.settings.preset,
+                "pairs": info.pairs,
             },
         )
 
@@ -214,16 +214,16 @@ class LogObserver(Observer):
         fields = {"event": "duplicate", "pair": pair.name, "content": pair.content_label}
         logger.info("duplicate: %s is painted already as %s", pair.content_label, pair.file_name, extra=fields)
 
-    def failed_job(self, reason: JobFailure) -> None:
+    def failed_job(self, failure: JobFailure) -> None:
         """Of a ticket, or a photograph, without pairs."""
-        fields = reason.model_dump(mode="json", exclude={"schema_version", "attempts", "failed"})
-        names = ", ".join(reason.files)
+        fields = failure.model_dump(mode="json", exclude={"schema_version", "attempts", "failed"})
+        names = ", ".join(failure.files)
         logger.error(
             "failed: %s: %s %s",
             names,
-            reason.reason,
-            reason.remedy,
-            extra={"event": "failed_job", **fields, "attempt": reason.attempts},
+            failure.reason,
+            failure.remedy,
+            extra={"event": "failed_job", **fields, "attempt": failure.attempts},
         )
 
     def finished(self, summary: Summary) -> None:

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, Final
 from pipeline.disk import storage_errors
 from pipeline.errors import ExitCode, LockedError, UsageError
 from pipeline.monitoring.logs import STEPS
-from pipeline.monitoring.observer import Observer
+from pipeline.run.observer import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from pipeline.monitoring.observer import RunInfo
     from pipeline.outbox.metadata import JobFailure, Metadata
     from pipeline.pair import Pair
+    from pipeline.run.observer import RunInfo
     from pipeline.run.plan import PlannedPair
     from pipeline.stage.summary import Summary
     from pipeline.stage.task import Outcome
@@ -71,11 +71,11 @@ class Metrics(Observer):
             self._values.write(probe)
             probe.unlink()
 
-    def started(self, work: RunInfo) -> None:
+    def started(self, info: RunInfo) -> None:
         """From now on it is written."""
-        self._pairs = work.pairs
+        self._pairs = info.pairs
         self._values.up.set(1)
-        self._values.info.info({"version": version("impasto"), "command": work.command, "outbox": str(work.outbox)})
+        self._values.info.info({"version": version("impasto"), "command": info.command, "outbox": str(info.outbox)})
         self._show_depth()
         self._thread.start()
 
@@ -95,9 +95,9 @@ class Metrics(Observer):
         del pair
         self._count("duplicate")
 
-    def failed_job(self, reason: JobFailure) -> None:
+    def failed_job(self, failure: JobFailure) -> None:
         """A job without pairs, as one."""
-        del reason
+        del failure
         self._count("failed")
 
     def status(self, status: Mapping[str, Any]) -> None:

@@ -8,9 +8,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.errors import LockedError, exit_code_of
-from pipeline.monitoring.observer import Observer
 from pipeline.outbox.ledger import settings_in_metadata
 from pipeline.outbox.run_records import RunRecord, path_of, read_run, write_run
+from pipeline.run.observer import Observer
 from pipeline.run.plan import Action
 from pipeline.settings.resolve import per_pair
 from pipeline.text import now
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from pipeline.monitoring.observer import RunInfo
     from pipeline.outbox.metadata import JobFailure
     from pipeline.pair import Pair
+    from pipeline.run.observer import RunInfo
     from pipeline.run.plan import PlannedPair
     from pipeline.stage.summary import Summary
     from pipeline.stage.task import Outcome
@@ -40,21 +40,21 @@ class RunRecorder(Observer):
         self._counts: Counter[str] = Counter()
         self._written = float("-inf")
 
-    def started(self, work: RunInfo) -> None:
+    def started(self, info: RunInfo) -> None:
         """Write the first."""
         begin = now()
-        self._root = work.outbox
+        self._root = info.outbox
         self._record = RunRecord(
-            command=work.command,
-            source=str(work.source),
-            spool=str(work.spool) if work.spool is not None else "",
-            preset=work.settings.preset,
-            settings=settings_in_metadata(per_pair(work.settings)),
-            pairs=work.pairs,
+            command=info.command,
+            source=str(info.source),
+            spool=str(info.spool) if info.spool is not None else "",
+            preset=info.settings.preset,
+            settings=settings_in_metadata(per_pair(info.settings)),
+            pairs=info.pairs,
             started=begin,
             written=begin,
         )
-        earlier = read_run(work.outbox, self._record)
+        earlier = read_run(info.outbox, self._record)
         if earlier is not None and earlier.is_alive and earlier.pid != self._record.pid:
             self._record = None  # that one's is kept: this one will be told that it comes too late
             return
@@ -73,9 +73,9 @@ class RunRecorder(Observer):
         del pair
         self._count("skipped")
 
-    def failed_job(self, reason: JobFailure) -> None:
+    def failed_job(self, failure: JobFailure) -> None:
         """Count it."""
-        del reason
+        del failure
         self._count("failed")
 
     def status(self, status: Mapping[str, Any]) -> None:

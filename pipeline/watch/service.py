@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock, Timeout
 
@@ -42,12 +42,10 @@ from pipeline.watch.watcher import Renderer, Watcher
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pipeline.outbox.metadata import JobFailure
+    from pipeline.run.observer import Observer
     from pipeline.settings.all_settings import Settings
     from pipeline.settings.pair_settings import Values
-    from pipeline.stage.listener import Display
     from pipeline.stage.summary import Summary
-    from pipeline.stage.task import Outcome
     from pipeline.watch.spool.records import Job
 
 SHARED_SETTLE_SECONDS: Final = 10.0
@@ -101,20 +99,15 @@ class Service:
 
     folders: Folders
     settings: Settings
-    below: Values
-    """Settings weaker than a ticket's rows."""
-    flags: Values
-    """Settings stronger than a ticket's rows."""
+    base_values: Values
+    """Settings that a ticket's rows override."""
+    overrides: Values
+    """Settings that override a ticket's rows."""
     weights_sha256: str
     engine_version: str
-    display: Display
-    on_outcome: Callable[[Outcome], None]
-    on_duplicate: Callable[[Pair], None]
-    on_failed_job: Callable[[JobFailure], None]
+    observer: Observer
     disk: Disk
     clock: Callable[[], float] = time.monotonic
-    on_status: Callable[[dict[str, Any]], None] = lambda _: None
-    """Called by the thread that looks."""
 
     def watcher(self, stop: StopRequest, *, drain: bool = False) -> tuple[Watcher, Outbox]:
         """A watcher, and the outbox that the stage is to publish to."""
@@ -163,9 +156,7 @@ class Service:
             ),
             disk=self.disk,
             clock=self.clock,
-            on_outcome=self.on_outcome,
-            on_duplicate=self.on_duplicate,
-            on_failed_job=self.on_failed_job,
+            observer=self.observer,
         )
         watcher = Watcher(
             intake=intake,
@@ -176,7 +167,7 @@ class Service:
             outbox=outbox,
             inbox=folders.inbox,
             stop=stop,
-            display=self.display,
+            observer=self.observer,
             notifier=SystemdNotifier(),
             disk=self.disk,
             wake=wake,
@@ -184,7 +175,6 @@ class Service:
             grace_seconds=self.settings.run.grace_seconds,
             drain_seconds=1.5 * settle_seconds + 0.1 if drain else None,
             clock=self.clock,
-            on_status=self.on_status,
         )
         return watcher, outbox
 
@@ -229,7 +219,7 @@ class Service:
         return ManifestRules(self._endings, check_name, roots, styles.find, self.folders.mask)
 
     def _requirements_of_ticket(self, styles: Styles, ticket: Path) -> TicketRequirements:
-        return requirements_of_ticket(ticket, self.below, self.flags, self._confines(styles))
+        return requirements_of_ticket(ticket, self.base_values, self.overrides, self._confines(styles))
 
     def _pairs_of(self, styles: Styles, job: Job, files: tuple[str, ...]) -> list[Pair] | None:
         ticket = next((name for name in files if classify(name, self._endings).form == "ticket"), None)
@@ -238,7 +228,7 @@ class Service:
             if needs.files - set(files) or any(styles.find(name) is None for name in needs.styles):
                 return None  # it was changed, or a style is being replaced
             confines = self._confines(styles, (job.folder / "in",))
-            return read_manifest(job.path(ticket), self.below, self.flags, confines)
+            return read_manifest(job.path(ticket), self.base_values, self.overrides, confines)
         if len(files) != 1:  # a ticket's, whose ticket was lost with the power
             return None
         (relative,) = files
@@ -246,7 +236,7 @@ class Service:
         paintings = styles.find(style) if style else None
         if paintings is None:
             return None
-        settings = for_pair(self.below, {}, self.flags)
+        settings = for_pair(self.base_values, {}, self.overrides)
         wrong = check_blend(len(paintings), settings, may_be_alone=True)  # the library has others
         if wrong:
             raise UsageError(f"{style}: {wrong}.", "Give one weight for each painting, or none.")

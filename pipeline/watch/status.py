@@ -12,6 +12,7 @@ from pipeline.text import now, printable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pipeline.run.observer import Observer
     from pipeline.watch.inbox.scanner import Scanner
     from pipeline.watch.spool.accounting import FileAccounting
     from pipeline.watch.spool.spool import Spool
@@ -35,18 +36,17 @@ class Activity:
 class StatusFile:
     """Shown by the thread that looks."""
 
-    def __init__(  # noqa: PLR0913 - what it shows
+    def __init__(  # noqa: PLR0913, PLR0917 - what it shows
         self,
         spool: Spool,
         intake: Scanner,
         books: FileAccounting,
         notifier: SystemdNotifier,
         activity: Callable[[], Activity],
-        *,
-        on_status: Callable[[dict[str, Any]], None],
+        observer: Observer,
     ) -> None:
         self._spool, self._intake, self._books, self._notifier = spool, intake, books, notifier
-        self._activity, self._on_status = activity, on_status
+        self._activity, self._observer = activity, observer
 
     def status(self) -> dict[str, Any]:
         """What a person may want to know."""
@@ -73,7 +73,7 @@ class StatusFile:
             OSError: it cannot be written.
         """
         status = self.status()
-        self._on_status(status)
+        self._observer.status(status)
         path = self._spool.folder / "status.json"
         temporary = path.with_suffix(".tmp")
         text = json.dumps(status, indent=2, ensure_ascii=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pipeline.disk import as_storage_error, storage_errors
 from pipeline.errors import (
@@ -20,7 +20,7 @@ from pipeline.errors import (
     MachineError,
     UnreadableError,
 )
-from pipeline.outbox.metadata import Failure
+from pipeline.run.observer import explain_failure
 from pipeline.stage.summary import Summary, Usage
 from pipeline.text import printable
 from pipeline.watch.backoff import Backoff
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from pipeline.disk import Disk
     from pipeline.outbox.publish import Outbox
     from pipeline.pair import Pair
+    from pipeline.run.observer import Observer
     from pipeline.signals import StopRequest
     from pipeline.stage.attempts import Attempts
-    from pipeline.stage.listener import Display
     from pipeline.stage.task import Outcome, Task
     from pipeline.transfer.state import Evaluation
     from pipeline.watch.inbox.scanner import Scanner
@@ -75,7 +75,7 @@ class Watcher:
         outbox: Outbox,
         inbox: Path,
         stop: StopRequest,
-        display: Display,
+        observer: Observer,
         notifier: SystemdNotifier,
         disk: Disk,
         wake: threading.Event,
@@ -83,14 +83,13 @@ class Watcher:
         grace_seconds: float,
         drain_seconds: float | None = None,
         clock: Callable[[], float] = time.monotonic,
-        on_status: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> None:
         """`wake` is set, from any thread, when there is something new in the inbox.
 
         With `drain_seconds` only what is seen in this time is taken, and the end comes when it is done.
         """
         self._intake, self._spool, self._jobs, self._attempts, self._books = intake, spool, jobs, attempts, books
-        self._outbox, self._inbox, self._stop, self._display = outbox, inbox, stop, display
+        self._outbox, self._inbox, self._stop, self._observer = outbox, inbox, stop, observer
         self._notifier, self._disk, self._clock, self._wake = notifier, disk, clock, wake
         self._grace_seconds, self._drain_seconds = grace_seconds, drain_seconds
         self._queue = JobQueue(clock)
@@ -102,7 +101,7 @@ class Watcher:
         self._last_tick = float("-inf")
         self._on_device = ""
         self._stop_was_told = False
-        self.board = StatusFile(spool, intake, books, notifier, self._activity, on_status=on_status)
+        self.board = StatusFile(spool, intake, books, notifier, self._activity, observer)
         self.lookout = ScanThread(
             intake=intake,
             spool=spool,
@@ -127,13 +126,13 @@ class Watcher:
         self._tick()
         self._stop.check()
         self._on_device = pair.name
-        self._display.pair_started(pair)
+        self._observer.pair_started(pair)
 
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
         """One evaluation is over; after a stop was asked for the pair has its time of grace."""
         self._tick()
         self._stop.check(self._grace_seconds)
-        self._display.evaluated(pair, evaluation)
+        self._observer.evaluated(pair, evaluation)
 
     def _tick(self) -> None:
         self._last_tick = self._clock()
@@ -168,8 +167,8 @@ class Watcher:
             self._stage = make_stage()
         with contextlib.ExitStack() as stack:
             self.enter(stack)
-            self._display.start(None)
-            stack.callback(self._display.stop)
+            self._observer.rendering_started(None)
+            stack.callback(self._observer.rendering_ended)
             self.lookout.start()
             try:
                 self._render_forever(make_stage)
@@ -332,12 +331,8 @@ class Watcher:
         if verdict is not None:
             self._look_later(opened, verdict)
         self._pause.end()
-        record = outcome.record
-        failure = f"{record.reason} {record.remedy}" if isinstance(record, Failure) else None
-        if verdict is None:
-            self._display.pair_finished(outcome.pair.name, failure)
-        else:
-            logger.info("%s It is tried again in %.0f s.", failure, verdict.seconds)
+        if verdict is not None:
+            logger.info("%s It is tried again in %.0f s.", explain_failure(outcome), verdict.seconds)
         self._wake.set()
 
     def _cannot_read(self, opened: OpenJob, error: UnreadableError) -> None:

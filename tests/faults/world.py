@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ImageError, ImpastoError, IncompleteError, Interrupted, MachineError
-from pipeline.monitoring.progress import NoDisplay
 from pipeline.outbox.ledger import Fingerprint, settings_in_key, settings_in_metadata
 from pipeline.outbox.metadata import Metadata
+from pipeline.run.observer import Observer
 from pipeline.settings.all_settings import validate
 from pipeline.settings.resolve import merge
 from pipeline.signals import StopRequest
@@ -27,11 +27,12 @@ from pipeline.watch.spool.accounting import Balance
 from tests.faults.disk import Crash, FaultyDisk, HastyDisk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable, Mapping
     from pathlib import Path
 
     from pipeline.disk import Disk
     from pipeline.outbox.publish import Outbox
+    from pipeline.pair import Pair
     from pipeline.stage.summary import Summary
     from pipeline.watch.watcher import Watcher
 
@@ -230,6 +231,22 @@ class World:
         shutil.rmtree(self.root)
 
 
+class _Recorder(Observer):
+    """Writes down what a worker tells."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def outcome(self, outcome: Outcome) -> None:
+        self._worker.outcomes.append(outcome)
+
+    def duplicate(self, pair: Pair) -> None:
+        self._worker.duplicates.append(pair.file_name)
+
+    def status(self, status: Mapping[str, Any]) -> None:
+        self._worker.statuses.append(status)
+
+
 class Worker:
     """A process that watches, driven step by step."""
 
@@ -245,18 +262,16 @@ class Worker:
         settings = validate(values)
         self.outcomes: list[Outcome] = []
         self.duplicates: list[str] = []
+        self.statuses: list[Mapping[str, Any]] = []
         self.stop = StopRequest(world.clock)
         service = Service(
             folders=Folders.of(world.inbox, world.outbox, settings),
             settings=settings,
-            below=values,
-            flags={},
+            base_values=values,
+            overrides={},
             weights_sha256=WEIGHTS,
             engine_version="1",
-            display=NoDisplay(),
-            on_outcome=self.outcomes.append,
-            on_duplicate=lambda pair: self.duplicates.append(pair.file_name),
-            on_failed_job=lambda _: None,
+            observer=_Recorder(self),
             disk=disk,
             clock=world.clock,
         )

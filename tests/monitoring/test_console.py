@@ -14,8 +14,8 @@ import pytest
 from pipeline.cli.setup import say_error
 from pipeline.errors import ExitCode, StorageError
 from pipeline.monitoring.console import ConsoleObserver
-from pipeline.monitoring.observer import RunInfo
 from pipeline.pair import Pair
+from pipeline.run.observer import RunInfo
 from pipeline.settings.all_settings import Settings
 from pipeline.settings.pair_settings import PairSettings
 from pipeline.stage.task import Outcome, Task

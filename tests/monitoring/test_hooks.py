@@ -17,9 +17,9 @@ import pytest
 
 from pipeline.errors import ExitCode, ImageError, Interrupted, LockedError, UsageError
 from pipeline.monitoring.hooks import Hooks
-from pipeline.monitoring.observer import RunInfo
 from pipeline.outbox.metadata import JobFailure
 from pipeline.pair import Pair
+from pipeline.run.observer import RunInfo
 from pipeline.settings.all_settings import Settings
 from pipeline.settings.pair_settings import PairSettings
 from pipeline.settings.run_settings import HooksSettings

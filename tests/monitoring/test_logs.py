@@ -13,9 +13,9 @@ import pytest
 
 from pipeline.errors import ImageError, StorageError
 from pipeline.monitoring.logs import LogFormat, LogObserver, logging_to_stderr
-from pipeline.monitoring.observer import RunInfo
 from pipeline.outbox.metadata import JobFailure
 from pipeline.pair import Pair
+from pipeline.run.observer import RunInfo
 from pipeline.run.plan import Action, PlannedPair
 from pipeline.settings.all_settings import Settings
 from pipeline.settings.pair_settings import PairSettings

@@ -9,8 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.errors import ExitCode, ImageError, LockedError, StorageError, UsageError
 from pipeline.monitoring.metrics import Metrics
-from pipeline.monitoring.observer import RunInfo
 from pipeline.pair import Pair
+from pipeline.run.observer import RunInfo
 from pipeline.run.plan import Action, PlannedPair
 from pipeline.settings.all_settings import Settings
 from pipeline.settings.pair_settings import PairSettings

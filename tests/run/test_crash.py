@@ -30,12 +30,12 @@ EVALUATIONS = 6
 # Started once per kill; tells each evaluation, so that the kills fall into the work and not into the imports.
 CHILD = """
 from pipeline.run import runner as run
-evaluated = run._Watched.evaluated
+evaluated = run._StageListener.evaluated
 from pipeline.monitoring.stdio import print_result
 def announce(*arguments):
     print_result("evaluated")  # stdout is the command's own
     evaluated(*arguments)
-run._Watched.evaluated = announce
+run._StageListener.evaluated = announce
 from pipeline.cli.main import main
 main()
 """

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.errors import ExitCode, LockedError, StorageError, UsageError
-from pipeline.monitoring.progress import NoDisplay
+from pipeline.run.observer import Observer
 from pipeline.settings.all_settings import validate
 from pipeline.watch.service import Folders, Service
 from tests.faults.disk import FaultyDisk, HastyDisk, failing
@@ -31,14 +31,11 @@ def service(world: World, disk: Disk | None = None) -> Service:
     return Service(
         folders=Folders.of(world.inbox, world.outbox, settings),
         settings=settings,
-        below=values,
-        flags={},
+        base_values=values,
+        overrides={},
         weights_sha256="f" * 64,
         engine_version="1",
-        display=NoDisplay(),
-        on_outcome=lambda _: None,
-        on_duplicate=lambda _: None,
-        on_failed_job=lambda _: None,
+        observer=Observer(),
         disk=disk or HastyDisk(),
     )
 

@@ -635,13 +635,12 @@ def test_the_status_counts_what_can_be_taken_and_tells_whoever_listens(world: Wo
     world.drop("unknown/left.jpg")
     worker = world.worker().start()
     worker.work(5)
-    told: list[dict[str, Any]] = []
-    worker.watcher.board._on_status = told.append
+    worker.statuses.clear()
     assert worker.watcher.board.status()["unclaimed"] == 0, "the one is left, and the other is there to stay"
     assert worker.watcher.board.status()["oldest_unclaimed_seconds"] == 0
     world.drop("sea/a.jpg")
     worker.step(scan_thread.BEAT_SECONDS)  # is seen in this round, after the beat
     worker.watcher.board.write()
-    assert [status["unclaimed"] for status in told] == [0, 1]
-    assert 0 < told[-1]["oldest_unclaimed_seconds"] < 600
+    assert [status["unclaimed"] for status in worker.statuses] == [0, 1]
+    assert 0 < worker.statuses[-1]["oldest_unclaimed_seconds"] < 600
     worker.end()

@@ -20,18 +20,18 @@ from pipeline.cli.options import (
     SetOption,
     VerboseOption,
 )
-from pipeline.cli.setup import confines_of, display_of, errors_to_exit_codes, resolve_settings
+from pipeline.cli.setup import display_of, errors_to_exit_codes, manifest_rules, resolve_settings
 from pipeline.errors import ExitCode, Interrupted, UsageError
 from pipeline.monitoring.logs import LogObserver
-from pipeline.monitoring.observer import Observer
+from pipeline.monitoring.observers import Observers
 from pipeline.monitoring.stdio import print_result
+from pipeline.run.observer import Observer
 
 if TYPE_CHECKING:
     from pipeline.cli.proof.grid import Grid
     from pipeline.cli.proof.proofs import Proof
     from pipeline.cli.proof.view import SheetView
     from pipeline.settings.all_settings import Settings
-    from pipeline.stage.listener import Display
     from pipeline.stage.task import Outcome
 
 MOST = 200
@@ -81,11 +81,11 @@ def proof_command(  # noqa: PLR0913 - one parameter per option
         for path in (out, page):
             check_ours(path)
         reduced = reductions(size, quality, settings.image.size)
-        grid = read_grid(contents, Path(settings.styles.folder), below, flags, reduced, confines_of(settings))
+        grid = read_grid(contents, Path(settings.styles.folder), below, flags, reduced, manifest_rules(settings))
         if not yes and len(grid.cells) > MOST:
             _ask(len(grid.cells), can_ask=not json_)
-        display, log = display_of(progress, log_format), LogObserver() if log_format == "json" else Observer()
-        proof, view = _prove(grid, settings, validate(merge(below, flags, reduced)), display, log)
+        observers = [display_of(progress, log_format), *([LogObserver()] if log_format == "json" else [])]
+        proof, view = _prove(grid, settings, validate(merge(below, flags, reduced)), observers)
         write(view, out, page)
         _tell(proof, out, page, as_json=json_)
         raise typer.Exit(ExitCode.PARTIAL if proof.failed else ExitCode.OK)
@@ -109,9 +109,18 @@ def _is_watched() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def _prove(
-    grid: Grid, settings: Settings, of_proof: Settings, display: Display, log: Observer
-) -> tuple[Proof, SheetView]:
+class _Outcomes(Observer):
+    """Keeps the outcomes of a run."""
+
+    def __init__(self) -> None:
+        self.kept: list[Outcome] = []
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Keep the outcome of a pair."""
+        self.kept.append(outcome)
+
+
+def _prove(grid: Grid, settings: Settings, of_proof: Settings, observers: list[Observer]) -> tuple[Proof, SheetView]:
     """Make the proofs, in an outbox that is gone afterwards."""
     from pipeline.cli.proof.proofs import Proof, expect, sheet_of
     from pipeline.outbox.publish import Outbox
@@ -122,18 +131,14 @@ def _prove(
     with tempfile.TemporaryDirectory(prefix="impasto-proof-") as folder:
         outbox = Outbox(Path(folder))
         forecasts = expect(grid, settings, weights, outbox)
-        outcomes: list[Outcome] = []
-
-        def keep(outcome: Outcome) -> None:
-            outcomes.append(outcome)
-            log.outcome(outcome)
-
+        outcomes = _Outcomes()
         try:
-            run([cell.small for cell in grid.cells], outbox, of_proof, display, on_outcome=keep)
+            with Observers([*observers, outcomes]) as all_observers:
+                run([cell.small for cell in grid.cells], outbox, of_proof, all_observers)
         except Interrupted as error:
             error.remedy = "No sheet was written."
             raise
-        records = {outcome.pair.name: outcome.record for outcome in outcomes}
+        records = {outcome.pair.name: outcome.record for outcome in outcomes.kept}
         proof = Proof(grid, settings, of_proof, forecasts, records)
         return proof, sheet_of(proof, outbox)
 

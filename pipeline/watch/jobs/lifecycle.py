@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pipeline.outbox.ledger import Fingerprint
     from pipeline.outbox.publish import Outbox
     from pipeline.pair import Pair
+    from pipeline.run.observer import Observer
     from pipeline.stage.attempts import Attempts
     from pipeline.watch.spool.accounting import FileAccounting
     from pipeline.watch.spool.records import Job
@@ -79,14 +80,12 @@ class Jobs:
         rules: JobRules,
         disk: Disk,
         clock: Callable[[], float],
-        on_outcome: Callable[[Outcome], None],
-        on_duplicate: Callable[[Pair], None],
-        on_failed_job: Callable[[JobFailure], None],
+        observer: Observer,
     ) -> None:
         self._spool, self._outbox, self._attempts, self._books = spool, outbox, attempts, books
         self._rules, self._disk, self._clock = rules, disk, clock
         self._names = ResultNames(spool, outbox)
-        self._on_outcome, self._on_duplicate, self._on_failed_job = on_outcome, on_duplicate, on_failed_job
+        self._observer = observer
         self._looking = threading.Lock()
         """Held by the thread that compares a job's files with what was seen of them before."""
         self.flying: dict[str, tuple[OpenJob, int]] = {}
@@ -225,7 +224,7 @@ class Jobs:
             return None
         pair = replace(pair, name=name)
         if opened.states[place] is PairStatus.DUPLICATE:
-            self._on_duplicate(pair)
+            self._observer.duplicate(pair)
         if opened.states[place] is not PairStatus.TO_DO:
             return None
         key = fingerprint.key if fingerprint else None
@@ -286,7 +285,7 @@ class Jobs:
             opened.failures.append(outcome.record.reason)
         self._attempts.end(outcome)
         opened.states[place] = PairStatus.FAILED if outcome.error else PairStatus.DONE
-        self._on_outcome(outcome)
+        self._observer.outcome(outcome)
 
     # The ends of a job
 
@@ -301,7 +300,7 @@ class Jobs:
         opened.error = error
         opened.failures.append(error.message)
         logger.error("%s", error)
-        self._on_failed_job(self._reason(opened))
+        self._observer.failed_job(self._reason(opened))
         self._conclude(opened, JobAction.QUARANTINE)
 
     def _lose(self, opened: OpenJob) -> None:

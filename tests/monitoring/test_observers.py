@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ExitCode, ImpastoError, Interrupted, StorageError, UsageError, exit_code_of
-from pipeline.monitoring.observer import Observer, Observers, RunInfo
+from pipeline.monitoring.observers import Observers
+from pipeline.run.observer import Observer, RunInfo
 from pipeline.settings.all_settings import Settings
 from tests.monitoring.summaries import run_summary
 
