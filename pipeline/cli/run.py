@@ -21,7 +21,7 @@ from pipeline.cli.options import (
 )
 from pipeline.cli.setup import (
     errors_to_exit_codes,
-    manifest_rules,
+    manifest_rules_of,
     observers_of,
     resolve_settings,
 )
@@ -70,7 +70,7 @@ def run_command(  # noqa: PLR0913 - one parameter per option
         if time_budget is not None:
             set_ = [*(set_ or []), f"run.time_budget={time_budget}"]
         base_values, overrides, settings = resolve_settings(config, preset, set_, device, preview=preview)
-        pairs = read_manifest(manifest, base_values, overrides, manifest_rules(settings))
+        pairs = read_manifest(manifest, base_values, overrides, manifest_rules_of(settings))
         box = Outbox(outbox)
         if dry_run:
             weights = find_weights(settings.network.weights, settings.network.preprocessing)
@@ -110,7 +110,7 @@ def pair_command(  # noqa: PLR0913 - one parameter per option
         from pipeline.run.single_pair import single_pair
 
         base_values, overrides, settings = resolve_settings(config, preset, set_, device, mask=mask, preview=preview)
-        pairs = single_pair(content, style, out, base_values, overrides, manifest_rules(settings))
+        pairs = single_pair(content, style, out, base_values, overrides, manifest_rules_of(settings))
         with observers_of(settings, progress, as_json=json_, log_format=log_format) as observers:
             observers.started(RunInfo("pair", content.absolute(), out.parent.absolute(), settings, len(pairs)))
             summary = run(pairs, Outbox(out.parent), settings, observers, redo="all")

@@ -59,7 +59,7 @@ def resolve_settings(  # noqa: PLR0913, PLR0917 - the options that are settings
     return base_values, overrides, settings
 
 
-def manifest_rules(settings: Settings) -> ManifestRules:
+def manifest_rules_of(settings: Settings) -> ManifestRules:
     """Return what a manifest or a command line may name."""
     from pipeline.images.formats import endings
     from pipeline.outbox.publish import check_name

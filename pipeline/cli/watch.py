@@ -76,6 +76,7 @@ def _serve(
     from pipeline.stage.pool.stage_pool import make_stage
     from pipeline.transfer.styliser import ENGINE_VERSION
     from pipeline.transfer.weights import find_weights
+    from pipeline.watch.jobs.job_pairs import FingerprintReader
     from pipeline.watch.service import Folders, Service
 
     base_values, overrides, resolved = settings
@@ -86,14 +87,13 @@ def _serve(
         settings=resolved,
         base_values=base_values,
         overrides=overrides,
-        weights_sha256=weights.sha256,
-        engine_version=ENGINE_VERSION,
+        fingerprints=FingerprintReader(weights.sha256, ENGINE_VERSION),
         observer=observer,
         disk=Disk(),
     )
     observer.started(RunInfo(command, folders.inbox, folders.outbox, resolved, spool=folders.spool))
     with contextlib.ExitStack() as stack:
         return service.run(
-            lambda watcher, box: stack.enter_context(contextlib.closing(make_stage(resolved, weights, box, watcher))),
+            lambda listener, box: stack.enter_context(contextlib.closing(make_stage(resolved, weights, box, listener))),
             drain=command == "drain",
         )

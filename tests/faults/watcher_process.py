@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.run.observer import Observer
 from pipeline.settings.all_settings import validate
+from pipeline.watch.jobs.job_pairs import FingerprintReader
 from pipeline.watch.service import Folders, Service
 from tests.faults.disk import HastyDisk
 from tests.faults.world import WEIGHTS, FakeStage, balance_of
@@ -40,14 +41,13 @@ def main(root: Path) -> int:
         settings=settings,
         base_values=values,
         overrides={},
-        weights_sha256=WEIGHTS,
-        engine_version="1",
+        fingerprints=FingerprintReader(WEIGHTS, "1"),
         observer=painted,
         disk=HastyDisk(),
         clock=time.monotonic,
     )
     print("starting", flush=True)  # noqa: T201 - its parent reads it
-    summary = service.run(lambda watcher, outbox: FakeStage(outbox, watcher))
+    summary = service.run(FakeStage)
     print(painted.photographs, balance_of(summary).is_even, flush=True)  # noqa: T201
     return int(summary.exit_code)
 

@@ -22,6 +22,7 @@ from pipeline.stage.summary import Usage
 from pipeline.stage.task import VERSIONS, Outcome, Task, failure_of
 from pipeline.text import now
 from pipeline.watch.inbox.events import Changes
+from pipeline.watch.jobs.job_pairs import FingerprintReader
 from pipeline.watch.service import Folders, Service
 from pipeline.watch.spool.accounting import Balance
 from tests.faults.disk import Crash, FaultyDisk, HastyDisk
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from pipeline.disk import Disk
     from pipeline.outbox.publish import Outbox
     from pipeline.pair import Pair
+    from pipeline.stage.listener import Listener
     from pipeline.stage.summary import Summary
-    from pipeline.watch.watcher import Watcher
 
 WEIGHTS = "f" * 64
 END, JPEG_END = b"|end", b"\xff\xd9"
@@ -58,8 +59,8 @@ def photo(text: str) -> bytes:
 class FakeStage:
     """Publishes a result for all that ends as a photograph does, without looking at it any further."""
 
-    def __init__(self, outbox: Outbox, watcher: Watcher) -> None:
-        self._outbox, self._watcher = outbox, watcher
+    def __init__(self, listener: Listener, outbox: Outbox) -> None:
+        self._listener, self._outbox = listener, outbox
         self.usage = Usage()
         self.premature = 0
         self.on_render: Callable[[Task], None] = lambda _: None
@@ -69,7 +70,7 @@ class FakeStage:
             if task is None:
                 continue
             try:
-                self._watcher.pair_started(task.pair)
+                self._listener.pair_started(task.pair)
                 self.on_render(task)
                 yield Outcome(task, self._render(task))
             except (MachineError, Interrupted):
@@ -269,20 +270,20 @@ class Worker:
             settings=settings,
             base_values=values,
             overrides={},
-            weights_sha256=WEIGHTS,
-            engine_version="1",
+            fingerprints=FingerprintReader(WEIGHTS, "1"),
             observer=_Recorder(self),
             disk=disk,
             clock=world.clock,
         )
-        self.watcher, outbox = service.watcher(self.stop, drain=drain)
-        self.spool, self.books = self.watcher._spool, self.watcher._books
-        self.stage = FakeStage(outbox, self.watcher)
+        self.watcher = service.watcher(self.stop, drain=drain)
+        workplace = self.watcher.workplace
+        self.scanner, self.spool, self.accounting = workplace.scanner, workplace.spool, workplace.accounting
+        self.stage = FakeStage(self.watcher.listener, workplace.outbox)
         self._stack = contextlib.ExitStack()
 
     def with_hints(self) -> ScriptedHints:
         """Events instead of polling."""
-        hints, intake = ScriptedHints(), self.watcher._intake
+        hints, intake = ScriptedHints(), self.scanner
         hints.signs = {intake._sign.path}
         intake._hints, intake._polling = hints, False
         return hints
@@ -295,8 +296,8 @@ class Worker:
         """Let time pass, look, and render what there is."""
         if isinstance(self._world.clock, Clock):
             self._world.clock.seconds += seconds
-        self.watcher.lookout.look()
-        self.watcher.render(self.stage)
+        self.watcher.scan_thread.scan()
+        self.watcher.feeder.render(self.stage)
 
     def work(self, seconds: float = 30.0) -> None:
         """So long, in steps of a second."""
@@ -306,7 +307,7 @@ class Worker:
     def end(self) -> Balance:
         """Stop as after a signal."""
         self.watcher.put_back()
-        balance = self.books.balance(self._world.inbox, self.spool, self.disk)
+        balance = self.accounting.balance(self._world.inbox, self.spool, self.disk)
         self._stack.close()
         assert balance.is_even, balance
         return balance

@@ -20,7 +20,7 @@ from pipeline.cli.options import (
     SetOption,
     VerboseOption,
 )
-from pipeline.cli.setup import display_of, errors_to_exit_codes, manifest_rules, resolve_settings
+from pipeline.cli.setup import display_of, errors_to_exit_codes, manifest_rules_of, resolve_settings
 from pipeline.errors import ExitCode, Interrupted, UsageError
 from pipeline.monitoring.logs import LogObserver
 from pipeline.monitoring.observers import Observers
@@ -81,7 +81,7 @@ def proof_command(  # noqa: PLR0913 - one parameter per option
         for path in (out, page):
             check_ours(path)
         reduced = reductions(size, quality, settings.image.size)
-        grid = read_grid(contents, Path(settings.styles.folder), below, flags, reduced, manifest_rules(settings))
+        grid = read_grid(contents, Path(settings.styles.folder), below, flags, reduced, manifest_rules_of(settings))
         if not yes and len(grid.cells) > MOST:
             _ask(len(grid.cells), can_ask=not json_)
         observers = [display_of(progress, log_format), *([LogObserver()] if log_format == "json" else [])]
