@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 REPORT_SECONDS: Final = 30.0
+"""Shortest time in seconds between two updates."""
 
 
 class LiveReport(Observer):
@@ -31,11 +32,11 @@ class LiveReport(Observer):
         self._last = clock()
 
     def started(self, info: RunInfo) -> None:
-        """Remember where."""
+        """Remember the outbox."""
         self._root = info.outbox
 
     def outcome(self, outcome: Outcome) -> None:
-        """Begin a new one, if the last is old and done."""
+        """Begin an update, unless one is running or the last one is recent."""
         del outcome
         busy = self._thread is not None and self._thread.is_alive()
         if busy or self._clock() - self._last < REPORT_SECONDS:
@@ -46,12 +47,12 @@ class LiveReport(Observer):
         self._raise()
 
     def finished(self, summary: Summary) -> None:
-        """Write the last."""
+        """Update the report for the last time."""
         del summary
         self._close()
 
     def aborted(self, error: BaseException) -> None:
-        """Write the last."""
+        """Update the report for the last time."""
         del error
         self._close()
 
@@ -63,11 +64,11 @@ class LiveReport(Observer):
 
     def _update(self) -> None:
         try:
-            from pipeline.outbox.report.update import update_report  # noqa: PLC0415 - seldom needed
+            from pipeline.outbox.report.update import update_report  # noqa: PLC0415 - slow to import
 
             if self._root is not None:
                 update_report(self._root)
-        except Exception as error:  # noqa: BLE001 - raised by the thread that asked for it
+        except Exception as error:  # noqa: BLE001 - raised by the thread that tells the observer
             self._error = error
 
     def _raise(self) -> None:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
 from pipeline.errors import exit_code_of
-from pipeline.monitoring.stdio import is_claimed, noise_to_log
+from pipeline.monitoring.stdio import is_stdout_protected, noise_to_log
 from pipeline.run.observer import Observer
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ logger = logging.getLogger(__name__)
 LogFormat = Literal["human", "json"]
 
 STEPS: Final = ("load", "queue", "stylise", "save")
-"""Of a pair, as its metadata tells their seconds."""
-_OURS: Final = logging.getLogger("pipeline")
+"""Steps of a pair, by the names that its metadata gives to their seconds."""
+_PIPELINE: Final = logging.getLogger("pipeline")
 _HOOKS: Final = logging.getLogger("pipeline.monitoring.hooks")
 _WARNINGS: Final = "py.warnings"
 """Name of the logger that tells the warnings of the module `warnings`."""
@@ -44,9 +44,11 @@ _BARE_RECORD: Final = {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "me
 
 @contextlib.contextmanager
 def logging_to_stderr(log_format: LogFormat = "human", *, verbose: bool = False) -> Iterator[None]:
-    """The log, and what else would write lines of its own to stderr: Python's warnings, and errors of threads.
+    """Log to stderr, and with it Python's warnings and errors of threads, which would write there by themselves.
 
-    People see warnings, and details if they ask for them; programs see what happens, too, and details likewise.
+    Args:
+        log_format: `human` shows warnings, as lines; `json` shows each event, as JSON, and also what libraries write.
+        verbose: show details as well.
     """
     handler = _StderrHandler()
     if log_format == "human":
@@ -59,19 +61,19 @@ def logging_to_stderr(log_format: LogFormat = "human", *, verbose: bool = False)
     with _handled_by(handler, *levels):
         threading.excepthook = _log_thread
         try:
-            with noise_to_log(of_stdout=is_claimed()) as handler.real:
+            with noise_to_log(of_stdout=is_stdout_protected()) as handler.real:
                 yield
         finally:
             handler.real = None
 
 
 @contextlib.contextmanager
-def _handled_by(handler: logging.Handler, level: int, level_of_ours: int) -> Iterator[None]:
+def _handled_by(handler: logging.Handler, level: int, pipeline_level: int) -> Iterator[None]:
     root, hook = logging.getLogger(), threading.excepthook
-    levels = root.level, _OURS.level
+    levels = root.level, _PIPELINE.level
     root.addHandler(handler)
     root.setLevel(level)
-    _OURS.setLevel(level_of_ours)
+    _PIPELINE.setLevel(pipeline_level)
     _HOOKS.setLevel(logging.INFO)  # what a hook prints is meant to be seen
     logging.captureWarnings(capture=True)
     try:
@@ -81,7 +83,7 @@ def _handled_by(handler: logging.Handler, level: int, level_of_ours: int) -> Ite
         threading.excepthook = hook
         root.removeHandler(handler)
         root.setLevel(levels[0])
-        _OURS.setLevel(levels[1])
+        _PIPELINE.setLevel(levels[1])
         _HOOKS.setLevel(logging.NOTSET)
 
 
@@ -92,25 +94,25 @@ def _log_thread(arguments: threading.ExceptHookArgs) -> None:
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
-    """Writes to what is stderr at the moment: while bars are shown, lines go above them."""
+    """Writes to `sys.stderr` as it is at the moment: while bars are shown, it puts lines above them."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
         self.real: TextIO | None = None
-        """Where to write if stderr leads into the log itself."""
+        """The real stderr, while file descriptor 2 leads into the log; None else."""
         self._is_gone = False
 
     @property
-    def stream(self) -> TextIO:  # type: ignore[override]  # read anew each time
+    def stream(self) -> TextIO:  # type: ignore[override]  # looked up for each record
         return self.real or sys.stderr
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write it, until nobody reads it any more."""
+        """Write a record, until nobody reads stderr any more."""
         if not self._is_gone:
             super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """An error of ours is told on stderr; one of the pipe or the disk would not be read there either."""
+        """Tell a defect on stderr. After an error of the pipe or the disk write no more: nobody would read it."""
         if isinstance(sys.exception(), OSError):
             self._is_gone = True
         else:
@@ -118,23 +120,23 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
 
 
 class HumanFormatter(logging.Formatter):
-    """`WARNING what happened`, and a traceback where there is one."""
+    """Formats `WARNING what happened`, and a traceback where there is one."""
 
     def __init__(self) -> None:
         super().__init__("%(levelname)s %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        """Of a warning of Python the first line, without the line of source that it came from."""
+        """Return the line; a warning of Python without the source line that follows it."""
         if record.name == _WARNINGS:
             record.message = _first_line(record.message)
         return super().formatMessage(record)
 
 
 class JsonFormatter(logging.Formatter):
-    """One object on one line: time (UTC, ISO 8601), level, event, message, and what is known besides."""
+    """Formats one JSON object on one line: time (UTC, ISO 8601), level, event, message, and the fields of the call."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end."""
+        """Return the line, without a newline at its end."""
         message = record.getMessage()
         entry = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
@@ -154,10 +156,10 @@ def _first_line(text: str) -> str:
 
 
 class LogObserver(Observer):
-    """Tells the log what becomes of each pair, and when the work begins and ends."""
+    """Logs what becomes of each pair, and when the work begins and ends."""
 
     def started(self, info: RunInfo) -> None:
-        """The beginning."""
+        """Log the beginning."""
         logger.info(
             "%s of %s begins.",
             info.command,
@@ -173,13 +175,13 @@ class LogObserver(Observer):
         )
 
     def planned(self, item: PlannedPair) -> None:
-        """A pair that is not rendered; one that still fails is no news, but an error all the same."""
+        """Log a pair that is not rendered; as an error if it failed in an earlier run."""
         level = logging.ERROR if item.action.value == "still failed" else logging.INFO
         fields = {"event": item.action.value, "pair": item.pair.name, "key": item.key, "reason": item.reason}
         logger.log(level, "%s: %s: %s", item.action.value, item.pair.name, item.reason, extra=fields)
 
     def outcome(self, outcome: Outcome) -> None:
-        """Its steps with their seconds and its warnings, and then what became of it."""
+        """Log the steps of a pair with their seconds, its warnings, and what became of it."""
         record = outcome.record
         if record.status == "done":
             self._done(outcome, record)
@@ -187,22 +189,22 @@ class LogObserver(Observer):
             self._failed(outcome, record)
 
     def _done(self, outcome: Outcome, record: Metadata) -> None:
-        known = _known(outcome, record)
+        identity = _identity(outcome, record)
         for step in STEPS:
             seconds = getattr(record.seconds, step)
-            fields = {"event": "step", **known, "step": step, "seconds": round(seconds, 3)}
+            fields = {"event": "step", **identity, "step": step, "seconds": round(seconds, 3)}
             logger.info("%s: %s took %.3g s", outcome.pair.name, step, seconds, extra=fields)
         for warning in record.warnings:
-            fields = {"event": "warning", **known, "warning": warning}
+            fields = {"event": "warning", **identity, "warning": warning}
             logger.warning("%s: %s", outcome.pair.name, warning, extra=fields)
         seconds = sum(getattr(record.seconds, step) for step in STEPS)
         result = {"seconds": round(seconds, 3), "output": record.output.path, "evaluations": record.evaluations}
-        logger.info("done: %s", outcome.pair.name, extra={"event": "done", **known, **result})
+        logger.info("done: %s", outcome.pair.name, extra={"event": "done", **identity, **result})
 
     def _failed(self, outcome: Outcome, record: Failure) -> None:
         fields = {
             "event": "failed",
-            **_known(outcome, record),
+            **_identity(outcome, record),
             "reason": record.reason,
             "remedy": record.remedy,
             "error_class": record.error_class,
@@ -210,12 +212,12 @@ class LogObserver(Observer):
         logger.error("failed: %s: %s %s", outcome.pair.name, record.reason, record.remedy, extra=fields)
 
     def duplicate(self, pair: Pair) -> None:
-        """A pair of the inbox that was rendered before."""
+        """Log a pair of an inbox that was rendered before."""
         fields = {"event": "duplicate", "pair": pair.name, "content": pair.content_label}
         logger.info("duplicate: %s is painted already as %s", pair.content_label, pair.file_name, extra=fields)
 
     def failed_job(self, failure: JobFailure) -> None:
-        """Of a ticket, or a photograph, without pairs."""
+        """Log a job that failed before its pairs were known."""
         fields = failure.model_dump(mode="json", exclude={"schema_version", "attempts", "failed"})
         names = ", ".join(failure.files)
         logger.error(
@@ -227,7 +229,7 @@ class LogObserver(Observer):
         )
 
     def finished(self, summary: Summary) -> None:
-        """The end, with all counts."""
+        """Log the end with all counts; as a warning if the exit code is not 0."""
         described = summary.describe()
         code = described["exit_code"]
         logger.log(
@@ -238,13 +240,13 @@ class LogObserver(Observer):
         )
 
     def aborted(self, error: BaseException) -> None:
-        """The end that was not meant to be."""
+        """Log an end by an error or a signal."""
         code = exit_code_of(error)
         logger.error("Ended: %s", error, extra={"event": "finished", "exit_code": int(code), "reason": str(error)})
 
 
-def _known(outcome: Outcome, record: Metadata | Failure) -> dict[str, Any]:
-    worker, _, job = outcome.task.owner.partition("/")  # a run has no others beside it, and no name
+def _identity(outcome: Outcome, record: Metadata | Failure) -> dict[str, Any]:
+    worker, _, job = outcome.task.owner.partition("/")  # a run has neither a worker's name nor jobs
     return {
         "pair": outcome.pair.name,
         "key": record.key,

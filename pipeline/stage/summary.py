@@ -1,4 +1,4 @@
-"""Where the time of a run went."""
+"""How a run or a watcher ended, and where its time went."""
 
 from __future__ import annotations
 
@@ -15,22 +15,25 @@ if TYPE_CHECKING:
 
 @dataclass
 class Usage:
-    """Added up over the pairs of a stage, by its threads; seconds of loading and saving are those of all threads."""
+    """Seconds and memory, added up over the pairs of a stage. All threads of the stage call the methods.
+
+    Seconds of loading and saving are added over all threads, so they may exceed the time that passed.
+    """
 
     pairs: int = 0
-    """That the device has done."""
+    """Number of pairs that the device has done."""
     load_seconds: float = 0.0
     wait_seconds: float = 0.0
-    """That the device had nothing to do, since its first pair started."""
+    """Seconds that the device had nothing to do since its first pair started."""
     stylise_seconds: float = 0.0
     save_seconds: float = 0.0
     peak_memory_bytes: int | None = None
     begin: float | None = None
-    """When the first pair started."""
+    """Time at which the first pair started, by `time.perf_counter`; None before."""
     end: float = 0.0
-    """When the last one was saved."""
+    """Time at which the last pair was saved, by `time.perf_counter`."""
     devices: int = 1
-    """Over which all this is added up."""
+    """Number of devices that the sums are of."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def add(self, **values: float) -> None:
@@ -40,12 +43,12 @@ class Usage:
                 setattr(self, name, getattr(self, name) + value)
 
     def started(self) -> None:
-        """The device begins with a pair."""
+        """Note that the device begins with a pair."""
         if self.begin is None:
             self.begin = time.perf_counter()
 
     def saved(self, peak_memory_bytes: int | None) -> None:
-        """A pair is published."""
+        """Note that a pair is published."""
         with self._lock:
             self.end = time.perf_counter()
             if peak_memory_bytes is not None:
@@ -53,21 +56,21 @@ class Usage:
 
     @property
     def wall_seconds(self) -> float:
-        """From the start of the first pair until the last one was saved."""
+        """Seconds from the start of the first pair until the last pair was saved."""
         return 0.0 if self.begin is None else max(0.0, self.end - self.begin)
 
     @property
     def busy_share(self) -> float:
-        """Of the device, in that time; of several the mean."""
+        """Fraction of `wall_seconds` that the device was busy; the mean of several devices."""
         return min(1.0, self.stylise_seconds / self.wall_seconds / self.devices) if self.wall_seconds else 0.0
 
     @property
     def pairs_per_hour(self) -> float:
-        """In that time."""
+        """Pairs per hour of `wall_seconds`."""
         return 3600 * self.pairs / self.wall_seconds if self.wall_seconds else 0.0
 
     def describe(self) -> dict[str, float | int | None]:
-        """For the summary of a run."""
+        """Return the figures as JSON, for the summary of a run."""
         return {
             "pairs_per_hour": round(self.pairs_per_hour, 2),
             "device_busy_share": round(self.busy_share, 4),
