@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import logging
 from pathlib import Path
 
@@ -54,6 +55,11 @@ def work_with(*observers: Observer, error: BaseException | None = None) -> None:
 
 
 EVERYTHING = ["started", "status", "status", "finished"]
+
+
+def test_every_event_is_passed_on() -> None:
+    events = {name for name, member in vars(Observer).items() if inspect.isfunction(member)}
+    assert events <= vars(Observers).keys()
 
 
 def test_all_are_told_everything_in_order() -> None:
