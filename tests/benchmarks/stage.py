@@ -127,7 +127,8 @@ def throughput(count: int) -> None:
             stylised = sum(outcome.record.seconds.stylise for outcome in outcomes)  # type: ignore[union-attr]
             usage = summary.usage
             print(
-                f"{label}: {summary.rendered} pairs, {summary.failed} failed; device busy {usage.busy_share:.2%} of "
+                f"{label}: {summary.counts['rendered']} pairs, {summary.counts['failed']} failed; "
+                f"device busy {usage.busy_share:.2%} of "
                 f"{usage.wall_seconds:.1f} s after the first pair started; that is "
                 f"{usage.wall_seconds / stylised:.3f} of the {stylised:.1f} s stylised; "
                 f"with planning and the network {seconds:.1f} s = {seconds / stylised:.3f}; "
