@@ -24,13 +24,13 @@ POISONED = {3: b"", 11: b"no picture at all", 19: b"\xff\xd8\xff\xe0 cut", 27: b
 CHILD = """
 import os, signal
 from pipeline.run import runner as run
-started, begun = run._Watched.pair_started, []
+started, begun = run._StageListener.pair_started, []
 def start(*arguments):
     begun.append(1)
     if len(begun) == 20:
         os.kill(os.getpid(), signal.SIGKILL)
     started(*arguments)
-run._Watched.pair_started = start
+run._StageListener.pair_started = start
 from pipeline.cli.main import main
 main()
 """

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
-from pipeline import __version__
 from pipeline.cli.bench.command import bench_command
 from pipeline.cli.doctor.command import doctor_command
 from pipeline.cli.proof.command import proof_command
@@ -49,7 +49,7 @@ def main() -> None:
 
 def _show_version(*, wanted: bool) -> None:
     if wanted:
-        print_result(f"impasto {__version__}")
+        print_result(f"impasto {version('impasto')}")
         raise typer.Exit
 
 

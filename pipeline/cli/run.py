@@ -20,15 +20,14 @@ from pipeline.cli.options import (
     VerboseOption,
 )
 from pipeline.cli.setup import (
-    display_of,
     errors_to_exit_codes,
     manifest_rules_of,
     observers_of,
     resolve_settings,
 )
 from pipeline.monitoring.console import ConsoleObserver
-from pipeline.monitoring.observer import RunInfo
 from pipeline.monitoring.stdio import results
+from pipeline.run.observer import RunInfo
 from pipeline.text import duration, memory
 
 if TYPE_CHECKING:
@@ -78,19 +77,9 @@ def run_command(  # noqa: PLR0913 - one parameter per option
             planned = list(plan(pairs, box, weights, redo=redo, limit=limit))
             show_plan(forecast(planned, settings, weights), as_json=json_)
             return
-        with observers_of(settings, as_json=json_, log_format=log_format) as observers:
+        with observers_of(settings, progress, as_json=json_, log_format=log_format) as observers:
             observers.started(RunInfo("run", manifest.absolute(), outbox.absolute(), settings, len(pairs)))
-            summary = run(
-                pairs,
-                box,
-                settings,
-                display_of(progress, log_format),
-                redo=redo,
-                limit=limit,
-                fail_fast=fail_fast,
-                on_planned=observers.planned,
-                on_outcome=observers.outcome,
-            )
+            summary = run(pairs, box, settings, observers, redo=redo, limit=limit, fail_fast=fail_fast)
             observers.finished(summary)
         raise typer.Exit(summary.exit_code)
 
@@ -122,20 +111,19 @@ def pair_command(  # noqa: PLR0913 - one parameter per option
 
         base_values, overrides, settings = resolve_settings(config, preset, set_, device, mask=mask, preview=preview)
         pairs = single_pair(content, style, out, base_values, overrides, manifest_rules_of(settings))
-        with observers_of(settings, as_json=json_, log_format=log_format) as observers:
+        with observers_of(settings, progress, as_json=json_, log_format=log_format) as observers:
             observers.started(RunInfo("pair", content.absolute(), out.parent.absolute(), settings, len(pairs)))
-            display = display_of(progress, log_format)
-            summary = run(pairs, Outbox(out.parent), settings, display, redo="all", on_outcome=observers.outcome)
+            summary = run(pairs, Outbox(out.parent), settings, observers, redo="all")
             observers.finished(summary)
         raise typer.Exit(summary.exit_code)
 
 
 def show_plan(forecasts: Forecasts, *, as_json: bool) -> None:
-    """What a run would do, as a table or as JSON lines."""
+    """Print what a run would do, as a table or as JSON lines."""
     if as_json:
-        report = ConsoleObserver(as_json=True)
+        console_observer = ConsoleObserver(as_json=True)
         for each in forecasts.pairs:
-            report.forecast(each)
+            console_observer.forecast(each)
         return
     from rich.console import Console
     from rich.table import Table
@@ -150,7 +138,7 @@ def show_plan(forecasts: Forecasts, *, as_json: bool) -> None:
             needed = f"{memory(expected.bytes)} {fit}".strip()
             cells += ["+".join(map(str, each.evaluations)), duration(expected.seconds), needed]
         table.add_row(*(Text(cell, overflow="fold") for cell in cells))
-    console = Console(file=results(), width=None if results().isatty() else 200)  # a file has no edge to fold at
+    console = Console(file=results(), width=None if results().isatty() else 200)  # a file has no width
     console.print(table)
     actions = [each.item.action for each in forecasts.pairs]
     counts = ", ".join(f"{action.value}: {actions.count(action)}" for action in sorted(set(actions)))

@@ -1,4 +1,4 @@
-"""What commands have in common: settings from options, and errors to exit codes."""
+"""What commands share: settings from options, observers, and errors that become exit codes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import typer
 
 from pipeline.errors import REPORT_DEFECT, ExitCode, ImpastoError, exit_code_of
 from pipeline.monitoring.console import ConsoleObserver
-from pipeline.monitoring.logs import LogFormat, LogObserver, about, logging_to_stderr
-from pipeline.monitoring.observer import Observer, Observers
+from pipeline.monitoring.logs import LogFormat, LogObserver, logging_to_stderr
+from pipeline.monitoring.observers import Observers
 from pipeline.monitoring.stdio import print_result, protect_stdout
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from pipeline.cli.options import ProgressMode
     from pipeline.run.manifest import ManifestRules
+    from pipeline.run.observer import Observer
     from pipeline.settings.all_settings import Settings
     from pipeline.settings.pair_settings import Values
-    from pipeline.stage.listener import Display
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,11 @@ def resolve_settings(  # noqa: PLR0913, PLR0917 - the options that are settings
     mask: Path | None = None,
     preview: float | None = None,
 ) -> tuple[Values, Values, Settings]:
-    """The values below a manifest's rows, those of the command line, and the settings that both give."""
+    """Return the base values, which a manifest's rows override; the overrides of the command line; and their settings.
+
+    Raises:
+        UsageError: the configuration or an option is wrong.
+    """
     from pipeline.settings.resolve import from_set_options, load_settings
 
     overrides = from_set_options(set_ or [])
@@ -56,7 +60,7 @@ def resolve_settings(  # noqa: PLR0913, PLR0917 - the options that are settings
 
 
 def manifest_rules_of(settings: Settings) -> ManifestRules:
-    """What a manifest, or a command line, may name."""
+    """Return what a manifest or a command line may name."""
     from pipeline.images.formats import endings
     from pipeline.outbox.paths import check_name
     from pipeline.run.manifest import ManifestRules
@@ -66,45 +70,45 @@ def manifest_rules_of(settings: Settings) -> ManifestRules:
     return ManifestRules(endings(settings.image.kinds), check_name, roots, mask=default_mask(settings.mask.file))
 
 
-def display_of(mode: ProgressMode, log_format: LogFormat = "human") -> Display:
-    """What a person sees on stderr while it runs; a log in JSON has stderr for itself."""
+def display_of(mode: ProgressMode, log_format: LogFormat = "human") -> Observer:
+    """Return the display that a person sees on stderr; a log in JSON has stderr for itself."""
     from pipeline.monitoring.progress import make_display
 
     return make_display(mode, is_logged=log_format == "json")
 
 
-def observers_of(settings: Settings, *, as_json: bool, log_format: LogFormat) -> Observers:
-    """Who hears what becomes of the pairs.
+def observers_of(settings: Settings, progress: ProgressMode, *, as_json: bool, log_format: LogFormat) -> Observers:
+    """Return all observers of a run or a watcher: displays, records, hooks, metrics, report, log and console.
 
     Raises:
-        UsageError: a hook's program, or the folder for metrics, is not there.
+        UsageError: the program of a hook, or the folder for metrics, does not exist.
         StorageError: metrics cannot be written.
     """
     from pipeline.monitoring.live_report import LiveReport
     from pipeline.monitoring.run_record import RunRecorder
 
-    told: list[Observer] = [RunRecorder()]
+    observers: list[Observer] = [display_of(progress, log_format), RunRecorder()]
     hooks = None
     if settings.hooks.on_pair or settings.hooks.on_finish:
         from pipeline.monitoring.hooks import Hooks
 
         hooks = Hooks(settings.hooks, settings.run.grace_seconds)
-        told.append(hooks)
+        observers.append(hooks)
     if settings.metrics.textfile:
         from pipeline.monitoring.metrics import Metrics
 
-        told.append(Metrics(Path(settings.metrics.textfile)))
+        observers.append(Metrics(Path(settings.metrics.textfile)))
     if settings.run.report:
-        told.append(LiveReport())
+        observers.append(LiveReport())
     if log_format == "json":
-        told.append(LogObserver())
-    report = ConsoleObserver(as_json=as_json, is_quiet=log_format == "json", hooks=hooks)
-    return Observers([*told, report])  # the report last, so that its closing line counts what hooks did
+        observers.append(LogObserver())
+    console = ConsoleObserver(as_json=as_json, is_quiet=log_format == "json", hooks=hooks)
+    return Observers([*observers, console])  # the console last, so that its closing line counts what hooks did
 
 
 @contextlib.contextmanager
 def errors_to_exit_codes(*, as_json: bool, verbose: bool, log_format: LogFormat = "human") -> Iterator[None]:
-    """Have stdout for results and the log on stderr, and end with the exit code of an error that is explained."""
+    """Keep stdout for results, log to stderr, and turn an `ImpastoError` into a message and its exit code."""
     protect_stdout()
     is_logged = log_format == "json"
     with logging_to_stderr(log_format, verbose=verbose):
@@ -120,12 +124,12 @@ def errors_to_exit_codes(*, as_json: bool, verbose: bool, log_format: LogFormat 
             if not is_logged:
                 raise  # people get the traceback
             text = "%s: %s. %s"
-            logger.critical(text, type(error).__name__, error, REPORT_DEFECT, exc_info=True, extra=about("defect"))
+            logger.critical(text, type(error).__name__, error, REPORT_DEFECT, exc_info=True, extra={"event": "defect"})
             raise typer.Exit(ExitCode.INTERNAL) from error
 
 
 def say_error(error: ImpastoError, code: ExitCode, *, as_json: bool, is_logged: bool = False) -> None:
-    """An error on stderr, or in the log instead, and for programs on stdout."""
+    """Tell an error on stderr, or in the log if it is on stderr, and for programs on stdout as well."""
     if as_json:
         fields = {"message": error.message, "remedy": error.remedy, "exit_code": int(code)}
         try:
@@ -133,8 +137,8 @@ def say_error(error: ImpastoError, code: ExitCode, *, as_json: bool, is_logged: 
         except OSError as gone:
             logger.warning("results are written to stdout no more: %s", gone)
     if is_logged:
-        fields = about("error", remedy=error.remedy, error_class=error.error_class, exit_code=int(code))
-        logger.error("%s", error.message, extra=fields)
+        about = {"remedy": error.remedy, "error_class": error.error_class, "exit_code": int(code)}
+        logger.error("%s", error.message, extra={"event": "error", **about})
         return
     typer.echo(f"impasto: {error.message}", err=True)
     if error.remedy:

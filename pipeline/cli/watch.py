@@ -22,14 +22,14 @@ from pipeline.cli.options import (
     StylesOption,
     VerboseOption,
 )
-from pipeline.cli.setup import display_of, errors_to_exit_codes, observers_of, resolve_settings
-from pipeline.monitoring.observer import Observers, RunInfo
+from pipeline.cli.setup import errors_to_exit_codes, observers_of, resolve_settings
+from pipeline.run.observer import RunInfo
 
 if TYPE_CHECKING:
+    from pipeline.run.observer import Observer
     from pipeline.settings.all_settings import Settings
     from pipeline.settings.pair_settings import Values
-    from pipeline.stage.listener import Display
-    from pipeline.watch.watcher import WatchSummary
+    from pipeline.stage.summary import Summary
 
 DRAIN_HELP = """Process what lies in a folder now, and exit; see watch.
 
@@ -59,28 +59,24 @@ def watch_command(  # noqa: PLR0913 - one parameter per option
     log_format: LogFormatOption = "human",
     verbose: VerboseOption = False,
 ) -> None:
-    """Both commands, which differ in when they end."""
+    """Watch or drain: both commands, which differ in when they end."""
     with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
         settings = resolve_settings(config, preset, set_, device, styles, preview=preview)
         command = context.command.name or ""
-        with observers_of(settings[2], as_json=json_, log_format=log_format) as observers:
-            summary = _serve(command, inbox, outbox, settings, display_of(progress, log_format), observers)
+        with observers_of(settings[2], progress, as_json=json_, log_format=log_format) as observers:
+            summary = _serve(command, inbox, outbox, settings, observers)
             observers.finished(summary)
         raise typer.Exit(summary.exit_code)
 
 
-def _serve(  # noqa: PLR0913, PLR0917 - what the two commands share
-    command: str,
-    inbox: Path,
-    outbox: Path,
-    settings: tuple[Values, Values, Settings],
-    display: Display,
-    observers: Observers,
-) -> WatchSummary:
+def _serve(
+    command: str, inbox: Path, outbox: Path, settings: tuple[Values, Values, Settings], observer: Observer
+) -> Summary:
     from pipeline.disk import Disk
     from pipeline.stage.pool.stage_pool import make_stage
     from pipeline.transfer.styliser import ENGINE_VERSION
     from pipeline.transfer.weights import find_weights
+    from pipeline.watch.jobs.job_pairs import FingerprintReader
     from pipeline.watch.service import Folders, Service
 
     base_values, overrides, resolved = settings
@@ -91,18 +87,13 @@ def _serve(  # noqa: PLR0913, PLR0917 - what the two commands share
         settings=resolved,
         base_values=base_values,
         overrides=overrides,
-        weights_sha256=weights.sha256,
-        engine_version=ENGINE_VERSION,
-        display=display,
-        on_outcome=observers.outcome,
-        on_duplicate=observers.duplicate,
-        on_failed_job=observers.failed_job,
-        on_status=observers.status,
+        fingerprints=FingerprintReader(weights.sha256, ENGINE_VERSION),
+        observer=observer,
         disk=Disk(),
     )
-    observers.started(RunInfo(command, folders.inbox, folders.outbox, resolved, spool=folders.spool))
+    observer.started(RunInfo(command, folders.inbox, folders.outbox, resolved, spool=folders.spool))
     with contextlib.ExitStack() as stack:
         return service.run(
-            lambda watcher, box: stack.enter_context(contextlib.closing(make_stage(resolved, weights, box, watcher))),
+            lambda listener, box: stack.enter_context(contextlib.closing(make_stage(resolved, weights, box, listener))),
             drain=command == "drain",
         )

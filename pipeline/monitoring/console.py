@@ -1,4 +1,4 @@
-"""What the commands print: results to stdout, errors to stderr."""
+"""What a run or a watcher prints: results to stdout, notes for people to stderr."""
 
 from __future__ import annotations
 
@@ -9,30 +9,29 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from pipeline.errors import REPORT_DEFECT, ExitCode
-from pipeline.monitoring.observer import Observer
 from pipeline.monitoring.stdio import print_result
+from pipeline.run.observer import Observer
 from pipeline.text import memory, rate
 
 if TYPE_CHECKING:
     from pipeline.monitoring.hooks import Hooks
-    from pipeline.monitoring.observer import RunInfo
     from pipeline.outbox.metadata import Failure, JobFailure, Metadata
     from pipeline.pair import Pair
     from pipeline.run.forecast import Forecast
+    from pipeline.run.observer import RunInfo
     from pipeline.run.plan import PlannedPair
     from pipeline.stage.summary import Summary, Usage
     from pipeline.stage.task import Outcome
-    from pipeline.watch.watcher import WatchSummary
 
 logger = logging.getLogger(__name__)
 
-_WORDS: Final = {
+_RUN_WORDS: Final = {
     "rendered": "rendered",
     "skipped": "skipped (done already)",
     "failed": "failed",
     "waiting": "left for later",
 }
-_WORDS_OF_WATCHER: Final = {
+_WATCHER_WORDS: Final = {
     "seen": "seen",
     "done": "done",
     "duplicate": "duplicate",
@@ -44,21 +43,27 @@ _WORDS_OF_WATCHER: Final = {
 
 
 class ConsoleObserver(Observer):
-    """On stdout results: JSON lines as they come, or a closing line for people. On stderr what people should see."""
+    """Prints results to stdout, as JSON lines or as a closing line for people, and notes for people to stderr."""
 
     def __init__(self, *, as_json: bool, is_quiet: bool = False, hooks: Hooks | None = None) -> None:
-        """With `is_quiet`, nothing on stderr, since the log tells the same there; `hooks` are counted at the end."""
+        """Prepare to print.
+
+        Args:
+            as_json: print JSON lines.
+            is_quiet: print nothing to stderr, since the log there tells the same.
+            hooks: those whose failures the end tells.
+        """
         self._as_json, self._is_quiet, self._hooks = as_json, is_quiet, hooks
         self._is_gone = False
         self._warnings = 0
-        self._work: RunInfo | None = None
+        self._info: RunInfo | None = None
 
     def _emit(self, event: str, **fields: Any) -> None:
         if self._as_json:
-            self._say(json.dumps({"event": event, **fields}))
+            self._print(json.dumps({"event": event, **fields}))
 
-    def _say(self, text: str) -> None:
-        """On stdout, until nobody reads it any more: then the work goes on all the same."""
+    def _print(self, text: str) -> None:
+        """Print to stdout, until nobody reads it any more; the work goes on."""
         if self._is_gone:
             return
         try:
@@ -68,25 +73,25 @@ class ConsoleObserver(Observer):
             logger.warning("results are written to stdout no more: %s", error)
 
     def _note(self, text: str) -> None:
-        """On stderr, for people."""
+        """Print to stderr, for people."""
         if not self._is_quiet:
             typer.echo(text, err=True)
 
-    def started(self, work: RunInfo) -> None:
-        """What a watcher waits for."""
-        self._work = work
-        if work.command == "watch" and not self._as_json:
-            library = work.settings.styles.folder or "INBOX/<style>/_style.jpg"
-            self._note(f"Watching {work.source}; styles: {library}; results: {work.outbox}; Ctrl-C stops.")
+    def started(self, info: RunInfo) -> None:
+        """Tell a person which inbox is watched."""
+        self._info = info
+        if info.command == "watch" and not self._as_json:
+            library = info.settings.styles.folder or "INBOX/<style>/_style.jpg"
+            self._note(f"Watching {info.source}; styles: {library}; results: {info.outbox}; Ctrl-C stops.")
 
     def planned(self, item: PlannedPair) -> None:
-        """A pair that is not rendered in this run."""
+        """Print a pair that is not rendered in this run."""
         self._emit("pair", status=item.action.value, output=item.pair.file_name, reason=item.reason)
         if not self._as_json and item.action.value == "still failed":
             self._note(f"{item.action.value}: {item.pair.name}: {item.reason}")
 
     def forecast(self, forecast: Forecast) -> None:
-        """What a run would do with a pair."""
+        """Print what a run would do with a pair."""
         item, expected = forecast.item, forecast.expected
         fields = {"status": item.action.value, "output": item.pair.file_name, "reason": item.reason}
         if expected is not None:
@@ -97,7 +102,7 @@ class ConsoleObserver(Observer):
             self._emit("pair", **fields)
 
     def outcome(self, outcome: Outcome) -> None:
-        """A pair that was rendered, or failed."""
+        """Print a pair that was rendered or failed, and its warnings."""
         record: Metadata | Failure = outcome.record
         self._emit("pair", **record.model_dump(mode="json"))
         for warning in record.warnings if record.status == "done" else ():
@@ -105,48 +110,48 @@ class ConsoleObserver(Observer):
             self._note(f"warning: {outcome.pair.name}: {warning}")
 
     def duplicate(self, pair: Pair) -> None:
-        """A pair of the inbox that was rendered before."""
+        """Print a pair of an inbox that was rendered before."""
         self._emit("pair", status="duplicate", output=pair.file_name, content=pair.content_label)
         if not self._as_json:
             self._note(f"duplicate: {pair.content_label} is painted already as {pair.file_name}")
 
-    def failed_job(self, reason: JobFailure) -> None:
-        """A ticket, or a photograph, that failed before its pairs were known."""
-        self._emit("job", status="failed", **reason.model_dump(mode="json"))
+    def failed_job(self, failure: JobFailure) -> None:
+        """Print a job that failed before its pairs were known."""
+        self._emit("job", status="failed", **failure.model_dump(mode="json"))
 
-    def finished(self, summary: Summary | WatchSummary) -> None:
-        """The end, with all counts: of pairs, or of a watcher's files."""
+    def finished(self, summary: Summary) -> None:
+        """Print the summary or the closing line, and files that are not accounted for."""
         described, hooks = summary.describe(), self._hooks
-        of_hooks = {} if hooks is None else {"hooks_failed": hooks.failed, "hooks_left_out": hooks.left_out}
-        self._emit("summary", **described, warnings=self._warnings, **of_hooks)
+        hook_counts = {} if hooks is None else {"hooks_failed": hooks.failed, "hooks_left_out": hooks.left_out}
+        self._emit("summary", **described, warnings=self._warnings, **hook_counts)
         if "missing" in described and described["exit_code"] == ExitCode.INTERNAL:
             names = ", ".join(described["missing"]) or "the counts do not add up"
             self._note(f"Not all files are accounted for: {names}. {REPORT_DEFECT}")
         if not self._as_json:
-            self._closing_line(summary, described)
+            self._print_closing_line(summary, described)
 
-    def _closing_line(self, summary: Summary | WatchSummary, described: dict[str, Any]) -> None:
-        assert self._work is not None  # noqa: S101 - it was started
-        outbox, spool = self._work.outbox, self._work.spool
-        words = _WORDS if spool is None else _WORDS_OF_WATCHER
+    def _print_closing_line(self, summary: Summary, described: dict[str, Any]) -> None:
+        assert self._info is not None  # noqa: S101 - it was started
+        outbox, spool = self._info.outbox, self._info.spool
+        words = _RUN_WORDS if spool is None else _WATCHER_WORDS
         counts = [f"{described[name]} {word}" for name, word in words.items() if described[name]]
-        said = ", ".join((*(counts or ["nothing to do"]), *self._troubles()))
-        self._say(f"{said}; {summary.seconds:.0f} s; results in {outbox}")
-        self._where_time_went(summary.usage)
+        ends = ", ".join((*(counts or ["nothing to do"]), *self._troubles()))
+        self._print(f"{ends}; {summary.seconds:.0f} s; results in {outbox}")
+        self._print_usage(summary.usage)
         if described["failed"]:
             self._note(f"Reasons and remedies are in {(spool or outbox) / 'failed'}.")
 
     def _troubles(self) -> list[str]:
-        """What was not as it should be, though no pair failed of it."""
+        """Return what went wrong without a pair failing."""
         failed, left_out = (self._hooks.failed, self._hooks.left_out) if self._hooks is not None else (0, 0)
-        counted = {"with {} warning{}": self._warnings, "{} hook{} failed": failed, "{} hook{} left out": left_out}
-        return [text.format(number, "s" * (number != 1)) for text, number in counted.items() if number]
+        numbers = {"with {} warning{}": self._warnings, "{} hook{} failed": failed, "{} hook{} left out": left_out}
+        return [text.format(number, "s" * (number != 1)) for text, number in numbers.items() if number]
 
-    def _where_time_went(self, usage: Usage) -> None:
+    def _print_usage(self, usage: Usage) -> None:
         if not usage.pairs:
             return
         peak = "" if usage.peak_memory_bytes is None else f"; at most {memory(usage.peak_memory_bytes)}"
-        self._say(
+        self._print(
             f"{rate(usage.pairs_per_hour)}; the device was busy {usage.busy_share:.0%} of the time: "
             f"stylise {usage.stylise_seconds:.0f} s, wait {usage.wait_seconds:.1f} s; meanwhile "
             f"load {usage.load_seconds:.1f} s, save {usage.save_seconds:.1f} s{peak}"

@@ -1,8 +1,7 @@
-"""Programs of the user's that are told what becomes of each pair, and of the whole.
+"""Hooks: programs of the user that are told what becomes of each pair and of the whole run.
 
-They are started one after the other, by a thread of their own, so that the device waits for none of them; each gets
-JSON on stdin, and what it prints goes into the log. Whatever they do, no pair fails of it: it is a warning, and the
-closing line counts it.
+A thread of its own starts them one after the other, so that the device never waits. Each hook gets JSON on stdin, and
+what it prints goes into the log. A hook that fails is a warning, which the closing line counts; no pair fails by it.
 """
 
 from __future__ import annotations
@@ -24,8 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from pipeline.errors import ExitCode, Interrupted, LockedError, UsageError, exit_code_of
-from pipeline.monitoring.logs import about
-from pipeline.monitoring.observer import Observer, RunInfo
+from pipeline.run.observer import Observer, RunInfo
 from pipeline.signals import StopRequest
 from pipeline.text import printable
 
@@ -37,40 +35,45 @@ if TYPE_CHECKING:
     from pipeline.settings.run_settings import HooksSettings
     from pipeline.stage.summary import Summary
     from pipeline.stage.task import Outcome
-    from pipeline.watch.watcher import WatchSummary
 
 logger = logging.getLogger(__name__)
 
-MOST_WAITING: Final = 1000
-"""Calls that wait for their turn; if more come, they are left out, since the device does not wait for hooks."""
-POLITE_SECONDS: Final = 2.0
-"""Between SIGTERM and SIGKILL."""
-MOST_OUTPUT_BYTES: Final = 10_000
-"""Of what a hook prints, per call."""
+MAX_WAITING: Final = 1000
+"""Largest number of calls that wait for their turn; calls beyond that are left out, since no device waits for hooks."""
+TERMINATION_SECONDS: Final = 2.0
+"""Seconds between SIGTERM and SIGKILL."""
+MAX_OUTPUT_BYTES: Final = 10_000
+"""Bytes of a call's output that are logged; the rest is only counted."""
 _POLL_SECONDS: Final = 0.05
+"""Seconds between two looks at a running hook."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A hook that is to be run."""
+    """A hook to be run once."""
 
     hook: str
     """`on_pair` or `on_finish`."""
     command: tuple[str, ...]
     about: str
-    """The pair's name, or the command's."""
+    """Name of the pair, or of the command."""
     message: str
-    """JSON."""
+    """JSON for the hook's stdin."""
 
 
 class Hooks(Observer):
-    """Runs `hooks.on_pair` and `hooks.on_finish`."""
+    """Has `hooks.on_pair` run for each pair and `hooks.on_finish` at the end."""
 
-    def __init__(self, settings: HooksSettings, grace_seconds: float, most_waiting: int = MOST_WAITING) -> None:
-        """After a signal, hooks have `grace_seconds` in all.
+    def __init__(self, settings: HooksSettings, grace_seconds: float, max_waiting: int = MAX_WAITING) -> None:
+        """Check that the programs exist.
+
+        Args:
+            settings: the hooks.
+            grace_seconds: seconds that all hooks together have after a signal.
+            max_waiting: largest number of calls that wait for their turn.
 
         Raises:
-            UsageError: there is no such program.
+            UsageError: a program does not exist.
         """
         for name, command in (("on_pair", settings.on_pair), ("on_finish", settings.on_finish)):
             if command and shutil.which(command[0]) is None:
@@ -78,37 +81,37 @@ class Hooks(Observer):
                     f"hooks.{name}: there is no program {command[0]!r} that could be started.",
                     "Give its whole path, and see that it may be executed.",
                 )
-        self._settings, self._grace_seconds, self._most_waiting = settings, grace_seconds, most_waiting
+        self._settings, self._grace_seconds, self._max_waiting = settings, grace_seconds, max_waiting
         self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
-        self._work: RunInfo | None = None
+        self._info: RunInfo | None = None
         self._counts: Counter[str] = Counter()
         self._runner = Runner(self._calls, settings.timeout_seconds)
         self._left_out = 0
 
     @property
     def failed(self) -> int:
-        """Calls that did not end as they should."""
+        """Number of calls that failed, or took too long."""
         return self._runner.failed
 
     @property
     def left_out(self) -> int:
-        """Calls that were not made."""
+        """Number of calls that were not made."""
         return self._left_out + self._runner.left_out
 
-    def started(self, work: RunInfo) -> None:
-        """From now on hooks may run."""
-        self._work = work
+    def started(self, info: RunInfo) -> None:
+        """Start the thread that runs hooks."""
+        self._info = info
         self._runner.start()
 
     def planned(self, item: PlannedPair) -> None:
-        """For the counts after a signal."""
+        """Count the pair, for `on_finish` after an error."""
         self._counts[item.action.value] += 1
 
     def outcome(self, outcome: Outcome) -> None:
-        """`on_pair`, with the record and where its files are."""
+        """Call `on_pair` with the pair's record and the paths of its files."""
         self._counts[outcome.record.status] += 1
-        assert self._work is not None  # noqa: S101 - it was started
-        root, pair = self._work.outbox, outcome.pair
+        assert self._info is not None  # noqa: S101 - it was started
+        root, pair = self._info.outbox, outcome.pair
         if outcome.error is None:
             paths = {"picture": str(root / pair.file_name), "metadata": str(root / f"{pair.file_name}.json")}
         else:
@@ -116,23 +119,23 @@ class Hooks(Observer):
         message = {"event": "pair", **outcome.record.model_dump(mode="json"), "paths": paths}
         self._call("on_pair", self._settings.on_pair, pair.name, message)
 
-    def failed_job(self, reason: JobFailure) -> None:
-        """`on_pair`, too, though its pairs are not known."""
+    def failed_job(self, failure: JobFailure) -> None:
+        """Call `on_pair` for a job whose pairs are not known."""
         self._counts["failed"] += 1
-        message = {"event": "job", "status": "failed", **reason.model_dump(mode="json")}
-        self._call("on_pair", self._settings.on_pair, ", ".join(reason.files), message)
+        message = {"event": "job", "status": "failed", **failure.model_dump(mode="json")}
+        self._call("on_pair", self._settings.on_pair, ", ".join(failure.files), message)
 
-    def finished(self, summary: Summary | WatchSummary) -> None:
-        """`on_finish`, when all the others have run.
+    def finished(self, summary: Summary) -> None:
+        """Call `on_finish` after all other calls, and wait for it.
 
         Raises:
-            Interrupted: a signal came, and the rest was left out.
+            Interrupted: a signal came, and the calls that were left are left out.
         """
         described = summary.describe()
         self._end(described, is_hasty=described["exit_code"] in {ExitCode.INTERRUPTED, ExitCode.TERMINATED})
 
     def aborted(self, error: BaseException) -> None:
-        """`on_finish`, with what is known; not of one that had no turn, as cron's often has not."""
+        """Call `on_finish` with what is known, unless another process had the lock, as often happens under cron."""
         if isinstance(error, LockedError):
             self._calls.put(None)
             return
@@ -142,19 +145,19 @@ class Hooks(Observer):
     def _call(self, hook: str, command: Sequence[str], name: str, message: dict[str, Any]) -> None:
         if not command:
             return
-        if hook == "on_pair" and self._calls.qsize() >= self._most_waiting:
+        if hook == "on_pair" and self._calls.qsize() >= self._max_waiting:
             self._left_out += 1
             text = "%s of %s is left out: %d calls are waiting, since hooks are slower than pairs."
-            logger.warning(text, hook, name, self._most_waiting, extra=about("hook", hook=hook, pair=name))
+            logger.warning(text, hook, name, self._max_waiting, extra={"event": "hook", "hook": hook, "pair": name})
             return
         self._calls.put(Call(hook, tuple(command), name, json.dumps(message)))
 
     def _end(self, described: dict[str, Any], *, is_hasty: bool) -> None:
-        assert self._work is not None  # noqa: S101 - it was started
-        work = self._work
-        places = {"source": os.fspath(work.source), "outbox": os.fspath(work.outbox)}
-        message = {"event": "finish", "command": work.command, **places, **described}
-        self._call("on_finish", self._settings.on_finish, work.command, message)
+        assert self._info is not None  # noqa: S101 - it was started
+        info = self._info
+        places = {"source": os.fspath(info.source), "outbox": os.fspath(info.outbox)}
+        message = {"event": "finish", "command": info.command, **places, **described}
+        self._call("on_finish", self._settings.on_finish, info.command, message)
         self._calls.put(None)
         try:
             if is_hasty:  # the next signal ends the process at once
@@ -174,31 +177,31 @@ class Hooks(Observer):
             stop.check()
 
     def _give_up(self) -> None:
-        """Whatever is not done yet."""
+        """Leave out the calls that are not done yet."""
         self._runner.is_over.set()
         self._runner.join()
         if self._runner.left_out:
             logger.warning(
                 "%d hooks are left out, since there was no more time after the signal.",
                 self._runner.left_out,
-                extra=about("hook"),
+                extra={"event": "hook"},
             )
 
 
 class Runner(threading.Thread):
-    """The thread that runs hooks, until it is told that no more will come."""
+    """The thread that runs hooks, one after the other, until None comes out of the queue."""
 
     def __init__(self, calls: queue.SimpleQueue[Call | None], timeout_seconds: float) -> None:
         super().__init__(name="hooks", daemon=True)
         self._calls, self._timeout_seconds = calls, timeout_seconds
         self.is_over = threading.Event()
-        """Set when there is no more time: the one that runs is ended, and the others are left out."""
+        """Event that ends the hook that runs, and leaves out the others."""
         self.failed = self.left_out = 0
         self.error: Exception | None = None
-        """A defect that ended the thread."""
+        """Defect that ended the thread."""
 
     def run(self) -> None:
-        """The life of the thread."""
+        """Run calls until None comes."""
         try:
             while (call := self._calls.get()) is not None:
                 if self.is_over.is_set():
@@ -214,13 +217,13 @@ class Runner(threading.Thread):
             trouble = self._execute(call)
         except OSError as error:
             trouble = f"could not be run: {error}"
-        fields = about(
-            "hook",
-            hook=call.hook,
-            pair=call.about,
-            seconds=round(time.monotonic() - begin, 3),
-            reason=trouble or None,
-        )
+        fields = {
+            "event": "hook",
+            "hook": call.hook,
+            "pair": call.about,
+            "seconds": round(time.monotonic() - begin, 3),
+            "reason": trouble or None,
+        }
         if trouble:
             self.failed += 1
             logger.warning("%s of %s %s.", call.hook, call.about, trouble, extra=fields)
@@ -228,17 +231,17 @@ class Runner(threading.Thread):
             logger.debug("%s of %s is done.", call.hook, call.about, extra=fields)
 
     def _execute(self, call: Call) -> str:
-        """What went wrong, or nothing.
+        """Run a hook, and return what went wrong; empty if nothing did.
 
         Raises:
-            OSError: it could not be started.
+            OSError: the program could not be started.
         """
-        # Files, not pipes: whether the hook reads and how much it prints does not matter then.
-        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as printed:
-            given.write(call.message.encode())
-            given.seek(0)
+        # Files in place of pipes, so that it does not matter whether the hook reads, nor how much it prints.
+        with tempfile.TemporaryFile() as message, tempfile.TemporaryFile() as printed:
+            message.write(call.message.encode())
+            message.seek(0)
             process = subprocess.Popen(  # noqa: S603 - the program is the user's, and no shell reads its arguments
-                call.command, stdin=given, stdout=printed, stderr=subprocess.STDOUT, start_new_session=True
+                call.command, stdin=message, stdout=printed, stderr=subprocess.STDOUT, start_new_session=True
             )
             trouble = self._wait_for(process)
             _log_output(call, printed)
@@ -262,35 +265,36 @@ def _trouble(code: int) -> str:
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End a hook and all that it has started: kindly, then by force."""
+    """End a hook and all processes that it has started: by SIGTERM, then by SIGKILL."""
     if sys.platform == "win32":
         process.kill()
     else:
         _signal_group(process, signal.SIGTERM)
-        end = time.monotonic() + POLITE_SECONDS
+        end = time.monotonic() + TERMINATION_SECONDS
         while _signal_group(process, 0) and time.monotonic() < end:
-            process.poll()  # else what has ended would count as left
+            process.poll()  # else a process that has ended would count as alive
             time.sleep(_POLL_SECONDS)
         _signal_group(process, signal.SIGKILL)
     process.wait()
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> bool:
-    """Whether there is anybody left in it."""
+    """Send a signal to a process group; whether any process is left in it."""
     try:
         os.killpg(process.pid, number)
-    except (ProcessLookupError, PermissionError):  # the latter on macOS, of processes that have ended
+    except (ProcessLookupError, PermissionError):  # macOS raises the latter for processes that have ended
         return False
     return True
 
 
 def _log_output(call: Call, printed: BinaryIO) -> None:
     printed.seek(0, os.SEEK_END)
-    surplus = printed.tell() - MOST_OUTPUT_BYTES
+    surplus = printed.tell() - MAX_OUTPUT_BYTES
     printed.seek(0)
-    for line in printed.read(MOST_OUTPUT_BYTES).decode(errors="replace").splitlines():
+    for line in printed.read(MAX_OUTPUT_BYTES).decode(errors="replace").splitlines():
         text = printable(line.rstrip())
         if text:
-            logger.info("%s: %s", call.hook, text, extra=about("hook_output", hook=call.hook, pair=call.about))
+            fields = {"event": "hook_output", "hook": call.hook, "pair": call.about}
+            logger.info("%s: %s", call.hook, text, extra=fields)
     if surplus > 0:
-        logger.info("%s printed %d bytes more.", call.hook, surplus, extra=about("hook_output", hook=call.hook))
+        logger.info("%s printed %d bytes more.", call.hook, surplus, extra={"event": "hook_output", "hook": call.hook})

@@ -6,19 +6,19 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from pipeline.monitoring.observer import Observer
+from pipeline.run.observer import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pipeline.monitoring.observer import RunInfo
+    from pipeline.run.observer import RunInfo
     from pipeline.stage.summary import Summary
     from pipeline.stage.task import Outcome
-    from pipeline.watch.watcher import WatchSummary
 
 
 REPORT_SECONDS: Final = 30.0
+"""Shortest time in seconds between two updates."""
 
 
 class LiveReport(Observer):
@@ -31,12 +31,12 @@ class LiveReport(Observer):
         self._error: Exception | None = None
         self._last = clock()
 
-    def started(self, work: RunInfo) -> None:
-        """Remember where."""
-        self._root = work.outbox
+    def started(self, info: RunInfo) -> None:
+        """Remember the outbox."""
+        self._root = info.outbox
 
     def outcome(self, outcome: Outcome) -> None:
-        """Begin a new one, if the last is old and done."""
+        """Begin an update, unless one is running or the last one is recent."""
         del outcome
         busy = self._thread is not None and self._thread.is_alive()
         if busy or self._clock() - self._last < REPORT_SECONDS:
@@ -46,13 +46,13 @@ class LiveReport(Observer):
         self._thread.start()
         self._raise()
 
-    def finished(self, summary: Summary | WatchSummary) -> None:
-        """Write the last."""
+    def finished(self, summary: Summary) -> None:
+        """Update the report for the last time."""
         del summary
         self._close()
 
     def aborted(self, error: BaseException) -> None:
-        """Write the last."""
+        """Update the report for the last time."""
         del error
         self._close()
 
@@ -64,11 +64,11 @@ class LiveReport(Observer):
 
     def _update(self) -> None:
         try:
-            from pipeline.outbox.report.update import update_report  # noqa: PLC0415 - seldom needed
+            from pipeline.outbox.report.update import update_report  # noqa: PLC0415 - slow to import
 
             if self._root is not None:
                 update_report(self._root)
-        except Exception as error:  # noqa: BLE001 - raised by the thread that asked for it
+        except Exception as error:  # noqa: BLE001 - raised by the thread that tells the observer
             self._error = error
 
     def _raise(self) -> None:

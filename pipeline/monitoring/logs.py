@@ -1,7 +1,7 @@
 """The log on stderr: lines for people, or one JSON object per line for programs.
 
-A record may have an event and fields of its own, `extra=about("step", pair=…)`: the JSON has them, and people need not
-see them.
+A call may name an event and give fields of its own, `extra={"event": "step", "pair": …}`. The JSON has them; the lines
+for people do not. A field that is None is not known and is left out.
 """
 
 from __future__ import annotations
@@ -15,42 +15,40 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
 from pipeline.errors import exit_code_of
-from pipeline.monitoring.observer import Observer
-from pipeline.monitoring.stdio import is_claimed, noise_to_log
+from pipeline.monitoring.stdio import is_stdout_protected, noise_to_log
+from pipeline.run.observer import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.monitoring.observer import RunInfo
     from pipeline.outbox.metadata import Failure, JobFailure, Metadata
     from pipeline.pair import Pair
+    from pipeline.run.observer import RunInfo
     from pipeline.run.plan import PlannedPair
     from pipeline.stage.summary import Summary
     from pipeline.stage.task import Outcome
-    from pipeline.watch.watcher import WatchSummary
 
 logger = logging.getLogger(__name__)
 
 LogFormat = Literal["human", "json"]
 
 STEPS: Final = ("load", "queue", "stylise", "save")
-"""Of a pair, as its metadata tells their seconds."""
-_OURS: Final = logging.getLogger("pipeline")
+"""Steps of a pair, by the names that its metadata gives to their seconds."""
+_PIPELINE: Final = logging.getLogger("pipeline")
 _HOOKS: Final = logging.getLogger("pipeline.monitoring.hooks")
 _WARNINGS: Final = "py.warnings"
-"""The logger of what comes from the module `warnings`."""
-
-
-def about(event: str, **fields: Any) -> dict[str, Any]:
-    """The `extra` of a record: what happened, in one word, and to what; fields that are None are not known."""
-    return {"event": event, "fields": {name: value for name, value in fields.items() if value is not None}}
+"""Name of the logger that tells the warnings of the module `warnings`."""
+_BARE_RECORD: Final = {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message", "asctime", "event"}
+"""Attributes of a record that are not fields of the call: those of any record, those that formatters add, the event."""
 
 
 @contextlib.contextmanager
 def logging_to_stderr(log_format: LogFormat = "human", *, verbose: bool = False) -> Iterator[None]:
-    """The log, and what else would write lines of its own to stderr: Python's warnings, and errors of threads.
+    """Log to stderr, and with it Python's warnings and errors of threads, which would write there by themselves.
 
-    People see warnings, and details if they ask for them; programs see what happens, too, and details likewise.
+    Args:
+        log_format: `human` shows warnings, as lines; `json` shows each event, as JSON, and also what libraries write.
+        verbose: show details as well.
     """
     handler = _StderrHandler()
     if log_format == "human":
@@ -63,19 +61,19 @@ def logging_to_stderr(log_format: LogFormat = "human", *, verbose: bool = False)
     with _handled_by(handler, *levels):
         threading.excepthook = _log_thread
         try:
-            with noise_to_log(of_stdout=is_claimed()) as handler.real:
+            with noise_to_log(of_stdout=is_stdout_protected()) as handler.real:
                 yield
         finally:
             handler.real = None
 
 
 @contextlib.contextmanager
-def _handled_by(handler: logging.Handler, level: int, level_of_ours: int) -> Iterator[None]:
+def _handled_by(handler: logging.Handler, level: int, pipeline_level: int) -> Iterator[None]:
     root, hook = logging.getLogger(), threading.excepthook
-    levels = root.level, _OURS.level
+    levels = root.level, _PIPELINE.level
     root.addHandler(handler)
     root.setLevel(level)
-    _OURS.setLevel(level_of_ours)
+    _PIPELINE.setLevel(pipeline_level)
     _HOOKS.setLevel(logging.INFO)  # what a hook prints is meant to be seen
     logging.captureWarnings(capture=True)
     try:
@@ -85,36 +83,36 @@ def _handled_by(handler: logging.Handler, level: int, level_of_ours: int) -> Ite
         threading.excepthook = hook
         root.removeHandler(handler)
         root.setLevel(levels[0])
-        _OURS.setLevel(levels[1])
+        _PIPELINE.setLevel(levels[1])
         _HOOKS.setLevel(logging.NOTSET)
 
 
 def _log_thread(arguments: threading.ExceptHookArgs) -> None:
     name = arguments.thread.name if arguments.thread is not None else "a thread"
     error = arguments.exc_value
-    logger.critical("The thread %s failed: %s", name, error, exc_info=error, extra=about("defect"))
+    logger.critical("The thread %s failed: %s", name, error, exc_info=error, extra={"event": "defect"})
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
-    """Writes to what is stderr at the moment: while bars are shown, lines go above them."""
+    """Writes to `sys.stderr` as it is at the moment: while bars are shown, it puts lines above them."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
         self.real: TextIO | None = None
-        """Where to write if stderr leads into the log itself."""
+        """The real stderr, while file descriptor 2 leads into the log; None else."""
         self._is_gone = False
 
     @property
-    def stream(self) -> TextIO:  # type: ignore[override]  # read anew each time
+    def stream(self) -> TextIO:  # type: ignore[override]  # looked up for each record
         return self.real or sys.stderr
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write it, until nobody reads it any more."""
+        """Write a record, until nobody reads stderr any more."""
         if not self._is_gone:
             super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """An error of ours is told on stderr; one of the pipe or the disk would not be read there either."""
+        """Tell a defect on stderr. After an error of the pipe or the disk write no more: nobody would read it."""
         if isinstance(sys.exception(), OSError):
             self._is_gone = True
         else:
@@ -122,30 +120,30 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
 
 
 class HumanFormatter(logging.Formatter):
-    """`WARNING what happened`, and a traceback where there is one."""
+    """Formats `WARNING what happened`, and a traceback where there is one."""
 
     def __init__(self) -> None:
         super().__init__("%(levelname)s %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        """Of a warning of Python the first line, without the line of source that it came from."""
+        """Return the line; a warning of Python without the source line that follows it."""
         if record.name == _WARNINGS:
             record.message = _first_line(record.message)
         return super().formatMessage(record)
 
 
 class JsonFormatter(logging.Formatter):
-    """One object on one line: time (UTC, ISO 8601), level, event, message, and what is known besides."""
+    """Formats one JSON object on one line: time (UTC, ISO 8601), level, event, message, and the fields of the call."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end."""
+        """Return the line, without a newline at its end."""
         message = record.getMessage()
         entry = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "event": getattr(record, "event", "log"),
             "message": _first_line(message) if record.name == _WARNINGS else message,
-            **getattr(record, "fields", {}),
+            **{name: value for name, value in vars(record).items() if name not in _BARE_RECORD and value is not None},
             "logger": record.name,
         }
         if record.exc_info and record.exc_info[0] is not None:
@@ -158,32 +156,32 @@ def _first_line(text: str) -> str:
 
 
 class LogObserver(Observer):
-    """Tells the log what becomes of each pair, and when the work begins and ends."""
+    """Logs what becomes of each pair, and when the work begins and ends."""
 
-    def started(self, work: RunInfo) -> None:
-        """The beginning."""
+    def started(self, info: RunInfo) -> None:
+        """Log the beginning."""
         logger.info(
             "%s of %s begins.",
-            work.command,
-            work.source,
-            extra=about(
-                "started",
-                command=work.command,
-                source=str(work.source),
-                outbox=str(work.outbox),
-                preset=work.settings.preset,
-                pairs=work.pairs,
-            ),
+            info.command,
+            info.source,
+            extra={
+                "event": "started",
+                "command": info.command,
+                "source": str(info.source),
+                "outbox": str(info.outbox),
+                "preset": info.settings.preset,
+                "pairs": info.pairs,
+            },
         )
 
     def planned(self, item: PlannedPair) -> None:
-        """A pair that is not rendered; one that still fails is no news, but an error all the same."""
+        """Log a pair that is not rendered; as an error if it failed in an earlier run."""
         level = logging.ERROR if item.action.value == "still failed" else logging.INFO
-        fields = about(item.action.value, pair=item.pair.name, key=item.key, reason=item.reason)
+        fields = {"event": item.action.value, "pair": item.pair.name, "key": item.key, "reason": item.reason}
         logger.log(level, "%s: %s: %s", item.action.value, item.pair.name, item.reason, extra=fields)
 
     def outcome(self, outcome: Outcome) -> None:
-        """Its steps with their seconds and its warnings, and then what became of it."""
+        """Log the steps of a pair with their seconds, its warnings, and what became of it."""
         record = outcome.record
         if record.status == "done":
             self._done(outcome, record)
@@ -191,65 +189,64 @@ class LogObserver(Observer):
             self._failed(outcome, record)
 
     def _done(self, outcome: Outcome, record: Metadata) -> None:
-        known = _known(outcome, record)
+        identity = _identity(outcome, record)
         for step in STEPS:
             seconds = getattr(record.seconds, step)
-            fields = about("step", **known, step=step, seconds=round(seconds, 3))
+            fields = {"event": "step", **identity, "step": step, "seconds": round(seconds, 3)}
             logger.info("%s: %s took %.3g s", outcome.pair.name, step, seconds, extra=fields)
         for warning in record.warnings:
-            logger.warning("%s: %s", outcome.pair.name, warning, extra=about("warning", **known, warning=warning))
+            fields = {"event": "warning", **identity, "warning": warning}
+            logger.warning("%s: %s", outcome.pair.name, warning, extra=fields)
         seconds = sum(getattr(record.seconds, step) for step in STEPS)
-        fields = about(
-            "done", **known, seconds=round(seconds, 3), output=record.output.path, evaluations=record.evaluations
-        )
-        logger.info("done: %s", outcome.pair.name, extra=fields)
+        result = {"seconds": round(seconds, 3), "output": record.output.path, "evaluations": record.evaluations}
+        logger.info("done: %s", outcome.pair.name, extra={"event": "done", **identity, **result})
 
     def _failed(self, outcome: Outcome, record: Failure) -> None:
-        fields = about(
-            "failed",
-            **_known(outcome, record),
-            reason=record.reason,
-            remedy=record.remedy,
-            error_class=record.error_class,
-        )
+        fields = {
+            "event": "failed",
+            **_identity(outcome, record),
+            "reason": record.reason,
+            "remedy": record.remedy,
+            "error_class": record.error_class,
+        }
         logger.error("failed: %s: %s %s", outcome.pair.name, record.reason, record.remedy, extra=fields)
 
     def duplicate(self, pair: Pair) -> None:
-        """A pair of the inbox that was rendered before."""
-        fields = about("duplicate", pair=pair.name, content=pair.content_label)
+        """Log a pair of an inbox that was rendered before."""
+        fields = {"event": "duplicate", "pair": pair.name, "content": pair.content_label}
         logger.info("duplicate: %s is painted already as %s", pair.content_label, pair.file_name, extra=fields)
 
-    def failed_job(self, reason: JobFailure) -> None:
-        """Of a ticket, or a photograph, without pairs."""
-        fields = reason.model_dump(mode="json", exclude={"schema_version", "attempts", "failed"})
-        names = ", ".join(reason.files)
+    def failed_job(self, failure: JobFailure) -> None:
+        """Log a job that failed before its pairs were known."""
+        fields = failure.model_dump(mode="json", exclude={"schema_version", "attempts", "failed"})
+        names = ", ".join(failure.files)
         logger.error(
             "failed: %s: %s %s",
             names,
-            reason.reason,
-            reason.remedy,
-            extra=about("failed_job", **fields, attempt=reason.attempts),
+            failure.reason,
+            failure.remedy,
+            extra={"event": "failed_job", **fields, "attempt": failure.attempts},
         )
 
-    def finished(self, summary: Summary | WatchSummary) -> None:
-        """The end, with all counts."""
+    def finished(self, summary: Summary) -> None:
+        """Log the end with all counts; as a warning if the exit code is not 0."""
         described = summary.describe()
         code = described["exit_code"]
         logger.log(
             logging.WARNING if code else logging.INFO,
             "The end, with exit code %d.",
             code,
-            extra=about("finished", **described),
+            extra={"event": "finished", **described},
         )
 
     def aborted(self, error: BaseException) -> None:
-        """The end that was not meant to be."""
+        """Log an end by an error or a signal."""
         code = exit_code_of(error)
-        logger.error("Ended: %s", error, extra=about("finished", exit_code=int(code), reason=str(error)))
+        logger.error("Ended: %s", error, extra={"event": "finished", "exit_code": int(code), "reason": str(error)})
 
 
-def _known(outcome: Outcome, record: Metadata | Failure) -> dict[str, Any]:
-    worker, _, job = outcome.task.owner.partition("/")  # a run has no others beside it, and no name
+def _identity(outcome: Outcome, record: Metadata | Failure) -> dict[str, Any]:
+    worker, _, job = outcome.task.owner.partition("/")  # a run has neither a worker's name nor jobs
     return {
         "pair": outcome.pair.name,
         "key": record.key,

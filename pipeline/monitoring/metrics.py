@@ -1,7 +1,7 @@
 """Metrics for Prometheus, as a file for the textfile collector of its node exporter.
 
-Written anew every 15 seconds while there is work, and at its end; each time whole, by a rename. Each process needs a
-file of its own.
+The file is written every 15 seconds while a command works and once at the end, each time whole, by a rename. Each
+process needs a file of its own.
 """
 
 from __future__ import annotations
@@ -10,45 +10,46 @@ import logging
 import os
 import threading
 from datetime import datetime
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline import __version__
 from pipeline.disk import storage_errors
 from pipeline.errors import ExitCode, LockedError, UsageError
 from pipeline.monitoring.logs import STEPS
-from pipeline.monitoring.observer import Observer
+from pipeline.run.observer import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from pipeline.monitoring.observer import RunInfo
     from pipeline.outbox.metadata import JobFailure, Metadata
     from pipeline.pair import Pair
+    from pipeline.run.observer import RunInfo
     from pipeline.run.plan import PlannedPair
     from pipeline.stage.summary import Summary
     from pipeline.stage.task import Outcome
-    from pipeline.watch.watcher import WatchSummary
 
 logger = logging.getLogger(__name__)
 
 WRITE_SECONDS: Final = 15.0
+"""Seconds between two writes."""
 OUTCOMES: Final = ("done", "skipped", "failed", "duplicate", "waiting")
-"""Values of the label `outcome`; all are there from the beginning, so that a first failure is seen as a rise from 0."""
+"""Values of the label `outcome`. All are written from the beginning, so that a first failure shows as a rise from 0."""
 _OUTCOME_OF_ACTION: Final = {"skip": "skipped", "still failed": "failed", "wait": "waiting"}
 _PAIR_SECONDS: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600)
+"""Upper bounds of the histogram's buckets, in seconds."""
 _LAST_SUCCESS: Final = "impasto_last_success_timestamp_seconds"
 
 
 class Metrics(Observer):
-    """Writes `metrics.textfile`."""
+    """Writes `metrics.textfile`, in a thread of its own."""
 
     def __init__(self, path: Path, write_seconds: float = WRITE_SECONDS) -> None:
-        """A file beside it is tried, so that one that cannot be written is noticed before any work is done.
+        """Write a file beside the metrics as a trial, so that an error is noticed before any work is done.
 
         Raises:
-            UsageError: there is no such folder, or it is a folder.
-            StorageError: it cannot be written.
+            UsageError: the path is a folder, or its folder does not exist.
+            StorageError: the file cannot be written.
         """
         if not path.parent.is_dir() or path.is_dir():
             raise UsageError(
@@ -67,49 +68,49 @@ class Metrics(Observer):
         self._thread = threading.Thread(target=self._write_forever, name="metrics", daemon=True)
         self._error: Exception | None = None
         self._values.last_success.set(_last_success(path))
-        with storage_errors(path):  # the file itself may be that of the process which has the lock
+        with storage_errors(path):  # the file itself may belong to the process that has the lock
             probe = path.with_name(f"{path.name}.probe-{os.getpid()}")
             self._values.write(probe)
             probe.unlink()
 
-    def started(self, work: RunInfo) -> None:
-        """From now on it is written."""
-        self._pairs = work.pairs
+    def started(self, info: RunInfo) -> None:
+        """Begin to write."""
+        self._pairs = info.pairs
         self._values.up.set(1)
-        self._values.info.info({"version": __version__, "command": work.command, "outbox": str(work.outbox)})
+        self._values.info.info({"version": version("impasto"), "command": info.command, "outbox": str(info.outbox)})
         self._show_depth()
         self._thread.start()
 
     def planned(self, item: PlannedPair) -> None:
-        """A pair that is not rendered."""
+        """Count a pair that is not rendered."""
         self._count(_OUTCOME_OF_ACTION[item.action.value])
 
     def outcome(self, outcome: Outcome) -> None:
-        """A pair that was rendered, or failed."""
+        """Count a pair that was rendered or failed, and its seconds."""
         record = outcome.record
         if record.status == "done":
             self._rendered(record)
         self._count(record.status)
 
     def duplicate(self, pair: Pair) -> None:
-        """A pair that was rendered before."""
+        """Count a pair that was rendered before."""
         del pair
         self._count("duplicate")
 
-    def failed_job(self, reason: JobFailure) -> None:
-        """A job without pairs, as one."""
-        del reason
+    def failed_job(self, failure: JobFailure) -> None:
+        """Count a job whose pairs are not known as one pair."""
+        del failure
         self._count("failed")
 
     def status(self, status: Mapping[str, Any]) -> None:
-        """What waits in the inbox."""
+        """Show how much waits in the inbox, and for how long."""
         self._values.queue_depth.set(status["unclaimed"] + status["claimed"])
         self._values.oldest_unclaimed.set(status["oldest_unclaimed_seconds"])
 
-    def finished(self, summary: Summary | WatchSummary) -> None:
-        """Written for the last time."""
+    def finished(self, summary: Summary) -> None:
+        """Write for the last time."""
         described = summary.describe()
-        if self._pairs is None:  # a watcher: what it leaves behind
+        if self._pairs is None:  # a watcher; the files that it leaves behind
             self._values.queue_depth.set(described["in_inbox"] + described["waiting"])
         if summary.usage.pairs:
             self._values.busy_ratio.set(summary.usage.busy_share)
@@ -118,8 +119,8 @@ class Metrics(Observer):
         self._end()
 
     def aborted(self, error: BaseException) -> None:
-        """Written for the last time, but by one that had no turn."""
-        self._end(is_told=not isinstance(error, LockedError))
+        """Write for the last time, unless another process had the lock: the file may be that one's."""
+        self._end(is_written=not isinstance(error, LockedError))
 
     def _rendered(self, record: Metadata) -> None:
         values, seconds = self._values, record.seconds
@@ -143,13 +144,13 @@ class Metrics(Observer):
         if self._pairs is not None:
             self._values.queue_depth.set(max(0, self._pairs - self._accounted))
 
-    def _end(self, *, is_told: bool = True) -> None:
+    def _end(self, *, is_written: bool = True) -> None:
         self._values.up.set(0)
         self._is_over.set()
         self._thread.join()
         if self._error is not None:
             raise self._error
-        if is_told:
+        if is_written:
             self._write()
 
     def _write_forever(self) -> None:
@@ -160,7 +161,7 @@ class Metrics(Observer):
             self._error = error
 
     def _write(self) -> None:
-        """If it fails, that is told once; it is tried again."""
+        """Write the file; log an error once, and try again the next time."""
         try:
             self._values.write(self._path)
         except OSError as error:
@@ -170,7 +171,7 @@ class Metrics(Observer):
 
 
 class Values:
-    """The metrics themselves, named by https://prometheus.io/docs/practices/naming/."""
+    """The metrics, with names by https://prometheus.io/docs/practices/naming/."""
 
     def __init__(self) -> None:
         from prometheus_client import (  # noqa: PLC0415
@@ -182,7 +183,7 @@ class Values:
             disable_created_metrics,
         )
 
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # series that say nothing of the work
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # their series tell nothing of the work
         self._registry = registry = CollectorRegistry()
         self.up = Gauge("impasto_up", "Whether it is at work: 1, or 0 after its end.", registry=registry)
         self.info = Info("impasto", "Version, command and outbox.", registry=registry)
@@ -218,10 +219,10 @@ class Values:
             self.step_seconds.labels(step=step)
 
     def write(self, path: Path) -> None:
-        """Whole, by a rename.
+        """Write all metrics into a file, which is replaced whole.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
         """
         from prometheus_client import write_to_textfile  # noqa: PLC0415
 
@@ -229,7 +230,7 @@ class Values:
 
 
 def _last_success(path: Path) -> float:
-    """What an earlier process wrote, so that a night without any success does not hide when the last one was."""
+    """Return the time of the last success as an earlier process wrote it, so that a night without success keeps it."""
     from prometheus_client.parser import text_string_to_metric_families  # noqa: PLC0415
 
     try:

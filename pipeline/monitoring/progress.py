@@ -1,44 +1,51 @@
-"""What a person sees on stderr while it runs: rich on a terminal, elsewhere a line of tqdm's every 30 seconds."""
+"""What a person sees on stderr while a command works: bars on a terminal, elsewhere a line of tqdm every 30 seconds."""
 
 from __future__ import annotations
 
 import logging
 import sys
 import time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from rich.console import Console
 from tqdm import tqdm
 
 from pipeline.monitoring.progress_bars import RichDisplay
+from pipeline.run.observer import Observer, explain_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline.pair import Pair
-    from pipeline.stage.listener import Display
+    from pipeline.stage.task import Outcome
     from pipeline.transfer.state import Evaluation
 
 logger = logging.getLogger(__name__)
 
-LINE_SECONDS = 30.0
+LINE_SECONDS: Final = 30.0
+"""Seconds between two lines while a pair is on a device."""
 
 
 def make_display(mode: Literal["auto", "always", "never"], *, is_logged: bool = False) -> GuardedDisplay:
-    """`auto`: rich if stderr is a terminal that can move its cursor, else lines; nothing if a log tells it all."""
+    """Return the display for stderr.
+
+    Args:
+        mode: `never` shows failures only. Else bars if stderr is a terminal that can move its cursor, and lines if not.
+        is_logged: a log tells everything on stderr, so nothing is shown.
+    """
     if is_logged:
-        return GuardedDisplay(SilentDisplay())
+        return GuardedDisplay(Observer())
     if mode == "never":
-        return GuardedDisplay(NoDisplay())
+        return GuardedDisplay(FailureDisplay())
     console = Console(stderr=True)
-    capable = sys.stderr.isatty() and not console.is_dumb_terminal
-    return GuardedDisplay(RichDisplay(console) if capable else LineDisplay())
+    has_cursor = sys.stderr.isatty() and not console.is_dumb_terminal
+    return GuardedDisplay(RichDisplay(console) if has_cursor else LineDisplay())
 
 
-class GuardedDisplay:
-    """Shows what another does until its terminal or pipe is gone; the work goes on without anybody watching."""
+class GuardedDisplay(Observer):
+    """Passes on to a display what it needs, until its terminal or pipe is gone; the work goes on without a display."""
 
-    def __init__(self, display: Display) -> None:
+    def __init__(self, display: Observer) -> None:
         self.display = display
         self._is_gone = False
 
@@ -51,98 +58,78 @@ class GuardedDisplay:
             self._is_gone = True
             logger.warning("progress is shown no more: %s", error)
 
-    def start(self, pairs: int | None) -> None:
-        """See `Display`."""
-        self._show(lambda: self.display.start(pairs))
+    def expected(self, pairs: int) -> None:
+        """See `Observer`."""
+        self._show(lambda: self.display.expected(pairs))
 
-    def expect(self, pairs: int) -> None:
-        """See `Display`."""
-        self._show(lambda: self.display.expect(pairs))
+    def rendering_started(self, pairs: int | None) -> None:
+        """See `Observer`."""
+        self._show(lambda: self.display.rendering_started(pairs))
 
     def pair_started(self, pair: Pair) -> None:
-        """See `Display`."""
+        """See `Observer`."""
         self._show(lambda: self.display.pair_started(pair))
 
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
-        """See `Display`."""
+        """See `Observer`."""
         self._show(lambda: self.display.evaluated(pair, evaluation))
 
-    def pair_finished(self, name: str, failure: str | None) -> None:
-        """See `Display`."""
-        self._show(lambda: self.display.pair_finished(name, failure))
+    def outcome(self, outcome: Outcome) -> None:
+        """See `Observer`."""
+        self._show(lambda: self.display.outcome(outcome))
 
-    def stop(self) -> None:
-        """See `Display`."""
-        self._show(self.display.stop)
-
-
-class SilentDisplay:
-    """Shows nothing."""
-
-    def start(self, pairs: int | None) -> None:
-        """Nothing."""
-
-    def expect(self, pairs: int) -> None:
-        """Nothing."""
-
-    def pair_started(self, pair: Pair) -> None:
-        """Nothing."""
-
-    def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
-        """Nothing."""
-
-    def pair_finished(self, name: str, failure: str | None) -> None:
-        """Nothing."""
-
-    def stop(self) -> None:
-        """Nothing."""
+    def rendering_ended(self) -> None:
+        """See `Observer`."""
+        self._show(self.display.rendering_ended)
 
 
-class NoDisplay(SilentDisplay):
-    """Shows nothing but failures."""
+class FailureDisplay(Observer):
+    """Shows failures and nothing else."""
 
-    def pair_finished(self, name: str, failure: str | None) -> None:
-        """A line for a failure."""
+    def outcome(self, outcome: Outcome) -> None:
+        """Print a line for a failure."""
+        failure = explain_failure(outcome)
         if failure:
-            print(f"failed: {name}: {failure}", file=sys.stderr, flush=True)  # noqa: T201
+            print(f"failed: {outcome.pair.name}: {failure}", file=sys.stderr, flush=True)  # noqa: T201
 
 
-class LineDisplay(NoDisplay):
-    """A plain line when a pair ends and every 30 seconds, for logs and pipes."""
+class LineDisplay(FailureDisplay):
+    """Prints a plain line when a pair ends, and every 30 seconds in between: for logs and pipes."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._total: int | None = 0
         self._finished = 0
         self._shares: dict[str, float] = {}
-        """Of the work of each pair on a device, that is done."""
-        self._begin = self._last = clock()
+        """Fraction of the work that is done, by name of each pair on a device."""
+        self._begin = self._last_line = clock()
 
-    def start(self, pairs: int | None) -> None:
-        """Time runs from here."""
-        self._total, self._begin, self._last = pairs, self._clock(), self._clock()
+    def rendering_started(self, pairs: int | None) -> None:
+        """Take this moment for the beginning of the time that lines show."""
+        self._total, self._begin, self._last_line = pairs, self._clock(), self._clock()
 
-    def expect(self, pairs: int) -> None:
-        """From now on."""
+    def expected(self, pairs: int) -> None:
+        """Count towards another total from now on."""
         self._total = pairs
 
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
-        """A line, if the last one was long ago."""
+        """Print a line if the last one is 30 seconds old."""
         self._shares[pair.name] = evaluation.share
-        if self._clock() - self._last >= LINE_SECONDS:
-            self._line(f"{pair.name} {evaluation.number}/{evaluation.planned} objective {evaluation.total:.4g}")
+        if self._clock() - self._last_line >= LINE_SECONDS:
+            self._print(f"{pair.name} {evaluation.number}/{evaluation.planned} objective {evaluation.total:.4g}")
 
-    def pair_finished(self, name: str, failure: str | None) -> None:
-        """A line."""
-        super().pair_finished(name, failure)
+    def outcome(self, outcome: Outcome) -> None:
+        """Print a line, and for a failure one more."""
+        super().outcome(outcome)
+        name = outcome.pair.name
         self._shares.pop(name, None)
         self._finished += 1
-        self._line(f"{name} {'failed' if failure else 'done'}")
+        self._print(f"{name} {'failed' if explain_failure(outcome) else 'done'}")
 
-    def _line(self, text: str) -> None:
-        self._last = self._clock()
+    def _print(self, text: str) -> None:
+        self._last_line = self._clock()
         pairs = self._finished + sum(self._shares.values())
         meter = tqdm.format_meter(
-            round(pairs, 2), self._total or 0, self._last - self._begin, ncols=0, unit="pair", postfix=text
+            round(pairs, 2), self._total or 0, self._last_line - self._begin, ncols=0, unit="pair", postfix=text
         )
         print(meter, file=sys.stderr, flush=True)  # noqa: T201

@@ -1,4 +1,4 @@
-"""What a person sees on a terminal: a line for each pair on a device, one for all, and results as they come."""
+"""What a person sees on a terminal: a bar for each pair on a device, one for all pairs, and results above them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
+from pipeline.run.observer import Observer, explain_failure
 from pipeline.text import duration
 
 if TYPE_CHECKING:
@@ -27,42 +28,44 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pipeline.pair import Pair
+    from pipeline.stage.task import Outcome
     from pipeline.transfer.state import Evaluation
 
-MOST_LINES: Final = 8
-"""Pairs that are shown at once; a batch may have more."""
+MAX_BARS: Final = 8
+"""Largest number of pairs that are shown at once; a batch may have more."""
 SPEED_SECONDS: Final = 300.0
-"""By whose course the time that is left is told."""
+"""Seconds of progress from which the remaining time is estimated."""
 _STEPS: Final = "▁▂▃▄▅▆▇█"
-_CURVE: Final = 10
-"""Characters of the objective's curve."""
+_CURVE_WIDTH: Final = 10
+"""Width of the objective's curve, in characters."""
 
 
-def curve(values: Sequence[float], width: int = _CURVE) -> str:
-    """The course of positive values, on a logarithmic scale, in so many characters at most; empty if there are none."""
-    known = [math.log(value) for value in values if value > 0 and math.isfinite(value)]
-    if not known:
+def curve(values: Sequence[float], width: int = _CURVE_WIDTH) -> str:
+    """Return the course of positive values on a logarithmic scale, `width` characters at most; empty without values."""
+    logarithms = [math.log(value) for value in values if value > 0 and math.isfinite(value)]
+    if not logarithms:
         return ""
-    count = min(width, len(known))
-    points = [known[(index + 1) * len(known) // count - 1] for index in range(count)]
+    count = min(width, len(logarithms))
+    points = [logarithms[(index + 1) * len(logarithms) // count - 1] for index in range(count)]
     low, span = min(points), max(points) - min(points)
     steps = [round((point - low) / span * (len(_STEPS) - 1)) if span else 0 for point in points]
     return "".join(_STEPS[step] for step in steps)
 
 
 @dataclass
-class _Line:
-    """Of a pair on a device."""
+class _Bar:
+    """The bar of a pair on a device."""
 
     task: TaskID
     began: float
     totals: list[float]
-    """Of the objective, at each evaluation."""
+    """Total of the objective at each evaluation."""
     share: float = 0.0
+    """Fraction of the work that is done."""
 
 
-class RichDisplay:
-    """Bars for the pairs on the devices and for all of them; what is done, or has failed, stays above."""
+class RichDisplay(Observer):
+    """Shows bars for the pairs on the devices and for all pairs; lines for what is done or has failed stay above."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console, self._clock = console, clock
@@ -79,48 +82,52 @@ class RichDisplay:
             expand=True,
             speed_estimate_period=SPEED_SECONDS,
         )
-        self._lines: dict[str, _Line] = {}
+        self._bars: dict[str, _Bar] = {}
         self._all = self._progress.add_task("all pairs", total=None, start=False, count="")
         self._total: int | None = None
         self._done = self._failed = 0
 
-    def start(self, pairs: int | None) -> None:
-        """Show the overall bar."""
-        self.expect(pairs)
+    def rendering_started(self, pairs: int | None) -> None:
+        """Show the bar of all pairs."""
+        self._set_total(pairs)
         self._progress.start_task(self._all)
         self._progress.start()
 
-    def expect(self, pairs: int | None) -> None:
-        """From now on."""
+    def expected(self, pairs: int) -> None:
+        """Count towards another total from now on."""
+        self._set_total(pairs)
+
+    def _set_total(self, pairs: int | None) -> None:
         self._total = pairs
         self._progress.update(self._all, total=pairs)
         self._show_all()
 
     def pair_started(self, pair: Pair) -> None:
-        """A line for it; of a large batch the first ones are shown."""
+        """Add a bar, which is hidden while there are too many."""
         totals: list[float] = []
-        visible = len(self._lines) < MOST_LINES
+        visible = len(self._bars) < MAX_BARS
         task = self._progress.add_task(pair.name, total=1.0, count="", totals=totals, visible=visible)
-        self._lines[pair.name] = _Line(task, self._clock(), totals)
+        self._bars[pair.name] = _Bar(task, self._clock(), totals)
 
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
-        """Advance its bar and that of all."""
-        if pair.name not in self._lines:  # its beginning was not told, since a stop came between
+        """Advance the bar of the pair and that of all pairs."""
+        if pair.name not in self._bars:  # a stop kept the beginning of the pair from being told
             self.pair_started(pair)
-        line = self._lines[pair.name]
-        line.totals.append(evaluation.total)
-        line.share = evaluation.share
-        self._progress.update(line.task, completed=evaluation.share, count=f"{evaluation.number}/{evaluation.planned}")
+        bar = self._bars[pair.name]
+        bar.totals.append(evaluation.total)
+        bar.share = evaluation.share
+        self._progress.update(bar.task, completed=evaluation.share, count=f"{evaluation.number}/{evaluation.planned}")
         self._show_all()
 
-    def pair_finished(self, name: str, failure: str | None) -> None:
-        """A line that stays above the bars."""
-        line = self._lines.pop(name, None)
+    def outcome(self, outcome: Outcome) -> None:
+        """Replace the bar of the pair by a line that stays above the bars."""
+        name, failure = outcome.pair.name, explain_failure(outcome)
+        bar = self._bars.pop(name, None)
         took = ""
-        if line is not None:
-            self._progress.remove_task(line.task)
-            took = f" in {duration(self._clock() - line.began)}"
-            for other in list(self._lines.values())[:MOST_LINES]:
+        if bar is not None:
+            self._progress.remove_task(bar.task)
+            took = f" in {duration(self._clock() - bar.began)}"
+            for other in list(self._bars.values())[:MAX_BARS]:
                 self._progress.update(other.task, visible=True)
         self._done += not failure
         self._failed += bool(failure)
@@ -132,25 +139,25 @@ class RichDisplay:
             style="red" if failure else None,
         )
 
-    def stop(self) -> None:
-        """Remove the bars."""
+    def rendering_ended(self) -> None:
+        """Remove the bars, and leave the terminal as it was."""
         self._progress.stop()
 
     def _show_all(self) -> None:
         finished = self._done + self._failed
-        hidden = max(0, len(self._lines) - MOST_LINES)
+        hidden = max(0, len(self._bars) - MAX_BARS)
         notes = [f"{self._failed} failed"] if self._failed else []
         notes += [f"{hidden} more at work"] if hidden else []
         self._progress.update(
             self._all,
-            completed=finished + sum(line.share for line in self._lines.values()),
+            completed=finished + sum(bar.share for bar in self._bars.values()),
             count=f"{finished}/{'?' if self._total is None else self._total}",
             note=", ".join(notes),
         )
 
 
 class _Note(ProgressColumn):
-    """Of a pair its objective, of all pairs what else is to be known."""
+    """Shows the objective of a pair, and for all pairs the number of failures and of pairs without a bar."""
 
     def render(self, task: Task) -> Text:
         totals = task.fields.get("totals")
@@ -160,8 +167,8 @@ class _Note(ProgressColumn):
 
 
 class _TimeLeft(ProgressColumn):
-    """By the speed of the last minutes."""
+    """Shows the remaining time at the speed of the last minutes."""
 
     def render(self, task: Task) -> Text:
-        left = task.time_remaining
-        return Text(f"{duration(left)} left" if left else "")  # neither known, nor over
+        seconds = task.time_remaining
+        return Text(f"{duration(seconds)} left" if seconds else "")  # unknown at first, and 0 at the end

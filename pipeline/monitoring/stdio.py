@@ -1,7 +1,10 @@
-"""The results' way out: stdout is ours alone, whatever libraries write to file descriptor 1.
+"""Keeps stdout for results, and turns what libraries write to stderr into lines of the log.
 
-OpenCV, libtiff and CUDA write there when they have something to complain of, and careless modules print when they are
-imported. A program that reads our JSON must not meet any of it.
+The module protects the JSON that a program reads from stdout, and the JSON log that it reads from stderr. OpenCV,
+libtiff and CUDA write their complaints straight to file descriptors 1 and 2, and careless modules print on import.
+`protect_stdout` therefore keeps a duplicate of stdout and lets file descriptor 1 lead to stderr, and `noise_to_log`
+puts a pipe in the place of stderr and logs each line that comes out of it. Only `print_result`, and libraries that are
+handed the file of `results`, may write to stdout; only the log's handler may write to the real stderr.
 """
 
 from __future__ import annotations
@@ -18,46 +21,55 @@ from typing import TYPE_CHECKING, Final, TextIO
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_STDOUT, _STDERR = 1, 2
+logger = logging.getLogger(__name__)
 
-_own: list[TextIO] = []
-"""Our way to what was stdout at the start; empty until it was claimed."""
+_PIPE_BYTES: Final = 2**20
+"""Size of the pipe for noise, where the system lets it be set."""
+_LONGEST_LINE_BYTES: Final = 10_000
+"""Bytes after which an unfinished line is logged."""
+_POLL_SECONDS: Final = 0.2
+"""Longest time in seconds until the reader sees that it is to end."""
+_STDOUT, _STDERR = 1, 2
+"""File descriptors."""
+
+_results: list[TextIO] = []
+"""The duplicate of stdout; empty until stdout is protected."""
 
 
 def protect_stdout() -> None:
-    """Keep a duplicate of stdout for `print_result`; from now on, all others who write to stdout write to stderr.
+    """Keep a duplicate of stdout for `print_result`, and let everything else that is written to stdout go to stderr.
 
-    It holds for the rest of the process, since what C libraries have in their buffers they write at its very end.
-    Processes that are started get stderr for their stdout. Where stdout is no file, as in tests, nothing changes.
+    The protection lasts until the process ends, since C libraries write their buffers at the very end. Child processes
+    get stderr for their stdout. Where stdout is no file, as in tests, nothing changes.
     """
-    if _own or not is_descriptor(sys.stdout, _STDOUT):
+    if _results or not is_descriptor(sys.stdout, _STDOUT):
         return
     sys.stdout.flush()
     _open_if_closed(_STDERR)  # else the duplicate would be stderr
     duplicate = os.dup(_STDOUT)
-    _own.append(os.fdopen(duplicate, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors))
+    _results.append(os.fdopen(duplicate, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors))
     os.dup2(_STDERR, _STDOUT)
     sys.stdout = sys.stderr
 
 
-def is_claimed() -> bool:
+def is_stdout_protected() -> bool:
     """Whether file descriptor 1 leads to stderr."""
-    return bool(_own)
+    return bool(_results)
 
 
 def results() -> TextIO:
-    """Where results go; for libraries that want a file."""
-    return _own[0] if _own else sys.stdout
+    """Return the file for results, for libraries that want a file."""
+    return _results[0] if _results else sys.stdout
 
 
 def print_result(text: str) -> None:
-    """One line of results.
+    """Print one line of results.
 
     Raises:
-        OSError: nobody reads it any more; what is said from now on is lost.
+        OSError: nobody reads stdout any more; further results are lost without an error.
     """
     stream = results()
-    if stream is None:  # closed by whoever started us
+    if stream is None:  # the parent process closed stdout
         return
     try:
         print(text, file=stream, flush=True)
@@ -70,12 +82,12 @@ def is_descriptor(stream: TextIO | None, number: int) -> bool:
     """Whether a stream writes to a file descriptor of this number."""
     try:
         return stream is not None and stream.fileno() == number
-    except (OSError, ValueError):  # of a stream in memory; of a closed one
+    except (OSError, ValueError):  # raised by a stream in memory; by a closed stream
         return False
 
 
 def _open_if_closed(descriptor: int) -> None:
-    """To nowhere, if whoever started us has closed it."""
+    """Open a descriptor to nowhere if the parent process has closed it."""
     try:
         os.fstat(descriptor)
     except OSError:
@@ -90,46 +102,34 @@ def _to_nowhere(descriptor: int) -> None:
 
 
 def _silence() -> None:
-    """What the buffer still has must not fail once more when the process ends."""
-    if _own:
-        with contextlib.suppress(OSError):  # it fails as before, and was told
-            _to_nowhere(_own[0].fileno())
-
-
-logger = logging.getLogger(__name__)
-
-
-_PIPE_BYTES: Final = 2**20
-
-
-_LONGEST_LINE_BYTES: Final = 10_000
-
-
-_POLL_SECONDS: Final = 0.2
+    """Send what is left in the buffer to nowhere, so that it does not fail again when the process ends."""
+    if _results:
+        with contextlib.suppress(OSError):  # the error is known already
+            _to_nowhere(_results[0].fileno())
 
 
 @contextlib.contextmanager
 def noise_to_log(*, of_stdout: bool) -> Iterator[TextIO | None]:
-    """Log what is written to stderr, and what is still in buffers at the end; gives the way to the real one.
+    """Log what is written to stderr, and what is left in buffers at the end; yield the real stderr.
 
-    None where stderr is no file, as in tests, or on Windows: nothing changes then. What a process says in the moment
-    of its death may be lost.
+    Where stderr is no file, as in tests, and on Windows nothing changes, and None is yielded. What is written while the
+    process dies may be lost.
 
     Args:
-        of_stdout: file descriptor 1 has noise, too.
+        of_stdout: log what is written to file descriptor 1 as well.
     """
     if sys.platform == "win32" or not is_descriptor(sys.stderr, _STDERR):
         yield None
         return
     reading, writing = os.pipe()
-    # A library that writes more than fits while it keeps Python from reading must not wait for ever.
+    # A library that holds the GIL while it writes more than fits would wait for ever.
     os.set_blocking(writing, False)
     _enlarge(writing)
-    kept = os.dup(_STDERR)
-    described = (_STDOUT, _STDERR) if of_stdout else (_STDERR,)
+    real = os.dup(_STDERR)
+    descriptors = (_STDOUT, _STDERR) if of_stdout else (_STDERR,)
     reader = _Reader(reading)
-    stream = os.fdopen(kept, "w", encoding=sys.stderr.encoding, errors=sys.stderr.errors, buffering=1)
-    for descriptor in described:
+    stream = os.fdopen(real, "w", encoding=sys.stderr.encoding, errors=sys.stderr.errors, buffering=1)
+    for descriptor in descriptors:
         os.dup2(writing, descriptor)
     os.close(writing)
     reader.start()
@@ -137,24 +137,24 @@ def noise_to_log(*, of_stdout: bool) -> Iterator[TextIO | None]:
         yield stream
     finally:
         sys.stderr.flush()
-        ctypes.CDLL(None).fflush(None)  # what C libraries have in theirs
-        for descriptor in described:
-            os.dup2(kept, descriptor)
+        ctypes.CDLL(None).fflush(None)  # the buffers of C libraries
+        for descriptor in descriptors:
+            os.dup2(real, descriptor)
         reader.end()
-        with contextlib.suppress(OSError):  # nobody reads it any more
+        with contextlib.suppress(OSError):  # nobody reads stderr any more
             stream.close()
 
 
 def _enlarge(pipe: int) -> None:
     if sys.platform == "linux":
-        import fcntl  # noqa: PLC0415 - Linux alone has what follows
+        import fcntl  # noqa: PLC0415 - exists on Linux only
 
-        with contextlib.suppress(OSError):  # then it has 64 KiB
+        with contextlib.suppress(OSError):  # the pipe then keeps its 64 KiB
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 class _Reader(threading.Thread):
-    """Logs line by line. It does not wait for the pipe's end, since other processes have it, too."""
+    """Logs what comes through a pipe, line by line. It does not wait for the pipe's end, as child processes hold it."""
 
     def __init__(self, pipe: int) -> None:
         super().__init__(name="noise", daemon=True)
@@ -162,10 +162,10 @@ class _Reader(threading.Thread):
         self._is_over = threading.Event()
 
     def run(self) -> None:
-        """The life of the thread."""
-        begun = b""
+        """Read until `end` is called."""
+        rest = b""
         while True:
-            is_over = self._is_over.is_set()  # before the look, so that nothing can come in between
+            is_over = self._is_over.is_set()  # asked before `select`, so that nothing that is written before is missed
             if not select.select([self._pipe], [], [], 0 if is_over else _POLL_SECONDS)[0]:
                 if is_over:
                     break
@@ -173,16 +173,16 @@ class _Reader(threading.Thread):
             data = os.read(self._pipe, 65536)
             if not data:
                 break
-            *lines, begun = (begun + data).split(b"\n")
+            *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 _log(line)
-            if len(begun) > _LONGEST_LINE_BYTES:
-                _log(begun)
-                begun = b""
-        _log(begun)
+            if len(rest) > _LONGEST_LINE_BYTES:
+                _log(rest)
+                rest = b""
+        _log(rest)
 
     def end(self) -> None:
-        """Log what is left."""
+        """Log what is left in the pipe, and end the thread."""
         self._is_over.set()
         self.join()
         os.close(self._pipe)

@@ -1,4 +1,4 @@
-"""An iterator that another thread runs ahead of its user."""
+"""An iterator whose items a thread makes ahead of its user."""
 
 from __future__ import annotations
 
@@ -13,34 +13,35 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 WAIT_SECONDS: Final = 0.05
-"""For the next item, before it is said that there is none for the moment."""
+"""Seconds to wait for the next item before None is given in its place."""
 
 
 @dataclass(frozen=True)
 class _End:
-    """There are no more items."""
+    """The end of the items, or the error that ended them."""
 
     error: BaseException | None = None
 
 
-def prefetch(items: Iterable[T], most: int) -> Generator[T | None]:
-    """The same items in the same order, made in a thread; None where the next one is not ready yet.
+def prefetch(items: Iterable[T], limit: int) -> Generator[T | None]:
+    """Yield items in their order while a thread makes those that follow, and None while the next one is not ready.
 
     Args:
-        items: touched by the thread only, from the first item that is asked for until the last or until this is closed.
-        most: items that are made ahead.
+        items: touched by the thread alone, from the first item that is asked for until the last, or until the
+            generator is closed.
+        limit: largest number of items that are made ahead.
 
     Raises:
         BaseException: what making an item raised, when it is the item's turn.
     """
-    made: queue.Queue[T | _End] = queue.Queue(most)
+    ready: queue.Queue[T | _End] = queue.Queue(limit)
     is_closed = threading.Event()
-    thread = threading.Thread(target=_make, args=(items, made, is_closed), name="ahead", daemon=True)
+    thread = threading.Thread(target=_make, args=(items, ready, is_closed), name="prefetch", daemon=True)
     thread.start()
     try:
         while True:
             try:
-                item = made.get(timeout=WAIT_SECONDS)
+                item = ready.get(timeout=WAIT_SECONDS)
             except queue.Empty:
                 yield None
                 continue
@@ -54,22 +55,22 @@ def prefetch(items: Iterable[T], most: int) -> Generator[T | None]:
         thread.join()
 
 
-def _make(items: Iterable[T], made: queue.Queue[T | _End], is_closed: threading.Event) -> None:
+def _make(items: Iterable[T], ready: queue.Queue[T | _End], is_closed: threading.Event) -> None:
     end = _End()
     try:
         for item in items:
-            if not _put(item, made, is_closed):
+            if not _put(item, ready, is_closed):
                 return
     except BaseException as error:  # noqa: BLE001 - the user of the items gets it
         end = _End(error)
-    _put(end, made, is_closed)
+    _put(end, ready, is_closed)
 
 
-def _put(item: T | _End, made: queue.Queue[T | _End], is_closed: threading.Event) -> bool:
-    """False if nobody wants it any more."""
+def _put(item: T | _End, ready: queue.Queue[T | _End], is_closed: threading.Event) -> bool:
+    """Hand an item over; False if nobody wants it any more."""
     while not is_closed.is_set():
         try:
-            made.put(item, timeout=WAIT_SECONDS)
+            ready.put(item, timeout=WAIT_SECONDS)
         except queue.Full:
             continue
         return True

@@ -1,4 +1,4 @@
-"""Plan a list of pairs against the outbox, then send what is left to do through the stage."""
+"""A run: plan a list of pairs against the outbox, then send those that are left to do through the stage."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from pipeline.stage.task import Outcome, Task
 from pipeline.transfer.weights import find_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
     from pipeline.outbox.publish import Outbox
     from pipeline.pair import Pair
+    from pipeline.run.observer import Observer
     from pipeline.run.plan import PlannedPair, Redo
     from pipeline.settings.all_settings import Settings
-    from pipeline.stage.listener import Display
     from pipeline.stage.pool.stage_pool import StagePool
     from pipeline.stage.stage import Stage
     from pipeline.transfer.state import Evaluation
@@ -43,51 +43,30 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _PLANNED_AHEAD: Final = 64
-"""Pairs that are read and hashed before it is their turn."""
-
-
-class _Watched:
-    """The stage's listener: asks for a stop between evaluations, and shows them.
-
-    After SIGTERM the pair in work has its time of grace; who presses Ctrl-C does not want to wait for it.
-    """
-
-    def __init__(self, display: Display, stop: StopRequest, grace_seconds: float) -> None:
-        self._display, self._stop, self._grace_seconds = display, stop, grace_seconds
-
-    def pair_started(self, pair: Pair) -> None:
-        self._stop.check()
-        self._display.pair_started(pair)
-
-    def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
-        self._stop.check(self._grace_seconds if self._stop.requested is ExitCode.TERMINATED else 0.0)
-        self._display.evaluated(pair, evaluation)
+"""Largest number of pairs that are read and hashed before it is their turn."""
 
 
 def run(  # noqa: PLR0913 - what a run consists of
     pairs: Sequence[Pair],
     outbox: Outbox,
     settings: Settings,
-    display: Display,
+    observer: Observer,
     *,
     redo: Redo | None = None,
     limit: int | None = None,
     fail_fast: bool = False,
-    on_planned: Callable[[PlannedPair], None] = lambda _: None,
-    on_outcome: Callable[[Outcome], None] = lambda _: None,
 ) -> Summary:
-    """Render what the outbox does not have yet.
+    """Render the pairs that the outbox does not have yet.
 
     Args:
-        pairs: of the manifest.
-        outbox: locked for as long as this lasts.
+        pairs: all pairs of the manifest.
+        outbox: locked for as long as the run lasts.
         settings: those that hold for the whole run.
-        display: what a person sees.
+        observer: told what becomes of each pair, and of each evaluation; `started`, `finished` and `aborted` are left
+            to the caller.
         redo: see `plan`.
         limit: see `plan`.
         fail_fast: stop after the first pair that fails.
-        on_planned: called with every pair that will not be rendered.
-        on_outcome: called with every pair that was, done or failed.
 
     Raises:
         MachineError: the machine cannot do it.
@@ -98,40 +77,31 @@ def run(  # noqa: PLR0913 - what a run consists of
     weights = find_weights(settings.network.weights, settings.network.preprocessing)
     devices = ", ".join(map(str, find_devices(settings.run.device)))
     usage = Usage()
-    with StopRequest() as stop, outbox.locked(), Attempts(outbox, settings.run.max_attempts) as attempts:
+    with StopRequest() as stop_request, outbox.locked(), Attempts(outbox, settings.run.max_attempts) as attempts:
         planned: Iterable[PlannedPair | None]
         planned = prefetch(plan(pairs, outbox, weights, redo=redo, limit=limit), _PLANNED_AHEAD)
         budget = None
-        if settings.run.time_budget:  # it takes all pairs to know how much time there is for each
-            planned = items = _plan_all(planned, stop)
+        if settings.run.time_budget:  # the time for each pair depends on all of them
+            planned = items = _plan_all(planned, stop_request)
             budget = _time_budget(items, settings, weights, begin)
-        tally = _Tally(outbox, attempts, display, on_planned, on_outcome, len(pairs), budget)
-        tasks = tally.tasks(planned, stop)
-        with contextlib.closing(tasks):
+        tally = _Tally(outbox, attempts, observer, len(pairs), budget)
+        with contextlib.closing(tally.tasks(planned, stop_request)) as tasks:
             first = next((task for task in tasks if task is not None), None)
             logger.info("%d pairs on %s with weights %s", len(pairs), devices, weights.name)
             if first is not None:
-                watched = _Watched(display, stop, settings.run.grace_seconds)
-                with (
-                    contextlib.closing(make_stage(settings, weights, outbox, watched)) as stage,
-                    contextlib.closing(_render(stage, itertools.chain([first], tasks), display, tally)) as outcomes,
-                ):
+                listener = _StageListener(observer, stop_request, settings.run.grace_seconds)
+                with contextlib.closing(make_stage(settings, weights, outbox, listener)) as stage:
                     usage = stage.usage
-                    for outcome in outcomes:
-                        tally.finish(outcome)
-                        if fail_fast and outcome.error:
-                            break
+                    _render(stage, itertools.chain([first], tasks), tally, fail_fast=fail_fast)
         if tally.waiting and not fail_fast:
-            stop.check()
-    counts = tally.counts
-    failed = counts["failed"] + counts[Action.STILL_FAILED]
-    return Summary(counts["done"], counts[Action.SKIP], failed, tally.waiting, time.monotonic() - begin, usage)
+            stop_request.check()
+    return tally.summary(time.monotonic() - begin, usage)
 
 
-def _plan_all(planned: Iterable[PlannedPair | None], stop: StopRequest) -> list[PlannedPair]:
+def _plan_all(planned: Iterable[PlannedPair | None], stop_request: StopRequest) -> list[PlannedPair]:
     items = []
     for item in planned:
-        stop.check()
+        stop_request.check()
         if item is not None:
             items.append(item)
     return items
@@ -140,7 +110,7 @@ def _plan_all(planned: Iterable[PlannedPair | None], stop: StopRequest) -> list[
 def _time_budget(
     planned: Iterable[PlannedPair], settings: Settings, weights: WeightsSource, begin: float
 ) -> TimeBudget | None:
-    """That of a run which began at a moment of the monotonic clock; None if there is nothing to render."""
+    """Return the budget of a run that began at `begin` on the monotonic clock; None if there is nothing to render."""
     to_render = [item for item in planned if item.action is Action.RENDER]
     if not to_render:
         return None
@@ -156,66 +126,83 @@ def _time_budget(
     return budget
 
 
-class _Tally:
-    """Writes down what becomes of each pair."""
+class _StageListener:
+    """The stage's `Listener`: asks for a stop between evaluations, and tells the observer of them.
 
-    def __init__(  # noqa: PLR0913, PLR0917 - who is to know of it
-        self,
-        outbox: Outbox,
-        attempts: Attempts,
-        display: Display,
-        on_planned: Callable[[PlannedPair], None],
-        on_outcome: Callable[[Outcome], None],
-        pairs: int,
-        budget: TimeBudget | None,
+    After SIGTERM the pair in work has its time of grace. After Ctrl-C it has none: a person does not want to wait.
+    """
+
+    def __init__(self, observer: Observer, stop_request: StopRequest, grace_seconds: float) -> None:
+        self._observer, self._stop_request, self._grace_seconds = observer, stop_request, grace_seconds
+
+    def pair_started(self, pair: Pair) -> None:
+        self._stop_request.check()
+        self._observer.pair_started(pair)
+
+    def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
+        is_terminated = self._stop_request.requested is ExitCode.TERMINATED
+        self._stop_request.check(self._grace_seconds if is_terminated else 0.0)
+        self._observer.evaluated(pair, evaluation)
+
+
+class _Tally:
+    """Turns planned pairs into tasks, and writes down and counts what becomes of each pair."""
+
+    def __init__(
+        self, outbox: Outbox, attempts: Attempts, observer: Observer, pairs: int, budget: TimeBudget | None
     ) -> None:
-        self._outbox, self._attempts, self._display = outbox, attempts, display
-        self._on_planned, self._on_outcome, self._pairs, self._budget = on_planned, on_outcome, pairs, budget
-        self.counts: Counter[str] = Counter()
+        self._outbox, self._attempts, self.observer = outbox, attempts, observer
+        self._pairs, self._budget = pairs, budget
+        self._counts: Counter[str] = Counter()
 
     @property
     def expected(self) -> int:
-        """Pairs to be rendered, as far as it is known."""
-        return self._pairs - sum(self.counts[action] for action in Action)
+        """Number of pairs to render, as far as it is known; those that are rendered already count."""
+        return self._pairs - sum(self._counts[action] for action in Action)
 
     @property
     def waiting(self) -> int:
-        """Pairs that nothing was done about."""
-        counts = self.counts
+        """Number of pairs that nothing was done about."""
+        counts = self._counts
         return self._pairs - counts["done"] - counts["failed"] - counts[Action.SKIP] - counts[Action.STILL_FAILED]
 
-    def tasks(self, planned: Iterable[PlannedPair | None], stop: StopRequest) -> Generator[Task | None]:
-        """What is to be rendered, as it is planned, each counted as an attempt; no more after a stop was asked for."""
+    def tasks(self, planned: Iterable[PlannedPair | None], stop_request: StopRequest) -> Generator[Task | None]:
+        """Yield the pairs to render as they are planned, each counted as an attempt, until a stop is requested."""
         for item in planned:
-            if stop.requested is not None:
+            if stop_request.requested is not None:
                 return
             if item is None:
                 yield None
                 continue
             if item.action is Action.RENDER and self._budget is not None and self._budget.is_over:
                 continue  # it waits for the next run
-            for task in self.take_up(item):
+            task = self._take_up(item)
+            if task is not None:
                 evaluations = self._budget.begin(task.pair) if self._budget is not None else None
                 yield self._attempts.begin(replace(task, evaluations=evaluations))
 
-    def take_up(self, item: PlannedPair) -> list[Task]:
-        """The task, if there is one."""
+    def _take_up(self, item: PlannedPair) -> Task | None:
+        """Return the task of a planned pair; None if the pair is not to be rendered."""
         if item.action is Action.RENDER:
             task = self._attempts.consider(Task(item.pair, item.attempt, item.key))
             if isinstance(task, Task):
-                return [task]
+                return task
             self.finish(task)
-            return []
+            return None
         if item.action is Action.SKIP:
             self._outbox.forget_failure(item.pair.name)
-            self._outbox.marks.end_attempt(item.pair.file_name, RUN)  # if the last run ended right after it was done
-        self.counts[item.action] += 1
-        self._on_planned(item)
-        self._display.expect(self.expected)
-        return []
+            self._outbox.marks.end_attempt(item.pair.file_name, RUN)  # if the last run ended right after publishing it
+        self._counts[item.action] += 1
+        self.observer.planned(item)
+        self.observer.expected(self.expected)
+        return None
 
     def finish(self, outcome: Outcome) -> None:
-        """A pair is done, or has failed."""
+        """Write down that a pair is done or has failed.
+
+        Raises:
+            StorageError: the outbox cannot be written.
+        """
         if isinstance(outcome.record, Failure):
             try:
                 self._outbox.publish_failure(outcome.pair.name, outcome.record)
@@ -225,21 +212,30 @@ class _Tally:
         if self._budget is not None:
             record = outcome.record
             seconds = record.seconds.stylise if isinstance(record, Metadata) and not record.resumed_at else None
-            self._budget.end(outcome.pair, seconds)  # the rest of a pair says nothing of the pace
-        self.counts[outcome.record.status] += 1
-        self._on_outcome(outcome)
+            self._budget.end(outcome.pair, seconds)  # the rest of a resumed pair says nothing of the pace
+        self._counts[outcome.record.status] += 1
+        self.observer.outcome(outcome)
+
+    def summary(self, seconds: float, usage: Usage) -> Summary:
+        """Return the counts of the run. Failures, those of earlier runs included, are never hidden behind a zero."""
+        failed = self._counts["failed"] + self._counts[Action.STILL_FAILED]
+        counts = {
+            "rendered": self._counts["done"],
+            "skipped": self._counts[Action.SKIP],
+            "failed": failed,
+            "waiting": self.waiting,
+        }
+        return Summary(counts, seconds, ExitCode.PARTIAL if failed else ExitCode.OK, usage)
 
 
-def _render(
-    stage: Stage | StagePool, tasks: Iterable[Task | None], display: Display, tally: _Tally
-) -> Generator[Outcome]:
-    display.start(tally.expected)
+def _render(stage: Stage | StagePool, tasks: Iterable[Task | None], tally: _Tally, *, fail_fast: bool) -> None:
+    """Send tasks through the stage; with `fail_fast`, until a pair fails."""
+    tally.observer.rendering_started(tally.expected)
     try:
         with contextlib.closing(stage.process(tasks)) as outcomes:
             for outcome in outcomes:
-                record = outcome.record
-                failure = f"{record.reason} {record.remedy}" if isinstance(record, Failure) else None
-                display.pair_finished(outcome.pair.name, failure)
-                yield outcome
+                tally.finish(outcome)
+                if fail_fast and outcome.error:
+                    break
     finally:
-        display.stop()
+        tally.observer.rendering_ended()

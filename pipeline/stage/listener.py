@@ -1,4 +1,4 @@
-"""The interfaces through which the stage tells what happens on its devices."""
+"""The interface through which the stage tells what happens on its devices."""
 
 from __future__ import annotations
 
@@ -9,33 +9,23 @@ if TYPE_CHECKING:
     from pipeline.transfer.state import Evaluation
 
 
-class Display(Protocol):
-    """How a run shows itself."""
-
-    def start(self, pairs: int | None) -> None:
-        """So many pairs will be rendered; None if nobody knows."""
-
-    def expect(self, pairs: int) -> None:
-        """So many it will be after all."""
-
-    def pair_started(self, pair: Pair) -> None:
-        """The device begins with this pair."""
-
-    def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
-        """One evaluation of the pair on the device is over."""
-
-    def pair_finished(self, name: str, failure: str | None) -> None:
-        """A pair is published, or has failed for this reason."""
-
-    def stop(self) -> None:
-        """Leave the terminal as it was."""
-
-
 class Listener(Protocol):
-    """Who wants to know what happens on the device, in the device's thread; what it raises ends the run."""
+    """Hears from the stage what its devices do, and can stop it: an error that a method raises ends the stage's work.
+
+    The thread that has the device calls both methods; a pool of devices calls them from the thread that called
+    `process`. No two calls overlap.
+    """
 
     def pair_started(self, pair: Pair) -> None:
-        """The device begins with this pair."""
+        """A device begins with a pair; its evaluations follow.
+
+        Raises:
+            Interrupted: the stage is to stop; the pair has not begun.
+        """
 
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
-        """One evaluation of the pair on the device is over."""
+        """An evaluation of a pair on a device is over. Called in the order of the evaluations.
+
+        Raises:
+            Interrupted: the stage is to stop; the pair is given up, and where it is can be resumed.
+        """

@@ -1,33 +1,39 @@
-"""Where the time of a run went."""
+"""How a run or a watcher ended, and where its time went."""
 
 from __future__ import annotations
 
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import ExitCode
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.errors import ExitCode
 
 
 @dataclass
 class Usage:
-    """Added up over the pairs of a stage, by its threads; seconds of loading and saving are those of all threads."""
+    """Seconds and memory, added up over the pairs of a stage. All threads of the stage call the methods.
+
+    Seconds of loading and saving are added over all threads, so they may exceed the time that passed.
+    """
 
     pairs: int = 0
-    """That the device has done."""
+    """Number of pairs that the device has done."""
     load_seconds: float = 0.0
     wait_seconds: float = 0.0
-    """That the device had nothing to do, since its first pair started."""
+    """Seconds that the device had nothing to do since its first pair started."""
     stylise_seconds: float = 0.0
     save_seconds: float = 0.0
     peak_memory_bytes: int | None = None
     begin: float | None = None
-    """When the first pair started."""
+    """Time at which the first pair started, by `time.perf_counter`; None before."""
     end: float = 0.0
-    """When the last one was saved."""
+    """Time at which the last pair was saved, by `time.perf_counter`."""
     devices: int = 1
-    """Over which all this is added up."""
+    """Number of devices that the sums are of."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def add(self, **values: float) -> None:
@@ -37,12 +43,12 @@ class Usage:
                 setattr(self, name, getattr(self, name) + value)
 
     def started(self) -> None:
-        """The device begins with a pair."""
+        """Note that the device begins with a pair."""
         if self.begin is None:
             self.begin = time.perf_counter()
 
     def saved(self, peak_memory_bytes: int | None) -> None:
-        """A pair is published."""
+        """Note that a pair is published."""
         with self._lock:
             self.end = time.perf_counter()
             if peak_memory_bytes is not None:
@@ -50,21 +56,21 @@ class Usage:
 
     @property
     def wall_seconds(self) -> float:
-        """From the start of the first pair until the last one was saved."""
+        """Seconds from the start of the first pair until the last pair was saved."""
         return 0.0 if self.begin is None else max(0.0, self.end - self.begin)
 
     @property
     def busy_share(self) -> float:
-        """Of the device, in that time; of several the mean."""
+        """Fraction of `wall_seconds` that the device was busy; the mean of several devices."""
         return min(1.0, self.stylise_seconds / self.wall_seconds / self.devices) if self.wall_seconds else 0.0
 
     @property
     def pairs_per_hour(self) -> float:
-        """In that time."""
+        """Pairs per hour of `wall_seconds`."""
         return 3600 * self.pairs / self.wall_seconds if self.wall_seconds else 0.0
 
     def describe(self) -> dict[str, float | int | None]:
-        """For the summary of a run."""
+        """Return the figures as JSON, for the summary of a run."""
         return {
             "pairs_per_hour": round(self.pairs_per_hour, 2),
             "device_busy_share": round(self.busy_share, 4),
@@ -78,23 +84,20 @@ class Usage:
 
 @dataclass(frozen=True)
 class Summary:
-    """How a run ended: every pair of the manifest is counted once."""
+    """How a command's work ended: what became of the pairs of a run, or of the files that a watcher saw."""
 
-    rendered: int
-    skipped: int
-    failed: int
-    waiting: int
+    counts: Mapping[str, int]
+    """Pairs or files by what became of them, in the order in which they are shown."""
     seconds: float
+    """Duration of the work."""
+    exit_code: ExitCode
     usage: Usage
     """Where the time went."""
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """Failures, those of earlier runs included, are never hidden behind a zero."""
-        return ExitCode.PARTIAL if self.failed else ExitCode.OK
+    missing: tuple[str, ...] | None = None
+    """Files that a watcher cannot account for; None for a run, which sees no files come and go."""
 
     def describe(self) -> dict[str, Any]:
-        """As JSON."""
-        counts = {name: getattr(self, name) for name in ("rendered", "skipped", "failed", "waiting")}
+        """Return the summary as JSON."""
+        missing = {} if self.missing is None else {"missing": list(self.missing)}
         times = {"seconds": round(self.seconds, 3), **self.usage.describe()}
-        return {**counts, **times, "exit_code": int(self.exit_code)}
+        return {**self.counts, **missing, **times, "exit_code": int(self.exit_code)}

@@ -1,4 +1,4 @@
-"""The thread that looks: rounds of the intake, signs of life, and jobs of the dead."""
+"""The thread that scans: it scans the inbox, claims jobs, beats, and takes over the jobs of dead workers."""
 
 from __future__ import annotations
 
@@ -15,141 +15,150 @@ from pipeline.watch.jobs.open_job import OpenJob
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline.outbox.publish import Outbox
-    from pipeline.signals import StopRequest
-    from pipeline.watch.inbox.scanner import Scanner
     from pipeline.watch.jobs.queue import JobQueue
-    from pipeline.watch.spool.accounting import FileAccounting
-    from pipeline.watch.spool.spool import Spool
+    from pipeline.watch.workplace import Workplace
 
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS: Final = 10.0
-"""So often a worker shows that it lives, looks for dead ones, and writes its status."""
+"""Seconds between two beats, by which a worker shows that it is alive, and between two looks for dead workers."""
 LONGEST_WAIT_SECONDS: Final = 0.5
+"""Longest time in seconds that a thread waits before it looks again for a stop or an error."""
 
 
 class ScanThread:
-    """Fills the queue of jobs. Only its own thread calls it, but for `start` and `end`."""
+    """Fills the queue of jobs.
 
-    def __init__(  # noqa: PLR0913 - who is to know of it
+    The thread itself calls `scan`, and a second thread beats where other machines share the spool. The thread that
+    renders calls `start`, `end` and, before `start`, `take_over`; it may read the attributes at any time.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a scan needs to know
         self,
-        *,
-        intake: Scanner,
-        spool: Spool,
-        books: FileAccounting,
-        outbox: Outbox,
-        inbox: Path,
+        workplace: Workplace,
         queue: JobQueue,
-        stop: StopRequest,
-        stage_pause: Backoff,
-        wake: threading.Event,
+        *,
+        render_backoff: Backoff,
         prefetch: int,
         is_draining: bool,
-        clock: Callable[[], float],
-        on_round: Callable[[], None],
+        on_scan: Callable[[], None],
         on_beat: Callable[[], None],
     ) -> None:
-        """`wake` is set when there is something new in the inbox; `stage_pause` keeps from claiming."""
-        self._intake, self._spool, self._books, self._outbox, self._inbox = intake, spool, books, outbox, inbox
-        self._queue, self._stop, self._stage_pause, self._wake = queue, stop, stage_pause, wake
-        self._prefetch, self._is_draining, self._clock = prefetch, is_draining, clock
-        self._on_round, self._on_beat = on_round, on_beat
-        self.pause = Backoff()
-        """After the inbox or the spool failed."""
+        """Prepare the thread.
+
+        Args:
+            workplace: what the scan works with.
+            queue: takes the claimed jobs.
+            render_backoff: while it lasts, nothing is claimed.
+            prefetch: largest number of fresh jobs in the queue.
+            is_draining: an error of the disk ends the thread instead of a wait.
+            on_scan: called after each scan.
+            on_beat: called after each beat.
+        """
+        self._workplace, self._queue = workplace, queue
+        self._render_backoff, self._prefetch, self._is_draining = render_backoff, prefetch, is_draining
+        self._on_scan, self._on_beat = on_scan, on_beat
+        self.backoff = Backoff()
+        """Wait after an error of the inbox or the spool."""
         self.error: BaseException | None = None
-        """What ended the thread."""
-        self.last_look = float("-inf")
-        """When everything went well."""
+        """Error that ended the thread."""
+        self.last_success = float("-inf")
+        """Time of the last scan without an error, by the clock of the workplace."""
         self.is_settling = True
-        """Whether more may come in this drain; false only once what came is in the queue."""
+        """Whether more files may still be claimed in this drain; false once all that came in time are in the queue."""
         self._last_beat = float("-inf")
         self._end = threading.Event()
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Look from another thread from now on."""
-        self._threads = [threading.Thread(target=self._look_forever, name="look", daemon=True)]
-        if self._spool.worker.is_shared:  # not by the thread that looks, since that may take longer than the lease
+        """Begin to scan in a thread of its own."""
+        self._threads = [threading.Thread(target=self._scan_forever, name="scan", daemon=True)]
+        if (
+            self._workplace.spool.worker.is_shared
+        ):  # in a thread of its own, since a scan may take longer than the lease
             self._threads.append(threading.Thread(target=self._beat_forever, name="beat", daemon=True))
         for thread in self._threads:
             thread.start()
 
     def end(self) -> None:
-        """Look no more."""
+        """End the threads, and wait for them."""
         self._end.set()
-        self._wake.set()
+        self._workplace.wake.set()
         for thread in self._threads:
             thread.join()
 
-    def _look_forever(self) -> None:
+    def _scan_forever(self) -> None:
+        workplace = self._workplace
         try:
             while not self._end.is_set():
-                self.look()
-                paused = self.pause.lasts(self._clock())
-                seconds = LONGEST_WAIT_SECONDS if paused else self._intake.seconds_until_next()
-                self._wake.wait(min(max(seconds, 0.01), LONGEST_WAIT_SECONDS))
-                self._wake.clear()
-        except BaseException as error:  # noqa: BLE001 - told by the other thread, which ends the process
+                self.scan()
+                waits = self.backoff.lasts(workplace.clock())
+                seconds = LONGEST_WAIT_SECONDS if waits else workplace.scanner.seconds_until_next()
+                workplace.wake.wait(min(max(seconds, 0.01), LONGEST_WAIT_SECONDS))
+                workplace.wake.clear()
+        except BaseException as error:  # noqa: BLE001 - the thread that renders raises it, which ends the process
             self.error = error
-        self._queue.woken.set()
+        self._queue.changed.set()
 
     def _beat_forever(self) -> None:
         while not self._end.wait(BEAT_SECONDS):
             try:
-                self._spool.worker.beat()
+                self._workplace.spool.worker.beat()
             except (OSError, EvictedError) as error:
-                logger.debug("%s", error)  # the other thread meets it, too
+                logger.debug("%s", error)  # the thread that scans meets it, too
 
-    def look(self) -> None:
-        """One round: look, claim, show that this worker lives.
+    def scan(self) -> None:
+        """Scan the inbox once, claim what is ready, and beat if it is time.
 
         Raises:
             EvictedError: other workers took this one for dead.
-            StorageError: inbox or spool failed, when draining; else it is tried again later.
+            StorageError: inbox or spool failed while draining. A watcher tries again later instead.
         """
-        now = self._clock()
-        if self._stop.rescan:
-            self._stop.rescan = False
-            self._intake.look_again()
-        if self.pause.lasts(now):
+        now = self._workplace.clock()
+        if self._workplace.stop_request.rescan:
+            self._workplace.stop_request.rescan = False
+            self._workplace.scanner.look_again()
+        if self.backoff.lasts(now):
             return
         try:
-            self._round(now)
+            self._scan(now)
         except (OSError, MachineError) as error:
-            self._last_beat = float("-inf")  # something may have been left half-way
+            self._last_beat = float("-inf")  # a job may have been left half-way, which the next beat finds
             storage = self._explain(error) if isinstance(error, OSError) else error
             if self._is_draining:
                 raise storage from error
-            self.pause.begin(str(storage), now)
+            self.backoff.begin(str(storage), now)
         else:
-            self.pause.end()
-            self.last_look = now
-        self._on_round()
+            self.backoff.end()
+            self.last_success = now
+        self._on_scan()
 
-    def _round(self, now: float) -> None:
+    def _scan(self, now: float) -> None:
+        workplace = self._workplace
         if now - self._last_beat >= BEAT_SECONDS:
             self._last_beat = now
-            self._spool.worker.beat()
+            workplace.spool.worker.beat()
             self.take_over()
             self._on_beat()
-        may_claim = self._stop.requested is None and not self._end.is_set() and not self._stage_pause.lasts(now)
-        for claimed in self._intake.round(self._queue.room(self._prefetch) if may_claim else 0):
+        is_stopping = workplace.stop_request.requested is not None or self._end.is_set()
+        may_claim = not is_stopping and not self._render_backoff.lasts(now)
+        for claimed in workplace.scanner.round(self._queue.room(self._prefetch) if may_claim else 0):
             self._queue.put(OpenJob(claimed, now))
-        self.is_settling = self._intake.is_settling
+        self.is_settling = workplace.scanner.is_settling
 
     def _explain(self, error: OSError) -> StorageError:
-        """The same words each time: a job's folder has another name at each try."""
-        where = Path(str(error.filename or self._inbox))
-        root = self._spool.root
+        """Name the spool in place of a job's folder, so that the message is the same at each try."""
+        where = Path(str(error.filename or self._workplace.inbox))
+        root = self._workplace.spool.root
         return as_storage_error(OSError(error.errno, error.strerror), root if where.is_relative_to(root) else where)
 
     def take_over(self) -> None:
-        """Jobs that dead workers left, and those of this one that an error of the disk cut off half-way."""
-        self._spool.worker.take_over(self._outbox.clear_temporary)
-        unknown = [job for job in self._spool.jobs() if not self._books.knows(job)]
-        found = [job for job in unknown if self._spool.holds(job)]  # else it has just been finished
-        for job in found:
-            self._intake.adopt(job)
-        if found:
-            logger.warning("Going on with %d jobs that were left half-way.", len(found))
+        """Adopt the jobs of dead workers, and those of this one that an error of the disk left half-way."""
+        spool, accounting = self._workplace.spool, self._workplace.accounting
+        spool.worker.take_over(self._workplace.outbox.clear_temporary)
+        unknown = [job for job in spool.jobs() if not accounting.knows(job)]
+        left_jobs = [job for job in unknown if spool.holds(job)]  # a job that is gone has just been finished
+        for job in left_jobs:
+            self._workplace.scanner.adopt(job)
+        if left_jobs:
+            logger.warning("Going on with %d jobs that were left half-way.", len(left_jobs))

@@ -6,70 +6,61 @@ import contextlib
 import threading
 import time
 from dataclasses import dataclass
-from functools import cached_property, partial
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock, Timeout
 
 from pipeline.disk import Disk, make_folders, storage_errors
 from pipeline.errors import LockedError, UsageError
-from pipeline.images.decode import read_file
 from pipeline.images.files import looks_complete
 from pipeline.images.formats import endings
-from pipeline.outbox.ledger import Fingerprint
-from pipeline.outbox.paths import STATE_FOLDER, check_name
+from pipeline.outbox.paths import STATE_FOLDER
 from pipeline.outbox.publish import Outbox
-from pipeline.pair import InputFile, Style, library_label, make_pairs
-from pipeline.run.manifest import ManifestRules, read_manifest
-from pipeline.run.picture_files import default_mask, mask_for
-from pipeline.run.result_names import result_name, with_longest_suffix
-from pipeline.settings.resolve import for_pair
+from pipeline.run.picture_files import default_mask
 from pipeline.signals import StopRequest
 from pipeline.stage.attempts import Attempts
-from pipeline.text import printable
 from pipeline.watch.inbox.events import ChangeEvents, WatchdogEvents
 from pipeline.watch.inbox.mounts import is_shared
-from pipeline.watch.inbox.names import classify
 from pipeline.watch.inbox.rules import InboxRules
 from pipeline.watch.inbox.scanner import Scanner
 from pipeline.watch.inbox.styles import Styles
-from pipeline.watch.inbox.ticket_requirements import TicketRequirements, requirements_of_ticket
+from pipeline.watch.jobs.job_pairs import FingerprintReader, JobPairs
 from pipeline.watch.jobs.lifecycle import JobRules, Jobs
 from pipeline.watch.spool.accounting import FileAccounting
 from pipeline.watch.spool.spool import Spool
 from pipeline.watch.systemd import SystemdNotifier
-from pipeline.watch.watcher import Renderer, Watcher, WatchSummary
+from pipeline.watch.watcher import Watcher
+from pipeline.watch.workplace import Workplace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pipeline.outbox.metadata import JobFailure
-    from pipeline.pair import Pair
+    from pipeline.run.observer import Observer
     from pipeline.settings.all_settings import Settings
     from pipeline.settings.pair_settings import Values
-    from pipeline.stage.listener import Display
-    from pipeline.stage.task import Outcome
-    from pipeline.watch.spool.records import Job
+    from pipeline.stage.listener import Listener
+    from pipeline.stage.summary import Summary
+    from pipeline.watch.stage_feeder import Renderer
 
 SHARED_SETTLE_SECONDS: Final = 10.0
-"""On a network other machines see sizes and times late."""
+"""Shortest `watch.settle_seconds` on a network, where other machines see sizes and times late."""
 
 
 @dataclass(frozen=True)
 class Folders:
-    """What a watcher works in, as absolute paths."""
+    """The folders of a watcher, as absolute paths."""
 
     inbox: Path
     outbox: Path
     spool: Path
     styles: Path | None
     mask: Path | None
-    """For all photographs, or a folder of masks."""
+    """Mask of all photographs, or folder of masks."""
 
     @classmethod
     def of(cls, inbox: Path, outbox: Path, settings: Settings) -> Folders:
-        """Those of a command; none of them may lie in another, but for the default spool.
+        """Return the folders of a command. None may lie in another, except for the default spool.
 
         Raises:
             UsageError: the inbox or the mask does not exist, or one folder lies in another.
@@ -98,112 +89,41 @@ class Folders:
 
 @dataclass(frozen=True)
 class Service:
-    """All that a watcher is made of."""
+    """All that a watcher is made from."""
 
     folders: Folders
     settings: Settings
     base_values: Values
-    """Settings weaker than a ticket's rows."""
+    """Settings that a ticket's rows override."""
     overrides: Values
-    """Settings stronger than a ticket's rows."""
-    weights_sha256: str
-    engine_version: str
-    display: Display
-    on_outcome: Callable[[Outcome], None]
-    on_duplicate: Callable[[Pair], None]
-    on_failed_job: Callable[[JobFailure], None]
+    """Settings that override a ticket's rows."""
+    fingerprints: FingerprintReader
+    observer: Observer
     disk: Disk
     clock: Callable[[], float] = time.monotonic
-    on_status: Callable[[dict[str, Any]], None] = lambda _: None
-    """Called by the thread that looks."""
+    """Monotonic clock, in seconds."""
 
-    def watcher(self, stop: StopRequest, *, drain: bool = False) -> tuple[Watcher, Outbox]:
-        """A watcher, and the outbox that the stage is to publish to."""
-        folders, watch = self.folders, self.settings.watch
-        shared = is_shared(folders.inbox)
-        settle_seconds = max(watch.settle_seconds, SHARED_SETTLE_SECONDS if shared else 0.0)
-        spool = Spool(folders.spool, folders.inbox, self.disk, shared=shared)
-        outbox = Outbox(folders.outbox, self.disk, spool.worker.name)
-        styles = Styles(folders.styles, self._endings, self.disk)
-        books = FileAccounting()
-        attempts = Attempts(outbox, self.settings.run.max_attempts)
-        polling, wake = watch.polling or shared, threading.Event()
-        events = ChangeEvents() if polling else WatchdogEvents(folders.inbox, wake.set)
-        intake = Scanner(
-            spool=spool,
-            styles=styles,
-            events=events,
-            rules=InboxRules(
-                image_endings=self._endings,
-                settle_seconds=settle_seconds,
-                rescan_seconds=watch.rescan_seconds,
-                poll_seconds=watch.poll_seconds,
-                ticket_seconds=watch.ticket_seconds,
-                default_style=self.settings.styles.default,
-                looks_complete=looks_complete,
-                requirements_of_ticket=partial(self._requirements_of_ticket, styles),
-            ),
-            accounting=books,
-            clock=self.clock,
-            polling=polling,
-        )
-        jobs = Jobs(
-            spool=spool,
-            outbox=outbox,
-            attempts=attempts,
-            books=books,
-            rules=JobRules(
-                retire=watch.retire,
-                max_attempts=self.settings.run.max_attempts,
-                incomplete_seconds=watch.incomplete_seconds,
-                settle_seconds=settle_seconds,
-                pairs_of=partial(self._pairs_of, styles),
-                fingerprint=self._fingerprint,
-            ),
-            disk=self.disk,
-            clock=self.clock,
-            on_outcome=self.on_outcome,
-            on_duplicate=self.on_duplicate,
-            on_failed_job=self.on_failed_job,
-        )
-        watcher = Watcher(
-            intake=intake,
-            spool=spool,
-            jobs=jobs,
-            attempts=attempts,
-            books=books,
-            outbox=outbox,
-            inbox=folders.inbox,
-            stop=stop,
-            display=self.display,
-            notifier=SystemdNotifier(),
-            disk=self.disk,
-            wake=wake,
-            prefetch=watch.prefetch,
-            grace_seconds=self.settings.run.grace_seconds,
-            drain_seconds=1.5 * settle_seconds + 0.1 if drain else None,
-            clock=self.clock,
-            on_status=self.on_status,
-        )
-        return watcher, outbox
+    def run(self, make_stage: Callable[[Listener, Outbox], Renderer], *, drain: bool = False) -> Summary:
+        """Work until a signal comes or, when draining, until all that lies in the inbox is done.
 
-    def run(self, make_stage: Callable[[Watcher, Outbox], Renderer], *, drain: bool = False) -> WatchSummary:
-        """Work until a signal comes or, when draining, until what is there is done.
+        Args:
+            make_stage: makes the stage, which tells the listener and publishes to the outbox.
+            drain: whether to drain.
 
         Raises:
             LockedError: another drain works on this spool.
             MachineError: see `Watcher.run`.
-            UsageError: the spool cannot be where it should.
+            UsageError: the spool is on another file system than the inbox.
         """
-        with StopRequest() as stop, contextlib.ExitStack() as stack:
-            stop.listen_for_rescan()
+        with StopRequest() as stop_request, contextlib.ExitStack() as stack:
+            stop_request.listen_for_rescan()
             if drain:
-                stack.enter_context(self._only_drain())
-            watcher, outbox = self.watcher(stop, drain=drain)
-            return watcher.run(lambda: make_stage(watcher, outbox))
+                stack.enter_context(self._drain_lock())
+            watcher = self.watcher(stop_request, drain=drain)
+            return watcher.run(lambda: make_stage(watcher.listener, watcher.workplace.outbox))
 
     @contextlib.contextmanager
-    def _only_drain(self) -> Iterator[None]:
+    def _drain_lock(self) -> Iterator[None]:
         spool = self.folders.spool
         with storage_errors(spool):
             make_folders(self.disk, spool)
@@ -217,57 +137,67 @@ class Service:
         finally:
             lock.release()
 
-    @cached_property
-    def _endings(self) -> tuple[str, ...]:
-        return endings(self.settings.image.kinds)
+    def watcher(self, stop_request: StopRequest, *, drain: bool = False) -> Watcher:
+        """Put a watcher together."""
+        run, watch = self.settings.run, self.settings.watch
+        shared = is_shared(self.folders.inbox)
+        settle_seconds = max(watch.settle_seconds, SHARED_SETTLE_SECONDS if shared else 0.0)
+        image_endings = endings(self.settings.image.kinds)
+        styles = Styles(self.folders.styles, image_endings, self.disk)
+        pairs = JobPairs(self.settings, self.base_values, self.overrides, image_endings, styles, self.folders.mask)
+        workplace = self._workplace(stop_request, pairs, settle_seconds, shared=shared)
+        rules = JobRules(
+            retire=watch.retire,
+            max_attempts=run.max_attempts,
+            incomplete_seconds=watch.incomplete_seconds,
+            settle_seconds=settle_seconds,
+            pairs_of=pairs.pairs_of,
+            fingerprint=self.fingerprints.read,
+        )
+        return Watcher(
+            workplace,
+            Jobs(workplace, Attempts(workplace.outbox, run.max_attempts), rules, self.observer),
+            self.observer,
+            SystemdNotifier(),
+            prefetch=watch.prefetch,
+            grace_seconds=run.grace_seconds,
+            drain_seconds=1.5 * settle_seconds + 0.1 if drain else None,
+        )
 
-    def _fingerprint(self, pair: Pair) -> Fingerprint:
-        return Fingerprint.of(pair, lambda path: read_file(path).sha256, self.weights_sha256, self.engine_version)
-
-    def _manifest_rules(self, styles: Styles, roots: tuple[Path, ...] = ()) -> ManifestRules:
-        return ManifestRules(self._endings, check_name, roots, styles.find, self.folders.mask)
-
-    def _requirements_of_ticket(self, styles: Styles, ticket: Path) -> TicketRequirements:
-        return requirements_of_ticket(ticket, self.base_values, self.overrides, self._manifest_rules(styles))
-
-    def _pairs_of(self, styles: Styles, job: Job, files: tuple[str, ...]) -> list[Pair] | None:
-        ticket = next((name for name in files if classify(name, self._endings).form == "ticket"), None)
-        if ticket is not None:
-            needs = self._requirements_of_ticket(styles, job.path(ticket))
-            if needs.files - set(files) or any(styles.find(name) is None for name in needs.styles):
-                return None  # it was changed, or a style is being replaced
-            rules = self._manifest_rules(styles, (job.folder / "in",))
-            return read_manifest(job.path(ticket), self.base_values, self.overrides, rules)
-        if len(files) != 1:  # a ticket's, whose ticket was lost with the power
-            return None
-        (relative,) = files
-        style = classify(relative, self._endings).style or self.settings.styles.default
-        paintings = styles.find(style) if style else None
-        if paintings is None:
-            return None
-        settings = for_pair(self.base_values, {}, self.overrides)
-        name = result_name(relative, style, with_longest_suffix(check_name, settings, relative))
-        mask = self._mask_of(relative)
-        try:
-            return make_pairs(
-                content=InputFile(job.path(relative), printable(relative)),
-                style=Style(style, printable(library_label(paintings)), paintings, is_of_library=True),
-                name=name,
-                settings=settings,
-                mask=InputFile(mask, printable(mask.name)) if mask is not None else None,
-                settings_are_shared=True,  # the library has others
-            )
-        except UsageError as error:
-            raise UsageError(f"{style}: {error.message}", error.remedy) from error
-
-    def _mask_of(self, relative: str) -> Path | None:
-        if self.folders.mask is None:
-            return None
-        name = PurePosixPath(relative).stem
-        found = mask_for(self.folders.mask, name, self._endings)
-        if found is None:
-            raise UsageError(
-                f"mask.file = {self.settings.mask.file}: has no mask of the name {printable(name)!r}.",
-                "Put one there, all white if the style is to act everywhere; then drop the photograph again.",
-            )
-        return found.resolve()
+    def _workplace(
+        self, stop_request: StopRequest, pairs: JobPairs, settle_seconds: float, *, shared: bool
+    ) -> Workplace:
+        folders, watch, wake = self.folders, self.settings.watch, threading.Event()
+        spool = Spool(folders.spool, folders.inbox, self.disk, shared=shared)
+        accounting = FileAccounting()
+        polling = watch.polling or shared
+        events = ChangeEvents() if polling else WatchdogEvents(folders.inbox, wake.set)
+        scanner = Scanner(
+            spool=spool,
+            styles=pairs.styles,
+            events=events,
+            rules=InboxRules(
+                image_endings=pairs.image_endings,
+                settle_seconds=settle_seconds,
+                rescan_seconds=watch.rescan_seconds,
+                poll_seconds=watch.poll_seconds,
+                ticket_seconds=watch.ticket_seconds,
+                default_style=self.settings.styles.default,
+                looks_complete=looks_complete,
+                requirements_of_ticket=pairs.requirements_of_ticket,
+            ),
+            accounting=accounting,
+            clock=self.clock,
+            polling=polling,
+        )
+        return Workplace(
+            inbox=folders.inbox,
+            scanner=scanner,
+            spool=spool,
+            accounting=accounting,
+            outbox=Outbox(folders.outbox, self.disk, spool.worker.name),
+            disk=self.disk,
+            stop_request=stop_request,
+            wake=wake,
+            clock=self.clock,
+        )

@@ -1,4 +1,4 @@
-"""What a watcher says of itself: status.json in its folder, and what systemd is told."""
+"""What a watcher says of itself: status.json in its folder, and the status that systemd shows."""
 
 from __future__ import annotations
 
@@ -12,82 +12,84 @@ from pipeline.text import now, printable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline.watch.inbox.scanner import Scanner
-    from pipeline.watch.spool.accounting import FileAccounting
-    from pipeline.watch.spool.spool import Spool
+    from pipeline.run.observer import Observer
     from pipeline.watch.systemd import SystemdNotifier
+    from pipeline.watch.workplace import Workplace
 
 
 @dataclass(frozen=True)
 class Activity:
-    """What it does at the moment."""
+    """What a watcher does at the moment."""
 
     state: str
     """`running`, `paused` or `stopping`."""
     reason: str
-    """Why it is paused."""
+    """Reason of a pause; empty if there is none."""
     on_device: str
-    """The name of the pair that is rendered."""
+    """Name of the pair on the device; empty if there is none."""
     claimed: int
-    """Jobs that are not finished."""
+    """Number of jobs that are claimed and not finished."""
 
 
 class StatusFile:
-    """Shown by the thread that looks."""
+    """Writes status.json, and tells systemd. Only the thread that scans calls it."""
 
-    def __init__(  # noqa: PLR0913 - what it shows
+    def __init__(
         self,
-        spool: Spool,
-        intake: Scanner,
-        books: FileAccounting,
+        workplace: Workplace,
         notifier: SystemdNotifier,
         activity: Callable[[], Activity],
-        *,
-        on_status: Callable[[dict[str, Any]], None],
+        observer: Observer,
     ) -> None:
-        self._spool, self._intake, self._books, self._notifier = spool, intake, books, notifier
-        self._activity, self._on_status = activity, on_status
+        self._scanner, self._accounting, self._spool = workplace.scanner, workplace.accounting, workplace.spool
+        self._notifier, self._activity, self._observer = notifier, activity, observer
 
     def status(self) -> dict[str, Any]:
-        """What a person may want to know."""
-        unclaimed = self._intake.unclaimed()
-        oldest = min((facts.ctime_ns / 1e9 for facts in unclaimed), default=None)  # moved here, or written to
+        """Return the content of status.json."""
+        unclaimed = self._scanner.unclaimed()
+        # The ctime is when a file was moved into the inbox, or written to.
+        oldest = min((facts.ctime_ns / 1e9 for facts in unclaimed), default=None)
+        tickets = self._scanner.waiting_tickets()
         return {
             **vars(self._activity()),
-            "mode": self._intake.mode,
-            "degraded": self._intake.degraded,
-            "waiting_tickets": {printable(name): missing for name, missing in self._intake.waiting_tickets().items()},
+            "mode": self._scanner.mode,
+            "degraded": self._scanner.degraded,
+            "waiting_tickets": {printable(name): missing for name, missing in tickets.items()},
             "written": now(),
-            "seen": self._books.seen,
-            "in_inbox": len(self._books.in_inbox),
+            "seen": self._accounting.seen,
+            "in_inbox": len(self._accounting.in_inbox),
             "unclaimed": len(unclaimed),
             "oldest_unclaimed_seconds": 0.0 if oldest is None else round(max(0.0, time.time() - oldest), 3),
-            "finished": dict(self._books.counts),
-            "left": {printable(name): why for name, why in sorted(self._intake.left.items())},
+            "finished": dict(self._accounting.counts),
+            "left": {printable(name): why for name, why in sorted(self._scanner.left.items())},
         }
 
     def write(self) -> None:
-        """Into status.json, which need not survive a power cut; and tell whoever listens.
+        """Write status.json, which need not survive a power cut, and tell the observer its content.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
         """
         status = self.status()
-        self._on_status(status)
+        self._observer.status(status)
         path = self._spool.folder / "status.json"
         temporary = path.with_suffix(".tmp")
         text = json.dumps(status, indent=2, ensure_ascii=False)
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
         temporary.replace(path)
 
-    def tell_systemd(self, seconds_since_render: float) -> None:
-        """The counts; and a sign of life, if the thread that renders has shown one as well."""
-        activity, counts = self._activity(), self._books.counts
+    def tell_systemd(self, idle_seconds: float) -> None:
+        """Send the counts, and a sign of life if the thread that renders has shown one, too.
+
+        Args:
+            idle_seconds: seconds since the last sign of life of the thread that renders.
+        """
+        activity, counts = self._activity(), self._accounting.counts
         state = f"{activity.state}: {activity.reason}" if activity.reason else activity.state
         self._notifier.status(
             f"{printable(state)}; {counts['done']} done, {counts['failed']} failed, {activity.claimed} claimed, "
-            f"{len(self._books.in_inbox)} in the inbox"
+            f"{len(self._accounting.in_inbox)} in the inbox"
         )
         limit = self._notifier.watchdog_seconds
-        if limit is not None and seconds_since_render < limit:
+        if limit is not None and idle_seconds < limit:
             self._notifier.send("WATCHDOG=1")

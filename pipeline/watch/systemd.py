@@ -1,4 +1,4 @@
-"""Tells systemd how a service is: sd_notify(3), a datagram to the socket that NOTIFY_SOCKET names."""
+"""Tells systemd the state of a service, as sd_notify(3) does: by a datagram to the socket that NOTIFY_SOCKET names."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ logger = logging.getLogger(__name__)
 
 
 class SystemdNotifier:
-    """Says nothing where nobody listens. That a message could not be sent is logged, once."""
+    """Sends messages to systemd; does nothing where systemd has not asked for any.
+
+    A message that cannot be sent is logged, and no more are sent.
+    """
 
     def __init__(self) -> None:
         self._address = os.environ.get("NOTIFY_SOCKET", "")
         self._status = ""
         microseconds = os.environ.get("WATCHDOG_USEC", "")
         self.watchdog_seconds = int(microseconds) / 1e6 if microseconds.isdecimal() else None
-        """How long systemd waits for a sign of life; None if it does not."""
+        """Seconds that systemd waits for a sign of life before it restarts the service; None if it does not wait."""
 
     def send(self, message: str) -> None:
-        """One or more lines such as `READY=1`."""
+        """Send one or more lines such as `READY=1`."""
         if not self._address or not hasattr(socket, "AF_UNIX"):
             return
         address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
@@ -33,7 +36,7 @@ class SystemdNotifier:
             self._address = ""
 
     def status(self, text: str) -> None:
-        """What `systemctl status` shows."""
+        """Set the line that `systemctl status` shows."""
         if text != self._status:
             self._status = text
             self.send(f"STATUS={text}")

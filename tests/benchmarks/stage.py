@@ -32,12 +32,12 @@ from PIL import Image
 
 from pipeline.disk import Disk
 from pipeline.images.decode import read_file
-from pipeline.monitoring.progress import NoDisplay
 from pipeline.outbox.paths import check_name
 from pipeline.outbox.publish import Outbox
 from pipeline.run import plan as plan_module
 from pipeline.run import runner as run_module
 from pipeline.run.manifest import ManifestRules, read_manifest
+from pipeline.run.observer import Observer
 from pipeline.settings.all_settings import validate
 from pipeline.settings.pair_settings import ObjectiveSettings
 from pipeline.stage.device.devices import find_precision
@@ -81,13 +81,23 @@ def photographs(folder: Path, count: int, size: tuple[int, int]) -> list[Path]:
     return paths
 
 
+class _Outcomes(Observer):
+    """Keeps all outcomes."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+
+    def outcome(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+
+
 def render(manifest: Path, outbox: Outbox, **sections: Any) -> tuple[run_module.Summary, list[Outcome], float]:
     """A run of a manifest, as the command does it: its summary, its outcomes, and its seconds."""
     pairs = read_manifest(manifest, sections, {}, RULES)
-    outcomes: list[Outcome] = []
+    observer = _Outcomes()
     begin = time.perf_counter()
-    summary = run_module.run(pairs, outbox, validate(sections), NoDisplay(), on_outcome=outcomes.append)
-    return summary, outcomes, time.perf_counter() - begin
+    summary = run_module.run(pairs, outbox, validate(sections), observer)
+    return summary, observer.outcomes, time.perf_counter() - begin
 
 
 class SlowDisk(Disk):
@@ -119,7 +129,8 @@ def throughput(count: int) -> None:
             stylised = sum(outcome.record.seconds.stylise for outcome in outcomes)  # type: ignore[union-attr]
             usage = summary.usage
             print(
-                f"{label}: {summary.rendered} pairs, {summary.failed} failed; device busy {usage.busy_share:.2%} of "
+                f"{label}: {summary.counts['rendered']} pairs, {summary.counts['failed']} failed; "
+                f"device busy {usage.busy_share:.2%} of "
                 f"{usage.wall_seconds:.1f} s after the first pair started; that is "
                 f"{usage.wall_seconds / stylised:.3f} of the {stylised:.1f} s stylised; "
                 f"with planning and the network {seconds:.1f} s = {seconds / stylised:.3f}; "
@@ -257,15 +268,16 @@ def soak(count: int) -> None:
         pairs = read_manifest(manifest, {}, {"image": {"size": 40}, "pyramid": {"evaluations": [2]}}, RULES)
         resident: list[int] = []
 
-        def note(_: Outcome) -> None:
-            resident.append(psutil.Process().memory_info().rss)
+        class Resident(Observer):
+            def outcome(self, _: Outcome) -> None:
+                resident.append(psutil.Process().memory_info().rss)
 
-        run_module.run(pairs, Outbox(folder / "out"), validate({}), NoDisplay(), on_outcome=note)
+        run_module.run(pairs, Outbox(folder / "out"), validate({}), Resident())
         for i in range(99, count, 100):
             print(f"after {i + 1} pairs: {resident[i] / 2**20:.1f} MiB, {resident[i] / resident[99] - 1:+.2%}")
 
 
-class _EvaluationPrinter(NoDisplay):
+class _EvaluationPrinter(_Outcomes):
     """Prints each evaluation to stdout at once."""
 
     def evaluated(self, pair: Any, evaluation: Any) -> None:
@@ -278,9 +290,9 @@ def long_pair(folder: Path, seconds: float) -> None:
     sections = {"image": {"size": 256}, "pyramid": {"evaluations": [10, 300]}}
     pairs = read_manifest(folder / "m.csv", {}, sections, RULES)
     settings = validate({"run": {"checkpoint_seconds": seconds}})
-    outcomes: list[Outcome] = []
-    run_module.run(pairs, Outbox(folder / "out"), settings, _EvaluationPrinter(), on_outcome=outcomes.append)
-    print(json.dumps({"resumed_at": outcomes[0].record.resumed_at}))  # type: ignore[union-attr]
+    observer = _EvaluationPrinter()
+    run_module.run(pairs, Outbox(folder / "out"), settings, observer)
+    print(json.dumps({"resumed_at": observer.outcomes[0].record.resumed_at}))  # type: ignore[union-attr]
 
 
 def kill(times: int, seconds: float) -> None:

@@ -46,15 +46,15 @@ def test_a_burst_that_overflows_the_queue_of_events_is_found(
     (world.inbox / "sea").mkdir()
     worker = world.worker().start()
     names = [f"sea/{number}.jpg" for number in range(5000)]
-    observer: Any = worker.watcher._intake._events._observer
+    observer: Any = worker.scanner._events._observer
     with observer._inotify_fd._lock:  # so the kernel has to keep them
         for number in range(20_000):
             world.drop(f"sea/.noise{number % 2}", b"x")
         for name in names:
             world.drop(name, b"x")
-    tracked = worker.watcher._intake._files.tracker.files
-    seconds = until(lambda: len(tracked) == len(names), 60, worker.watcher.lookout.look)
-    assert worker.watcher._intake.mode == "events"
+    tracked = worker.scanner._files.tracker.files
+    seconds = until(lambda: len(tracked) == len(names), 60, worker.watcher.scan_thread.scan)
+    assert worker.scanner.mode == "events"
     worker.end()
     if int(Path("/proc/sys/fs/inotify/max_queued_events").read_text()) <= 16384:
         assert any("overflow" in message for message in caplog.messages), "else this tries nothing"
@@ -75,11 +75,11 @@ def test_a_dead_reader_of_events_is_noticed(
 
     world = World(tmp_path / "world", {"watch": {**EVENTS, "settle_seconds": 0.1}}, clock=time.monotonic)
     worker = world.worker().start()
-    intake = worker.watcher._intake
+    intake = worker.scanner
     monkeypatch.setattr(InotifyFD, "handle_event", die)
     world.drop("sea/a.jpg")
     assert intake._events.is_alive(), "nothing else shows it"
-    seconds = until(lambda: bool(intake.degraded), 40, worker.watcher.lookout.look)
+    seconds = until(lambda: bool(intake.degraded), 40, worker.watcher.scan_thread.scan)
     assert intake.mode == "polling"
     until(lambda: len(world.results()) == 1, 10, worker.step)
     worker.end()
@@ -99,7 +99,7 @@ def test_from_drop_to_claim(tmp_path: Path, tell: Callable[[str], None], *, poll
     worker = world.worker().start()
     dropped: dict[str, float] = {}
     claimed: dict[str, float] = {}
-    worker.watcher.lookout.start()
+    worker.watcher.scan_thread.start()
     complete = b"\x89PNG\r\n\x1a\n" + b"." * 50 + b"\0\0\0\0IEND\xae\x42\x60\x82"
     for number in range(count):
         outside = world.root / "outside.png"
@@ -109,7 +109,7 @@ def test_from_drop_to_claim(tmp_path: Path, tell: Callable[[str], None], *, poll
         note_claims(world, claimed)
         time.sleep(0.02)
     until(lambda: len(claimed) == count, 60, lambda: note_claims(world, claimed))
-    worker.watcher.lookout.end()
+    worker.watcher.scan_thread.end()
     worker.end()
     waits = sorted(claimed[name] - at for name, at in dropped.items())
     middle, late = statistics.median(waits), waits[int(0.99 * count)]

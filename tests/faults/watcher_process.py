@@ -5,36 +5,50 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pipeline.monitoring.progress import NoDisplay
+from pipeline.run.observer import Observer
 from pipeline.settings.all_settings import validate
+from pipeline.watch.jobs.job_pairs import FingerprintReader
 from pipeline.watch.service import Folders, Service
 from tests.faults.disk import HastyDisk
-from tests.faults.world import WEIGHTS, FakeStage
+from tests.faults.world import WEIGHTS, FakeStage, balance_of
+
+if TYPE_CHECKING:
+    from pipeline.pair import Pair
+    from pipeline.stage.task import Outcome
+
+
+class Painted(Observer):
+    """Counts the photographs that were painted here, or had been painted before."""
+
+    photographs = 0
+
+    def outcome(self, _: Outcome) -> None:
+        self.photographs += 1
+
+    def duplicate(self, _: Pair) -> None:
+        self.photographs += 1
 
 
 def main(root: Path) -> int:
     """Say when it is ready, and at the end how many photographs were painted here."""
     values = {"watch": {"settle_seconds": 0.1, "rescan_seconds": 1.0}, "styles": {"folder": str(root / "styles")}}
     settings = validate(values)
-    painted: list[str] = []
+    painted = Painted()
     service = Service(
         folders=Folders.of(root / "inbox", root / "outbox", settings),
         settings=settings,
         base_values=values,
         overrides={},
-        weights_sha256=WEIGHTS,
-        engine_version="1",
-        display=NoDisplay(),
-        on_outcome=lambda outcome: painted.append(outcome.pair.content_label),
-        on_duplicate=lambda pair: painted.append(f"duplicate {pair.content_label}"),
-        on_failed_job=lambda _: None,
+        fingerprints=FingerprintReader(WEIGHTS, "1"),
+        observer=painted,
         disk=HastyDisk(),
         clock=time.monotonic,
     )
     print("starting", flush=True)  # noqa: T201 - its parent reads it
-    summary = service.run(lambda watcher, outbox: FakeStage(outbox, watcher))
-    print(len(painted), summary.balance.is_even, flush=True)  # noqa: T201
+    summary = service.run(FakeStage)
+    print(painted.photographs, balance_of(summary).is_even, flush=True)  # noqa: T201
     return int(summary.exit_code)
 
 

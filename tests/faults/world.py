@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ImageError, ImpastoError, IncompleteError, Interrupted, MachineError
-from pipeline.monitoring.progress import NoDisplay
 from pipeline.outbox.ledger import Fingerprint, settings_in_key, settings_in_metadata
 from pipeline.outbox.metadata import Metadata
+from pipeline.run.observer import Observer
 from pipeline.settings.all_settings import validate
 from pipeline.settings.resolve import merge
 from pipeline.signals import StopRequest
@@ -22,17 +22,20 @@ from pipeline.stage.summary import Usage
 from pipeline.stage.task import VERSIONS, Outcome, Task, failure_of
 from pipeline.text import now
 from pipeline.watch.inbox.events import ChangeEvents, Changes
+from pipeline.watch.jobs.job_pairs import FingerprintReader
 from pipeline.watch.service import Folders, Service
+from pipeline.watch.spool.accounting import Balance
 from tests.faults.disk import Crash, FaultyDisk, HastyDisk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable, Mapping
     from pathlib import Path
 
     from pipeline.disk import Disk
     from pipeline.outbox.publish import Outbox
-    from pipeline.watch.spool.accounting import Balance
-    from pipeline.watch.watcher import Watcher
+    from pipeline.pair import Pair
+    from pipeline.stage.listener import Listener
+    from pipeline.stage.summary import Summary
 
 WEIGHTS = "f" * 64
 END, JPEG_END = b"|end", b"\xff\xd9"
@@ -56,8 +59,8 @@ def photo(text: str) -> bytes:
 class FakeStage:
     """Publishes a result for all that ends as a photograph does, without looking at it any further."""
 
-    def __init__(self, outbox: Outbox, watcher: Watcher) -> None:
-        self._outbox, self._watcher = outbox, watcher
+    def __init__(self, listener: Listener, outbox: Outbox) -> None:
+        self._listener, self._outbox = listener, outbox
         self.usage = Usage()
         self.premature = 0
         self.on_render: Callable[[Task], None] = lambda _: None
@@ -67,7 +70,7 @@ class FakeStage:
             if task is None:
                 continue
             try:
-                self._watcher.pair_started(task.pair)
+                self._listener.pair_started(task.pair)
                 self.on_render(task)
                 yield Outcome(task, self._render(task))
             except (MachineError, Interrupted):
@@ -127,6 +130,12 @@ def describe(task: Task, content: bytes, style: bytes, picture: bytes) -> Metada
         "versions": VERSIONS,
     }
     return Metadata.model_validate(record)
+
+
+def balance_of(summary: Summary) -> Balance:
+    """The files of a watcher, as its summary counts them."""
+    assert summary.missing is not None
+    return Balance(**summary.counts, missing=summary.missing)
 
 
 def assert_nothing_twice(results: dict[str, Metadata]) -> None:
@@ -211,6 +220,22 @@ class World:
         shutil.rmtree(self.root)
 
 
+class _Recorder(Observer):
+    """Writes down what a worker tells."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def outcome(self, outcome: Outcome) -> None:
+        self._worker.outcomes.append(outcome)
+
+    def duplicate(self, pair: Pair) -> None:
+        self._worker.duplicates.append(pair.file_name)
+
+    def status(self, status: Mapping[str, Any]) -> None:
+        self._worker.statuses.append(status)
+
+
 class Worker:
     """A process that watches, driven step by step."""
 
@@ -226,29 +251,27 @@ class Worker:
         settings = validate(values)
         self.outcomes: list[Outcome] = []
         self.duplicates: list[str] = []
+        self.statuses: list[Mapping[str, Any]] = []
         self.stop = StopRequest(world.clock)
         service = Service(
             folders=Folders.of(world.inbox, world.outbox, settings),
             settings=settings,
             base_values=values,
             overrides={},
-            weights_sha256=WEIGHTS,
-            engine_version="1",
-            display=NoDisplay(),
-            on_outcome=self.outcomes.append,
-            on_duplicate=lambda pair: self.duplicates.append(pair.file_name),
-            on_failed_job=lambda _: None,
+            fingerprints=FingerprintReader(WEIGHTS, "1"),
+            observer=_Recorder(self),
             disk=disk,
             clock=world.clock,
         )
-        self.watcher, outbox = service.watcher(self.stop, drain=drain)
-        self.spool, self.books = self.watcher._spool, self.watcher._books
-        self.stage = FakeStage(outbox, self.watcher)
+        self.watcher = service.watcher(self.stop, drain=drain)
+        workplace = self.watcher.workplace
+        self.scanner, self.spool, self.accounting = workplace.scanner, workplace.spool, workplace.accounting
+        self.stage = FakeStage(self.watcher.listener, workplace.outbox)
         self._stack = contextlib.ExitStack()
 
     def with_hints(self) -> ScriptedHints:
         """Events instead of polling."""
-        hints, intake = ScriptedHints(), self.watcher._intake
+        hints, intake = ScriptedHints(), self.scanner
         hints.signs = {intake._probe.path}
         intake._events, intake._polling = hints, False
         return hints
@@ -261,8 +284,8 @@ class Worker:
         """Let time pass, look, and render what there is."""
         if isinstance(self._world.clock, Clock):
             self._world.clock.seconds += seconds
-        self.watcher.lookout.look()
-        self.watcher.render(self.stage)
+        self.watcher.scan_thread.scan()
+        self.watcher.feeder.render(self.stage)
 
     def work(self, seconds: float = 30.0) -> None:
         """So long, in steps of a second."""
@@ -272,7 +295,7 @@ class Worker:
     def end(self) -> Balance:
         """Stop as after a signal."""
         self.watcher.put_back()
-        balance = self.books.balance(self._world.inbox, self.spool, self.disk)
+        balance = self.accounting.balance(self._world.inbox, self.spool, self.disk)
         self._stack.close()
         assert balance.is_even, balance
         return balance

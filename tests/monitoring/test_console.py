@@ -14,15 +14,14 @@ import pytest
 from pipeline.cli.setup import say_error
 from pipeline.errors import ExitCode, StorageError
 from pipeline.monitoring.console import ConsoleObserver
-from pipeline.monitoring.observer import RunInfo
 from pipeline.pair import Pair
+from pipeline.run.observer import RunInfo
 from pipeline.settings.all_settings import Settings
 from pipeline.settings.pair_settings import PairSettings
-from pipeline.stage.summary import Summary, Usage
 from pipeline.stage.task import Outcome, Task
 from pipeline.watch.spool.accounting import Balance
-from pipeline.watch.watcher import WatchSummary
 from tests.faults.world import describe
+from tests.monitoring.summaries import run_summary, watcher_summary
 
 RUN = RunInfo("run", Path("/night.csv"), Path("/out"), Settings(), pairs=1)
 DRAIN = replace(RUN, command="drain", source=Path("/inbox"), pairs=None, spool=Path("/inbox/.impasto"))
@@ -32,11 +31,6 @@ def report_of(work: RunInfo, **options: Any) -> ConsoleObserver:
     report = ConsoleObserver(**{"as_json": False, **options})
     report.started(work)
     return report
-
-
-def summary(**counts: int) -> WatchSummary:
-    every = dict.fromkeys(("seen", "done", "duplicate", "failed", "waiting", "in_inbox", "elsewhere"), 0)
-    return WatchSummary(Balance(**{**every, **counts}, missing=()), 1.0, ExitCode.OK, Usage())
 
 
 def rendered(*warnings: str) -> Outcome:
@@ -58,7 +52,7 @@ def test_work_goes_on_when_nobody_reads_stdout_any_more(
     monkeypatch.setattr("pipeline.monitoring.console.print_result", fail)
     report = report_of(DRAIN, as_json=True)
     for _ in range(3):
-        report.finished(summary())
+        report.finished(watcher_summary())
     assert len(said) == 1
     assert len(caplog.messages) == 1
     assert "Broken pipe" in caplog.messages[0]
@@ -84,12 +78,12 @@ def test_an_error_reaches_people_though_nobody_reads_stdout(
     ],
 )
 def test_the_end_is_told_in_one_line(capsys: pytest.CaptureFixture[str], counts: dict[str, int], words: str) -> None:
-    report_of(DRAIN).finished(summary(**counts))
+    report_of(DRAIN).finished(watcher_summary(**counts))
     assert capsys.readouterr().out.startswith(words)
 
 
 def test_failures_say_where_the_reasons_are(capsys: pytest.CaptureFixture[str]) -> None:
-    for work, end in ((RUN, Summary(0, 0, 1, 0, 1.0, Usage())), (DRAIN, summary(seen=1, failed=1))):
+    for work, end in ((RUN, run_summary(0, 0, 1, 0)), (DRAIN, watcher_summary(seen=1, failed=1))):
         report_of(work).finished(end)
     assert capsys.readouterr().err.splitlines() == [
         "Reasons and remedies are in /out/failed.",
@@ -98,9 +92,8 @@ def test_failures_say_where_the_reasons_are(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_files_that_are_not_accounted_for_are_named(capsys: pytest.CaptureFixture[str]) -> None:
-    balance = Balance(2, 1, 0, 0, 0, 0, 0, missing=("sea/a.jpg",))
-    assert not balance.is_even
-    report_of(DRAIN).finished(WatchSummary(balance, 1.0, ExitCode.INTERNAL, Usage()))
+    assert not Balance(2, 1, 0, 0, 0, 0, 0, missing=("sea/a.jpg",)).is_even
+    report_of(DRAIN).finished(watcher_summary(ExitCode.INTERNAL, ("sea/a.jpg",), seen=2, done=1))
     assert "sea/a.jpg" in capsys.readouterr().err
 
 
@@ -120,7 +113,7 @@ def test_what_was_not_as_it_should_be_is_in_the_closing_line(
         hooks: Any = SimpleNamespace(failed=failed, left_out=left_out)
         report = report_of(RUN, as_json=as_json, hooks=hooks)
         report.outcome(rendered(*warnings))
-        report.finished(Summary(1, 0, 0, 0, 1.0, Usage()))
+        report.finished(run_summary(1, 0, 0, 0))
         out, err = capsys.readouterr()
         assert err.splitlines() == [f"warning: a: {warning}" for warning in warnings]
         if as_json:
@@ -136,7 +129,7 @@ def test_a_quiet_report_leaves_stderr_to_the_log(capsys: pytest.CaptureFixture[s
     outcome = rendered("no profile")
     report.outcome(outcome)
     report.duplicate(outcome.pair)
-    report.finished(summary(seen=1, failed=1))
+    report.finished(watcher_summary(seen=1, failed=1))
     out, err = capsys.readouterr()
     assert err == ""
     assert "1 seen, 1 failed, with 1 warning" in out

@@ -17,22 +17,22 @@ import pytest
 
 from pipeline.errors import ExitCode, ImageError, Interrupted, LockedError, UsageError
 from pipeline.monitoring.hooks import Hooks
-from pipeline.monitoring.observer import RunInfo
 from pipeline.outbox.metadata import JobFailure
 from pipeline.pair import Pair
+from pipeline.run.observer import RunInfo
 from pipeline.settings.all_settings import Settings
 from pipeline.settings.pair_settings import PairSettings
 from pipeline.settings.run_settings import HooksSettings
-from pipeline.stage.summary import Summary, Usage
 from pipeline.stage.task import Outcome, Task, failure_of
 from tests.faults.world import describe
+from tests.monitoring.summaries import run_summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the hooks of these tests are for POSIX")
 
-SUMMARY = Summary(1, 0, 1, 0, 2.0, Usage())
+SUMMARY = run_summary(1, 0, 1, 0, seconds=2.0)
 KEEP = "cat >> {told}; echo >> {told}"
 
 
@@ -53,7 +53,7 @@ def failed(name: str) -> Outcome:
 
 @pytest.fixture(autouse=True)
 def _haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.monitoring.hooks.POLITE_SECONDS", 0.1)
+    monkeypatch.setattr("pipeline.monitoring.hooks.TERMINATION_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -65,11 +65,11 @@ def told(tmp_path: Path) -> Path:
 def begin(tmp_path: Path, told: Path) -> Callable[..., Hooks]:
     """Hooks that have heard of the beginning; each is a line of shell."""
 
-    def make(*, grace_seconds: float = 5.0, most_waiting: int = 1000, **settings: Any) -> Hooks:
+    def make(*, grace_seconds: float = 5.0, max_waiting: int = 1000, **settings: Any) -> Hooks:
         for name in ("on_pair", "on_finish"):
             if name in settings:
                 settings[name] = ("sh", "-c", settings[name].format(told=told))
-        hooks = Hooks(HooksSettings(**settings), grace_seconds, most_waiting)
+        hooks = Hooks(HooksSettings(**settings), grace_seconds, max_waiting)
         hooks.started(RunInfo("run", Path("/night.csv"), tmp_path / "out", Settings()))
         return hooks
 
@@ -172,7 +172,7 @@ def test_one_that_takes_too_long_is_ended_with_all_that_it_started(
 
 
 def test_the_device_does_not_wait_for_slow_hooks(begin: Callable[..., Hooks], caplog: pytest.LogCaptureFixture) -> None:
-    hooks = begin(on_pair="sleep 0.3", most_waiting=1)
+    hooks = begin(on_pair="sleep 0.3", max_waiting=1)
     start = time.monotonic()
     for name in ("a", "b", "c", "d"):
         hooks.outcome(done(name))

@@ -37,7 +37,7 @@ NOISY = """
             worker.start()
             worker.join()
             logging.getLogger("pipeline.x").info("ours")
-            os.write(2, b"x" * 300_000 + b"\\xff no end")
+            os.write(2, b"x" * 300_000 + b"\\n\\xff no end")
         sys.stderr.write("afterwards\\n")
 """
 

@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 
 from pipeline.errors import ImageError, StorageError
-from pipeline.monitoring.logs import LogFormat, LogObserver, about, logging_to_stderr
-from pipeline.monitoring.observer import RunInfo
+from pipeline.monitoring.logs import LogFormat, LogObserver, logging_to_stderr
 from pipeline.outbox.metadata import JobFailure
 from pipeline.pair import Pair
+from pipeline.run.observer import RunInfo
 from pipeline.run.plan import Action, PlannedPair
 from pipeline.settings.all_settings import Settings
 from pipeline.settings.pair_settings import PairSettings
-from pipeline.stage.summary import Summary, Usage
 from pipeline.stage.task import Outcome, Task, failure_of
 from pipeline.watch.backoff import Backoff
 from tests.faults.world import describe
+from tests.monitoring.summaries import run_summary
 
 ours, theirs = logging.getLogger("pipeline.stage.somewhere"), logging.getLogger("somewhere.else")
 
@@ -55,7 +55,9 @@ def test_people_see_warnings_and_programs_what_happens_too(
 
 def test_a_line_of_json_has_what_is_known(capsys: pytest.CaptureFixture[str]) -> None:
     with logging_to_stderr("json"):
-        ours.warning("two\nlines of %s", "a\x1b[31m\udce9", extra=about("step", pair="a", key=None, seconds=0.5))
+        ours.warning(
+            "two\nlines of %s", "a\x1b[31m\udce9", extra={"event": "step", "pair": "a", "key": None, "seconds": 0.5}
+        )
     (line,) = lines(capsys)
     assert datetime.fromisoformat(line.pop("time")).utcoffset() is not None
     assert line == {
@@ -129,7 +131,7 @@ def test_the_log_tells_what_becomes_of_everything(capsys: pytest.CaptureFixture[
         log.outcome(Outcome(Task(pair("d"), 1, None), failure_of(task, error), error))
         log.duplicate(pair("e"))
         log.failed_job(reason)
-        log.finished(Summary(1, 1, 1, 0, 2.0, Usage()))
+        log.finished(run_summary(1, 1, 1, 0, seconds=2.0))
         log.aborted(StorageError("the disk is full.", "Free some."))
         pause = Backoff()
         pause.begin("the disk is full", 0.0)

@@ -9,14 +9,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.errors import ExitCode, ImageError, LockedError, StorageError, UsageError
 from pipeline.monitoring.metrics import Metrics
-from pipeline.monitoring.observer import RunInfo
 from pipeline.pair import Pair
+from pipeline.run.observer import RunInfo
 from pipeline.run.plan import Action, PlannedPair
 from pipeline.settings.all_settings import Settings
 from pipeline.settings.pair_settings import PairSettings
-from pipeline.stage.summary import Summary, Usage
+from pipeline.stage.summary import Usage
 from pipeline.stage.task import Outcome, Task, failure_of
 from tests.faults.world import describe
+from tests.monitoring.summaries import run_summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +93,7 @@ def test_what_happens_is_counted(textfile: Path) -> None:
     assert any("command=run" in name for name in found if name.startswith("impasto_info"))
     metrics.duplicate(pair("d"))
     usage = Usage(pairs=1, stylise_seconds=2.0, begin=0.0, end=8.0)
-    metrics.finished(Summary(1, 1, 1, 0, 1.0, usage))
+    metrics.finished(run_summary(1, 1, 1, 0, usage=usage))
     found = values(textfile)
     assert (found["impasto_up"], found["impasto_queue_depth"], found["impasto_device_busy_ratio"]) == (0, 0, 0.25)
 
@@ -121,7 +122,7 @@ def test_it_is_written_while_there_is_work(textfile: Path) -> None:
 
 
 def test_the_last_success_outlives_the_process(textfile: Path) -> None:
-    for finish, succeeded in ((Summary(0, 2, 0, 0, 1.0, Usage()), True), (Summary(0, 0, 2, 0, 1.0, Usage()), False)):
+    for finish, succeeded in ((run_summary(0, 2, 0, 0), True), (run_summary(0, 0, 2, 0), False)):
         metrics = Metrics(textfile)
         metrics._write()
         before = values(textfile)["impasto_last_success_timestamp_seconds"]
@@ -166,7 +167,7 @@ def test_a_path_that_goes_bad_is_a_warning_once(textfile: Path, caplog: pytest.L
         if caplog.messages:
             break
         time.sleep(0.01)
-    metrics.finished(Summary(0, 0, 0, 0, 1.0, Usage()))
+    metrics.finished(run_summary(0, 0, 0, 0))
     (message,) = caplog.messages
     assert "cannot be written" in message
 
@@ -194,7 +195,7 @@ def test_a_defect_of_the_thread_comes_out_at_the_end(textfile: Path, monkeypatch
     metrics.started(work())
     metrics._thread.join(10)
     with pytest.raises(TypeError, match="not a path"):
-        metrics.finished(Summary(0, 0, 0, 0, 1.0, Usage()))
+        metrics.finished(run_summary(0, 0, 0, 0))
 
 
 def test_names_are_what_prometheus_asks_for(textfile: Path, work_of_all: Callable[[Path], str]) -> None:

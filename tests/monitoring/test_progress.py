@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from pipeline.monitoring.progress import GuardedDisplay, LineDisplay, NoDisplay, make_display
+from pipeline.monitoring.progress import FailureDisplay, GuardedDisplay, LineDisplay, make_display
 from pipeline.monitoring.progress_bars import RichDisplay
 from pipeline.pair import Pair
 from pipeline.settings.pair_settings import PairSettings
 from pipeline.transfer.styliser import Evaluation
+from tests.monitoring.outcomes import ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.stage.listener import Display
+    from pipeline.run.observer import Observer
+    from pipeline.stage.task import Outcome
 
 EVALUATIONS = 100
 
@@ -46,12 +48,16 @@ def evaluation(number: int, total: float = 1234.5) -> Evaluation:
     return Evaluation(number, total, 1.0, 2.0, 3.0, number / EVALUATIONS, EVALUATIONS)
 
 
-def render(display: Display, *, failure: str | None = None, name: str = "night/kitten") -> None:
-    display.start(2)
+def outcome(name: str, failure: str | None) -> Outcome:
+    return ended(pair(name), failure)
+
+
+def render(display: Observer, *, failure: str | None = None, name: str = "night/kitten") -> None:
+    display.rendering_started(2)
     display.pair_started(pair(name))
     display.evaluated(pair(name), evaluation(7))
-    display.pair_finished(name, failure)
-    display.stop()
+    display.outcome(outcome(name, failure))
+    display.rendering_ended()
 
 
 @pytest.fixture
@@ -62,7 +68,7 @@ def clock() -> Clock:
 def test_lines_come_every_30_seconds_and_at_the_end_of_a_pair(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     display = LineDisplay(clock)
     clock.now += 500  # loading the weights is nobody's pair
-    display.start(2)
+    display.rendering_started(2)
     display.pair_started(pair())
     printed_at = []
     for number in range(1, EVALUATIONS + 1):
@@ -71,7 +77,7 @@ def test_lines_come_every_30_seconds_and_at_the_end_of_a_pair(clock: Clock, caps
         if capsys.readouterr().err:
             printed_at.append(number)
     assert printed_at == [30, 60, 90]
-    display.pair_finished("night/kitten", None)
+    display.outcome(outcome("night/kitten", None))
     assert capsys.readouterr().err.count("\n") == 1
     for second in (29, 30):  # counted from the last line, whatever it said
         clock.now += second - 29 or 29
@@ -81,8 +87,8 @@ def test_lines_come_every_30_seconds_and_at_the_end_of_a_pair(clock: Clock, caps
 
 def test_a_line_says_how_far_the_run_is_and_the_pair(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     display = LineDisplay(clock)
-    display.start(4)
-    display.pair_finished("first", None)
+    display.rendering_started(4)
+    display.outcome(outcome("first", None))
     capsys.readouterr()
     clock.now += 60
     display.evaluated(pair(), evaluation(50, total=98765.4))
@@ -93,23 +99,23 @@ def test_a_line_says_how_far_the_run_is_and_the_pair(clock: Clock, capsys: pytes
 
 def test_pairs_on_several_devices_count_together(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     display = LineDisplay(clock)
-    display.start(4)
+    display.rendering_started(4)
     display.evaluated(pair("a"), evaluation(50))
     clock.now += 60
     display.evaluated(pair("b"), evaluation(75))
     assert "1.25/4" in capsys.readouterr().err
-    display.pair_finished("a", None)
+    display.outcome(outcome("a", None))
     assert "1.75/4" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("failure", [None, "disk on fire"])
 def test_lines_are_plain_text_for_logs(clock: Clock, capsys: pytest.CaptureFixture[str], failure: str | None) -> None:
     display = LineDisplay(clock)
-    display.start(1)
+    display.rendering_started(1)
     clock.now += 31
     display.evaluated(pair(), evaluation(3))
-    display.pair_finished("night/kitten", failure)
-    display.stop()
+    display.outcome(outcome("night/kitten", failure))
+    display.rendering_ended()
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.endswith("\n")
@@ -119,9 +125,9 @@ def test_lines_are_plain_text_for_logs(clock: Clock, capsys: pytest.CaptureFixtu
 
 
 def test_never_shows_failures_only(capsys: pytest.CaptureFixture[str]) -> None:
-    render(NoDisplay())
+    render(FailureDisplay())
     assert capsys.readouterr() == ("", "")
-    render(NoDisplay(), failure="no image")
+    render(FailureDisplay(), failure="no image")
     assert capsys.readouterr() == ("", "failed: night/kitten: no image\n")
 
 
@@ -148,8 +154,8 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.Monkey
         ("always", Terminal, "xterm-256color", RichDisplay),
         ("always", Terminal, "dumb", LineDisplay),
         ("always", io.StringIO, "xterm-256color", LineDisplay),
-        ("never", Terminal, "xterm-256color", NoDisplay),
-        ("never", io.StringIO, "xterm-256color", NoDisplay),
+        ("never", Terminal, "xterm-256color", FailureDisplay),
+        ("never", io.StringIO, "xterm-256color", FailureDisplay),
     ],
 )
 def test_bars_are_for_terminals_that_can_and_lines_for_the_rest(
@@ -179,17 +185,16 @@ def test_a_pipe_gets_no_escape_codes_even_if_colour_is_forced(plain_environment:
 def test_work_goes_on_when_nobody_can_watch_any_more(caplog: pytest.LogCaptureFixture, error: Exception) -> None:
     shown: list[str] = []
 
-    class Fragile(NoDisplay):
-        def pair_finished(self, name: str, failure: str | None) -> None:
-            del failure
-            shown.append(name)
+    class Fragile(FailureDisplay):
+        def outcome(self, outcome: Outcome) -> None:
+            shown.append(outcome.pair.name)
             raise error
 
     display = GuardedDisplay(Fragile())
-    display.start(None)
+    display.rendering_started(None)
     for name in ("a", "b"):
-        display.pair_finished(name, None)
-    display.stop()
+        display.outcome(outcome(name, None))
+    display.rendering_ended()
     assert shown == ["a"]
     assert [message for message in caplog.messages if "progress is shown no more" in message] == caplog.messages
     assert len(caplog.messages) == 1

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
-from pipeline.monitoring.progress_bars import MOST_LINES, RichDisplay, curve
+from pipeline.monitoring.progress_bars import MAX_BARS, RichDisplay, curve
 from pipeline.pair import Pair
 from pipeline.settings.pair_settings import PairSettings
 from pipeline.transfer.state import Evaluation
+from tests.monitoring.outcomes import ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,11 +60,11 @@ class Screen:
 def screen() -> Iterator[Screen]:
     screen = Screen()
     yield screen
-    screen.display.stop()
+    screen.display.rendering_ended()
 
 
 def test_a_pair_has_a_line_with_its_evaluations_and_its_objective(screen: Screen) -> None:
-    screen.display.start(2)
+    screen.display.rendering_started(2)
     screen.display.pair_started(pair())
     for number, total in enumerate((900.0, 600.0, 400.0, 200.0), 1):
         screen.display.evaluated(pair(), evaluation(number, total))
@@ -76,12 +77,12 @@ def test_a_pair_has_a_line_with_its_evaluations_and_its_objective(screen: Screen
 
 
 def test_what_is_over_stays_above_and_is_counted(screen: Screen) -> None:
-    screen.display.start(3)
+    screen.display.rendering_started(3)
     for name, failure in (("a", None), ("b", "no image")):
         screen.display.pair_started(pair(name))
         screen.display.evaluated(pair(name), evaluation(EVALUATIONS))
         screen.now += 42
-        screen.display.pair_finished(name, failure)
+        screen.display.outcome(ended(pair(name), failure))
     (line,) = screen.lines()
     assert "2/3" in line
     assert line.endswith("1 failed")
@@ -90,46 +91,46 @@ def test_what_is_over_stays_above_and_is_counted(screen: Screen) -> None:
 
 
 def test_a_pair_that_never_reached_the_device_is_counted_too(screen: Screen) -> None:
-    screen.display.start(3)
-    screen.display.pair_finished("a", "no image")
+    screen.display.rendering_started(3)
+    screen.display.outcome(ended(pair("a"), "no image"))
     assert "1/3" in screen.lines()[0]
 
 
 def test_several_devices_have_a_line_for_each_pair_and_all_of_them_count(screen: Screen) -> None:
-    screen.display.start(4)
+    screen.display.rendering_started(4)
     for name, number in (("a", 50), ("b", 75)):
         screen.display.pair_started(pair(name))
         screen.display.evaluated(pair(name), evaluation(number))
     assert [line.split()[0] for line in screen.lines()] == ["all", "a", "b"]
     task = screen.display._progress.tasks[0]
     assert task.completed == pytest.approx(1.25)
-    screen.display.pair_finished("a", None)
+    screen.display.outcome(ended(pair("a"), None))
     assert task.completed == pytest.approx(1.75)
 
 
 def test_a_pair_whose_beginning_was_not_told_is_shown_from_then_on(screen: Screen) -> None:
-    screen.display.start(1)
+    screen.display.rendering_started(1)
     screen.display.evaluated(pair("late"), evaluation(5))
     assert "5/100" in screen.lines()[1]
 
 
 def test_of_a_large_batch_some_are_shown_and_others_follow(screen: Screen) -> None:
-    names = [f"p{number:02}" for number in range(MOST_LINES + 3)]
-    screen.display.start(None)
+    names = [f"p{number:02}" for number in range(MAX_BARS + 3)]
+    screen.display.rendering_started(None)
     for name in names:
         screen.display.pair_started(pair(name))
     screen.display.evaluated(pair(names[-1]), evaluation(3))
     everything, *lines = screen.lines()
-    assert [line.split()[0] for line in lines] == names[:MOST_LINES]
+    assert [line.split()[0] for line in lines] == names[:MAX_BARS]
     assert everything.endswith("3 more at work")
     assert "0/?" in everything
-    screen.display.pair_finished(names[0], None)
-    assert [line.split()[0] for line in screen.lines()[1:]] == names[1 : MOST_LINES + 1]
+    screen.display.outcome(ended(pair(names[0]), None))
+    assert [line.split()[0] for line in screen.lines()[1:]] == names[1 : MAX_BARS + 1]
 
 
 def test_time_left_is_told_by_the_share_of_work_that_is_done(screen: Screen) -> None:
     screen.display._progress.get_time = lambda: screen.now
-    screen.display.start(1)
+    screen.display.rendering_started(1)
     screen.display.pair_started(pair())
     assert "left" not in screen.lines()[1]
     for number in (20, 40):
@@ -144,28 +145,28 @@ def test_time_left_is_told_by_the_share_of_work_that_is_done(screen: Screen) -> 
 @pytest.mark.parametrize("width", [40, 60, 80])
 def test_a_narrow_terminal_shortens_names_and_breaks_no_line(width: int) -> None:
     screen = Screen(width)
-    screen.display.start(10)
+    screen.display.rendering_started(10)
     name = "a-name-that-is-much-too-long-for-a-line-of-this-width__and-a-painting"
     screen.display.pair_started(pair(name))
     screen.display.evaluated(pair(name), evaluation(7))
     assert len(screen.lines()) == 2
     assert all(len(line) <= width for line in screen.lines())
-    screen.display.stop()
+    screen.display.rendering_ended()
 
 
 @pytest.mark.parametrize("name", ["[draft] kitten", "a[/b]", "[red]x[/red]"])
 def test_a_name_in_brackets_is_a_name_and_no_markup(name: str, screen: Screen) -> None:
-    screen.display.start(1)
+    screen.display.rendering_started(1)
     screen.display.pair_started(pair(name))
     assert screen.lines()[1].startswith(name)
-    screen.display.pair_finished(name, "why [/not]")
+    screen.display.outcome(ended(pair(name), "why [/not]"))
     assert f"failed: {name}: why [/not]" in screen.printed()
 
 
 def test_a_terminal_is_left_as_it_was(screen: Screen) -> None:
-    screen.display.start(1)
+    screen.display.rendering_started(1)
     screen.display.pair_started(pair())
-    screen.display.stop()
+    screen.display.rendering_ended()
     shown = screen.printed()
     assert shown.rfind("\x1b[?25h") > shown.rfind("\x1b[?25l") >= 0, "the cursor was hidden and is shown again"
 
@@ -188,22 +189,24 @@ def test_the_curve(values: list[float], width: int, drawn: str) -> None:
 
 SHOWS = """
     import sys, time
+    from dataclasses import replace
     from pathlib import Path
     from pipeline.pair import Pair
     from pipeline.monitoring.progress import make_display  # noqa: PLC0415
     from pipeline.settings.pair_settings import PairSettings
     from pipeline.transfer.state import Evaluation
+    from tests.monitoring.outcomes import ended
 
     pair = Pair(Path("/a.png"), (Path("/b.png"),), "a.png", "b.png", "a__b", PairSettings())
     display = make_display("auto")
-    display.start(2)
+    display.rendering_started(2)
     display.pair_started(pair)
     for number in range(1, 4):
         display.evaluated(pair, Evaluation(number, 100.0 / number, 1.0, 1.0, 1.0, number / 3, 3))
         time.sleep(0.1)
-    display.pair_finished("a__b", None)
-    display.pair_finished("c__b", "no image")
-    display.stop()
+    display.outcome(ended(pair, None))
+    display.outcome(ended(replace(pair, name="c__b"), "no image"))
+    display.rendering_ended()
 """
 
 

@@ -9,15 +9,15 @@ import pytest
 
 from pipeline.errors import ExitCode, Interrupted, LockedError
 from pipeline.monitoring.live_report import REPORT_SECONDS, LiveReport
-from pipeline.monitoring.observer import RunInfo
 from pipeline.monitoring.run_record import WRITE_SECONDS, RunRecorder
 from pipeline.outbox.report import update
 from pipeline.outbox.run_records import RunRecord, read_runs, write_run
+from pipeline.run.observer import RunInfo
 from pipeline.run.plan import Action
 from pipeline.settings.all_settings import validate
-from pipeline.stage.summary import Summary, Usage
+from tests.monitoring.summaries import run_summary
 
-SUMMARY = Summary(3, 0, 1, 0, 1.0, Usage())
+SUMMARY = run_summary(3, 0, 1, 0)
 
 
 class Clock:

@@ -30,12 +30,12 @@ EVALUATIONS = 6
 # Started once per kill; tells each evaluation, so that the kills fall into the work and not into the imports.
 CHILD = """
 from pipeline.run import runner as run
-evaluated = run._Watched.evaluated
+evaluated = run._StageListener.evaluated
 from pipeline.monitoring.stdio import print_result
 def announce(*arguments):
     print_result("evaluated")  # stdout is the command's own
     evaluated(*arguments)
-run._Watched.evaluated = announce
+run._StageListener.evaluated = announce
 from pipeline.cli.main import main
 main()
 """
@@ -84,8 +84,9 @@ def test_a_pair_that_ends_the_process_is_found_out_and_its_neighbours_are_not_bl
     manifest, outbox = tmp_path / "manifest.csv", tmp_path / "out"
     manifest.write_text("content,style\ncontent,swirl.png\n")
     command = [sys.executable, "-c", POISON, *arguments(manifest, outbox), "--set", "run.max_attempts=2"]
-    codes = [subprocess.run(command, capture_output=True, check=False).returncode for _ in range(3)]
-    assert codes == [-signal.SIGKILL, -signal.SIGKILL, 3]
+    runs = [subprocess.run(command, capture_output=True, text=True, check=False) for _ in range(3)]
+    assert [each.returncode for each in runs] == [-signal.SIGKILL, -signal.SIGKILL, 3]
+    assert "failed: poison__swirl: " in runs[-1].stderr, "shown, though it never reached the stage"
     failure = json.loads((outbox / "failed/poison__swirl.json").read_text())
     assert "died 2 times" in failure["reason"]
     assert sorted(path.name for path in outbox.glob("*.png")) == ["a__swirl.png", "z__swirl.png"]

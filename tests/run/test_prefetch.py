@@ -20,7 +20,7 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "ahead"]
+    return [thread for thread in threading.enumerate() if thread.name == "prefetch"]
 
 
 @pytest.mark.parametrize("most", [1, 3, 100])

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.errors import ExitCode, LockedError, StorageError, UsageError
-from pipeline.monitoring.progress import NoDisplay
+from pipeline.run.observer import Observer
 from pipeline.settings.all_settings import validate
+from pipeline.watch.jobs.job_pairs import FingerprintReader
 from pipeline.watch.service import Folders, Service
 from tests.faults.disk import FaultyDisk, HastyDisk, failing
-from tests.faults.world import FakeStage, World
+from tests.faults.world import FakeStage, World, balance_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,12 +34,8 @@ def service(world: World, disk: Disk | None = None) -> Service:
         settings=settings,
         base_values=values,
         overrides={},
-        weights_sha256="f" * 64,
-        engine_version="1",
-        display=NoDisplay(),
-        on_outcome=lambda _: None,
-        on_duplicate=lambda _: None,
-        on_failed_job=lambda _: None,
+        fingerprints=FingerprintReader("f" * 64, "1"),
+        observer=Observer(),
         disk=disk or HastyDisk(),
     )
 
@@ -94,24 +91,24 @@ def test_folders_that_do_not_go_together_are_refused(
 def test_a_second_drain_is_told_that_there_is_one(world: World) -> None:
     world.drop("sea/a.jpg")
     first, second = service(world), service(world)
-    with first._only_drain(), pytest.raises(LockedError, match="another drain") as error:
-        second.run(lambda watcher, outbox: FakeStage(outbox, watcher), drain=True)
+    with first._drain_lock(), pytest.raises(LockedError, match="another drain") as error:
+        second.run(FakeStage, drain=True)
     assert error.value.exit_code == ExitCode.LOCKED
     assert world.waiting() == {"sea/a.jpg"}
-    summary = second.run(lambda watcher, outbox: FakeStage(outbox, watcher), drain=True)
-    assert (summary.exit_code, summary.balance.done) == (ExitCode.OK, 1)
+    summary = second.run(FakeStage, drain=True)
+    assert (summary.exit_code, balance_of(summary).done) == (ExitCode.OK, 1)
     assert world.check_settled().keys() == {"a__sea.png"}
 
 
 def test_the_lock_of_a_drain_is_free_again_after_an_error(world: World) -> None:
     drain = service(world)
-    with pytest.raises(ZeroDivisionError), drain._only_drain():
+    with pytest.raises(ZeroDivisionError), drain._drain_lock():
         raise ZeroDivisionError
-    with drain._only_drain():
+    with drain._drain_lock():
         pass
 
 
 def test_a_spool_that_cannot_be_made_is_explained(world: World) -> None:
     broken = service(world, FaultyDisk(failing(28, 0)))
     with pytest.raises(StorageError, match="No space left"):
-        broken.run(lambda watcher, outbox: FakeStage(outbox, watcher), drain=True)
+        broken.run(FakeStage, drain=True)

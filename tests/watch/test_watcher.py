@@ -15,14 +15,14 @@ from pipeline.watch import scan_thread
 from pipeline.watch import watcher as watcher_module
 from pipeline.watch.backoff import Backoff
 from tests.faults.disk import FaultyDisk
-from tests.faults.world import Clock, World, die_over, load_ahead, photo
+from tests.faults.world import Clock, World, balance_of, die_over, load_ahead, photo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
     from pathlib import Path
 
+    from pipeline.stage.summary import Summary
     from pipeline.stage.task import Task
-    from pipeline.watch.watcher import WatchSummary
     from tests.faults.disk import Operation
     from tests.faults.world import Worker
 
@@ -52,8 +52,8 @@ def drain(world: World, disk: FaultyDisk | None = None, on_render: Callable[[Tas
     worker = world.worker(disk, drain=True)
     worker.stage.on_render = on_render
     prepare_all(worker)
-    summary: WatchSummary = worker.watcher.run(lambda: worker.stage)
-    assert summary.balance.is_even
+    summary: Summary = worker.watcher.run(lambda: worker.stage)
+    assert balance_of(summary).is_even
     return summary
 
 
@@ -76,9 +76,9 @@ def prepare_all(worker: Worker) -> None:
 
 def claim(world: World, worker: Worker) -> None:
     """Let files settle and have them claimed, but not begun."""
-    worker.watcher.lookout.look()
+    worker.watcher.scan_thread.scan()
     world.clock.seconds += 2.5
-    worker.watcher.lookout.look()
+    worker.watcher.scan_thread.scan()
 
 
 def evaluating(worker: Worker, on_evaluation: Callable[[], None]) -> None:
@@ -86,10 +86,10 @@ def evaluating(worker: Worker, on_evaluation: Callable[[], None]) -> None:
 
     def process(tasks: Iterable[Task | None]) -> Generator[Outcome]:
         for task in filter(None, tasks):
-            worker.watcher.pair_started(task.pair)
+            worker.watcher.listener.pair_started(task.pair)
             for _ in range(3):
                 on_evaluation()
-                worker.watcher.evaluated(task.pair, None)
+                worker.watcher.listener.evaluated(task.pair, None)
             yield Outcome(task, worker.stage._render(task))
 
     worker.stage.process = process
@@ -109,7 +109,7 @@ def test_a_photograph_that_cannot_be_read_is_tried_again_and_does_not_block_othe
 
     worker.stage.on_render = render
     worker.work(10)
-    status = worker.watcher.board.status()
+    status = worker.watcher.status_file.status()
     assert (status["state"], status["reason"]) == ("paused", "bad.jpg: cannot be read: Input/output error.")
     world.drop("sea/good.jpg")
     worker.work(600)
@@ -117,7 +117,7 @@ def test_a_photograph_that_cannot_be_read_is_tried_again_and_does_not_block_othe
     assert world.spooled("failed") == set()
     worker.stage.on_render = lambda _: None
     worker.work(300)
-    assert worker.watcher.board.status()["state"] == "running"
+    assert worker.watcher.status_file.status()["state"] == "running"
     worker.end()
     assert len(world.check_settled()) == 3
 
@@ -128,14 +128,14 @@ def test_an_error_while_a_photograph_is_hashed_is_no_failure(world: World, monke
 
     world.drop("sea/a.jpg")
     worker = world.worker().start()
-    monkeypatch.setattr("pipeline.watch.service.read_file", read)
+    monkeypatch.setattr("pipeline.watch.jobs.job_pairs.read_file", read)
 
     def render(task: Task) -> None:
         read(task.pair.content)
 
     worker.stage.on_render = render
     worker.work(30)
-    assert "a.jpg: cannot be read" in worker.watcher.board.status()["reason"]
+    assert "a.jpg: cannot be read" in worker.watcher.status_file.status()["reason"]
     monkeypatch.undo()
     worker.stage.on_render = lambda _: None
     worker.work(130)
@@ -153,7 +153,7 @@ def test_a_full_disk_pauses_and_work_goes_on_when_there_is_room(world: World, wh
     worker = world.worker(disk).start()
     disk.fault = full
     worker.work(300)
-    status = worker.watcher.board.status()
+    status = worker.watcher.status_file.status()
     assert status["state"] == "paused"
     assert "No space left on device" in status["reason"]
     tried = len(disk.log)
@@ -161,7 +161,7 @@ def test_a_full_disk_pauses_and_work_goes_on_when_there_is_room(world: World, wh
     assert len(disk.log) - tried <= 12, "once a minute by then"
     disk.fault = FaultyDisk.fault
     worker.work(75)
-    assert worker.watcher.board.status()["state"] == "running"
+    assert worker.watcher.status_file.status()["state"] == "running"
     worker.end()
     assert world.check_settled()["a__sea.png"].attempt == 1
 
@@ -216,12 +216,12 @@ def test_not_more_than_prefetch_photographs_are_claimed_ahead(world: World) -> N
         world.drop(f"sea/{number}.jpg")
     worker = world.worker().start()
     claim(world, worker)
-    worker.watcher.lookout.look()
+    worker.watcher.scan_thread.scan()
     assert world.spooled("work") == {"sea/0.jpg", "sea/1.jpg"}
-    assert worker.watcher.board.status()["claimed"] == 2
-    worker.watcher.render(worker.stage)
+    assert worker.watcher.status_file.status()["claimed"] == 2
+    worker.watcher.feeder.render(worker.stage)
     assert len(world.results()) == 2
-    worker.watcher.lookout.look()
+    worker.watcher.scan_thread.scan()
     assert world.spooled("work") == {"sea/2.jpg", "sea/3.jpg"}
     worker.end()
 
@@ -261,7 +261,7 @@ def test_nothing_is_claimed_while_the_stage_pauses(world: World) -> None:
     worker.work(40)
     world.drop("sea/b.jpg")
     worker.work(2)
-    worker.watcher._pause.begin("the disk", world.clock())
+    worker.watcher._backoff.begin("the disk", world.clock())
     worker.work(10)
     assert world.waiting() == {"sea/b.jpg"}
     worker.end()
@@ -277,12 +277,12 @@ def test_after_a_stop_nothing_is_claimed_and_what_was_not_begun_goes_back(world:
     world.drop("b.png")
     worker = world.worker().start()
     claim(world, worker)
-    worker.watcher.lookout.look()
+    worker.watcher.scan_thread.scan()
     assert world.spooled("work") == {"sea/0.jpg", "sea/1.jpg", "job.csv"}
     worker.stop.request(ExitCode.TERMINATED)
-    worker.watcher.render(worker.stage)
-    worker.watcher.lookout.look()
-    assert worker.watcher.board.status()["state"] == "stopping"
+    worker.watcher.feeder.render(worker.stage)
+    worker.watcher.scan_thread.scan()
+    assert worker.watcher.status_file.status()["state"] == "stopping"
     balance = worker.end()
     assert world.waiting() == {*(f"sea/{number}.jpg" for number in range(5)), "job.csv", "b.png"}
     assert (balance.in_inbox, balance.waiting) == (7, 0)
@@ -303,7 +303,7 @@ def test_the_pair_on_the_device_has_its_time_of_grace(world: World, seconds: flo
         world.clock.seconds += seconds
 
     evaluating(worker, evaluate)
-    worker.watcher.render(worker.stage)
+    worker.watcher.feeder.render(worker.stage)
     worker.end()
     done = {"a__sea.png"} if finished else set()
     assert world.check_settled().keys() == done
@@ -320,7 +320,7 @@ def test_a_stop_ends_the_run_with_its_exit_code(live: World, code: ExitCode, *, 
     worker.stage.on_render = lambda _: worker.stop.request(code)
     summary = worker.watcher.run(lambda: worker.stage)
     assert summary.exit_code == code
-    assert summary.balance.is_even
+    assert balance_of(summary).is_even
     assert len(live.check_settled()) == 1
     assert len(live.waiting()) == 5
     assert list((live.inbox / ".impasto/work").iterdir()) == []
@@ -335,7 +335,7 @@ def test_a_drain_does_what_is_there_and_ends(live: World) -> None:
     live.drop("job.csv", b"content,style\nb.png,sea\n")
     live.drop("b.png")
     summary = drain(live)
-    assert (summary.exit_code, summary.balance.done) == (ExitCode.OK, 12)
+    assert (summary.exit_code, balance_of(summary).done) == (ExitCode.OK, 12)
     assert len(live.check_settled()) == 11
 
 
@@ -354,7 +354,7 @@ def test_a_drain_leaves_unknown_styles_and_waiting_tickets_and_ends_well(live: W
     live.drop("job.csv", b"content,style\nb.png,sea\n")
     live.drop("sea/b.jpg")
     summary = drain(live)
-    assert (summary.exit_code, summary.balance.in_inbox) == (ExitCode.OK, 4)
+    assert (summary.exit_code, balance_of(summary).in_inbox) == (ExitCode.OK, 4)
     assert live.waiting() == {"sky/a.jpg", "notes.txt", "sea/empty.jpg", "job.csv"}
     assert live.check_settled().keys() == {"b__sea.png"}
 
@@ -369,7 +369,7 @@ def test_a_drain_leaves_a_file_that_is_being_written(live: World) -> None:
                 file.write(b"more")
 
     summary = drain(live, FaultyDisk(write, watched=("lstat",)))
-    assert (summary.exit_code, summary.balance.done) == (ExitCode.OK, 1)
+    assert (summary.exit_code, balance_of(summary).done) == (ExitCode.OK, 1)
     assert live.waiting() == {"sea/growing.jpg"}
 
 
@@ -377,11 +377,11 @@ def test_a_drain_leaves_what_comes_when_it_has_seen_everything(world: World) -> 
     world.drop("sea/a.jpg")
     worker = world.worker(drain=True).start()
     worker.work(3)
-    assert not worker.watcher._is_drained()
+    assert not worker.watcher.is_drained()
     worker.step(1.0)
     world.drop("sea/later.jpg")
     worker.work(20)
-    assert worker.watcher._is_drained()
+    assert worker.watcher.is_drained()
     worker.end()
     assert world.waiting() == {"sea/later.jpg"}
     assert world.check_settled().keys() == {"a__sea.png"}
@@ -405,7 +405,7 @@ def test_a_drain_with_a_failure_says_so(live: World) -> None:
     live.drop("sea/bad.jpg", photo("poison"))
     live.drop("sea/good.jpg")
     summary = drain(live)
-    assert (summary.exit_code, summary.balance.done, summary.balance.failed) == (ExitCode.PARTIAL, 1, 1)
+    assert (summary.exit_code, balance_of(summary).done, balance_of(summary).failed) == (ExitCode.PARTIAL, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -426,7 +426,7 @@ def test_a_drain_ends_when_the_disk_fails_and_the_next_one_goes_on(
     with pytest.raises(StorageError, match=os.strerror(number)) as raised:
         drain(live, FaultyDisk(fault))
     assert raised.value.exit_code == ExitCode.ENVIRONMENT
-    assert drain(live).balance.done == 2
+    assert balance_of(drain(live)).done == 2
     assert live.check_settled().keys() == {"a__sea.png", "b__sea.png"}
 
 
@@ -451,7 +451,7 @@ def test_an_error_of_the_thread_that_looks_ends_the_run(live: World, monkeypatch
         raise ImpastoError("taken for dead")
 
     worker = live.worker()
-    monkeypatch.setattr(worker.watcher._intake, "round", fail)
+    monkeypatch.setattr(worker.scanner, "round", fail)
     with pytest.raises(ImpastoError, match="taken for dead"):
         worker.watcher.run(lambda: worker.stage)
 
@@ -467,13 +467,13 @@ def test_the_status_is_json_whatever_names_are(world: World) -> None:
     seen: list[dict[str, Any]] = []
 
     def render(_: Task) -> None:
-        seen.append(json.loads(json.dumps(worker.watcher.board.status())))
+        seen.append(json.loads(json.dumps(worker.watcher.status_file.status())))
 
     worker.stage.on_render = render
     worker.work(30)
     assert seen[0]["on_device"]
     status = json.loads((worker.spool.folder / "status.json").read_bytes())
-    again = json.loads(json.dumps(worker.watcher.board.status()))
+    again = json.loads(json.dumps(worker.watcher.status_file.status()))
     assert {**status, "written": None} == {**again, "written": None}
     assert (status["state"], status["mode"], status["finished"]["done"]) == ("running", "polling", 1)
     assert list(status["waiting_tickets"].values()) == [["b.png"]]
@@ -498,7 +498,7 @@ def test_systemd_gets_a_sign_of_life_only_while_both_threads_give_one(
         told.clear()
         assert isinstance(world.clock, Clock)
         world.clock.seconds += 31
-        worker.watcher.lookout.look()
+        worker.watcher.scan_thread.scan()
         assert "WATCHDOG=1" not in told, "the stage is silent"
     assert told[-1] == "STOPPING=1"
 
@@ -562,7 +562,7 @@ def test_an_inbox_that_is_unmounted_is_waited_for(tmp_path: Path) -> None:
     world.inbox.rename(away)
     world.inbox.mkdir()
     worker.work(30)
-    assert worker.watcher.board.status()["state"] == "paused"
+    assert worker.watcher.status_file.status()["state"] == "paused"
     world.inbox.rmdir()
     away.rename(world.inbox)
     world.drop("sea/a.jpg")
@@ -588,7 +588,7 @@ def test_a_spool_without_done_is_no_reason_to_end_in_an_error(tmp_path: Path) ->
     worker = world.worker().start()
     for _ in range(5):
         world.clock.seconds += 1
-        worker.watcher.lookout.look()
+        worker.watcher.scan_thread.scan()
     world.drop("sea/a.jpg", photo("another"))
     (world.inbox / ".impasto/done").rmdir()
     assert worker.end().waiting == 1
@@ -606,7 +606,7 @@ def test_the_pause_ends_with_what_caused_it(tmp_path: Path) -> None:
     worker = world.worker(FaultyDisk(fault)).start()
     worker.work(60)
     assert errors == []
-    assert worker.watcher.board.status()["state"] == "running"
+    assert worker.watcher.status_file.status()["state"] == "running"
     worker.end()
 
 
@@ -627,7 +627,7 @@ def test_a_sign_of_life_that_could_not_be_made_is_no_sign_of_death(tmp_path: Pat
             sign.unlink(missing_ok=True)
         elif sign.exists():
             hints.hint.paths.add(sign)
-    assert worker.watcher._intake.mode == "events"
+    assert worker.scanner.mode == "events"
 
 
 def test_the_status_counts_what_can_be_taken_and_tells_whoever_listens(world: World) -> None:
@@ -635,13 +635,12 @@ def test_the_status_counts_what_can_be_taken_and_tells_whoever_listens(world: Wo
     world.drop("unknown/left.jpg")
     worker = world.worker().start()
     worker.work(5)
-    told: list[dict[str, Any]] = []
-    worker.watcher.board._on_status = told.append
-    assert worker.watcher.board.status()["unclaimed"] == 0, "the one is left, and the other is there to stay"
-    assert worker.watcher.board.status()["oldest_unclaimed_seconds"] == 0
+    worker.statuses.clear()
+    assert worker.watcher.status_file.status()["unclaimed"] == 0, "the one is left, and the other is there to stay"
+    assert worker.watcher.status_file.status()["oldest_unclaimed_seconds"] == 0
     world.drop("sea/a.jpg")
     worker.step(scan_thread.BEAT_SECONDS)  # is seen in this round, after the beat
-    worker.watcher.board.write()
-    assert [status["unclaimed"] for status in told] == [0, 1]
-    assert 0 < told[-1]["oldest_unclaimed_seconds"] < 600
+    worker.watcher.status_file.write()
+    assert [status["unclaimed"] for status in worker.statuses] == [0, 1]
+    assert 0 < worker.statuses[-1]["oldest_unclaimed_seconds"] < 600
     worker.end()

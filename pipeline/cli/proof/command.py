@@ -23,15 +23,15 @@ from pipeline.cli.options import (
 from pipeline.cli.setup import display_of, errors_to_exit_codes, manifest_rules_of, resolve_settings
 from pipeline.errors import ExitCode, Interrupted, UsageError
 from pipeline.monitoring.logs import LogObserver
-from pipeline.monitoring.observer import Observer
+from pipeline.monitoring.observers import Observers
 from pipeline.monitoring.stdio import print_result
+from pipeline.run.observer import Observer
 
 if TYPE_CHECKING:
     from pipeline.cli.proof.grid import Grid
     from pipeline.cli.proof.proofs import Proof
     from pipeline.cli.proof.sheet import Sheet
     from pipeline.settings import Settings
-    from pipeline.stage.listener import Display
     from pipeline.stage.task import Outcome
 
 CONFIRM_ABOVE: Final = 200
@@ -83,8 +83,8 @@ def proof_command(  # noqa: PLR0913 - one parameter per option
         grid = read_grid(contents, Path(settings.styles.folder), base_values, overrides, reduced, rules)
         if not yes and len(grid.cells) > CONFIRM_ABOVE:
             _confirm(len(grid.cells), can_ask=not json_)
-        display, log = display_of(progress, log_format), LogObserver() if log_format == "json" else Observer()
-        proof, sheet = _prove(grid, settings, validate(merge(base_values, overrides, reduced)), display, log)
+        observers = [display_of(progress, log_format), *([LogObserver()] if log_format == "json" else [])]
+        proof, sheet = _prove(grid, settings, validate(merge(base_values, overrides, reduced)), observers)
         write(sheet, out, page)
         _report(proof, out, page, as_json=json_)
         raise typer.Exit(ExitCode.PARTIAL if proof.failed else ExitCode.OK)
@@ -114,9 +114,18 @@ def _is_interactive() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def _prove(
-    grid: Grid, settings: Settings, proof_settings: Settings, display: Display, log: Observer
-) -> tuple[Proof, Sheet]:
+class _Outcomes(Observer):
+    """Keeps the outcomes of a run."""
+
+    def __init__(self) -> None:
+        self.kept: list[Outcome] = []
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Keep the outcome of a pair."""
+        self.kept.append(outcome)
+
+
+def _prove(grid: Grid, settings: Settings, proof_settings: Settings, observers: list[Observer]) -> tuple[Proof, Sheet]:
     """Make the proofs in a temporary outbox."""
     from pipeline.cli.proof.proofs import Proof, expect, sheet_of
     from pipeline.outbox.publish import Outbox
@@ -127,18 +136,14 @@ def _prove(
     with tempfile.TemporaryDirectory(prefix="impasto-proof-") as folder:
         outbox = Outbox(Path(folder))
         forecasts = expect(grid, settings, weights, outbox)
-        outcomes: list[Outcome] = []
-
-        def keep(outcome: Outcome) -> None:
-            outcomes.append(outcome)
-            log.outcome(outcome)
-
+        outcomes = _Outcomes()
         try:
-            run([cell.small for cell in grid.cells], outbox, proof_settings, display, on_outcome=keep)
+            with Observers([*observers, outcomes]) as all_observers:
+                run([cell.small for cell in grid.cells], outbox, proof_settings, all_observers)
         except Interrupted as error:
             error.remedy = "No sheet was written."
             raise
-        records = {outcome.pair.name: outcome.record for outcome in outcomes}
+        records = {outcome.pair.name: outcome.record for outcome in outcomes.kept}
         proof = Proof(grid, settings, proof_settings, forecasts, records)
         return proof, sheet_of(proof, outbox)
 

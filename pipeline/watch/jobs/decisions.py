@@ -1,4 +1,4 @@
-"""Which step a job takes next, decided from the states of its pairs. Pure functions."""
+"""The next step of a job, decided from the states of its pairs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class PairStatus(Enum):
-    """How far a pair of a job is."""
+    """State of a pair of a job. The values describe the states."""
 
     TO_DO = "to do"
     BLOCKED = "another job works on the same result"
@@ -31,13 +31,13 @@ class JobAction(StrEnum):
 
 
 def decide_job(pairs: Sequence[PairStatus], *, has_files: bool = True, has_reason: bool = False) -> JobAction:
-    """What to do with a job, at any time; after a restart it is asked of all that lie in the spool.
+    """Return what to do with a job. After a restart the same rule decides about each job that lies in the spool.
 
     Args:
-        pairs: how far each of its pairs is.
-        has_files: whether any file lies in it; a crash before the claim, or after the last file was put back, leaves an
-            empty folder.
-        has_reason: whether it is being moved to `failed`.
+        pairs: the state of each of its pairs.
+        has_files: whether the job's folder has any file. A crash before the claim, or after the last file was put back,
+            leaves an empty folder.
+        has_reason: whether the job has a reason.json, that is, was being moved to `failed` when the process ended.
     """
     if not has_files:
         return JobAction.REMOVE

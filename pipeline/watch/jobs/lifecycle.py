@@ -1,12 +1,10 @@
-"""Jobs of the spool to tasks for the stage, and their outcomes back to the spool."""
+"""From a job's pairs to tasks for the stage, and from their outcomes back to the job."""
 
 from __future__ import annotations
 
 import logging
-import threading
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import (
     ChangedError,
@@ -19,339 +17,230 @@ from pipeline.errors import (
     UnreadableError,
     internal_error,
 )
-from pipeline.outbox.metadata import Failure, JobFailure
+from pipeline.outbox.metadata import Failure
 from pipeline.stage.task import Outcome, Task, failure_of
-from pipeline.text import now, printable
+from pipeline.watch.jobs.changes import ChangeDetector
 from pipeline.watch.jobs.decisions import JobAction, PairStatus, decide_job
-from pipeline.watch.jobs.open_job import Again, OpenJob
+from pipeline.watch.jobs.endings import JobEndings, Retire
+from pipeline.watch.jobs.in_stage import PairsInStage
+from pipeline.watch.jobs.open_job import OpenJob, Retry
 from pipeline.watch.jobs.result_names import ResultNames
-from pipeline.watch.spool.records import FileFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
-    from pathlib import Path
 
-    from pipeline.disk import Disk
     from pipeline.outbox.ledger import Fingerprint
-    from pipeline.outbox.publish import Outbox
     from pipeline.pair import Pair
+    from pipeline.run.observer import Observer
     from pipeline.stage.attempts import Attempts
-    from pipeline.watch.spool.accounting import FileAccounting
     from pipeline.watch.spool.records import Job
-    from pipeline.watch.spool.spool import Spool
+    from pipeline.watch.workplace import Workplace
 
 logger = logging.getLogger(__name__)
 
-Retire = Literal["archive", "delete", "return"]
 RETRY_SECONDS: Final = 1.0
-"""Until a job is looked at again that another one blocks."""
+"""Seconds until a job is tried again that another job blocks."""
 LONG_RETRY_SECONDS: Final = 30.0
-"""Until one is that somebody has to do something about."""
+"""Seconds until a job is tried again that a person has to do something about."""
 
 
 @dataclass(frozen=True)
 class JobRules:
-    """What holds for all jobs."""
+    """What holds for all jobs of a watcher."""
 
     retire: Retire
     max_attempts: int
+    """Failed attempts after which a pair has failed for good."""
     incomplete_seconds: float
+    """Seconds during which a photograph may be incomplete without failing."""
     settle_seconds: float
+    """Seconds during which a file must not change before it is taken."""
     pairs_of: Callable[[Job, tuple[str, ...]], list[Pair] | None]
-    """The pairs of a job with these files, their results' names still to be chosen; None if the style is not there any
-    more. Raises ImpastoError."""
+    """Finds the pairs of a job with these files, before the names of their results are chosen. Returns None if a style
+    or a file is gone; raises ImpastoError if the job is wrong."""
     fingerprint: Callable[[Pair], Fingerprint]
     """Reads and hashes the files of a pair. Raises ImageError, UnreadableError or MemoryError."""
 
 
 class Jobs:
-    """Decides what is next for each job, does it, and keeps the books.
+    """Decides what is next for each job, and does it.
 
-    Methods raise StorageError or OSError if the disk fails; the job is then as it was, to be tried again.
+    Only the thread that renders calls it, except that threads that save call the fences of tasks. Methods raise
+    StorageError or OSError if the disk fails; the job is then as it was, and may be tried again.
     """
 
-    def __init__(  # noqa: PLR0913 - what it works with
-        self,
-        *,
-        spool: Spool,
-        outbox: Outbox,
-        attempts: Attempts,
-        books: FileAccounting,
-        rules: JobRules,
-        disk: Disk,
-        clock: Callable[[], float],
-        on_outcome: Callable[[Outcome], None],
-        on_duplicate: Callable[[Pair], None],
-        on_failed_job: Callable[[JobFailure], None],
-    ) -> None:
-        self._spool, self._outbox, self._attempts, self._books = spool, outbox, attempts, books
-        self._rules, self._disk, self._clock = rules, disk, clock
-        self._names = ResultNames(spool, outbox)
-        self._on_outcome, self._on_duplicate, self._on_failed_job = on_outcome, on_duplicate, on_failed_job
-        self._looking = threading.Lock()
-        """Held by the thread that compares a job's files with what was seen of them before."""
-        self.flying: dict[str, tuple[OpenJob, int]] = {}
-        """Pairs in the stage, by file name in the outbox."""
+    def __init__(self, workplace: Workplace, attempts: Attempts, rules: JobRules, observer: Observer) -> None:
+        self._spool, self._outbox, self._clock = workplace.spool, workplace.outbox, workplace.clock
+        self.attempts, self._rules, self._observer = attempts, rules, observer
+        self._names = ResultNames(workplace.spool, workplace.outbox)
+        self._changes = ChangeDetector(workplace.spool, workplace.disk)
+        self.endings = JobEndings(workplace, self._names, rules.retire, observer)
+        self.in_stage = PairsInStage()
 
-    def prepare(self, opened: OpenJob) -> Iterator[Task | Again | UnreadableError]:
-        """The tasks of a job that are still to be done; if there are none, what is left to do has been done."""
-        job = opened.job
+    def prepare(self, open_job: OpenJob) -> Iterator[Task | Retry | UnreadableError]:
+        """Yield the tasks of a job that are still to be done; without any, do whatever else is left to do."""
+        job = open_job.job
         if not self._spool.holds(job):
-            self._lose(opened)
+            self.endings.lose(open_job)
             return
         files = self._spool.files(job)
         action = decide_job((), has_files=bool(files), has_reason=self._spool.has_reason(job))
         if action in (JobAction.REMOVE, JobAction.FINISH_FAILING):
-            self._conclude(opened, action)
+            self.endings.end(open_job, action)
             return
-        if opened.claimed.problem is not None:
-            self._fail(opened, opened.claimed.problem)
+        if open_job.claimed.problem is not None:
+            self.endings.fail(open_job, open_job.claimed.problem)
             return
-        if opened.is_outdated and not self._is_flying(opened):
-            opened.pairs, opened.is_outdated = [], False
-        with self._looking:
-            was_written_to = self._was_written_to(opened, files)
-        if was_written_to:
-            opened.is_outdated = True
-            yield Again(self._rules.settle_seconds)
-        elif opened.pairs or (yield from self._find_pairs(opened, files)):
-            yield from self._tasks(opened)
+        if open_job.is_outdated and not self.in_stage.has_job(open_job):
+            open_job.pairs, open_job.is_outdated = [], False
+        if self._changes.was_written_to(open_job, files):
+            open_job.is_outdated = True
+            yield Retry(self._rules.settle_seconds)
+        elif open_job.pairs or (yield from self._find_pairs(open_job, files)):
+            yield from self._tasks(open_job)
 
-    def _find_pairs(self, opened: OpenJob, files: tuple[str, ...]) -> Generator[Again | UnreadableError, None, bool]:
+    def finish(self, open_job: OpenJob, index: int, outcome: Outcome) -> Retry | UnreadableError | None:
+        """Take a pair of a job back from the stage.
+
+        Returns:
+            What to do with the job next; None if it has ended or waits for other pairs of it.
+        """
+        verdict = self._verdict(open_job, index, outcome.error) if outcome.error else None
+        if verdict is None:
+            self._settle(open_job, index, outcome)
+        else:
+            self.attempts.take_back_one(outcome)
+            # By the next try a ticket may have other rows, and a photograph another style.
+            open_job.is_outdated |= (
+                isinstance(outcome.error, ChangedError) or len({pair.content for pair in open_job.pairs}) == 1
+            )
+        self.in_stage.remove(outcome.pair.file_name)
+        if verdict is not None or open_job.is_being_prepared or self.in_stage.has_job(open_job):
+            return verdict
+        return self._conclude(open_job)
+
+    def fail(self, open_job: OpenJob, error: Exception) -> None:
+        """Fail a job by a defect of this program, so that the process goes on."""
+        logger.error("job %s failed", open_job.job.id, exc_info=error)
+        self.in_stage.remove_job(open_job)
+        self.endings.fail(open_job, internal_error(error))
+
+    def _conclude(self, open_job: OpenJob) -> Retry | None:
+        """Do what remains once no pair of a job is in the stage."""
+        action = decide_job(open_job.states)
+        if action in (JobAction.WAIT, JobAction.RENDER):
+            return Retry(RETRY_SECONDS)
+        self.endings.end(open_job, action)
+        return None
+
+    def _find_pairs(self, open_job: OpenJob, files: tuple[str, ...]) -> Generator[Retry | UnreadableError, None, bool]:
         try:
-            pairs = self._rules.pairs_of(opened.job, files)
+            pairs = self._rules.pairs_of(open_job.job, files)
         except UnreadableError as error:
             yield error
             return False
         except ImpastoError as error:
-            self._fail(opened, error)
+            self.endings.fail(open_job, error)
             return False
         if pairs is None:
-            yield from self._put_back(opened)
+            yield from self._put_back(open_job)
             return False
-        opened.pairs, opened.states = pairs, [PairStatus.TO_DO] * len(pairs)
+        open_job.pairs, open_job.states = pairs, [PairStatus.TO_DO] * len(pairs)
         return True
 
-    def _put_back(self, opened: OpenJob) -> Iterator[Again]:
-        """A job lacks a style or a file again; but a style in the inbox first has the time to settle."""
-        if self._clock() - opened.opened < 2 * self._rules.settle_seconds:
-            yield Again(self._rules.settle_seconds)
-        elif not self.give_up(opened):
-            yield Again(LONG_RETRY_SECONDS, is_hopeless=True)
-
-    def finish(self, outcome: Outcome) -> Again | UnreadableError | None:
-        """Take a pair back from the stage; None if its job has ended or waits for other pairs of it."""
-        opened, place = self.flying[outcome.pair.file_name]
-        verdict = self._may_pass(opened, place, outcome.error) if outcome.error else None
-        if verdict is None:
-            self._settle(opened, place, outcome)
-        else:
-            self._attempts.take_back_one(outcome)
-            # A ticket may have other rows by then, and a photograph another style.
-            opened.is_outdated |= (
-                isinstance(outcome.error, ChangedError) or len({pair.content for pair in opened.pairs}) == 1
-            )
-        self.flying.pop(outcome.pair.file_name)
-        if verdict is not None or opened.is_being_prepared or self._is_flying(opened):
-            return verdict
-        return self.conclude(opened)
-
-    def conclude(self, opened: OpenJob) -> Again | None:
-        """Do what remains once no pair of a job is in the stage."""
-        action = decide_job(opened.states)
-        if action in (JobAction.WAIT, JobAction.RENDER):
-            return Again(RETRY_SECONDS)
-        self._conclude(opened, action)
-        return None
-
-    def give_up(self, opened: OpenJob) -> bool:
-        """Put a job back into the inbox; one that a process died over, or half published, stays claimed (False)."""
-        if not self._spool.holds(opened.job):
-            self._lose(opened)
-            return True
-        if self._names.is_begun(opened.job):
-            return False
-        self._names.unmark(opened.job)
-        return self._release(opened)
-
-    def fail(self, opened: OpenJob, error: Exception) -> None:
-        """A defect of ours: the job fails, and the process goes on."""
-        logger.error("job %s failed", opened.job.id, exc_info=error)
-        self.flying = {name: (each, place) for name, (each, place) in self.flying.items() if each is not opened}
-        self._fail(opened, internal_error(error))
+    def _put_back(self, open_job: OpenJob) -> Iterator[Retry]:
+        """Put back a job that lacks a style or a file again, after a style in the inbox has had the time to settle."""
+        if self._clock() - open_job.since < 2 * self._rules.settle_seconds:
+            yield Retry(self._rules.settle_seconds)
+        elif not self.endings.give_up(open_job):
+            yield Retry(LONG_RETRY_SECONDS, needs_action=True)
 
     # Pairs
 
-    def _tasks(self, opened: OpenJob) -> Iterator[Task | Again | UnreadableError]:
-        opened.is_being_prepared = True
+    def _tasks(self, open_job: OpenJob) -> Iterator[Task | Retry | UnreadableError]:
+        open_job.is_being_prepared = True
         try:
-            for place, pair in enumerate(opened.pairs):
-                is_flying = (opened, place) in self.flying.values()
-                if opened.states[place] in (PairStatus.TO_DO, PairStatus.BLOCKED) and not is_flying:
-                    task = self._task(opened, place, pair)
+            for index, pair in enumerate(open_job.pairs):
+                is_open = open_job.states[index] in (PairStatus.TO_DO, PairStatus.BLOCKED)
+                if is_open and not self.in_stage.has_pair(open_job, index):
+                    task = self._task(open_job, index, pair)
                     if task is not None:
-                        self.flying[task.pair.file_name] = opened, place
+                        self.in_stage.add(task.pair.file_name, open_job, index)
                         yield task
         except UnreadableError as error:
             yield error
             return
         finally:
-            opened.is_being_prepared = False
-        if not self._is_flying(opened):
-            again = self.conclude(opened)
-            if again is not None:
-                yield again
+            open_job.is_being_prepared = False
+        if not self.in_stage.has_job(open_job):
+            retry = self._conclude(open_job)
+            if retry is not None:
+                yield retry
 
-    def _is_flying(self, opened: OpenJob) -> bool:
-        return any(each is opened for each, _ in self.flying.values())
-
-    def _task(self, opened: OpenJob, place: int, pair: Pair) -> Task | None:
-        """A task, unless the pair's state says that there is nothing to do now.
+    def _task(self, open_job: OpenJob, index: int, pair: Pair) -> Task | None:
+        """Return the task of a pair, begun as an attempt; None if the pair's state leaves nothing to do now.
 
         Raises:
-            UnreadableError: so nothing can be said of it; least of all that it is not done.
+            UnreadableError: a file cannot be read, so the pair's state is not known.
         """
         try:
             fingerprint = self._rules.fingerprint(pair)
         except (ImageError, MemoryError):
-            fingerprint = None  # the stage will say the same, and what it says counts
+            fingerprint = None  # the stage will meet the same error, and its verdict counts
+        owner = self._names.owner(open_job.job)
         try:
-            opened.states[place], name = self._names.choose(opened.job, place, pair, fingerprint)
+            open_job.states[index], name = self._names.choose(open_job.job, index, pair, fingerprint)
         except OccupiedError as error:
-            task = Task(pair, opened.tries[place] + 1, None, owner=self._names.owner(opened.job))
-            self._settle(opened, place, Outcome(task, failure_of(task, error), error))
+            task = Task(pair, open_job.tries[index] + 1, None, owner=owner)
+            self._settle(open_job, index, Outcome(task, failure_of(task, error), error))
             return None
         pair = replace(pair, name=name)
-        if opened.states[place] is PairStatus.DUPLICATE:
-            self._on_duplicate(pair)
-        if opened.states[place] is not PairStatus.TO_DO:
+        if open_job.states[index] is PairStatus.DUPLICATE:
+            self._observer.duplicate(pair)
+        if open_job.states[index] is not PairStatus.TO_DO:
             return None
-        key = fingerprint.key if fingerprint else None
         task = Task(
             pair,
-            opened.tries[place] + 1,
-            key,
-            owner=self._names.owner(opened.job),
-            fence=lambda: self._check_unchanged(opened, pair),
+            open_job.tries[index] + 1,
+            fingerprint.key if fingerprint else None,
+            owner=owner,
+            fence=lambda: self._changes.check_unchanged(open_job, pair),
         )
-        considered = self._attempts.consider(task)
+        considered = self.attempts.consider(task)
         if isinstance(considered, Outcome):
-            self._settle(opened, place, considered)
+            self._settle(open_job, index, considered)
             return None
-        return self._attempts.begin(considered)
+        return self.attempts.begin(considered)
 
-    def _may_pass(self, opened: OpenJob, place: int, error: ImpastoError) -> Again | UnreadableError | None:
-        """What to do about a failure that is none yet; None if it is one."""
+    def _verdict(self, open_job: OpenJob, index: int, error: ImpastoError) -> Retry | UnreadableError | None:
+        """Return when to try a failed pair again; None if the failure is final."""
         if isinstance(error, UnreadableError):
             return error
         if isinstance(error, ChangedError | SupersededError):
             logger.warning("%s", error)
-            return Again(self._rules.settle_seconds)  # then it will be seen what became of the job
-        pair = opened.pairs[place]
+            return Retry(self._rules.settle_seconds)  # the next try finds out what became of the job
+        pair = open_job.pairs[index]
         if isinstance(error, IncompleteError) and error.path in pair.files[1:]:
             logger.warning("%s %s waits for it.", error, pair.content_label)
-            return Again(LONG_RETRY_SECONDS, is_hopeless=True)
-        opened.tries[place] += 1
+            return Retry(LONG_RETRY_SECONDS, needs_action=True)
+        open_job.tries[index] += 1
         may_pass = isinstance(error, IncompleteError | OutOfMemoryError | OccupiedError)
-        young = isinstance(error, IncompleteError) and (self._clock() - opened.opened < self._rules.incomplete_seconds)
-        if may_pass and (young or opened.tries[place] < self._rules.max_attempts):
-            return Again(self._retry_seconds())
+        is_young = self._clock() - open_job.since < self._rules.incomplete_seconds
+        may_be_incomplete = isinstance(error, IncompleteError) and is_young
+        if may_pass and (may_be_incomplete or open_job.tries[index] < self._rules.max_attempts):
+            seconds = self._rules.incomplete_seconds / max(1, self._rules.max_attempts - 1)
+            return Retry(max(self._rules.settle_seconds, seconds))
         return None
 
-    def _check_unchanged(self, opened: OpenJob, pair: Pair) -> None:
-        """See that the result is still that of the photograph as it is; called by the threads that save."""
-        try:
-            with self._looking:
-                if self._was_written_to(opened, self._spool.files(opened.job)):
-                    opened.is_outdated = True
-                if not opened.is_outdated:
-                    return
-        except OSError as error:
-            raise UnreadableError(f"{pair.content_label}: cannot be read: {error.strerror}.") from error
-        raise ChangedError(f"{pair.content_label}: was written to while it was painted.", "It is painted again.")
-
-    def _retry_seconds(self) -> float:
-        return max(self._rules.settle_seconds, self._rules.incomplete_seconds / max(1, self._rules.max_attempts - 1))
-
-    def _settle(self, opened: OpenJob, place: int, outcome: Outcome) -> None:
-        """A pair has come to an end."""
+    def _settle(self, open_job: OpenJob, index: int, outcome: Outcome) -> None:
+        """Write down that a pair is done or has failed for good."""
         if isinstance(outcome.record, Failure):
             try:
                 self._outbox.publish_failure(outcome.pair.name, outcome.record)
-            except OccupiedError as error:  # the job's own folder in failed/ will tell
+            except OccupiedError as error:  # the folder of the job in failed/ tells of the failure
                 logger.warning("%s", error)
-            opened.error = outcome.error
-            opened.failures.append(outcome.record.reason)
-        self._attempts.end(outcome)
-        opened.states[place] = PairStatus.FAILED if outcome.error else PairStatus.DONE
-        self._on_outcome(outcome)
-
-    # The ends of a job
-
-    def _was_written_to(self, opened: OpenJob, files: tuple[str, ...]) -> bool:
-        """Whether a writer still had one of a job's files; what is seen now counts from now on."""
-        seen = {name: FileFacts.of(self._disk.lstat(opened.job.path(name))) for name in files}
-        before, opened.claimed.facts = opened.claimed.facts, {**opened.claimed.facts, **seen}
-        return any(name in before and not facts.same_content(before[name]) for name, facts in seen.items())
-
-    def _fail(self, opened: OpenJob, error: ImpastoError) -> None:
-        """A job of which not even the pairs are known."""
-        opened.error = error
-        opened.failures.append(error.message)
-        logger.error("%s", error)
-        self._on_failed_job(self._reason(opened))
-        self._conclude(opened, JobAction.QUARANTINE)
-
-    def _lose(self, opened: OpenJob) -> None:
-        """A job is not here any more: it had ended, though an error came in between, or another worker has it."""
-        place = self._spool.find(opened.job.id)
-        fate = self._spool.fate(place) if place is not None else "elsewhere"
-        if fate == "elsewhere":
-            logger.warning("job %s: another worker has taken it over", opened.job.id)
-        self._books.finish(opened.job, fate, place, self._disk)
-
-    def _release(self, opened: OpenJob) -> bool:
-        with self._books.returning(opened.job, lambda: self._spool.files(opened.job)):
-            released = self._spool.release(opened.job)
-        if released:
-            return True
-        logger.warning("job %s stays claimed: its file's name in the inbox is taken by now", opened.job.id)
-        return False
-
-    def _conclude(self, opened: OpenJob, action: JobAction) -> None:
-        job, date = opened.job, f"{datetime.now(UTC):%Y-%m-%d}"
-        if action is JobAction.REMOVE:
-            self._spool.release(job)
-            self._books.vanish(job)
-        elif action is JobAction.FINISH_FAILING:
-            self._names.unmark(job)
-            self._books.finish(job, "failed", self._spool.quarantine(job, None), self._disk)
-        elif action is JobAction.QUARANTINE:
-            reason = self._reason(opened)
-            self._names.unmark(job)
-            self._books.finish(job, "failed", self._spool.quarantine(job, reason), self._disk)
-        else:
-            fate: Literal["done", "duplicate"] = (
-                "duplicate" if all(state is PairStatus.DUPLICATE for state in opened.states) else "done"
-            )
-            self._books.finish(job, fate, self._retire(job, date), self._disk)
-
-    def _retire(self, job: Job, date: str) -> Path | None:
-        if self._rules.retire == "delete":
-            self._spool.delete(job, date)
-            return None
-        if self._rules.retire == "return" and self._spool.give_back(job):
-            return None
-        return self._spool.archive(job, date)
-
-    def _reason(self, opened: OpenJob) -> JobFailure:
-        error = opened.error
-        return JobFailure(
-            job=opened.job.id,
-            files=tuple(printable(name) for name in self._spool.files(opened.job)),
-            error_class=error.error_class if error else "internal",
-            reason=" ".join(opened.failures),
-            remedy=(error.remedy if error else "") or "Correct it, and put it into the inbox again.",
-            attempts=max(1, *opened.tries.values(), 0),
-            failed=now(),
-        )
+            open_job.error = outcome.error
+            open_job.failures.append(outcome.record.reason)
+        self.attempts.end(outcome)
+        open_job.states[index] = PairStatus.FAILED if outcome.error else PairStatus.DONE
+        self._observer.outcome(outcome)

@@ -15,35 +15,41 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class OpenJob:
-    """A job in memory."""
+    """A claimed job and what is known of it. Lists and counters go by the index of the pair in the job."""
 
     claimed: Claimed
-    opened: float
+    since: float
+    """Time at which the job was handed out, by the watcher's clock."""
     not_before: float = 0.0
+    """Time before which the job is not begun, by the watcher's clock."""
     tries: Counter[int] = field(default_factory=Counter)
-    """That came to an end in vain, by the place of the pair."""
+    """Failed attempts so far, by index of the pair."""
     pairs: list[Pair] = field(default_factory=list)
+    """Pairs of the job; empty until they are found."""
     states: list[PairStatus] = field(default_factory=list)
+    """State of each pair."""
     error: ImpastoError | None = None
-    """The last one of a pair."""
+    """Last error of a pair, or of the job itself."""
     failures: list[str] = field(default_factory=list)
+    """Reasons of all failures, in the order in which they came."""
     is_outdated: bool = False
-    """Its pairs are to be found anew."""
-    was_begun: bool = False
-    """It was tried before."""
+    """Whether the pairs must be found anew, since a file of the job was written to."""
+    was_tried: bool = False
+    """Whether the job was begun before."""
     is_being_prepared: bool = False
-    """Further pairs of it may follow into the stage."""
+    """Whether more pairs of the job may follow into the stage."""
 
     @property
     def job(self) -> Job:
-        """In the spool."""
+        """The job in the spool."""
         return self.claimed.job
 
 
 @dataclass(frozen=True)
-class Again:
-    """A job is to be looked at again so many seconds later."""
+class Retry:
+    """A job is to be tried again later."""
 
     seconds: float
-    is_hopeless: bool = False
-    """Nothing is likely to change as long as nobody does anything about it."""
+    """Seconds until then."""
+    needs_action: bool = False
+    """Whether a person has to do something first, so that waiting alone is unlikely to help."""

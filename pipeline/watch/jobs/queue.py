@@ -1,4 +1,4 @@
-"""Claimed jobs on their way from the thread that looks to the thread that renders."""
+"""Claimed jobs on their way from the thread that scans to the thread that renders."""
 
 from __future__ import annotations
 
@@ -12,54 +12,58 @@ if TYPE_CHECKING:
     from pipeline.watch.jobs.open_job import OpenJob
 
 CAP_FACTOR: Final = 16
-"""So many times `prefetch` jobs at most are claimed and wait for something."""
+"""Largest number of jobs in the queue, as a multiple of `prefetch`; all but `prefetch` wait to be tried again."""
 
 
 class JobQueue:
-    """Jobs that are to be begun, the first that is ready first; a job is in it once. For two threads."""
+    """Jobs that are to be begun; a job is in the queue at most once. The two threads of a watcher share it.
+
+    The thread that scans puts fresh jobs in and asks for `room`. The thread that renders takes jobs out, and puts back
+    those that it is to try again.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._jobs: deque[OpenJob] = deque()
         self._lock = threading.Lock()
-        self.woken = threading.Event()
-        """Set when there is something new for the thread that renders."""
+        self.changed = threading.Event()
+        """Event that wakes the thread that renders: a job was put in, or the thread that scans has ended."""
 
     def __len__(self) -> int:
         return len(self._jobs)
 
-    def put(self, opened: OpenJob, seconds: float = 0.0) -> None:
-        """A job that may be begun so many seconds from now."""
+    def put(self, open_job: OpenJob, seconds: float = 0.0) -> None:
+        """Put in a job that may be begun after some seconds."""
         with self._lock:
-            if opened not in self._jobs:
-                opened.not_before = self._clock() + seconds
-                self._jobs.append(opened)
-        self.woken.set()
+            if open_job not in self._jobs:
+                open_job.not_before = self._clock() + seconds
+                self._jobs.append(open_job)
+        self.changed.set()
 
     def take(self) -> OpenJob | None:
-        """The first that is ready; those that were tried in vain come after those that were not."""
+        """Take out the first job that is ready, fresh jobs before those that were tried; None if none is ready."""
         with self._lock:
             ready = [each for each in self._jobs if each.not_before <= self._clock()]
             if not ready:
                 return None
-            opened = min(ready, key=lambda each: each.was_begun)
-            self._jobs.remove(opened)
-            opened.was_begun = True
-            return opened
+            open_job = min(ready, key=lambda each: each.was_tried)
+            self._jobs.remove(open_job)
+            open_job.was_tried = True
+            return open_job
 
     def ready(self) -> int:
-        """How many could be begun."""
+        """Return the number of jobs that could be begun now."""
         with self._lock:
-            return sum(opened.not_before <= self._clock() for opened in self._jobs)
+            return sum(open_job.not_before <= self._clock() for open_job in self._jobs)
 
     def room(self, prefetch: int) -> int:
-        """For how many more; those that were tried in vain take none, unless they are very many."""
+        """Return how many more jobs may be claimed. Jobs that were tried take no room until the cap is reached."""
         with self._lock:
-            fresh = sum(not opened.was_begun for opened in self._jobs)
+            fresh = sum(not open_job.was_tried for open_job in self._jobs)
         return min(prefetch - fresh, CAP_FACTOR * prefetch - len(self))
 
     def clear(self) -> list[OpenJob]:
-        """All of them, which are in it no more."""
+        """Take out all jobs."""
         with self._lock:
             jobs = list(self._jobs)
             self._jobs.clear()

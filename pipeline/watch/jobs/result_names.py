@@ -1,4 +1,4 @@
-"""What the results of jobs are called in the outbox, and how far that shows a job to be."""
+"""The names of jobs' results in the outbox, and what the outbox tells by them about a pair."""
 
 from __future__ import annotations
 
@@ -24,39 +24,42 @@ if TYPE_CHECKING:
 
 
 def _is_name_of(pair: Pair, file_name: str) -> bool:
-    """Whether it is one of the `alternatives` for a pair's result."""
+    """Whether a file name is one of the `alternatives` for a pair's result."""
     return re.fullmatch(rf"{re.escape(pair.name)}(-[0-9a-f]+)?\.{pair.extension}", file_name) is not None
 
 
 class ResultNames:
-    """A job's names are written into its record, then marked in the outbox, before work on them begins."""
+    """Chooses the names of jobs' results. Only the thread that renders calls it.
+
+    A name is written into the job's record and then marked in the outbox before work on the result begins.
+    """
 
     def __init__(self, spool: Spool, outbox: Outbox) -> None:
         self._spool, self._outbox = spool, outbox
 
     def owner(self, job: Job) -> str:
-        """As the outbox knows a job: another worker that takes it over is another owner."""
+        """Return the owner of a job's marks in the outbox. Another worker that takes the job over is another owner."""
         return f"{self._spool.worker.name}/{job.id}"
 
-    def choose(self, job: Job, place: int, pair: Pair, fingerprint: Fingerprint | None) -> tuple[PairStatus, str]:
-        """How far a pair of a job is, and the name of its result, which is marked if it is to do.
+    def choose(self, job: Job, index: int, pair: Pair, fingerprint: Fingerprint | None) -> tuple[PairStatus, str]:
+        """Return the state of a pair and the name of its result, which is marked if the pair is to do.
 
         Args:
-            job: in the spool.
-            place: of the pair among the job's.
-            pair: with the name that it would have in an empty outbox.
-            fingerprint: None if an input cannot be read.
+            job: the job, which is in the spool.
+            index: index of the pair in the job.
+            pair: the pair, with the name that its result would have in an empty outbox.
+            fingerprint: that of the pair; None if an input cannot be read.
 
         Raises:
-            OccupiedError: there can be no such name.
+            OccupiedError: all names that the result could have are taken.
             StorageError: the outbox cannot be read or written.
-            OSError: the spool cannot.
+            OSError: the spool cannot be read or written.
         """
         record = self._spool.record(job) or JobRecord(job=job.id, claimed=now())
         key = fingerprint.key if fingerprint else None
         with self._outbox.marks.locked():
-            known = record.results.get(str(place))
-            if known is not None and not _is_name_of(pair, known):  # the pairs are others than before a restart
+            known = record.results.get(str(index))
+            if known is not None and not _is_name_of(pair, known):  # the job's pairs changed before a restart
                 self._unmark(job, known)
                 known = None
             if known is not None:
@@ -67,11 +70,11 @@ class ResultNames:
                 if self._state(job, known, key) in ("ours", "free"):
                     self._mark(job, known, key)
                     return PairStatus.TO_DO, named.name
-            others = {name for index, name in record.results.items() if index != str(place)}
+            others = {name for other, name in record.results.items() if other != str(index)}
             state, named = self._find(job, pair, fingerprint, others)
             if state is PairStatus.TO_DO:
-                # First, so that a mark's job always knows of it.
-                results = {**record.results, str(place): named.file_name}
+                # The record is written before the mark, so that each mark is in the record of its job.
+                results = {**record.results, str(index): named.file_name}
                 self._spool.write_record(job, record.model_copy(update={"results": results}))
                 self._mark(job, named.file_name, key)
         return state, named.name
@@ -96,7 +99,7 @@ class ResultNames:
         return any(mark.attempts or mark.publishing for mark in self._marks(job).values())
 
     def unmark(self, job: Job) -> None:
-        """Leave a job's names to others."""
+        """Take back all marks of a job, so that others may have the names."""
         for file_name in self._marks(job):
             self._unmark(job, file_name)
 
@@ -115,7 +118,7 @@ class ResultNames:
         return self._outbox.marks.name_state(file_name, key, lambda owner: self._whose(job, owner))
 
     def _mark(self, job: Job, file_name: str, key: str | None) -> None:
-        """The attempts of the worker that had the job before count."""
+        """Mark a name, and keep the count of attempts of a worker that had the job before."""
         mark = self._outbox.marks.read(file_name) or Mark()
         self._outbox.marks.write(file_name, mark.model_copy(update={"owner": self.owner(job), "key": key}))
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def left(worker: Worker) -> dict[str, str]:
-    return worker.watcher._intake.left
+    return worker.scanner.left
 
 
 def failing_at(name: str, number: int, operation: str = "rename") -> FaultyDisk:
@@ -41,7 +41,7 @@ def test_an_unknown_style_is_reported_once_and_left(world: World, caplog: pytest
     worker = work(world, 60)
     assert world.waiting() == {"sky/a.jpg"}
     assert "asks for the style 'sky'" in left(worker)["sky/a.jpg"]
-    assert worker.watcher.board.status()["left"] == left(worker)
+    assert worker.watcher.status_file.status()["left"] == left(worker)
     assert len([line for line in caplog.messages if line.startswith("sky/a.jpg")]) == 1
     worker.end()
 
@@ -187,7 +187,7 @@ def test_a_file_that_cannot_be_claimed_is_left_and_others_are_taken(world: World
     worker.work(30)
     assert world.results().keys() == {"b__sea.png"}
     assert os.strerror(number) in left(worker)["sea/a.jpg"]
-    assert "paused" not in worker.watcher.board.status()["state"]
+    assert "paused" not in worker.watcher.status_file.status()["state"]
     disk.fault = FaultyDisk.fault
     worker.work(12)
     worker.end()
@@ -234,7 +234,7 @@ def test_an_inbox_that_is_gone_pauses_until_it_is_back(world: World) -> None:
     away = world.root / "away"
     world.inbox.rename(away)
     worker.work(30)
-    assert worker.watcher.board.status()["state"] == "paused"
+    assert worker.watcher.status_file.status()["state"] == "paused"
     away.rename(world.inbox)
     world.drop("sea/a.jpg")
     worker.work(70)
@@ -252,7 +252,7 @@ def test_files_whose_events_were_lost_are_found_by_a_look_at_everything(world: W
     worker.start()
     world.drop("sea/a.jpg")
     worker.work(20)
-    assert worker.books.seen == 0, "nothing told"
+    assert worker.accounting.seen == 0, "nothing told"
     if how == "hint":
         hints.hint.look_everywhere = True
     elif how == "signal":
@@ -260,7 +260,7 @@ def test_files_whose_events_were_lost_are_found_by_a_look_at_everything(world: W
     worker.work(60 if how == "rescan" else 5)
     worker.end()
     assert world.check_settled().keys() == {"a__sea.png"}
-    assert worker.watcher.board.status()["mode"] == "events"
+    assert worker.watcher.status_file.status()["mode"] == "events"
 
 
 def test_a_hint_is_enough(world: World) -> None:
@@ -309,7 +309,7 @@ def test_without_events_the_inbox_is_polled(
         monkeypatch.setattr(hints, attribute, value or fail)
     worker.start()
     worker.work(36)
-    status = worker.watcher.board.status()
+    status = worker.watcher.status_file.status()
     assert status["mode"] == "polling"
     assert words in str(status["degraded"])
     world.drop("sea/a.jpg")
@@ -324,7 +324,7 @@ def test_events_that_come_are_relied_on(world: World) -> None:
     worker.with_hints()
     worker.start()
     worker.work(300)
-    assert worker.watcher.board.status()["mode"] == "events"
+    assert worker.watcher.status_file.status()["mode"] == "events"
     worker.end()
     assert list(world.inbox.glob(".impasto-*")) == []
 

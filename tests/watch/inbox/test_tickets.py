@@ -29,7 +29,7 @@ def test_a_ticket_waits_for_its_files_which_are_not_taken_as_photographs(world: 
     world.drop("sub/c.png")
     ticket(world, "content,style,output\nb.png,sea,one\nsub/c.png,sea,two\n")
     worker = work(world)
-    assert worker.watcher.board.status()["waiting_tickets"] == {"job.csv": ["b.png"]}
+    assert worker.watcher.status_file.status()["waiting_tickets"] == {"job.csv": ["b.png"]}
     assert world.spooled("work") == {"job.csv"}
     world.drop("b.png", photo("b")[:-4])
     worker.work(1)
@@ -148,7 +148,7 @@ def test_a_ticket_that_cannot_be_read_for_a_moment_is_tried_again(
         raise UnreadableError("job.csv: cannot be read: Input/output error.")
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.watch.service.requirements_of_ticket", read)
+        patch.setattr("pipeline.watch.jobs.job_pairs.requirements_of_ticket", read)
         worker = work(world, 20)
     assert world.spooled("work") == {"job.csv"}
     worker.work(12)

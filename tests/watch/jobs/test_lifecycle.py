@@ -11,7 +11,7 @@ import pytest
 from pipeline.errors import ExitCode, ImageError, IncompleteError, UnreadableError
 from pipeline.images.decode import read_file
 from pipeline.outbox.metadata import Failure, JobFailure
-from pipeline.watch import service
+from pipeline.watch.jobs import job_pairs
 from tests.faults.disk import Crash, FaultyDisk
 from tests.faults.world import END, World, die_over, photo
 
@@ -40,9 +40,9 @@ def worked(world: World, seconds: float = 12) -> Worker:
 
 def claim(world: World, worker: Worker) -> None:
     """Let files settle and have them claimed, but not begun."""
-    worker.watcher.lookout.look()
+    worker.watcher.scan_thread.scan()
     world.clock.seconds += 2.5
-    worker.watcher.lookout.look()
+    worker.watcher.scan_thread.scan()
 
 
 def content(world: World, name: str) -> str:
@@ -94,7 +94,7 @@ def test_returned_photographs_are_taken_again_only_when_they_change(world: World
     later = world.worker().start()
     later.work(30)
     assert (later.outcomes, later.duplicates, world.waiting()) == ([], [], {"sea/a.jpg"})
-    assert later.watcher._intake.left == {}
+    assert later.scanner.left == {}
     path.write_bytes(photo("another one"))
     later.work(12)
     later.end()
@@ -165,7 +165,7 @@ def test_an_outbox_folder_that_cannot_be_used_fails_only_its_photograph(
     worker = worked(world)
     assert world.results().keys() == {"b__sea.png"}
     assert world.spooled("failed") == {"sea/holiday/a.jpg"}
-    assert worker.watcher.board.status()["finished"] == {"done": 1, "duplicate": 0, "failed": 1, "elsewhere": 0}
+    assert worker.watcher.status_file.status()["finished"] == {"done": 1, "duplicate": 0, "failed": 1, "elsewhere": 0}
     assert failures(world).keys() == {"holiday/a__sea.json"}
     (reason,) = reasons(world)
     assert reason.error_class == "environment"
@@ -326,7 +326,7 @@ def test_graceful_stops_do_not_count_as_attempts(world: World) -> None:
 
 def begin_and_stop(worker: Worker, tasks: Iterable[Task | None]) -> Generator[Outcome]:
     for task in filter(None, tasks):
-        worker.watcher.pair_started(task.pair)
+        worker.watcher.listener.pair_started(task.pair)
         worker.stop.request(ExitCode.TERMINATED)
         worker.stop.check()
         yield from ()
@@ -395,14 +395,14 @@ def test_photographs_whose_style_vanishes_after_the_claim_go_back(world: World) 
     style = world.drop("sky/_style.jpg", b"the sky")
     world.drop("sky/a.jpg")
     worker = world.worker().start()
-    worker.watcher.lookout.look()
+    worker.watcher.scan_thread.scan()
     world.clock.seconds += 2.5
-    worker.watcher.lookout.look()
+    worker.watcher.scan_thread.scan()
     assert world.spooled("work") == {"sky/a.jpg"}
     style.unlink()
     worker.work(20)
     assert world.waiting() == {"sky/a.jpg"}
-    assert "asks for the style 'sky'" in worker.watcher._intake.left["sky/a.jpg"]
+    assert "asks for the style 'sky'" in worker.scanner.left["sky/a.jpg"]
     style.write_bytes(b"the sky")
     worker.work(12)
     worker.end()
@@ -545,7 +545,7 @@ def test_what_cannot_be_read_for_a_moment_after_a_crash_is_not_done_again(
             raise failures.pop()
         return read_file(path)
 
-    monkeypatch.setattr(service, "read_file", read)
+    monkeypatch.setattr(job_pairs, "read_file", read)
     worker = world.worker().start()
     worker.work(20)
     worker.end()
@@ -601,7 +601,7 @@ def test_a_ticket_waits_while_its_style_is_replaced(tmp_path: Path) -> None:
     worker = world.worker().start()
     for _ in range(8):  # it is ready, but the device has other work
         world.clock.seconds += 1
-        worker.watcher.lookout.look()
+        worker.watcher.scan_thread.scan()
     world.drop("sea/_style.jpg", b"another sea")
     worker.step(1)
     worker.work(30)
@@ -617,17 +617,17 @@ def test_a_job_that_is_neither_put_back_nor_read_is_counted_once(tmp_path: Path)
     worker = world.worker(disk).start()
     for _ in range(4):
         world.clock.seconds += 1
-        worker.watcher.lookout.look()
+        worker.watcher.scan_thread.scan()
     painting = world.styles / "sea.png"
     painting.rename(world.root / "sea.png")
     for _ in range(10):
         world.clock.seconds += 1
-        worker.watcher.lookout.look()
+        worker.watcher.scan_thread.scan()
     seen = len(disk.log)
     disk.fault = lambda operation, number: (
         OSError(errno.EIO, "Input/output error") if number > seen + 3 and "work" in operation.path.parts else None
     )
-    worker.watcher.render(worker.stage)
+    worker.watcher.feeder.render(worker.stage)
     disk.fault = FaultyDisk.fault
     (world.root / "sea.png").rename(painting)
     worker.work(60)

@@ -162,7 +162,7 @@ def test_a_file_that_was_given_back_is_known_until_it_changes(inbox: Path, tmp_p
     path = world.drop("sea/a.jpg")
     worker = world.worker().start()
     worker.work(12)
-    tracker = worker.watcher._intake._files.tracker
+    tracker = worker.scanner._files.tracker
     facts = tracker.files["sea/a.jpg"].facts
     assert worker.spool.was_given_back("sea/a.jpg", facts)
     assert not worker.spool.was_given_back("sea/b.jpg", facts)

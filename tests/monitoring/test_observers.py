@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+import inspect
 import logging
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import ExitCode, ImpastoError, Interrupted, StorageError, UsageError, exit_code_of
-from pipeline.monitoring.observer import Observer, Observers, RunInfo
+from pipeline.monitoring.observers import Observers
+from pipeline.run.observer import Observer, RunInfo
 from pipeline.settings.all_settings import Settings
-from pipeline.stage.summary import Summary, Usage
+from tests.monitoring.summaries import run_summary
 
 WORK = RunInfo("run", Path("/night.csv"), Path("/out"), Settings(), pairs=3)
-SUMMARY = Summary(3, 0, 0, 0, 1.0, Usage())
+SUMMARY = run_summary(3, 0, 0, 0)
 
 
 class Heard(Observer):
@@ -53,6 +55,11 @@ def work_with(*observers: Observer, error: BaseException | None = None) -> None:
 
 
 EVERYTHING = ["started", "status", "status", "finished"]
+
+
+def test_every_event_is_passed_on() -> None:
+    events = {name for name, member in vars(Observer).items() if inspect.isfunction(member)}
+    assert events <= vars(Observers).keys()
 
 
 def test_all_are_told_everything_in_order() -> None:

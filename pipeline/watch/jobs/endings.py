@@ -1,0 +1,113 @@
+"""The ends of a job: its files are retired, quarantined or put back, and accounted for."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from pipeline.outbox.metadata import JobFailure
+from pipeline.text import now, printable
+from pipeline.watch.jobs.decisions import JobAction, PairStatus
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.errors import ImpastoError
+    from pipeline.run.observer import Observer
+    from pipeline.watch.jobs.open_job import OpenJob
+    from pipeline.watch.jobs.result_names import ResultNames
+    from pipeline.watch.spool.records import Job
+    from pipeline.watch.workplace import Workplace
+
+logger = logging.getLogger(__name__)
+
+Retire = Literal["archive", "delete", "return"]
+"""What to do with the files of a job that is done, as the setting `watch.retire` says."""
+
+
+class JobEndings:
+    """Ends jobs. Only the thread that renders calls it.
+
+    Methods raise StorageError or OSError if the disk fails; the job is then still open, and may be ended again.
+    """
+
+    def __init__(self, workplace: Workplace, names: ResultNames, retire: Retire, observer: Observer) -> None:
+        self._spool, self._accounting, self._disk = workplace.spool, workplace.accounting, workplace.disk
+        self._names, self._retire, self._observer = names, retire, observer
+
+    def end(self, open_job: OpenJob, action: JobAction) -> None:
+        """End a job by an action that is not to wait or to render."""
+        job = open_job.job
+        if action is JobAction.REMOVE:
+            self._spool.release(job)
+            self._accounting.vanish(job)
+        elif action is JobAction.FINISH_FAILING:
+            self._names.unmark(job)
+            self._accounting.finish(job, "failed", self._spool.quarantine(job, None), self._disk)
+        elif action is JobAction.QUARANTINE:
+            failure = self._failure(open_job)
+            self._names.unmark(job)
+            self._accounting.finish(job, "failed", self._spool.quarantine(job, failure), self._disk)
+        else:
+            is_duplicate = all(state is PairStatus.DUPLICATE for state in open_job.states)
+            kept_at = self._retire_files(job)
+            self._accounting.finish(job, "duplicate" if is_duplicate else "done", kept_at, self._disk)
+
+    def fail(self, open_job: OpenJob, error: ImpastoError) -> None:
+        """Quarantine a job whose pairs could not be found."""
+        open_job.error = error
+        open_job.failures.append(error.message)
+        logger.error("%s", error)
+        self._observer.failed_job(self._failure(open_job))
+        self.end(open_job, JobAction.QUARANTINE)
+
+    def lose(self, open_job: OpenJob) -> None:
+        """Account for a job that is gone: another worker has it, or it ended before an error came in between."""
+        folder = self._spool.find(open_job.job.id)
+        fate = self._spool.fate(folder) if folder is not None else "elsewhere"
+        if fate == "elsewhere":
+            logger.warning("job %s: another worker has taken it over", open_job.job.id)
+        self._accounting.finish(open_job.job, fate, folder, self._disk)
+
+    def give_up(self, open_job: OpenJob) -> bool:
+        """Put the files of a job back into the inbox.
+
+        Returns:
+            False if the job stays claimed: a process died over it, a result of it is half published, or the name of its
+            file in the inbox is taken.
+        """
+        job = open_job.job
+        if not self._spool.holds(job):
+            self.lose(open_job)
+            return True
+        if self._names.is_begun(job):
+            return False
+        self._names.unmark(job)
+        with self._accounting.returning(job, lambda: self._spool.files(job)):
+            is_released = self._spool.release(job)
+        if not is_released:
+            logger.warning("job %s stays claimed: its file's name in the inbox is taken by now", job.id)
+        return is_released
+
+    def _retire_files(self, job: Job) -> Path | None:
+        """Return the folder in which the files are kept, if they are."""
+        date = f"{datetime.now(UTC):%Y-%m-%d}"
+        if self._retire == "delete":
+            self._spool.delete(job, date)
+            return None
+        if self._retire == "return" and self._spool.give_back(job):
+            return None
+        return self._spool.archive(job, date)
+
+    def _failure(self, open_job: OpenJob) -> JobFailure:
+        error = open_job.error
+        return JobFailure(
+            job=open_job.job.id,
+            files=tuple(printable(name) for name in self._spool.files(open_job.job)),
+            error_class=error.error_class if error else "internal",
+            reason=" ".join(open_job.failures),
+            remedy=(error.remedy if error else "") or "Correct it, and put it into the inbox again.",
+            attempts=max(1, *open_job.tries.values(), 0),
+            failed=now(),
+        )

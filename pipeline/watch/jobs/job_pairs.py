@@ -1,0 +1,130 @@
+"""From a job's files to its pairs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from pipeline.errors import UsageError
+from pipeline.images.decode import read_file
+from pipeline.outbox.ledger import Fingerprint
+from pipeline.outbox.paths import check_name
+from pipeline.pair import InputFile, Pair, Style, library_label, make_pairs
+from pipeline.run.manifest import ManifestRules, read_manifest
+from pipeline.run.picture_files import mask_for
+from pipeline.run.result_names import result_name, with_longest_suffix
+from pipeline.settings.resolve import for_pair
+from pipeline.text import printable
+from pipeline.watch.inbox.names import classify
+from pipeline.watch.inbox.ticket_requirements import TicketRequirements, requirements_of_ticket
+
+if TYPE_CHECKING:
+    from pipeline.settings.all_settings import Settings
+    from pipeline.settings.pair_settings import Values
+    from pipeline.watch.inbox.styles import Styles
+    from pipeline.watch.spool.records import Job
+
+
+@dataclass(frozen=True)
+class FingerprintReader:
+    """Reads the fingerprints of pairs, which tell whether a result in the outbox is up to date."""
+
+    weights_sha256: str
+    engine_version: str
+
+    def read(self, pair: Pair) -> Fingerprint:
+        """Hash the files of a pair.
+
+        Raises:
+            ImageError: a file is no picture that can be used.
+            UnreadableError: a file cannot be read.
+        """
+        return Fingerprint.of(pair, lambda path: read_file(path).sha256, self.weights_sha256, self.engine_version)
+
+
+@dataclass(frozen=True)
+class JobPairs:
+    """Finds the pairs of jobs. Both threads of a watcher call it; it changes nothing."""
+
+    settings: Settings
+    base_values: Values
+    """Settings that a ticket's rows override."""
+    overrides: Values
+    """Settings that override a ticket's rows."""
+    image_endings: tuple[str, ...]
+    """Endings of the names of photographs, with their dots."""
+    styles: Styles
+    mask: Path | None
+    """Mask of all photographs, or folder of masks, as an absolute path."""
+
+    def requirements_of_ticket(self, ticket: Path) -> TicketRequirements:
+        """Return what a ticket waits for.
+
+        Raises:
+            ImpastoError: see `requirements_of_ticket`.
+        """
+        return requirements_of_ticket(ticket, self.base_values, self.overrides, self._manifest_rules())
+
+    def pairs_of(self, job: Job, files: tuple[str, ...]) -> list[Pair] | None:
+        """Return the pairs of a job, before the names of their results are chosen.
+
+        Args:
+            job: a photograph, or a ticket with its files.
+            files: the files in the job's folder, by their paths in the inbox.
+
+        Returns:
+            None if a style or a file that the job needs is gone.
+
+        Raises:
+            UnreadableError: the disk or the network failed.
+            ImpastoError: the ticket, the settings or the mask is wrong.
+        """
+        ticket = next((name for name in files if classify(name, self.image_endings).form == "ticket"), None)
+        if ticket is not None:
+            return self._pairs_of_ticket(job, ticket, files)
+        if len(files) != 1:  # the files of a ticket that was lost with the power
+            return None
+        return self._pairs_of_photograph(job, files[0])
+
+    def _manifest_rules(self, roots: tuple[Path, ...] = ()) -> ManifestRules:
+        return ManifestRules(self.image_endings, check_name, roots, self.styles.find, self.mask)
+
+    def _pairs_of_ticket(self, job: Job, ticket: str, files: tuple[str, ...]) -> list[Pair] | None:
+        requirements = self.requirements_of_ticket(job.path(ticket))
+        if requirements.files - set(files) or any(self.styles.find(name) is None for name in requirements.styles):
+            return None  # the ticket was changed, or a style is being replaced
+        rules = self._manifest_rules((job.folder / "in",))
+        return read_manifest(job.path(ticket), self.base_values, self.overrides, rules)
+
+    def _pairs_of_photograph(self, job: Job, relative: str) -> list[Pair] | None:
+        style = classify(relative, self.image_endings).style or self.settings.styles.default
+        paintings = self.styles.find(style) if style else None
+        if paintings is None:
+            return None
+        settings = for_pair(self.base_values, {}, self.overrides)
+        name = result_name(relative, style, with_longest_suffix(check_name, settings, relative))
+        mask = self._mask_of(relative)
+        try:
+            return make_pairs(
+                content=InputFile(job.path(relative), printable(relative)),
+                style=Style(style, printable(library_label(paintings)), paintings, is_of_library=True),
+                name=name,
+                settings=settings,
+                mask=InputFile(mask, printable(mask.name)) if mask is not None else None,
+                settings_are_shared=True,  # the library has other styles
+            )
+        except UsageError as error:
+            raise UsageError(f"{style}: {error.message}", error.remedy) from error
+
+    def _mask_of(self, relative: str) -> Path | None:
+        if self.mask is None:
+            return None
+        name = PurePosixPath(relative).stem
+        mask = mask_for(self.mask, name, self.image_endings)
+        if mask is None:
+            raise UsageError(
+                f"mask.file = {self.settings.mask.file}: has no mask of the name {printable(name)!r}.",
+                "Put one there, all white if the style is to act everywhere; then drop the photograph again.",
+            )
+        return mask.resolve()

@@ -1,0 +1,189 @@
+"""Feeds the stage with the tasks of claimed jobs, and acts on its outcomes."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from pipeline.disk import as_storage_error
+from pipeline.errors import DeviceError, Interrupted, MachineError, UnreadableError
+from pipeline.run.observer import explain_failure
+from pipeline.watch.jobs.open_job import Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator
+
+    from pipeline.stage.summary import Usage
+    from pipeline.stage.task import Outcome, Task
+    from pipeline.watch.backoff import Backoff
+    from pipeline.watch.device_listener import DeviceListener
+    from pipeline.watch.jobs.lifecycle import Jobs
+    from pipeline.watch.jobs.open_job import OpenJob
+    from pipeline.watch.jobs.queue import JobQueue
+    from pipeline.watch.scan_thread import ScanThread
+    from pipeline.watch.workplace import Workplace
+
+logger = logging.getLogger(__name__)
+
+
+class Renderer(Protocol):
+    """The stage, as far as a watcher needs it."""
+
+    usage: Usage
+    """Where the time of the stage went."""
+
+    def process(self, tasks: Iterable[Task | None]) -> Generator[Outcome]:
+        """See `Stage.process`."""
+
+
+class StageFeeder:
+    """Takes jobs from the queue, renders their pairs, and puts back into the queue what is to be tried again.
+
+    Only the thread that renders calls it.
+    """
+
+    def __init__(  # noqa: PLR0913 - both ends of the queue, and what holds it up
+        self,
+        workplace: Workplace,
+        jobs: Jobs,
+        queue: JobQueue,
+        scan_thread: ScanThread,
+        *,
+        listener: DeviceListener,
+        backoff: Backoff,
+        is_draining: bool,
+    ) -> None:
+        """Prepare to feed a stage.
+
+        Args:
+            workplace: what the watcher works with.
+            jobs: turn jobs into tasks, and take outcomes back.
+            queue: the claimed jobs.
+            scan_thread: no more tasks follow if it has failed.
+            listener: the stage's.
+            backoff: wait after an error of the outbox or of an input.
+            is_draining: do not try a job again that cannot be read or that a person has to do something about.
+        """
+        self._workplace, self._jobs, self._queue, self._scan_thread = workplace, jobs, queue, scan_thread
+        self._listener, self._backoff, self._is_draining = listener, backoff, is_draining
+        self.set_aside: list[OpenJob] = []
+        """Jobs that are left for the next drain."""
+
+    def render(self, stage: Renderer) -> None:
+        """Render all that can be rendered now.
+
+        Raises:
+            DeviceError: the device does not work any more.
+            MachineError: the disk failed while draining.
+        """
+        try:
+            with contextlib.closing(stage.process(self._tasks())) as outcomes:
+                for outcome in outcomes:
+                    self._finish(outcome)
+        except Interrupted:
+            pass  # nothing more is begun, and the caller sees that a stop was requested
+        except DeviceError:
+            raise
+        except MachineError as error:
+            if self._is_draining:  # the next drain goes on
+                raise
+            self._backoff.begin(str(error), self._workplace.clock())
+        finally:
+            self._recall()
+
+    def _tasks(self) -> Iterator[Task | None]:
+        """Yield the tasks that can be rendered now, and None before a wait, so that the stage goes on without more."""
+        while self._workplace.stop_request.requested is None and self._scan_thread.error is None:
+            if not self._listener.pair_name:  # while a pair is on the device, only the device shows that it works
+                self._listener.note_activity()
+            open_job = None if self._backoff.lasts(self._workplace.clock()) else self._queue.take()
+            if open_job is not None:
+                yield from self._tasks_of(open_job)
+                self._workplace.wake.set()
+            elif self._jobs.in_stage:
+                yield None
+            else:
+                return
+
+    def _tasks_of(self, open_job: OpenJob) -> Iterator[Task]:
+        with self._kept(open_job):
+            has_ended = True
+            for task in self._jobs.prepare(open_job):
+                has_ended = False
+                if isinstance(task, Retry):
+                    self._retry_later(open_job, task)
+                elif isinstance(task, UnreadableError):
+                    self._retry_unreadable(open_job, task)
+                else:
+                    yield task
+            if has_ended:  # the disk works again, if it had failed
+                self._backoff.end()
+
+    @contextlib.contextmanager
+    def _kept(self, open_job: OpenJob) -> Iterator[None]:
+        """Keep a job if the machine fails. A defect fails the job, since else each start would end there.
+
+        Raises:
+            MachineError: the machine failed.
+        """
+        try:
+            yield
+        except OSError as error:
+            self._queue.put(open_job)
+            raise as_storage_error(error, open_job.job.folder) from error
+        except MachineError:
+            self._queue.put(open_job)
+            raise
+        except Exception as error:  # noqa: BLE001 - a defect, see above
+            self._jobs.fail(open_job, error)
+
+    def _finish(self, outcome: Outcome) -> None:
+        """Take an outcome back, and do with its job what is next."""
+        self._listener.pair_left(outcome.pair.name)
+        entry = self._jobs.in_stage.find(outcome.pair.file_name)
+        if entry is None:  # the job has failed by a defect meanwhile
+            self._jobs.attempts.take_back_one(outcome)
+            return
+        open_job, index = entry
+        verdict = None
+        with self._kept(open_job):
+            verdict = self._jobs.finish(open_job, index, outcome)
+        if isinstance(verdict, UnreadableError):
+            self._retry_unreadable(open_job, verdict)
+            return
+        if verdict is not None:
+            self._retry_later(open_job, verdict)
+        self._backoff.end()
+        if verdict is not None:
+            logger.info("%s It is tried again in %.0f s.", explain_failure(outcome), verdict.seconds)
+        self._workplace.wake.set()
+
+    def _retry_later(self, open_job: OpenJob, retry: Retry) -> None:
+        """Try a job again when it is time, or in the next drain if it is in vain now."""
+        if self._is_draining and (retry.needs_action or open_job in self.set_aside):
+            self._set_aside(open_job)
+        else:
+            self._queue.put(open_job, retry.seconds)
+
+    def _retry_unreadable(self, open_job: OpenJob, error: UnreadableError) -> None:
+        """Try a job again after a longer wait than that of other jobs, so that one file does not hold up all others."""
+        if self._is_draining:
+            logger.error("%s", error)
+            self._set_aside(open_job)
+        else:
+            self._queue.put(open_job, 2 * self._backoff.begin(str(error), self._workplace.clock()))
+
+    def _set_aside(self, open_job: OpenJob) -> None:
+        if open_job not in self.set_aside:
+            self.set_aside.append(open_job)
+
+    def _recall(self) -> None:
+        """Put back into the queue what was in the stage when it ended."""
+        self._listener.pair_left()
+        for open_job in self._jobs.in_stage.clear():
+            self._queue.put(open_job)
+        try:
+            self._jobs.attempts.take_back()
+        except MachineError as error:  # they stay known as begun, and are taken back with the next
+            logger.debug("%s", error)
