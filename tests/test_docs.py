@@ -138,3 +138,19 @@ def test_the_tree_in_internals_lists_every_module() -> None:
     packages = {path.parent for path in (ROOT / "pipeline").rglob("*/__init__.py")}
     top = {ROOT / "pipeline/__init__.py"}
     assert listed == modules | packages | top
+
+
+def test_the_reading_orders_only_go_down() -> None:
+    """Each file of a reading order is imported by the file above that it is indented under."""
+    orders = re.findall(r"^```\n(cli/(?:run|watch)\.py.*?)```", DOCS["internals"], re.MULTILINE | re.DOTALL)
+    assert len(orders) == 2
+    for order in orders:
+        callers: list[str] = []
+        for line in order.splitlines():
+            path, depth = line.split()[0], (len(line) - len(line.lstrip())) // 2
+            callers[depth:] = [path]
+            assert (ROOT / "pipeline" / path).is_file(), path
+            if depth:
+                source = (ROOT / "pipeline" / callers[depth - 1]).read_text(encoding="utf-8")
+                module = f"pipeline.{path.removesuffix('.py').replace('/', '.')}"
+                assert f"from {module} import" in source, f"{callers[depth - 1]} does not import {path}"
