@@ -77,8 +77,10 @@ class StageFeeder:
             DeviceError: the device does not work any more.
             MachineError: the disk failed while draining.
         """
+        tasks = self._tasks()
         try:
-            with contextlib.closing(stage.process(self._tasks())) as outcomes:
+            # The tasks are closed here, too: a job that is half handed out must not stay so until memory is collected.
+            with contextlib.closing(tasks), contextlib.closing(stage.process(tasks)) as outcomes:
                 for outcome in outcomes:
                     self._finish(outcome)
         except Interrupted:
@@ -92,7 +94,7 @@ class StageFeeder:
         finally:
             self._recall()
 
-    def _tasks(self) -> Iterator[Task | None]:
+    def _tasks(self) -> Generator[Task | None]:
         """Yield the tasks that can be rendered now, and None before a wait, so that the stage goes on without more."""
         while self._workplace.stop_request.requested is None and self._scan_thread.error is None:
             if not self._listener.pair_name:  # while a pair is on the device, only the device shows that it works
@@ -155,8 +157,9 @@ class StageFeeder:
         if verdict is not None:
             self._retry_later(open_job, verdict)
         self._backoff.end()
-        if verdict is not None:
-            logger.info("%s It is tried again in %.0f s.", explain_failure(outcome), verdict.seconds)
+        failure = explain_failure(outcome)
+        if verdict is not None and failure is not None:  # a job may also wait for another of its pairs
+            logger.info("%s It is tried again in %.0f s.", failure, verdict.seconds)
         self._workplace.wake.set()
 
     def _retry_later(self, open_job: OpenJob, retry: Retry) -> None:

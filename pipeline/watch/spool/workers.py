@@ -184,11 +184,12 @@ class Worker:
         if self.is_shared or folder.name.startswith("."):  # a hidden folder is new: its lock may not be held yet
             # The heartbeat just sent has the time of the machine that keeps the disk, as the others have.
             self.beat()
-            disk = self._place.disk
+            now = self._place.disk.lstat(self._place.folder / "beat").st_mtime
             try:
-                yield disk.lstat(self._place.folder / "beat").st_mtime - self._last_beat(folder) > LEASE_SECONDS
+                is_dead = now - self._last_beat(folder) > LEASE_SECONDS
             except FileNotFoundError:  # the folder is gone by now
-                yield False
+                is_dead = False
+            yield is_dead
             return
         lock = FileLock(folder / "lock", timeout=0)
         try:
@@ -210,9 +211,10 @@ class Worker:
 
     def _take_jobs(self, folder: Path) -> None:
         disk = self._place.disk
-        for job in jobs_in(disk, folder):
-            with contextlib.suppress(FileNotFoundError):  # another worker took it first
-                move(disk, job.folder, self._place.folder / job.id)
+        with contextlib.suppress(FileNotFoundError):  # another worker took all of them first
+            for job in jobs_in(disk, folder):
+                with contextlib.suppress(FileNotFoundError):  # another worker took this one first
+                    move(disk, job.folder, self._place.folder / job.id)
         self._clear(folder)
 
 

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import time
 import unicodedata
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pipeline.disk import move
 from pipeline.errors import EvictedError, UsageError
 from pipeline.watch.spool.records import NotClaimedError
 from pipeline.watch.spool.spool import Spool
@@ -232,6 +234,24 @@ def test_on_a_network_a_worker_is_dead_when_its_beat_is_old(inbox: Path) -> None
     two.worker.take_over(lambda _: None)
     assert [each.id for each in two.jobs()] == [job.id]
     assert not one.holds(job)
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_of_two_that_take_over_a_dead_worker_the_slower_goes_on(inbox: Path, *, is_shared: bool) -> None:
+    one, two, three = (spool(inbox, shared=is_shared) for _ in range(3))
+    job = one.claim("sea/a.jpg")
+    age(one.folder / "beat", LEASE_SECONDS + 10)
+    assert one.worker._lock is not None
+    one.worker._lock.release()
+
+    def overtake(worker: str) -> None:
+        if worker == one.worker.name:
+            move(HastyDisk(), job.folder, two.folder / job.id)
+            shutil.rmtree(one.folder)
+
+    three.worker.take_over(overtake)
+    assert [each.id for each in two.jobs()] == [job.id]
+    assert three.jobs() == []
 
 
 def test_who_was_taken_for_dead_is_told(inbox: Path) -> None:

@@ -1,0 +1,56 @@
+"""Tasks into the stage, and outcomes back to their jobs."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipeline.errors import StorageError
+from pipeline.stage.task import Outcome
+from pipeline.watch.jobs.open_job import Retry
+from tests.faults.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path / "world")
+
+
+def test_the_source_of_tasks_is_closed_when_the_stage_fails(world: World) -> None:
+    world.drop("sea/a.jpg")
+    worker = world.worker().start()
+    sources: list[Any] = []
+
+    def process(tasks: Any) -> Generator[Outcome]:
+        for _ in tasks:
+            sources.append(tasks)
+            raise StorageError("the outbox: No space left on device.")
+        yield from ()
+
+    worker.stage.process = process
+    worker.work(4)
+    assert sources
+    assert {inspect.getgeneratorstate(source) for source in sources} == {inspect.GEN_CLOSED}
+    worker.end()
+
+
+def test_a_job_that_waits_after_a_pair_was_done_is_not_told_as_a_failure(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.drop("sea/a.jpg")
+    worker = world.worker().start()
+    jobs = worker.watcher.feeder._jobs
+    finish, waits = jobs.finish, [Retry(1.0)]
+    monkeypatch.setattr(jobs, "finish", lambda *arguments: finish(*arguments) or (waits.pop() if waits else None))
+    with caplog.at_level(logging.INFO):
+        worker.work(4)
+    assert waits == [], "else this tries nothing"
+    assert [message for message in caplog.messages if "None" in message] == []
+    worker.end()
