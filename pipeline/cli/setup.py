@@ -1,4 +1,4 @@
-"""What commands share: settings from options, observers, and errors that become exit codes."""
+"""The parts that commands share: settings from options, observers, and errors that become exit codes."""
 
 from __future__ import annotations
 

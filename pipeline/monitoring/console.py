@@ -1,4 +1,4 @@
-"""What a run or a watcher prints: results to stdout, notes for people to stderr."""
+"""The output of a run or a watcher: results to stdout, notes for people to stderr."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person sees on stderr while a command works: bars on a terminal, elsewhere a line of tqdm every 30 seconds."""
+"""Progress on stderr while a command works: bars on a terminal, elsewhere a line of tqdm every 30 seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person sees on a terminal: a bar for each pair on a device, one for all pairs, and results above them."""
+"""Progress on a terminal: a bar for each pair on a device, one for all pairs, and results above them."""
 
 from __future__ import annotations
 

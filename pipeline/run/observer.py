@@ -1,4 +1,4 @@
-"""What a command tells while it works: `Observer`, the one interface through which everybody hears of it.
+"""`Observer`: the one interface through which everybody hears what a command does.
 
 A run and a watcher are given one observer each. Whoever wants to tell several hands in
 `pipeline.monitoring.observers.Observers`.
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What a command is about to do."""
+    """The work that a command is about to do."""
 
     command: str
     """`run`, `pair`, `watch` or `drain`."""
     source: Path
     """Manifest, photograph or inbox, as an absolute path."""
     outbox: Path
-    """As an absolute path."""
+    """Absolute path of the outbox."""
     settings: Settings
     pairs: int | None = None
     """Pairs to be accounted for; None for a watcher, which does not know them in advance."""
@@ -85,7 +85,7 @@ class Observer:
         """A watcher wrote its status.json with this content, which it does every ten seconds."""
 
     def rendering_ended(self) -> None:
-        """Nothing is rendered any more, for whatever reason."""
+        """Rendering has ended, for whatever reason."""
 
     def finished(self, summary: Summary) -> None:
         """The work came to its end; for a watcher that may be a stop by a signal."""

@@ -1,4 +1,4 @@
-"""What a watcher hears from its stage while a pair is on the device."""
+"""The watcher's listener, which its stage calls while a pair is on the device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a watcher says of itself: status.json in its folder, and the status that systemd shows."""
+"""The status of a watcher: status.json in its folder, and the line that systemd shows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Activity:
-    """What a watcher does at the moment."""
+    """The present activity of a watcher."""
 
     state: str
     """`running`, `paused` or `stopping`."""

@@ -1,4 +1,4 @@
-"""What the threads of one watcher share."""
+"""The objects that the threads of one watcher share."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class PairStatus(Enum):
 
 
 class JobAction(StrEnum):
-    """What to do with a job."""
+    """The next step of a job."""
 
     REMOVE = "remove"
     FINISH_FAILING = "finish failing"

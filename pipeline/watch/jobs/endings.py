@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Retire = Literal["archive", "delete", "return"]
-"""What to do with the files of a job that is done, as the setting `watch.retire` says."""
+"""Destination of the files of a finished job: the setting `watch.retire`."""
 
 
 class JobEndings:

@@ -46,7 +46,7 @@ LONG_RETRY_SECONDS: Final = 30.0
 
 @dataclass(frozen=True)
 class JobRules:
-    """What holds for all jobs of a watcher."""
+    """Rules that hold for all jobs of a watcher."""
 
     retire: Retire
     max_attempts: int
