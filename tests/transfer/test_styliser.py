@@ -159,7 +159,9 @@ def uninterrupted(network: Vgg19) -> StyliseResult:
     return whole
 
 
-@pytest.mark.parametrize("stop_at", [1, 6, 11, 18])
+@pytest.mark.parametrize(
+    "stop_at", [1, pytest.param(6, marks=pytest.mark.exhaustive), 11, pytest.param(18, marks=pytest.mark.exhaustive)]
+)
 def test_goes_on_from_any_evaluation_to_the_same_end_to_the_last_bit(
     chain: Chain, tmp_path: Path, uninterrupted: StyliseResult, stop_at: int
 ) -> None:

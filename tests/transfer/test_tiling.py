@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,7 @@ from tests.conftest import photo
 from tests.masks import disc, hard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 CPU = torch.device("cpu")
 DEFAULT_LAYERS = ObjectiveSettings().style_layers
@@ -41,30 +42,39 @@ def evaluate(  # noqa: PLR0913 - all that it depends on
     return terms[0].tolist(), gradient
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize(("width", "height"), [(240, 96), (71, 333)])
-@pytest.mark.parametrize("fit", [Fit(recompute=True), Fit(tile=112), Fit(recompute=True, tile=176)])
+def sample(every: int, *choices: Iterable[object]) -> list[Any]:
+    """Return all combinations; the sample has each pair of the last two choices, the others are marked exhaustive."""
+    combinations = [list(zip(*each, strict=True)) for each in itertools.product(*(enumerate(all_) for all_ in choices))]
+    return [
+        pytest.param(*values, marks=() if sum(numbers) % every == 0 else pytest.mark.exhaustive)
+        for numbers, values in combinations
+    ]
+
+
+SIZES = [(240, 96), (71, 333)]
+FITS = [Fit(recompute=True), Fit(tile=112), Fit(recompute=True, tile=176)]
+
+
+@pytest.mark.parametrize(("preset", "size", "fit"), sample(3, PRESETS, SIZES, FITS))
 def test_every_fit_gives_the_same_objective_and_gradient(
-    network: Vgg19, preset: str, width: int, height: int, fit: Fit
+    network: Vgg19, preset: str, size: tuple[int, int], fit: Fit
 ) -> None:
     chain, spec = chain_and_spec(network, preset)
-    terms, gradient = evaluate(chain, spec, width, height, WHOLE)
-    found, found_gradient = evaluate(chain, spec, width, height, fit)
+    terms, gradient = evaluate(chain, spec, *size, WHOLE)
+    found, found_gradient = evaluate(chain, spec, *size, fit)
     assert found == pytest.approx(terms, rel=1e-5)
     # The tolerance is a thousandth: near a tie, another order of sums takes the other side of the kink.
     assert (found_gradient - gradient).norm() <= 1e-3 * gradient.norm()
 
 
-@pytest.mark.parametrize(("width", "height"), [(240, 96), (71, 333)])
-@pytest.mark.parametrize("fit", [Fit(recompute=True), Fit(tile=112)])
-@pytest.mark.parametrize("mask_of", [disc, hard])
+@pytest.mark.parametrize(("mask_of", "size", "fit"), sample(2, [disc, hard], SIZES, FITS[:2]))
 def test_every_fit_minds_the_mask(
-    network: Vgg19, width: int, height: int, fit: Fit, mask_of: Callable[[int, int], torch.Tensor]
+    network: Vgg19, mask_of: Callable[[int, int], torch.Tensor], size: tuple[int, int], fit: Fit
 ) -> None:
     chain, spec = chain_and_spec(network, "colour-preserving")
-    mask = mask_of(width, height)
-    terms, gradient = evaluate(chain, spec, width, height, WHOLE, mask=mask)
-    found, found_gradient = evaluate(chain, spec, width, height, fit, mask=mask)
+    mask = mask_of(*size)
+    terms, gradient = evaluate(chain, spec, *size, WHOLE, mask=mask)
+    found, found_gradient = evaluate(chain, spec, *size, fit, mask=mask)
     assert found == pytest.approx(terms, rel=1e-5)
     assert (found_gradient - gradient).norm() <= 1e-3 * gradient.norm()
 
@@ -88,7 +98,13 @@ def test_a_smaller_margin_would_not_do(network: Vgg19, monkeypatch: pytest.Monke
     assert (found != pytest.approx(terms, rel=1e-5)) == (part == "statistics_margin")
 
 
-@pytest.mark.parametrize("layer", CONVOLUTIONS)
+SAMPLE_OF_LAYERS = "conv1_1", "conv2_1", "conv3_4", "conv4_2", "conv5_1"
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [pytest.param(each, marks=() if each in SAMPLE_OF_LAYERS else pytest.mark.exhaustive) for each in CONVOLUTIONS],
+)
 def test_the_network_sees_as_far_as_it_is_said(network: Vgg19, layer: str) -> None:
     chain, at = Chain(network, CPU, pooling="average"), 12
     stride = 2 ** (int(layer[4]) - 1)
