@@ -110,7 +110,7 @@ def test_the_examples_of_a_page_run_one_after_the_other(page: str) -> None:
 
 
 def test_pages_with_commands_have_them_where_they_are_tried() -> None:
-    assert {page for page in PAGES if examples(page)} == {"README", "pictures", "tuning", "operations", "internals"}
+    assert {page for page in PAGES if examples(page)} == {"README", "pictures", "tuning", "operations"}
     words = r"impasto|make|pip|python3?|mkdir|find|systemctl|useradd|sudo|cd|git"
     languages = {"sh", "toml", "python", "systemd", "crontab"}
     for page, text in PAGES.items():

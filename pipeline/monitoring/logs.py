@@ -143,12 +143,17 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "event": getattr(record, "event", "log"),
             "message": _first_line(message) if record.name == _WARNINGS else message,
-            **{name: value for name, value in vars(record).items() if name not in _BARE_RECORD and value is not None},
+            **(_fields(record) if record.name.partition(".")[0] == _PIPELINE.name else {}),
             "logger": record.name,
         }
         if record.exc_info and record.exc_info[0] is not None:
             entry["traceback"] = self.formatException(record.exc_info)
         return json.dumps(entry, default=str)
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    """Return the extra fields of a record; those of other libraries may have any name and value."""
+    return {name: value for name, value in vars(record).items() if name not in _BARE_RECORD and value is not None}
 
 
 def _first_line(text: str) -> str:

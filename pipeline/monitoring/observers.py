@@ -28,7 +28,8 @@ class Observers(Observer):
 
     No observer can stop the work. An error of the machine, such as a full disk, is logged as a warning, once for each
     observer, which is still told of everything that follows. A defect is logged with its traceback, and the observer
-    that has it is told nothing any more; so that nobody overlooks it, it is raised after all the work is done.
+    that has it is told nothing any more but the end of rendering, at which a display gives the terminal back. So that
+    nobody overlooks the defect, it is raised after all the work is done.
     """
 
     def __init__(self, observers: Sequence[Observer]) -> None:
@@ -93,7 +94,7 @@ class Observers(Observer):
 
     def rendering_ended(self) -> None:
         """See `Observer`."""
-        self._tell(lambda each: each.rendering_ended())
+        self._tell(lambda each: each.rendering_ended(), even_broken=True)
 
     def finished(self, summary: Summary) -> None:
         """See `Observer`.
@@ -111,9 +112,9 @@ class Observers(Observer):
         self._is_at_work = False
         self._tell(lambda each: each.aborted(error))
 
-    def _tell(self, tell: Callable[[Observer], None]) -> None:
+    def _tell(self, tell: Callable[[Observer], None], *, even_broken: bool = False) -> None:
         for each in self._observers:
-            if each in self._broken:
+            if each in self._broken and not even_broken:
                 continue
             try:
                 tell(each)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -43,20 +44,25 @@ def make_display(mode: Literal["auto", "always", "never"], *, is_logged: bool = 
 
 
 class GuardedDisplay(Observer):
-    """Passes on to a display what it needs, until its terminal or pipe is gone; the work goes on without a display."""
+    """Passes on to a display what it needs, until its terminal or pipe is gone; the work goes on without a display.
+
+    Several threads may call it; the display is called by one at a time.
+    """
 
     def __init__(self, display: Observer) -> None:
         self.display = display
         self._is_gone = False
+        self._lock = threading.Lock()
 
     def _show(self, show: Callable[[], None]) -> None:
-        if self._is_gone:
-            return
-        try:
-            show()
-        except (OSError, ValueError) as error:  # a closed pipe; a closed file
-            self._is_gone = True
-            logger.warning("progress is shown no more: %s", error)
+        with self._lock:
+            if self._is_gone:
+                return
+            try:
+                show()
+            except (OSError, ValueError) as error:  # a closed pipe; a closed file
+                self._is_gone = True
+                logger.warning("progress is shown no more: %s", error)
 
     def expected(self, pairs: int) -> None:
         """See `Observer`."""

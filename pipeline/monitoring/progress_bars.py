@@ -103,7 +103,10 @@ class RichDisplay(Observer):
         self._show_all()
 
     def pair_started(self, pair: Pair) -> None:
-        """Add a bar, which is hidden while there are too many."""
+        """Add a bar, which is hidden while there are too many. A pair that is tried again gets a new one."""
+        earlier = self._bars.pop(pair.name, None)
+        if earlier is not None:
+            self._progress.remove_task(earlier.task)
         totals: list[float] = []
         visible = len(self._bars) < MAX_BARS
         task = self._progress.add_task(pair.name, total=1.0, count="", totals=totals, visible=visible)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.pair import unicode_name
 from pipeline.run.picture_files import (
+    FoundFiles,
     earlier_results,
     entries_of,
     is_image,
@@ -44,13 +45,13 @@ class FileFinder:
             found = entries_of(path)
             complaint = f"{column} folder {text!r} has no images ({', '.join(self.endings)})"
         elif path.exists():
-            found, complaint = [], ""
+            found, complaint = FoundFiles([], []), ""
         elif glob.has_magic(text):
             found = matches_of(text, self.folder)
             complaint = f"{column} {text!r} matches no images"
         else:
-            found, complaint = [], f"{column} {text!r} does not exist"
-        files = [each for each in found if is_image(each, self.endings)] if complaint else [path]
+            found, complaint = FoundFiles([], []), f"{column} {text!r} does not exist"
+        files = [each for each in found.paths if is_image(each, self.endings)] if complaint else [path]
         if text not in self._warned:
             self._warned.add(text)
             warn_about_left_out(text, found, self.endings)

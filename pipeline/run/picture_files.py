@@ -13,6 +13,7 @@ import logging
 import os
 import re
 import unicodedata
+from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +21,7 @@ from pipeline.errors import UsageError
 from pipeline.images.formats import BY_ENDING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ _JUNK: Final = (
     "__macosx", "lost+found", "icon\r",
 )  # fmt: skip
 """Names, in lower case, of files and folders that systems leave everywhere."""
+_IS_JUNK: Final = re.compile("|".join(map(fnmatch.translate, _JUNK)))
 _IGNORED: Final = re.compile("|".join(fnmatch.translate(pattern) for pattern in _PARTIAL + _JUNK))
 
 
@@ -63,32 +65,53 @@ def is_ignored(name: str) -> bool:
     return _IGNORED.match(name.casefold()) is not None
 
 
-def entries_of(folder: Path) -> list[Path]:
-    """The entries of a folder without litter, by name.
+@dataclass(frozen=True)
+class FoundFiles:
+    """Files and folders that a folder or a pattern brings."""
+
+    paths: list[Path]
+    """Paths without litter, in order."""
+    unfinished: list[Path]
+    """Pictures that are left out because their names, or their folders' names, look like those of unfinished copies."""
+
+    @classmethod
+    def judge(cls, paths: Iterable[Path], names_of: Callable[[Path], Iterable[str]]) -> FoundFiles:
+        """Judge paths by some of the names in them."""
+        litter = {path: [name for name in names_of(path) if is_ignored(name)] for path in sorted(paths)}
+        return cls(
+            [path for path, names in litter.items() if not names],
+            [
+                path
+                for path, names in litter.items()
+                if names and is_picture(path.name) and not any(map(_is_hidden_or_junk, names))
+            ],
+        )
+
+
+def _is_hidden_or_junk(name: str) -> bool:
+    return name.startswith(".") or _IS_JUNK.match(name.casefold()) is not None
+
+
+def entries_of(folder: Path) -> FoundFiles:
+    """The entries of a folder, by name.
 
     Raises:
         OSError: the folder cannot be read.
     """
-    return sorted(path for path in folder.iterdir() if not is_ignored(path.name))
+    return FoundFiles.judge(folder.iterdir(), lambda path: [path.name])
 
 
-def matches_of(pattern: str, folder: Path) -> list[Path]:
-    """The matches of a pattern without litter, by path.
-
-    The folders before the first wildcard are named, so they may be of any name; all behind it is judged.
+def matches_of(pattern: str, folder: Path) -> FoundFiles:
+    """The matches of a pattern, by path. Names that the pattern spells out are not judged.
 
     Args:
         pattern: relative to the folder, or absolute; `**` stands for any number of folders.
         folder: an absolute path.
     """
-    parts = PurePath(pattern).parts
-    named = next((index for index, part in enumerate(parts) if glob.has_magic(part)), len(parts))
+    spelled_out = {"..", *(part for part in PurePath(pattern).parts if not glob.has_magic(part))}
     matches = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207 - takes absolute ones, too
-    return sorted(
-        Path(os.path.normpath(folder / match))
-        for match in matches
-        if not any(is_ignored(part) for part in PurePath(match).parts[named:] if part != "..")
-    )
+    parts = {Path(os.path.normpath(folder / match)): PurePath(match).parts for match in matches}
+    return FoundFiles.judge(parts, lambda path: [part for part in parts[path] if part not in spelled_out])
 
 
 def earlier_results(files: Iterable[Path]) -> list[str]:
@@ -113,15 +136,15 @@ def remedy_for(names: Iterable[str]) -> str:
     return f"add {allowed} to image.formats, or {convert}"
 
 
-def warn_about_left_out(where: str, paths: Iterable[Path], endings: tuple[str, ...]) -> None:
-    """Log one warning for the pictures that are not taken from a folder or a pattern, and one for dead links.
+def warn_about_left_out(where: str, found: FoundFiles, endings: tuple[str, ...]) -> None:
+    """Log the pictures that are not taken from a folder or a pattern: one warning for each reason.
 
     Args:
         where: the folder or pattern, as the user wrote it.
-        paths: all that it has, without litter.
+        found: the files that it brings.
         endings: those of pictures that are taken.
     """
-    pictures = [path for path in sorted(paths) if is_picture(path.name)]
+    pictures = [path for path in found.paths if is_picture(path.name)]
     dead = [path.name for path in pictures if path.is_symlink() and not path.exists()]
     others = [path.name for path in pictures if path.suffix.lower() not in endings and path.is_file()]
     if others:
@@ -130,6 +153,15 @@ def warn_about_left_out(where: str, paths: Iterable[Path], endings: tuple[str, .
     if dead:
         count = f"{len(dead)} link{'s' * (len(dead) != 1)}"
         logger.warning("%s: %s to files that are not there left out: %s.", where, count, listed(dead))
+    if found.unfinished:
+        count = f"{len(found.unfinished)} picture{'s' * (len(found.unfinished) != 1)}"
+        logger.warning(
+            "%s: %s left out, since names such as ~a.jpg and a.part/ are those of unfinished copies: %s. To have them, "
+            "rename them or name each in a row of its own.",
+            where,
+            count,
+            listed([path.name for path in found.unfinished]),
+        )
 
 
 def default_mask(file: str) -> Path | None:

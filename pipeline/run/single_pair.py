@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from pipeline.errors import UsageError
 from pipeline.pair import InputFile, Style, make_pairs
-from pipeline.run.picture_files import earlier_results, entries_of, is_image, mask_for
+from pipeline.run.picture_files import earlier_results, entries_of, is_image, mask_for, warn_about_left_out
 from pipeline.settings.all_settings import explain
 from pipeline.settings.pair_settings import OUTPUT_FORMATS
 from pipeline.settings.resolve import for_pair
@@ -77,7 +77,9 @@ def paintings_of(style: Path, endings: tuple[str, ...]) -> tuple[Path, ...]:
         if not style.is_file():
             raise UsageError(f"{style}: there is no such file.")
         return (style.resolve(),)
-    found = [each for each in entries_of(style) if is_image(each, endings)]
+    entries = entries_of(style)
+    warn_about_left_out(str(style), entries, endings)
+    found = [each for each in entries.paths if is_image(each, endings)]
     results = earlier_results(found)
     if results:
         raise UsageError(

@@ -9,8 +9,7 @@ import logging
 import os
 import pickle
 import struct
-import sys
-from contextlib import redirect_stdout, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -116,12 +115,13 @@ def load_weights(source: WeightsSource) -> Vgg19:
 
 
 def _decode(source: WeightsSource) -> Vgg19:
-    if source.name != "torchvision" or source.path.exists():  # else torchvision checks what it downloads
-        _check_digest(source)
+    if source.name == "torchvision" and not source.path.exists():
+        _download(source)
+    _check_digest(source)
     try:
+        state = _load_file(source.path)
         if source.name == "packaged":
-            return _network(_decode_packaged(_load_file(source.path)), source.preprocessing)
-        state = _load_torchvision(source) if source.name == "torchvision" else _load_file(source.path)
+            return _network(_decode_packaged(state), source.preprocessing)
         return calibrate(_network(state, source.preprocessing))
     except _UNREADABLE as error:
         first_line = str(error).partition("\n")[0]
@@ -162,7 +162,7 @@ def _torchvision_weights() -> Any:
     """
     try:
         from torchvision.models import VGG19_Weights  # noqa: PLC0415 - takes a second, and few runs need it
-    except (ImportError, RuntimeError) as error:  # RuntimeError: it was built for another version of torch
+    except Exception as error:
         first_line = str(error).partition("\n")[0]
         raise WeightsError(
             f"torchvision cannot be loaded: {first_line}.",
@@ -171,26 +171,21 @@ def _torchvision_weights() -> Any:
     return VGG19_Weights.IMAGENET1K_V1
 
 
-def _load_torchvision(source: WeightsSource) -> StateDict:
-    """Load torchvision's file from the folder where torch.hub keeps it, or have torchvision download it there.
+def _download(source: WeightsSource) -> None:
+    """Download torchvision's file to where torch.hub keeps it, as torchvision does, but without writing to stdout.
 
     Raises:
         WeightsError: the download fails, or the file that came has another digest than its name says.
     """
-    weights, is_missing = _torchvision_weights(), not source.path.exists()
+    url = _torchvision_weights().url
     try:
-        with redirect_stdout(sys.stderr):  # torch.hub prints the address, and stdout is for results
-            state: StateDict = weights.get_state_dict(
-                map_location="cpu", progress=False, check_hash=True, weights_only=True
-            )
+        source.path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(source.path), source.sha256, progress=False)
     except (URLError, HTTPException, OSError, RuntimeError) as error:
-        if not is_missing:
-            raise
         raise WeightsError(
-            f"{weights.url} cannot be downloaded: {error}.",
+            f"{url} cannot be downloaded: {error}.",
             f"Connect to the network, put the file at {source.path} yourself, or use network.weights = packaged",
         ) from error
-    return state
 
 
 def _cache_path(source: WeightsSource) -> Path | None:

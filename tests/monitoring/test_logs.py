@@ -158,3 +158,11 @@ def test_the_log_tells_what_becomes_of_everything(capsys: pytest.CaptureFixture[
     ]
     assert by_event["failed_job"]["files"] == ["x.csv"]
     assert by_event["paused"]["reason"] == "the disk is full"
+
+
+def test_fields_of_other_libraries_replace_none_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    with logging_to_stderr("json"):
+        theirs.warning("odd", extra={"time": "never", "level": 7, "data": {(1, 2): "no key of JSON"}})
+    (line,) = lines(capsys)
+    assert datetime.fromisoformat(line.pop("time")).utcoffset() is not None
+    assert line == {"level": "warning", "event": "log", "message": "odd", "logger": "somewhere.else"}

@@ -132,3 +132,23 @@ def test_a_signal_at_the_end_reaches_the_command_when_all_have_been_told() -> No
 )
 def test_every_error_has_its_exit_code(error: BaseException, code: ExitCode) -> None:
     assert exit_code_of(error) is code
+
+
+def test_a_broken_display_is_still_told_to_give_the_terminal_back() -> None:
+    told: list[str] = []
+
+    class Broken(Observer):
+        def rendering_started(self, pairs: int | None) -> None:
+            raise KeyError(pairs)
+
+        def expected(self, pairs: int) -> None:
+            told.append(f"expected {pairs}")
+
+        def rendering_ended(self) -> None:
+            told.append("ended")
+
+    observers = Observers([Broken()])
+    observers.rendering_started(3)
+    observers.expected(3)
+    observers.rendering_ended()
+    assert told == ["ended"]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import io
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +12,7 @@ import pytest
 from pipeline.monitoring.progress import FailureDisplay, GuardedDisplay, LineDisplay, make_display
 from pipeline.monitoring.progress_bars import RichDisplay
 from pipeline.pair import Pair
+from pipeline.run.observer import Observer
 from pipeline.settings.pair_settings import PairSettings
 from pipeline.transfer.styliser import Evaluation
 from tests.monitoring.outcomes import ended
@@ -18,7 +20,6 @@ from tests.monitoring.outcomes import ended
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.run.observer import Observer
     from pipeline.stage.task import Outcome
 
 EVALUATIONS = 100
@@ -198,3 +199,23 @@ def test_work_goes_on_when_nobody_can_watch_any_more(caplog: pytest.LogCaptureFi
     assert shown == ["a"]
     assert [message for message in caplog.messages if "progress is shown no more" in message] == caplog.messages
     assert len(caplog.messages) == 1
+
+
+def test_a_display_is_called_by_one_thread_at_a_time() -> None:
+    inside, met = threading.Lock(), []
+
+    class Slow(Observer):
+        def outcome(self, outcome: Outcome) -> None:
+            if not inside.acquire(blocking=False):
+                met.append(outcome)
+                return
+            threading.Event().wait(0.02)
+            inside.release()
+
+    display = GuardedDisplay(Slow())
+    threads = [threading.Thread(target=display.outcome, args=(outcome("a", None),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert met == []

@@ -257,3 +257,11 @@ def test_on_a_real_terminal(environment: dict[str, Any], *, is_live: bool, is_co
     assert bool(colours(shown)) is is_coloured
     assert "a__b" in shown
     assert "failed: c__b: no image" in shown
+
+
+def test_a_pair_that_is_tried_again_has_one_bar(screen: Screen) -> None:
+    for _ in range(2):
+        screen.display.pair_started(pair("again"))
+    assert sum("again" in line for line in screen.lines()) == 1
+    screen.display.outcome(ended(pair("again"), None))
+    assert not any("again" in line for line in screen.lines())

@@ -347,7 +347,7 @@ def test_a_folder_or_a_pattern_takes_no_litter(littered: Path, named: str, taken
     assert names(pairs) == [f"{name}__style.png" for name in taken]
 
 
-@pytest.mark.parametrize("pattern", ["sub/.*", "sub/[~.]*.jpg", "*/@eaDir/*"])
+@pytest.mark.parametrize("pattern", ["sub/.*", "sub/[~.]*.jpg", "*/@eaD??/*"])
 def test_a_pattern_of_nothing_but_litter_matches_no_images(littered: Path, pattern: str) -> None:
     rows = f"content,style\n{pattern},style.jpg\n"
     assert problems(littered, rows) == [f"line 2: content {pattern!r} matches no images"]
@@ -365,12 +365,18 @@ def test_what_is_named_is_taken_as_named(littered: Path) -> None:
         assert names(read(littered, f"content,style\n{folder},style.jpg\n")) == ["b__style.png"]
 
 
-def test_litter_is_not_said_to_be_left_out(littered: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_pictures_that_look_like_unfinished_copies_are_said_to_be_left_out_and_other_litter_is_not(
+    littered: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     for name in ("sub/~d.heic", "sub/@eaDir/d.heic", "sub/e.heic"):
         (littered / name).touch()
     read(littered, "content,style\nsub/**/*,style.jpg\n")
     assert [record.getMessage() for record in caplog.records] == [
-        "sub/**/*: 1 picture left out: e.heic. To have them, convert them to JPEG, PNG, WebP or TIFF."
+        "sub/**/*: 1 picture left out: e.heic. To have them, convert them to JPEG, PNG, WebP or TIFF.",
+        (
+            "sub/**/*: 4 pictures left out, since names such as ~a.jpg and a.part/ are those of unfinished copies: "
+            "c.jpg, ~$c.jpg, ~c.jpg and 1 more. To have them, rename them or name each in a row of its own."
+        ),
     ]
 
 

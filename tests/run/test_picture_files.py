@@ -65,9 +65,18 @@ def test_litter_is_no_entry_and_no_match(tmp_path: Path) -> None:
     for name in (".a/b.jpg", ".a/~b.jpg", "c/@eaDir/b.jpg", "c/d.jpg", "c/Thumbs.db"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert entries_of(tmp_path) == [tmp_path / "c"]
-    assert entries_of(tmp_path / ".a") == [tmp_path / ".a" / "b.jpg"], "a folder that is named may have any name"
-    assert matches_of(".a/*", tmp_path) == [tmp_path / ".a" / "b.jpg"]
-    assert matches_of("**/*.*", tmp_path) == [tmp_path / "c" / "d.jpg"]
-    assert matches_of("*/../c/*.jpg", tmp_path) == [tmp_path / "c" / "d.jpg"]
-    assert matches_of(f"{tmp_path}/c/**", tmp_path) == [tmp_path / "c", tmp_path / "c" / "d.jpg"]
+    assert entries_of(tmp_path).paths == [tmp_path / "c"]
+    assert entries_of(tmp_path / ".a").paths == [tmp_path / ".a" / "b.jpg"], "a folder that is named may have any name"
+    assert matches_of(".a/*", tmp_path).paths == [tmp_path / ".a" / "b.jpg"]
+    assert matches_of("**/*.*", tmp_path).paths == [tmp_path / "c" / "d.jpg"]
+    assert matches_of("*/../c/*.jpg", tmp_path).paths == [tmp_path / "c" / "d.jpg"]
+    assert matches_of("*/@eaDir/*", tmp_path).paths == [tmp_path / "c/@eaDir/b.jpg"], "what is spelled out is meant"
+    assert matches_of(f"{tmp_path}/c/**", tmp_path).paths == [tmp_path / "c", tmp_path / "c" / "d.jpg"]
+
+
+def test_pictures_that_look_like_unfinished_copies_are_told_apart_from_other_litter(tmp_path: Path) -> None:
+    for name in (".b.jpg", "~a.jpg", "~a.txt", "c.part/d.jpg", "@eaDir/e.jpg", "f.jpg", ".g/~h.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert entries_of(tmp_path).unfinished == [tmp_path / "~a.jpg"]
+    assert matches_of("**/*", tmp_path).unfinished == [tmp_path / "c.part/d.jpg", tmp_path / "~a.jpg"]

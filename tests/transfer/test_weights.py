@@ -240,6 +240,28 @@ def test_a_torchvision_that_cannot_be_loaded_is_explained(monkeypatch: pytest.Mo
     assert "packaged" in error.value.remedy
 
 
+def test_a_torchvision_for_another_torch_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision/__init__.py").write_text("import torch\ntorch.library.no_such_function()\n")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(WeightsError, match=r"torchvision cannot be loaded: .*no_such_function"):
+        find_weights("torchvision")
+
+
+def test_a_download_leaves_stdout_to_other_threads(address: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stdout, seen, download = sys.stdout, [], torch.hub.download_url_to_file
+
+    def look(*arguments: Any, **options: Any) -> None:
+        seen.append(sys.stdout)
+        download(*arguments, **options)
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", look)
+    load_weights(find_weights("torchvision"))
+    assert seen == [stdout]
+
+
 def test_torchvisions_file_is_the_one_that_is_described() -> None:
     source = find_weights("torchvision")
     assert (source.path.name, source.sha256) == ("vgg19-dcbb9e9d.pth", "dcbb9e9d")

@@ -84,8 +84,10 @@ def proof_command(  # noqa: PLR0913 - one parameter per option
         if not yes and len(grid.cells) > CONFIRM_ABOVE:
             _confirm(len(grid.cells), can_ask=not json_)
         observers = [display_of(progress, log_format), *([LogObserver()] if log_format == "json" else [])]
-        proof, sheet = _prove(grid, settings, validate(merge(base_values, overrides, reduced)), observers)
-        write(sheet, out, page)
+        proof_settings = validate(merge(base_values, overrides, reduced))
+        with Observers(observers) as all_observers:  # a defect of an observer is raised after the sheet is written
+            proof, sheet = _prove(grid, settings, proof_settings, all_observers)
+            write(sheet, out, page)
         _report(proof, out, page, as_json=json_)
         raise typer.Exit(ExitCode.PARTIAL if proof.failed else ExitCode.OK)
 
@@ -125,7 +127,7 @@ class _Outcomes(Observer):
         self.kept.append(outcome)
 
 
-def _prove(grid: Grid, settings: Settings, proof_settings: Settings, observers: list[Observer]) -> tuple[Proof, Sheet]:
+def _prove(grid: Grid, settings: Settings, proof_settings: Settings, observers: Observers) -> tuple[Proof, Sheet]:
     """Make the proofs in a temporary outbox."""
     from pipeline.cli.proof.proofs import Proof, expect, sheet_of
     from pipeline.outbox.publish import Outbox
@@ -138,8 +140,7 @@ def _prove(grid: Grid, settings: Settings, proof_settings: Settings, observers: 
         forecasts = expect(grid, settings, weights, outbox)
         outcomes = _Outcomes()
         try:
-            with Observers([*observers, outcomes]) as all_observers:
-                run([cell.small for cell in grid.cells], outbox, proof_settings, all_observers)
+            run([cell.small for cell in grid.cells], outbox, proof_settings, Observers([observers, outcomes]))
         except Interrupted as error:
             error.remedy = "No sheet was written."
             raise

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import UsageError
 from pipeline.run.manifest import Expander
 from pipeline.run.manifest_rows import Problems, Row
-from pipeline.run.picture_files import entries_of, is_image
+from pipeline.run.picture_files import entries_of, is_image, warn_about_left_out
 from pipeline.settings.resolve import for_pair, merge
 from pipeline.text import printable
 
@@ -98,8 +98,10 @@ def _library(folder: Path, endings: tuple[str, ...]) -> dict[str, tuple[Path, ..
     """The paintings and blends of a folder, by the names of their files and folders."""
     found: dict[str, tuple[Path, ...]] = {}
     try:
-        for path in entries_of(folder):
-            inside = entries_of(path) if path.is_dir() else [path]
+        entries = entries_of(folder)
+        warn_about_left_out(f"--styles {folder}", entries, endings)
+        for path in entries.paths:
+            inside = entries_of(path).paths if path.is_dir() else [path]
             paintings = tuple(each.resolve() for each in inside if is_image(each, endings))
             if paintings and paintings not in found.values():  # else it is a link to one of them
                 found[path.name] = paintings

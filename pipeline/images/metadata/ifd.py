@@ -137,6 +137,10 @@ class Ifd:
     """Offset of the following directory in bytes; 0: this is the last; None: the table is cut short."""
 
 
+_MAX_ENTRIES = 65_535
+"""Number of entries of a directory that are read: the limit of TIFF. BigTIFF has none, so a file could cost minutes."""
+
+
 class IfdReader:
     """Reads the directories of a TIFF structure, classic or BigTIFF.
 
@@ -192,7 +196,7 @@ class IfdReader:
         word, cell = (8, 8) if self._big else (2, 4)
         size = 4 + 2 * cell
         stated = self._number(self._bytes(at, word))
-        count = min(stated, (self._size - at - word) // size)
+        count = min(stated, (self._size - at - word) // size, _MAX_ENTRIES)
         if not count:
             raise IfdError("its directory is empty")
         table = self._bytes(at + word, count * size)

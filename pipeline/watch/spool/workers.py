@@ -184,10 +184,10 @@ class Worker:
         if self.is_shared or folder.name.startswith("."):  # a hidden folder is new: its lock may not be held yet
             # The heartbeat just sent has the time of the machine that keeps the disk, as the others have.
             self.beat()
-            now = self._place.disk.lstat(self._place.folder / "beat").st_mtime
             try:
+                now = self._place.disk.lstat(self._place.folder / "beat").st_mtime
                 is_dead = now - self._last_beat(folder) > LEASE_SECONDS
-            except FileNotFoundError:  # the folder is gone by now
+            except FileNotFoundError:  # the folder, or this worker's own, is gone by now
                 is_dead = False
             yield is_dead
             return
