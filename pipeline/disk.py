@@ -190,22 +190,25 @@ def walk(
     Raises:
         OSError: the folder itself cannot be read.
     """
-    try:
-        entries = disk.entries(root / prefix)
-    except OSError as error:
-        if not prefix:
-            raise
-        if not isinstance(error, FileNotFoundError | NotADirectoryError):
-            yield prefix, error
-        return
-    for entry in entries:
-        name = f"{prefix}{entry.name}"
+    levels = [(prefix, iter(disk.entries(root / prefix)))]  # no recursion: folders may be nested thousands deep
+    while levels:
+        folder, entries = levels[-1]
+        entry = next(entries, None)
+        if entry is None:
+            levels.pop()
+            continue
+        name = f"{folder}{entry.name}"
         if is_excluded(root / name):
             continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from walk(disk, root, f"{name}/", is_excluded=is_excluded)
-        else:
+        if not entry.is_dir(follow_symlinks=False):
             yield name, entry
+            continue
+        try:
+            levels.append((f"{name}/", iter(disk.entries(root / name))))
+        except (FileNotFoundError, NotADirectoryError):  # removed since it was listed
+            continue
+        except OSError as error:
+            yield f"{name}/", error
 
 
 def as_storage_error(error: OSError, where: Path) -> StorageError:

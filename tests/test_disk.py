@@ -272,3 +272,17 @@ def test_a_walk_tells_which_folders_cannot_be_read(tmp_path: Path, number: int, 
 def test_a_walk_of_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         list(walk(Disk(), tmp_path / "missing"))
+
+
+def test_a_walk_goes_down_thousands_of_folders(tmp_path: Path) -> None:
+    class Deep(Disk):
+        """Lists the same folder again and again, as if each were in the last."""
+
+        def entries(self, path: Path) -> list[os.DirEntry[str]]:
+            return super().entries(tmp_path if len(path.parts) < 3000 else tmp_path / "d")
+
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/end.jpg").touch()
+    ((name, _),) = walk(Deep(), tmp_path)
+    assert name.endswith("d/d/end.jpg")
+    assert name.count("/") > 2000

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pipeline.disk import walk
 from pipeline.errors import MACHINE_ERRNOS
 from pipeline.outbox.paths import FAILED_FOLDER, STATE_FOLDER
 from pipeline.settings.pair_settings import OUTPUT_FORMATS
@@ -38,28 +39,14 @@ def list_outbox(root: Path, disk: Disk) -> Listing:
     Raises:
         OSError: the disk or the network failed, or the outbox itself cannot be read.
     """
-    listing = Listing()
-    folders = [""]
-    while folders:
-        folder = folders.pop()
-        try:
-            entries = disk.entries(root / folder)
-        except FileNotFoundError:
-            if not folder:
-                raise
-            continue  # a run removes empty folders
-        except OSError as error:
-            if not folder or error.errno in MACHINE_ERRNOS:
-                raise
-            listing.unreadable[folder] = error.strerror or type(error).__name__
-            continue
-        for entry in entries:
-            relative = f"{folder}/{entry.name}" if folder else entry.name
-            if entry.is_dir(follow_symlinks=False):
-                if relative != STATE_FOLDER:
-                    folders.append(relative)
-            else:
-                _add_file(listing, relative, entry)
+    listing, state = Listing(), root / STATE_FOLDER
+    for name, entry in walk(disk, root, is_excluded=lambda path: path == state):
+        if not isinstance(entry, OSError):
+            _add_file(listing, name, entry)
+        elif entry.errno in MACHINE_ERRNOS:
+            raise entry
+        else:
+            listing.unreadable[name.removesuffix("/")] = entry.strerror or type(entry).__name__
     return listing
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.cli.status.outbox import ERRORS_SHOWN, LastError
-from pipeline.disk import Disk
+from pipeline.disk import Disk, walk
 from pipeline.images.formats import endings
 from pipeline.outbox.metadata import JobFailure
 from pipeline.outbox.run_records import is_process_alive
@@ -25,6 +26,8 @@ from pipeline.watch.spool.workers import LEASE_SECONDS, is_this_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+logger = logging.getLogger(__name__)
 
 _HOUR_SECONDS: Final = 3600.0
 _NAME_PARTS: Final = 3
@@ -101,7 +104,7 @@ def survey_inbox(inbox: Path, root: Path) -> InboxSurvey:
     done = [job for date in _folders(disk, root / "done") for job in _folders(disk, Path(date.path))]
     failed = _folders(disk, root / "failed")
     since = time.time() - _HOUR_SECONDS
-    waiting = list(_waiting(inbox, Spool(root, inbox, disk)))
+    waiting = list(_waiting(disk, inbox, Spool(root, inbox, disk)))
     return InboxSurvey(
         path=displayable(str(inbox.absolute())),
         waiting=len(waiting),
@@ -162,27 +165,18 @@ def _last_reasons(disk: Disk, failed: list[os.DirEntry[str]]) -> Iterator[LastEr
             yield LastError(names, displayable(reason.reason), displayable(reason.remedy), reason.failed)
 
 
-def _waiting(inbox: Path, spool: Spool) -> Iterator[float]:
+def _waiting(disk: Disk, inbox: Path, spool: Spool) -> Iterator[float]:
     """For each file that may be claimed, when it came or was last written, in seconds since 1970."""
     pictures = endings(ImageSettings().kinds)
-
-    def walk(folder: str) -> Iterator[float]:
+    for name, entry in walk(disk, inbox, is_excluded=lambda path: is_ignored(path.name)):
+        if isinstance(entry, OSError):
+            logger.warning("%s: cannot be read: %s. Its files are not counted.", printable(name), entry.strerror)
+            continue
+        if not entry.is_file(follow_symlinks=False) or classify(name, pictures).form not in {"photo", "ticket"}:
+            continue
         try:
-            entries = list(os.scandir(inbox / folder))
-        except FileNotFoundError:
-            return
-        for entry in entries:
-            relative = f"{folder}{entry.name}"
-            if is_ignored(entry.name):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from walk(f"{relative}/")
-            elif entry.is_file(follow_symlinks=False) and classify(relative, pictures).form in {"photo", "ticket"}:
-                try:
-                    facts = FileFacts.of(entry.stat(follow_symlinks=False))
-                except FileNotFoundError:  # claimed since it was listed
-                    continue
-                if not spool.was_given_back(relative, facts):
-                    yield facts.ctime_ns / 1e9
-
-    yield from walk("")
+            facts = FileFacts.of(entry.stat(follow_symlinks=False))
+        except FileNotFoundError:  # claimed since it was listed
+            continue
+        if not spool.was_given_back(name, facts):
+            yield facts.ctime_ns / 1e9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -11,6 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from pipeline.cli.main import app
+from pipeline.disk import Disk
 from pipeline.outbox.metadata import JobFailure
 from pipeline.outbox.publish import Outbox
 from pipeline.outbox.run_records import RunRecord, read_runs, write_run
@@ -109,6 +111,25 @@ def test_status_follows_until_nobody_is_at_work(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(time, "sleep", end)
     lines = call("status", tmp_path, "--follow", "--json").stdout.splitlines()
     assert [json.loads(line)["runs"][0]["state"] for line in lines] == ["running", "ended"]
+
+
+def test_status_of_an_inbox_counts_around_a_folder_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / ".impasto/work/x/beat", b"")
+    write(tmp_path / "sea/new.jpg", b"waits")
+    write(tmp_path / "sea/private/new.jpg", b"waits")
+    entries = Disk.entries
+
+    def entries_but_one(disk: Disk, path: Path) -> list[os.DirEntry[str]]:
+        if path.name == "private":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return entries(disk, path)
+
+    monkeypatch.setattr(Disk, "entries", entries_but_one)
+    result = call("status", tmp_path)
+    assert "1 waiting" in result.stdout
+    assert "sea/private/: cannot be read: Permission denied" in result.stderr
 
 
 def test_status_of_an_inbox_counts_files_and_jobs(tmp_path: Path) -> None:
