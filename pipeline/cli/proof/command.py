@@ -76,20 +76,23 @@ def proof_command(  # noqa: PLR0913 - one parameter per option
         from pipeline.settings.resolve import merge
 
         base_values, overrides, settings = resolve_settings(config, preset, set_, device, styles)
-        if not settings.styles.folder:
-            raise UsageError("There are no paintings to prove with.", "Name their folder with --styles.")
-        page = _page_beside(out)
+        library, page = _library_of(settings), _page_beside(out)
         reduced, rules = reductions(size, quality, settings.image.size), manifest_rules_of(settings)
-        grid = read_grid(contents, Path(settings.styles.folder), base_values, overrides, reduced, rules)
+        grid = read_grid(contents, library, base_values, overrides, reduced, rules)
         if not yes and len(grid.cells) > CONFIRM_ABOVE:
             _confirm(len(grid.cells), can_ask=not json_)
-        observers = [display_of(progress, log_format), *([LogObserver()] if log_format == "json" else [])]
         proof_settings = validate(merge(base_values, overrides, reduced))
-        with Observers(observers) as all_observers:  # a defect of an observer is raised after the sheet is written
-            proof, sheet = _prove(grid, settings, proof_settings, all_observers)
+        with _observers(progress, log_format) as observers:  # raises a defect of theirs after the sheet is written
+            proof, sheet = _prove(grid, settings, proof_settings, observers)
             write(sheet, out, page)
         _report(proof, out, page, as_json=json_)
         raise typer.Exit(ExitCode.PARTIAL if proof.failed else ExitCode.OK)
+
+
+def _library_of(settings: Settings) -> Path:
+    if not settings.styles.folder:
+        raise UsageError("There are no paintings to prove with.", "Name their folder with --styles.")
+    return Path(settings.styles.folder)
 
 
 def _page_beside(sheet: Path) -> Path:
@@ -114,6 +117,10 @@ def _confirm(proofs: int, *, can_ask: bool) -> None:
 
 def _is_interactive() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _observers(progress: ProgressOption, log_format: LogFormatOption) -> Observers:
+    return Observers([display_of(progress, log_format), *([LogObserver()] if log_format == "json" else [])])
 
 
 class _Outcomes(Observer):
