@@ -71,7 +71,11 @@ def test_settings_are_compared_with_those_of_the_latest_run(tmp_path: Path) -> N
         ),
         (
             {"state": "running", "ended": None, "exit_code": None, "pid": 2**22 + 1},
-            "ended without saying so, some time after 2026-03-01 22:00 UTC: 37 done",
+            "ended without a record of its end, after 2026-03-01 22:00 UTC: 37 done",
+        ),
+        (
+            {"state": "running", "ended": None, "exit_code": None, "pid": 2**22 + 1, "counts": {}},
+            "ended without a record of its end, after 2026-03-01 22:00 UTC.",
         ),
     ],
 )
