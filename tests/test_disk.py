@@ -1,3 +1,5 @@
+"""Tests of operations on disk: moving without replacing, walking, and removing."""
+
 from __future__ import annotations
 
 import errno

@@ -1,3 +1,5 @@
+"""Tests of figures, times and names as people read them."""
+
 from __future__ import annotations
 
 import os

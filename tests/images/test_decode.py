@@ -1,3 +1,5 @@
+"""Tests of decoding: formats, orientation, colour, alpha, limits, and damaged files."""
+
 from __future__ import annotations
 
 import io

@@ -1,3 +1,5 @@
+"""Tests of encoding: formats, bit depths, alpha, and metadata of the written files."""
+
 from __future__ import annotations
 
 import io

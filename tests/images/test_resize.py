@@ -1,3 +1,5 @@
+"""Tests of resizing pictures, and of the working size."""
+
 from __future__ import annotations
 
 import numpy as np

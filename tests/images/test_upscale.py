@@ -1,3 +1,5 @@
+"""Tests of guided upscaling: a result takes fine detail from its photograph."""
+
 from __future__ import annotations
 
 import cv2

@@ -1,3 +1,5 @@
+"""Tests of the log: lines for people, and JSON for programs."""
+
 from __future__ import annotations
 
 import json

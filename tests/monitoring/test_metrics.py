@@ -1,3 +1,5 @@
+"""Tests of the metrics file for Prometheus."""
+
 from __future__ import annotations
 
 import time

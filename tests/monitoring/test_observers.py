@@ -1,3 +1,5 @@
+"""Tests of the distribution of events to several observers, some of which fail."""
+
 from __future__ import annotations
 
 import inspect

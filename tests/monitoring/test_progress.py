@@ -1,3 +1,5 @@
+"""Tests of the progress display that writes plain lines, and of the choice of a display."""
+
 from __future__ import annotations
 
 import errno

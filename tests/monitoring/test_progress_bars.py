@@ -1,3 +1,5 @@
+"""Tests of the progress display with bars on a terminal."""
+
 from __future__ import annotations
 
 import io

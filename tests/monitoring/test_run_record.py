@@ -1,3 +1,5 @@
+"""Tests of the record of a run, and of the report that is updated while it runs."""
+
 from __future__ import annotations
 
 import threading

@@ -1,3 +1,5 @@
+"""Tests of the files of checkpoints: atomic writing, reading, and removal."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""Tests of marks: which process works on the name of a result, and how many attempts have begun."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

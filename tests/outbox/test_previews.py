@@ -1,3 +1,5 @@
+"""Tests of the files of previews: replacement, and removal."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -1,3 +1,5 @@
+"""Tests of publishing results and failures: whole at every moment, whatever goes wrong."""
+
 from __future__ import annotations
 
 import errno

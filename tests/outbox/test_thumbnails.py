@@ -1,3 +1,5 @@
+"""Tests of the thumbnails in the outbox."""
+
 from __future__ import annotations
 
 import threading

@@ -1,3 +1,5 @@
+"""Tests of reading manifests: rows to pairs, and all problems by line."""
+
 from __future__ import annotations
 
 import hashlib

@@ -1,3 +1,5 @@
+"""Tests of picture files: which mask a pair takes, and which files are ignored."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -1,3 +1,5 @@
+"""Tests of the iterator that a thread runs ahead."""
+
 from __future__ import annotations
 
 import threading

@@ -1,3 +1,5 @@
+"""Tests of the time budget: fewer evaluations where the time is short."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Tests of the choice of pairs that go to the device together."""
+
 from __future__ import annotations
 
 import itertools

@@ -1,3 +1,5 @@
+"""Tests of feeding tasks to workers while there is room."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Tests of the budget of pixels that limits how much is in work at once."""
+
 from __future__ import annotations
 
 import threading

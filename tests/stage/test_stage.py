@@ -1,3 +1,5 @@
+"""Tests of the whole stage: results, concurrency, errors, and stopping."""
+
 from __future__ import annotations
 
 import contextlib

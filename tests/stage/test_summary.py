@@ -1,3 +1,5 @@
+"""Tests of the shares of time in the summary of a run."""
+
 from __future__ import annotations
 
 import time

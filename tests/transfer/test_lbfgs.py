@@ -1,3 +1,5 @@
+"""Tests of the L-BFGS minimiser."""
+
 from __future__ import annotations
 
 import math

@@ -1,3 +1,5 @@
+"""Tests of the objective and its gradient against an independent computation."""
+
 from __future__ import annotations
 
 from pathlib import Path

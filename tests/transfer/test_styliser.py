@@ -1,3 +1,5 @@
+"""Tests of the optimisation of whole pairs, alone and in batches."""
+
 from __future__ import annotations
 
 import math

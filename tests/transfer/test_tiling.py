@@ -1,3 +1,5 @@
+"""Tests of tiled evaluation: each fit gives the objective and the gradient of the untiled evaluation."""
+
 from __future__ import annotations
 
 import itertools

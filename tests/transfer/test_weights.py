@@ -1,3 +1,5 @@
+"""Tests of finding, loading and checking the weights of the network."""
+
 from __future__ import annotations
 
 import hashlib

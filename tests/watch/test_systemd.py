@@ -1,3 +1,5 @@
+"""Tests of the messages to systemd."""
+
 from __future__ import annotations
 
 import contextlib

@@ -1,3 +1,5 @@
+"""Tests of the watcher: errors of the machine, claiming ahead, stopping, draining, and status."""
+
 from __future__ import annotations
 
 import contextlib

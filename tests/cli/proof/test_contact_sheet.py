@@ -1,3 +1,5 @@
+"""Tests of the contact sheet of `impasto proof`: its layout, its names, and the size of its pictures."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

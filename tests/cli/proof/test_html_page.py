@@ -1,3 +1,5 @@
+"""Tests of the HTML page of `impasto proof`."""
+
 from __future__ import annotations
 
 import base64

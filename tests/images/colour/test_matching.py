@@ -1,3 +1,5 @@
+"""Tests of colour matching: giving one picture the colour statistics of another."""
+
 from __future__ import annotations
 
 from typing import get_args

@@ -1,3 +1,5 @@
+"""Tests of EXIF and XMP: reading tags from photographs, and making the tags of a result."""
+
 from __future__ import annotations
 
 import io

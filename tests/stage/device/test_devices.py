@@ -1,3 +1,5 @@
+"""Tests of the choice of devices, and of measuring the peak of memory."""
+
 from __future__ import annotations
 
 import gc

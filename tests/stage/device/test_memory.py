@@ -1,3 +1,5 @@
+"""Tests of the prediction of memory, and of the choice of a fit."""
+
 from __future__ import annotations
 
 import ctypes

@@ -1,3 +1,5 @@
+"""Tests of loading the photographs, paintings and masks of pairs."""
+
 from __future__ import annotations
 
 import re

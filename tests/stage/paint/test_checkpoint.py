@@ -1,3 +1,5 @@
+"""Tests of checkpoints: an interrupted pair continues exactly where it was."""
+
 from __future__ import annotations
 
 import errno

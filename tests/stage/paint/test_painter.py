@@ -1,3 +1,5 @@
+"""Tests of painting on the device: lack of memory, batches, and continuing after an interruption."""
+
 from __future__ import annotations
 
 import itertools

@@ -1,3 +1,5 @@
+"""Tests of the cache of results that the colour variants of a pair share."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""Tests of finding the file system of a folder, and whether other hosts share it."""
+
 from __future__ import annotations
 
 import os

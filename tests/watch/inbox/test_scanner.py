@@ -1,3 +1,5 @@
+"""Tests of the scanner of the inbox: styles, files that are no photographs, errors of the disk, and events."""
+
 from __future__ import annotations
 
 import errno

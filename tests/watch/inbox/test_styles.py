@@ -1,3 +1,5 @@
+"""Tests of finding a style in the library by name."""
+
 from __future__ import annotations
 
 import unicodedata

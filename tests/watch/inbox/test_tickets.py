@@ -1,3 +1,5 @@
+"""Tests of tickets: manifests in the inbox that wait for their files."""
+
 from __future__ import annotations
 
 import errno

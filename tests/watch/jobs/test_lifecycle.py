@@ -1,3 +1,5 @@
+"""Tests of the life of a job, from a dropped file to its results and its retirement."""
+
 from __future__ import annotations
 
 import contextlib

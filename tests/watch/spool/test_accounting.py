@@ -1,3 +1,5 @@
+"""Tests of the accounting of files: each file that was seen is counted once at the end."""
+
 from __future__ import annotations
 
 import shutil

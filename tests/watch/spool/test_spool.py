@@ -1,3 +1,5 @@
+"""Tests of the spool: claims, returns, and the takeover of jobs of dead workers."""
+
 from __future__ import annotations
 
 import errno
