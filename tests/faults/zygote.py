@@ -22,7 +22,7 @@ torch.set_num_threads(1)
 network = load_weights(find_weights("packaged"))
 pipeline.stage.stage.load_weights = lambda _: network
 weights.load_weights = lambda _: network
-print("ready", flush=True)  # noqa: T201 - its parent reads it
+print("ready", flush=True)  # noqa: T201 - the parent process reads this line
 for line in sys.stdin:
     command = json.loads(line)
     pid = os.fork()

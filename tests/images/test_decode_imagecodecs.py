@@ -1,4 +1,4 @@
-"""Pictures of more than 8 bits per channel, and the special kinds of TIFF and PNG."""
+"""Tests of decoding more than 8 bits per channel, and unusual kinds of TIFF and PNG."""
 
 from __future__ import annotations
 
