@@ -175,7 +175,7 @@ class World:
         (self.styles / "sea.png").write_bytes(b"the sea")
 
     def drop(self, name: str, data: bytes | None = None) -> Path:
-        """Put a file into the inbox, whole."""
+        """Put a whole file into the inbox; return its path."""
         path = self.inbox / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(photo(name) if data is None else data)

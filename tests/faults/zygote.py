@@ -1,4 +1,4 @@
-"""Starts `impasto` many times without importing torch each time: reads command lines as JSON, forks, tells the PID.
+"""Starts `impasto` many times without importing torch each time: reads command lines as JSON, forks, prints the PID.
 
 One thread is used for computing, since a fork does not take threads along.
 """

@@ -54,7 +54,7 @@ def main_tags(order: str, *, orientation: int = 1, dpi: int | None = 300) -> dic
 
 def exif_tags(order: str, note: bytes = NOTE, *, srgb: bool = False) -> dict[int, Value]:
     return {
-        0x829A: fractions(order, 10, 1250),  # not reduced
+        0x829A: fractions(order, 10, 1250),  # the fraction is not reduced
         0x829D: fractions(order, 28, 10),
         0x8827: numbers(order, "H", 400),
         0x9000: (7, 4, b"0231"),

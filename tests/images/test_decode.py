@@ -187,7 +187,7 @@ def test_other_formats_are_refused_by_name_unless_they_are_allowed(tmp_path: Pat
         TypeError,
         OverflowError,
         RuntimeError,
-    ],  # of AVIF
+    ],  # the AVIF plugin raises RuntimeError
 )
 def test_whatever_pillow_raises_is_damage(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
     def fail(*_: object) -> None:

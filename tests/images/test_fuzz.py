@@ -183,7 +183,7 @@ def peak() -> int:
 
 
 def run(first: int, count: int, progress: Path) -> None:
-    """Decode damaged files; write the current number into `progress`, at the end counts and the memory in MB."""
+    """Decode damaged files; write the current number into `progress`, and at the end counts and the memory in MB."""
     faulthandler.enable()
     warnings.simplefilter("error")
     seeds()

@@ -58,6 +58,8 @@ IMAGES = ImageSettings(max_pixels=10**6)
 
 
 class Recorder:
+    """A listener that records its events."""
+
     def __init__(self, on_evaluation: Callable[[str, int], None] = lambda *_: None) -> None:
         self.started: list[str] = []
         self.evaluations: list[tuple[str, int]] = []
@@ -138,11 +140,13 @@ def make_pair(make_image: Callable[..., Path]) -> MakePair:
 
 
 def outcomes(stage: Stage, *tasks: Task | Pair | None) -> list[Outcome]:
+    """Return the outcomes of tasks that go through a stage."""
     with stage.resources.saver.outbox.locked():
         return list(stage.process([Task(each, 1, None) if isinstance(each, Pair) else each for each in tasks]))
 
 
 def process(stage: Stage, *tasks: Task | Pair | None) -> list[Metadata | Failure]:
+    """Return the records of tasks that go through a stage."""
     return [outcome.record for outcome in outcomes(stage, *tasks)]
 
 

@@ -145,7 +145,7 @@ class Silent:
     """A listener that ignores all events."""
 
     def pair_started(self, pair: Pair) -> None:
-        """Nothing."""
+        """Ignore the event."""
 
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
-        """Nothing."""
+        """Ignore the event."""

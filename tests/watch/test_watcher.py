@@ -47,10 +47,12 @@ def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def error(number: int, path: Path) -> OSError:
+    """Return the OSError of an errno at a path."""
     return OSError(number, os.strerror(number), str(path))
 
 
 def drain(world: World, disk: FaultyDisk | None = None, on_render: Callable[[Task], None] = lambda _: None) -> Any:
+    """Drain an inbox; return the summary, and check that every file is accounted for."""
     worker = world.worker(disk, drain=True)
     worker.stage.on_render = on_render
     prepare_all(worker)

@@ -42,6 +42,7 @@ class Estimates:
 
 @pytest.fixture(autouse=True)
 def _at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replace measurements by estimates, and run each test in a folder of its own with few evaluations."""
     monkeypatch.setattr(forecast_module, "Estimator", Estimates)
     monkeypatch.setitem(EVALUATIONS, "draft", (2,))
     (tmp_path / "temporary").mkdir()
@@ -60,6 +61,7 @@ def pictures(make_image: Callable[..., Path]) -> Path:
 
 
 def proof(*arguments: object) -> Result:
+    """Run `impasto proof` with small, quick settings."""
     given = [str(argument) for argument in arguments]
     return CliRunner().invoke(app, ["proof", *given, *([] if "--styles" in given else ["--styles", "styles"]), *QUICK])
 

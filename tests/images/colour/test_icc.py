@@ -114,7 +114,7 @@ def test_sixteen_bits_are_exact() -> None:
 def test_black_ink_becomes_black_and_paper_white(monkeypatch: pytest.MonkeyPatch) -> None:
     """Test black point compensation: this ink is no darker than L* = 20."""
     monkeypatch.setattr(profiles, "_ink", lambda levels: (100 - 20 * sum(levels), 0, 0))
-    profile = profiles._cmyk().replace(b"prtr", b"scnr", 1)  # a printer's black is found in another table
+    profile = profiles._cmyk().replace(b"prtr", b"scnr", 1)  # a printer profile has its black point in another table
     convert = converter(profile.replace(b"A2B0", b"A2B1", 1), "cmyk")
     assert convert is not None
     ends = convert(np.array([[[255, 255, 255, 255], [0, 0, 0, 0]]], np.uint8))[0] / 257

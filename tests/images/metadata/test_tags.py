@@ -51,12 +51,14 @@ def by_pillow(exif: bytes) -> Image.Exif:
 
 
 def saved(image_format: str, **options: object) -> bytes:
+    """Return a picture that Pillow writes in a format."""
     file = io.BytesIO()
     Image.fromarray(photo()).save(file, image_format, **options)
     return file.getvalue()
 
 
 def tags_of(data: bytes) -> Tags:
+    """Return the tags of a file; check that reading them leaves the file position."""
     with Image.open(io.BytesIO(data)) as image:
         position = image.fp.tell()
         found = read_tags(image)

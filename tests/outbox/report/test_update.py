@@ -166,7 +166,7 @@ def test_pairs_per_hour_leave_out_the_nights_in_between(tmp_path: Path) -> None:
         (0.25, 0.5),
         (0.75, 1.25),
         (48.0, 48.75),
-    ]  # three pairs at about one time, and one two days later
+    ]  # three overlapping pairs, and one two days later
     for number, (begin, end) in enumerate(hours):
         started, finished = ((BEGIN + timedelta(hours=each)).isoformat() for each in (begin, end))
         add_result(tmp_path, f"{number}.png", number, started=started, finished=finished)

@@ -70,6 +70,8 @@ class FullDisk(Disk):
 
 
 class _Full:
+    """A file whose writes take room from a `FullDisk`."""
+
     def __init__(self, file: BinaryIO, disk: FullDisk) -> None:
         self._file, self._disk = file, disk
 

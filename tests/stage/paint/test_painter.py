@@ -50,12 +50,14 @@ ALWAYS = 1e-9
 
 
 class Recorder:
+    """A listener that records the numbers of evaluations, and interrupts at one of them."""
+
     def __init__(self, stop_at: int = 0) -> None:
         self.numbers: list[int] = []
         self._stop_at = stop_at
 
     def pair_started(self, pair: Pair) -> None:
-        """Nothing."""
+        """Ignore the event."""
 
     def evaluated(self, _: Pair, evaluation: Evaluation) -> None:
         self.numbers.append(evaluation.number)
@@ -64,10 +66,14 @@ class Recorder:
 
 
 class MakeStage(Protocol):
+    """Type of the fixture `make_stage`."""
+
     def __call__(self, listener: Recorder | None = None, to: str = "out", **limits: Any) -> Stage: ...
 
 
 class RunOut(Protocol):
+    """Type of the fixture `run_out`."""
+
     def __call__(self, is_full: Callable[[Fit, int, Tensor], bool]) -> list[Fit]: ...
 
 

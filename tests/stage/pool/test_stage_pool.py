@@ -126,6 +126,7 @@ def own_bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def tasks_of(bench: Bench, prefix: str, count: int) -> list[Task]:
+    """Return tasks for small pairs whose names begin with a prefix."""
     return [Task(bench.pair(f"{prefix}{number}", seed=number), 1, None) for number in range(count)]
 
 
@@ -419,6 +420,7 @@ def endless_run(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _wait_for(is_so: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until a condition holds, for a number of seconds at most."""
     end = time.monotonic() + seconds
     while not is_so() and time.monotonic() < end:
         time.sleep(0.05)
@@ -426,6 +428,7 @@ def _wait_for(is_so: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def _children(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """Return the device processes of a running command."""
     return [each for each in psutil.Process(process.pid).children() if "spawn_main" in " ".join(each.cmdline())]
 
 
