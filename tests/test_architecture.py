@@ -1,4 +1,4 @@
-"""What the import contracts in pyproject.toml cannot say."""
+"""Tests of the rules of architecture that the import contracts in pyproject.toml cannot express."""
 
 from __future__ import annotations
 

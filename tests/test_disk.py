@@ -1,3 +1,5 @@
+"""Tests of operations on disk: moving without replacing, walking, and removing."""
+
 from __future__ import annotations
 
 import errno
@@ -42,6 +44,7 @@ class Rival(Disk):
 
 
 def contents(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of all files below a folder, by their paths in it."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -276,7 +279,7 @@ def test_a_walk_of_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path) -> N
 
 def test_a_walk_goes_down_thousands_of_folders(tmp_path: Path) -> None:
     class Deep(Disk):
-        """Lists the same folder again and again, as if each were in the last."""
+        """A disk on which every folder lists the first folder, so that the tree is thousands of levels deep."""
 
         def entries(self, path: Path) -> list[os.DirEntry[str]]:
             return super().entries(tmp_path if len(path.parts) < 3000 else tmp_path / "d")

@@ -1,3 +1,5 @@
+"""Tests of passing errors between processes."""
+
 from __future__ import annotations
 
 import pickle

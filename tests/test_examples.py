@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *ROOT.glob("docs/*.md"))}
 COMMANDS = tuple(get_command(app).commands)  # type: ignore[attr-defined]  # the app is a group
 OF_ROOT = ("python3 -m venv", "useradd", "systemctl", "systemd-run")
-"""Beginnings of lines that change the system; bash only checks their syntax."""
+"""Beginnings of lines that change the system; the test lets bash check their syntax only."""
 LINES_OF_A_SCREEN = 50
 SIZES = re.compile(r"(image\.size=|--size |\"image\.size\": )\d+")
 
@@ -79,6 +79,7 @@ def until_stopped(arguments: list[str]) -> None:
 
 
 def bash(line: str, *options: str) -> None:
+    """Run a line in bash; check that it succeeds and writes nothing to stderr."""
     done = subprocess.run(["/bin/bash", *options, "-c", line], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, ""), line
 

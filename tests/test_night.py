@@ -1,4 +1,4 @@
-"""A night: bad files among good ones, a process that is killed half-way, and the morning after."""
+"""Test of a night: bad files among good ones, a process that is killed half-way, and the morning after."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PAIRS = 40
 POISONED = {3: b"", 11: b"no picture at all", 19: b"\xff\xd8\xff\xe0 cut", 27: b"\x89PNG\r\n\x1a\n", 35: b"RIFF"}
 
-# Kills itself as the twentieth pair begins.
+# Program that kills itself as the twentieth pair begins.
 CHILD = """
 import os, signal
 from pipeline.run import runner as run
@@ -42,7 +42,7 @@ def arguments(folder: Path) -> list[str]:
 
 
 def told(exit_code: int, *command: str) -> dict[str, Any]:
-    """The last line that a command says in JSON."""
+    """Return the last line of JSON on a command's stdout."""
     result = CliRunner().invoke(app, [*command, "--json"])
     assert result.exit_code == exit_code, result.output
     last: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
@@ -50,10 +50,12 @@ def told(exit_code: int, *command: str) -> dict[str, Any]:
 
 
 def counts(said: dict[str, Any]) -> tuple[int, int, int]:
+    """Return the numbers of done, failed and damaged pairs that a command reports."""
     return said["done"], said["failed"], said["damaged"]
 
 
 def on_disk(outbox: Path) -> tuple[int, int, int]:
+    """Return the numbers of done, failed and damaged pairs on disk."""
     pictures = {path.name for path in outbox.glob("*.png")}
     described = {path.name.removesuffix(".json") for path in outbox.glob("*.png.json")}
     return len(pictures & described), len(list(outbox.glob("failed/*.json"))), len(pictures ^ described)

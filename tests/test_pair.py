@@ -1,3 +1,5 @@
+"""Tests of pairs: variants, blends, weights, and labels."""
+
 from __future__ import annotations
 
 from pathlib import Path

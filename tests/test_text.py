@@ -1,3 +1,5 @@
+"""Tests of figures, times and names as people read them."""
+
 from __future__ import annotations
 
 import os
@@ -51,11 +53,13 @@ def test_each_way_to_clean_a_name_replaces_what_the_weaker_ones_do(name: str) ->
 def test_what_can_be_shown_is_quoted_for_any_shell(name: str) -> None:
     if displayable(name) == name and not {"\n", "\t"} & set(name):
         assert shlex.split(shell_quoted(name)) == [name]
-    assert displayable(shell_quoted(name)) == shell_quoted(name), "a person can copy it"
+    assert displayable(shell_quoted(name)) == shell_quoted(name), (
+        "the quoted name has only displayable characters, so a person can copy it"
+    )
 
 
 @pytest.mark.parametrize("name", ["it's", "a b$HOME`x`", os.fsdecode(b"caf\xe9' \\7"), "two\nlines\t", "\x017"])
 def test_bash_takes_it_for_the_name(name: str) -> None:
     command = f"printf %s {shell_quoted(name)}"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, check=True)  # noqa: S607 - the user's bash
+    done = subprocess.run(["bash", "-c", command], capture_output=True, check=True)  # noqa: S607 - bash from the user's PATH
     assert done.stdout == os.fsencode(name)

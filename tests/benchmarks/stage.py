@@ -1,4 +1,4 @@
-"""Measurements of what the shared stage promises.
+"""Measurements of the speed, the memory and the recovery of the shared stage.
 
 python -m tests.benchmarks.stage throughput    24 photographs of 12 megapixels: is the device ever idle?
 python -m tests.benchmarks.stage memory        predicted against measured at 512 … 4096 px
@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pipeline  # noqa: F401 - before torch: large pages
+import pipeline  # noqa: F401 - imported before torch, for large pages
 
 # isort: split
 import numpy as np
@@ -68,7 +68,7 @@ RULES = ManifestRules((".jpg", ".png"), check_name, ())
 
 
 def photographs(folder: Path, count: int, size: tuple[int, int]) -> list[Path]:
-    """JPEGs of this size, made from the sample photographs, all different."""
+    """Write JPEGs of a size (width, height) in px, made from the sample photographs, all different."""
     folder.mkdir(parents=True)
     sources = sorted((DATA / "content").glob("*.jpg"))
     rng, paths = np.random.default_rng(0), []
@@ -82,7 +82,7 @@ def photographs(folder: Path, count: int, size: tuple[int, int]) -> list[Path]:
 
 
 class _Outcomes(Observer):
-    """Keeps all outcomes."""
+    """An observer that keeps all outcomes."""
 
     def __init__(self) -> None:
         self.outcomes: list[Outcome] = []
@@ -92,7 +92,7 @@ class _Outcomes(Observer):
 
 
 def render(manifest: Path, outbox: Outbox, **sections: Any) -> tuple[run_module.Summary, list[Outcome], float]:
-    """A run of a manifest, as the command does it: its summary, its outcomes, and its seconds."""
+    """Run a manifest as the command does; return its summary, its outcomes, and its seconds."""
     pairs = read_manifest(manifest, sections, {}, RULES)
     observer = _Outcomes()
     begin = time.perf_counter()
@@ -101,7 +101,7 @@ def render(manifest: Path, outbox: Outbox, **sections: Any) -> tuple[run_module.
 
 
 class SlowDisk(Disk):
-    """Takes 300 ms to write a file."""
+    """A disk that takes 300 ms to write a file."""
 
     def write(self, path: Path, data: bytes) -> None:
         if len(data) > 4096:
@@ -115,7 +115,7 @@ def slow_read(path: Path) -> SourceFile:
 
 
 def throughput(count: int) -> None:
-    load_weights(find_weights("packaged"))  # into the cache
+    load_weights(find_weights("packaged"))  # loaded into the cache, so that no measurement includes it
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photographs(folder / "photos", count, (4000, 3000))
@@ -142,7 +142,7 @@ def throughput(count: int) -> None:
 
 
 def alone(folder: Path, settings: dict[str, Any], in_run: dict[str, float]) -> None:
-    """Some of the pairs once more, each in a run of its own, so that nothing is loaded or saved beside it."""
+    """Run some of the pairs again, each in a run of its own, so that nothing is loaded or saved at the same time."""
     names = sorted(in_run)[:4]
     ratios = []
     for name in names:
@@ -170,7 +170,7 @@ def demand_of(side: int, dtype: torch.dtype, history: int) -> MemoryDemand:
 
 @torch.no_grad()
 def measure_peak(side: int, dtype: torch.dtype, fit: Fit, history: int) -> None:
-    """In a process of its own: the bytes that a few evaluations take at their height."""
+    """Return the peak of memory of a few evaluations, in bytes; call it in a process of its own."""
     chain = chain_of(dtype)
 
     def paint(side: int, evaluations: int) -> None:
@@ -210,7 +210,7 @@ def memory(sides: Sequence[int], dtype: torch.dtype, rungs: int) -> None:
 
 @torch.no_grad()
 def large(side: int, dtype: torch.dtype) -> None:
-    """One evaluation whole, recomputed and in tiles: how long, and how equal."""
+    """Print the seconds of one evaluation whole, recomputed and in tiles, and the differences between the results."""
     chain = chain_of(dtype)
     tune_allocator(side * side)
     content, style = picture(side, "content/chelsea.jpg"), picture(side, "styles/nocturne.jpg")
@@ -236,7 +236,7 @@ def large(side: int, dtype: torch.dtype) -> None:
 
 
 def pastiche(side: int, memory_gb: float) -> None:
-    """A whole pair through the stage in a process of its own."""
+    """Print the seconds and the memory of a whole pair that goes through the stage in a process of its own."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photographs(folder / "photos", 1, (side, side))
@@ -259,7 +259,7 @@ def pastiche(side: int, memory_gb: float) -> None:
 
 
 def soak(count: int) -> None:
-    """Resident memory after every hundredth pair."""
+    """Print the resident memory after every hundredth pair."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photographs(folder / "photos", count, (48, 40))
@@ -278,7 +278,7 @@ def soak(count: int) -> None:
 
 
 class _EvaluationPrinter(_Outcomes):
-    """Prints each evaluation to stdout at once."""
+    """A listener that prints each evaluation to stdout at once."""
 
     def evaluated(self, pair: Any, evaluation: Any) -> None:
         del pair
@@ -286,7 +286,7 @@ class _EvaluationPrinter(_Outcomes):
 
 
 def long_pair(folder: Path, seconds: float) -> None:
-    """For `kill`: one pair that takes a minute."""
+    """Render one pair that takes a minute, for `kill`."""
     sections = {"image": {"size": 256}, "pyramid": {"evaluations": [10, 300]}}
     pairs = read_manifest(folder / "m.csv", {}, sections, RULES)
     settings = validate({"run": {"checkpoint_seconds": seconds}})

@@ -1,4 +1,4 @@
-"""Every exit code of the command, by a process of its own."""
+"""Tests of every exit code of the command, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ main()
 
 @pytest.fixture
 def folder(tmp_path: Path, make_image: Callable[..., Path]) -> Path:
-    """With a manifest of one pair."""
+    """Return a folder with a manifest of one pair."""
     make_image("a.png")
     make_image("swirl.png", seed=9)
     (tmp_path / "m.csv").write_text("content,style\na.png,swirl.png\n")
@@ -43,6 +43,7 @@ def command(folder: Path, *more: str) -> list[str]:
 
 
 def ended(arguments: list[str]) -> tuple[int, str]:
+    """Run a command to its end; return its exit code and its stderr."""
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     return done.returncode, done.stderr
 
@@ -77,6 +78,8 @@ def another_run(folder: Path) -> int:
 
 
 def by_signal(number: int) -> Callable[[Path], int]:
+    """Return a function that runs a manifest, sends the process a signal, and returns its exit code."""
+
     def ends(folder: Path) -> int:
         endless = command(folder, "--set", "pyramid.evaluations=100000", "--preview", "0.1")
         with running([*endless, "--set", "run.grace_seconds=0"]) as process:
@@ -89,6 +92,7 @@ def by_signal(number: int) -> Callable[[Path], int]:
 
 @contextlib.contextmanager
 def running(arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a process, and kill it at the end of the block."""
     with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             yield process
@@ -97,6 +101,7 @@ def running(arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def until(happened: Callable[[], bool]) -> None:
+    """Wait until a condition holds, for at most 60 seconds."""
     begin = time.monotonic()
     while not happened():
         assert time.monotonic() - begin < 60

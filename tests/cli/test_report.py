@@ -1,4 +1,4 @@
-"""`impasto report` as a user meets it."""
+"""Tests of `impasto report` as a user runs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands as a user meets them: exit codes, what is on stdout, what is on disk."""
+"""Tests of `impasto run` and `impasto pair` as a user runs them: exit codes, stdout, and files on disk."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def json_lines(result: Result) -> list[dict[str, Any]]:
 
 
 def files(folder: Path) -> set[str]:
-    """But for what a run keeps of itself."""
+    """Return the names of the files in a folder, without the files that a run keeps about itself."""
     kept = ("lock", "runs", "thumbnails")
     return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and not set(kept) & set(p.parts)}
 
 
 @pytest.fixture
 def manifest(tmp_path: Path, make_image: Callable[..., Path]) -> Path:
-    """Three contents × one style."""
+    """Return a manifest of three contents and one style."""
     for seed, name in enumerate(("a", "b", "c")):
         make_image(f"content/{name}.png", seed=seed)
     make_image("styles/swirl.png", seed=9)
@@ -59,6 +59,7 @@ def run(manifest: Path, *arguments: object) -> Result:
 
 
 def actions(result: Result) -> dict[str, str]:
+    """Return the status of each pair by its output, from the lines on stdout."""
     return {
         (line["output"]["path"] if isinstance(line["output"], dict) else line["output"]): line["status"]
         for line in json_lines(result)
@@ -75,7 +76,7 @@ def test_a_manifest_becomes_pictures_with_valid_metadata(manifest: Path) -> None
     for name in names:
         record = json.loads((manifest.parent / "out" / f"{name}.json").read_text())
         jsonschema.validate(record, json_schema())
-        assert str(manifest.parent) not in json.dumps(record), "no absolute paths"
+        assert str(manifest.parent) not in json.dumps(record), "the metadata has no absolute paths"
 
 
 def test_metadata_objective_equals_an_independent_float64_computation(manifest: Path) -> None:
@@ -214,13 +215,15 @@ def test_a_time_budget_leaves_evaluations_out_and_says_so(manifest: Path) -> Non
     result = run(manifest, *options)
     assert result.exit_code == 0
     *done, summary = json_lines(result)
-    assert done, "one is begun in any case"
+    assert done, "one pair is begun in any case"
     assert summary["rendered"] + summary["waiting"] == 3
     for line in done:
         assert line["evaluations"] == line["planned"][0] < 400
         assert any("for want of time" in warning for warning in line["warnings"])
     again = json_lines(run(manifest, "-n", *options[:2], "--json"))
-    assert [line["status"] for line in again].count("skip") == len(done), "a picture in time counts as done"
+    assert [line["status"] for line in again].count("skip") == len(done), (
+        "a picture with fewer evaluations counts as done"
+    )
 
 
 @pytest.mark.parametrize(
@@ -398,7 +401,7 @@ def test_a_signal_leaves_no_half_file_and_the_next_run_continues(
     assert process.returncode == code
     assert json.loads(rest.splitlines()[-1])["exit_code"] == code
     (checkpoint,) = files(out) - {"a__swirl.png", "a__swirl.png.json"}
-    assert checkpoint.startswith(".impasto/checkpoints/"), "where the pair in work was"
+    assert checkpoint.startswith(".impasto/checkpoints/"), "the pair in work has a checkpoint"
     manifest.write_text("content,style\ncontent/a.png,styles\ncontent/b.png,styles\n")
     assert actions(run(manifest, "--json")) == {"a__swirl.png": "skip", "b__swirl.png": "done"}
 

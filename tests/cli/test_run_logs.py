@@ -1,4 +1,4 @@
-"""Logs, metrics, hooks and a pure stdout, as the commands show them."""
+"""Tests of the logs, metrics, hooks and stdout of the commands."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 QUICK = ["--set", "image.size=40", "--set", "pyramid.evaluations=2"]
-COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]  # it is a group
+COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]  # the app is a group
 
 NOISY = """
     import ctypes, os, sys, warnings
@@ -63,11 +63,12 @@ def json_lines(text: str) -> list[dict[str, Any]]:
 
 
 def hook(path: Path) -> str:
-    """A setting's value: append what comes on stdin to a file, as a line."""
+    """Return the value of a hook setting: a command that appends its stdin to a file as a line."""
     return json.dumps(["sh", "-c", 'cat >> "$1"; echo >> "$1"; echo told', "hook", str(path)])
 
 
 def series(path: Path) -> dict[str, float]:
+    """Return the values of a metrics file, by name and labels."""
     families = text_string_to_metric_families(path.read_text())
     return {
         "/".join([sample.name, *sample.labels.values()]): sample.value
@@ -78,7 +79,7 @@ def series(path: Path) -> dict[str, float]:
 
 @pytest.fixture
 def manifest(tmp_path: Path, make_image: Callable[..., Path]) -> Path:
-    """A photograph, and one that is none."""
+    """Return a manifest of a photograph and a file that is no photograph."""
     make_image("content/a.png")
     (tmp_path / "content/bad.png").write_bytes(b"no picture")
     make_image("styles/swirl.png", seed=9)
@@ -88,6 +89,7 @@ def manifest(tmp_path: Path, make_image: Callable[..., Path]) -> Path:
 
 
 def child(tmp_path: Path, code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run Python code in a process of its own."""
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(code))
     kept = {
@@ -161,7 +163,7 @@ def test_no_command_writes_escape_codes_into_a_pipe(manifest: Path, tmp_path: Pa
 
 @pytest.fixture
 def see_through(tmp_path: Path, make_image: Callable[..., Path]) -> Path:
-    """A photograph that JPEG cannot hold; its painting is sea.png."""
+    """Return a photograph with transparency, which JPEG cannot store; its painting is sea.png."""
     make_image("sea.png", seed=9)
     path = tmp_path / "glass.png"
     alpha = np.full((32, 40, 1), 128, np.uint8)
@@ -202,7 +204,7 @@ def test_a_drain_tells_its_log_and_its_metrics(tmp_path: Path, make_image: Calla
     assert (found["impasto_pairs_total/done"], found["impasto_pairs_total/failed"]) == (1, 1)
     assert (found["impasto_up"], found["impasto_queue_depth"]) == (0, 1)
     assert found["impasto_last_success_timestamp_seconds"] > 0
-    assert found["impasto_oldest_unclaimed_seconds"] > 0, "told by the thread that looks"
+    assert found["impasto_oldest_unclaimed_seconds"] > 0, "the thread that scans the inbox reports this value"
 
 
 @pytest.mark.parametrize(

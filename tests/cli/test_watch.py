@@ -1,4 +1,4 @@
-"""`impasto watch` and `impasto drain` as a person, cron and systemd use them."""
+"""Tests of `impasto watch` and `impasto drain` as a person, cron and systemd use them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ QUICK = ("image.size=40", "pyramid.evaluations=2", "watch.settle_seconds=0.1", "
 
 @pytest.fixture
 def folders(tmp_path: Path, make_image: Callable[..., Path]) -> list[str]:
-    """The arguments that name an inbox with a photograph, an outbox and a style library."""
+    """Return the arguments that name an inbox with a photograph, an outbox and a style library."""
     make_image("inbox/sea/cat.png")
     make_image("styles/sea.png", seed=9)
     return [str(tmp_path / "inbox"), "--outbox", str(tmp_path / "out"), "--styles", str(tmp_path / "styles")]
@@ -39,6 +39,7 @@ def arguments(command: str, folders: list[str], *more: str) -> list[str]:
 
 
 def drain(folders: list[str], *more: str) -> tuple[int, list[dict[str, Any]], str]:
+    """Drain an inbox; return the exit code, the events on stdout, and stderr."""
     result = CliRunner().invoke(app, arguments("drain", folders, "--json", *more))
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, [json.loads(line) for line in result.stdout.splitlines()], result.stderr
@@ -57,7 +58,7 @@ def test_drain_does_what_is_there_and_ends(tmp_path: Path, folders: list[str], m
     }  # fmt: skip
     Metadata.model_validate_json((tmp_path / "out/cat__sea.png.json").read_bytes())
     code, events, _ = drain(folders)
-    assert (code, len(events)) == (0, 1), "nothing is done again"
+    assert (code, len(events)) == (0, 1), "the second drain renders nothing again"
 
 
 def test_drain_without_anything_to_do_does_not_even_load_the_network(
@@ -117,7 +118,7 @@ def test_an_inbox_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 class Systemd:
-    """What systemd hears."""
+    """A socket in place of systemd's, and the messages that it receives."""
 
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

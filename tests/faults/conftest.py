@@ -1,4 +1,4 @@
-"""Figures are printed; with `--exhaustive` they are those of all that the normal suite tries a part of."""
+"""Fixtures of the fault tests: figures are printed; they count all cases with `--exhaustive`, otherwise a part."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def tell(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Print a figure, whatever pytest does with output."""
+    """Return a function that prints a line even where pytest captures output."""
 
     def say(text: str) -> None:
         with capsys.disabled():

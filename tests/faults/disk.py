@@ -1,4 +1,4 @@
-"""A disk that fails when it is told to: one operation, or for good."""
+"""A disk on which one operation fails, or all operations from a point on."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ LOOKS = ("read", "lstat", "entries")
 
 
 class Crash(BaseException):
-    """The process is gone: no handler for errors may catch it, and nothing reaches the disk after it."""
+    """The simulated end of the process: no handler of errors catches it, and no operation reaches the disk after it."""
 
 
 @dataclass
 class Operation:
-    """One call to the disk."""
+    """An operation on disk: its name and its path."""
 
     name: str
     path: Path
@@ -32,7 +32,7 @@ class Operation:
 
 
 class HastyDisk(Disk):
-    """Waits for nothing to reach the medium: no test here pulls the plug, and most of the time goes into that."""
+    """A disk that does not wait until data reach the medium: waiting takes most of the time, and no test cuts power."""
 
     def write(self, path: Path, data: bytes) -> None:
         path.write_bytes(data)
@@ -43,12 +43,12 @@ class HastyDisk(Disk):
 
 @dataclass
 class FaultyDisk(HastyDisk):
-    """Does what a disk does and takes notes, until something is to go wrong."""
+    """A disk that logs its operations, and fails at the chosen ones."""
 
     fault: Callable[[Operation, int], BaseException | None] = lambda _operation, _number: None
-    """Given each operation with its number, from 0: what to raise instead of doing it."""
+    """Function of each operation and its number, from 0: the error to raise in place of the operation, or None."""
     fault_after: Callable[[Operation, int], BaseException | None] = lambda _operation, _number: None
-    """The same, after it was done."""
+    """Function like `fault` whose error is raised after the operation was done."""
     watched: tuple[str, ...] = CHANGES
     log: list[Operation] = field(default_factory=list)
     dead: bool = False
@@ -71,7 +71,7 @@ class FaultyDisk(HastyDisk):
     ) -> None:
         if error is None:
             return
-        if path is not None and name == "write":  # what was to be written is there by half
+        if path is not None and name == "write":  # the file has half of its data
             data: bytes = arguments[0]
             path.write_bytes(data[: len(data) // 2])
         self.dead = isinstance(error, Crash)
@@ -79,6 +79,8 @@ class FaultyDisk(HastyDisk):
 
 
 def _forward(name: str) -> Callable[..., Any]:
+    """Return a method that passes a call on to the disk by its name."""
+
     def call(self: FaultyDisk, path: Path, *arguments: Any) -> Any:
         return self._do(name, path, *arguments)
 
@@ -90,7 +92,7 @@ for _name in CHANGES + LOOKS:
 
 
 def failing(number: int, at: int, *, lasting: bool = False) -> Callable[[Operation, int], BaseException | None]:
-    """The operation of this number fails with this errno, and perhaps all that follow."""
+    """Return a fault: the operation at an index fails with an errno; if lasting, all later operations fail, too."""
 
     def fault(operation: Operation, index: int) -> BaseException | None:
         fails = index >= at if lasting else index == at
@@ -100,5 +102,5 @@ def failing(number: int, at: int, *, lasting: bool = False) -> Callable[[Operati
 
 
 def crashing(at: int) -> Callable[[Operation, int], BaseException | None]:
-    """The process ends at the operation of this number."""
+    """Return a fault: the process ends at the operation of this number."""
     return lambda _, index: Crash() if index == at else None

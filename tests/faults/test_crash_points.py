@@ -1,4 +1,4 @@
-"""The process ends, or the disk fails, before and after every single operation: everything is there in the end."""
+"""Tests in which the process ends or the disk fails before and after each operation: no file may be lost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
 
 
 def fill(world: World) -> set[str]:
-    """A photograph, a ticket with a picture of its own, a broken file, and a duplicate; the names of the results."""
+    """Drop photographs, a broken file, and a ticket with its picture; return the names of the results."""
     world.drop("sea/a.jpg")
     world.drop("sea/deep/a.jpg")
     world.drop("sea/broken.jpg", photo("poison"))
@@ -33,7 +33,7 @@ def fill(world: World) -> set[str]:
 
 
 def run(world: World, disk: FaultyDisk | None = None, seconds: int = 12) -> None:
-    """A process from its start to its end, which may come early."""
+    """Run a process from its start to its end; it may end early."""
     worker = world.worker(disk)
     try:
         worker.start()
@@ -45,6 +45,7 @@ def run(world: World, disk: FaultyDisk | None = None, seconds: int = 12) -> None
 
 
 def check(world: World, wanted: set[str], retire: str) -> None:
+    """Check that all results are there and that every file of the inbox is where it belongs."""
     assert world.check_settled().keys() == wanted
     assert world.spooled("failed") == {"sea/broken.jpg"}
     good = {"sea/a.jpg", "sea/deep/a.jpg", "b.png", "job.csv"}
@@ -55,6 +56,7 @@ def check(world: World, wanted: set[str], retire: str) -> None:
 
 
 def operations(root: Path, settings: dict[str, Any], watched: tuple[str, ...]) -> list[str]:
+    """Return the operations on disk of a run without faults."""
     world, disk = World(root, settings), FaultyDisk(watched=watched)
     fill(world)
     run(world, disk)
@@ -63,7 +65,7 @@ def operations(root: Path, settings: dict[str, Any], watched: tuple[str, ...]) -
 
 
 def chosen(points: list[str], *, exhaustive: bool, offset: int) -> list[tuple[int, str]]:
-    """All of them, or every seventh."""
+    """Return all points with `--exhaustive`, otherwise every seventh."""
     return list(enumerate(points))[0 if exhaustive else offset % 7 :: 1 if exhaustive else 7]
 
 
@@ -100,7 +102,7 @@ def test_killed_at_every_point(
 def test_every_operation_fails(
     tmp_path: Path, number: int, tell: Callable[[str], None], *, lasting: bool, exhaustive: bool
 ) -> None:
-    """Once, or for twenty seconds; the same process goes on and finishes everything."""
+    """Let an operation fail once, or for twenty seconds; the process then continues and finishes everything."""
     watched = CHANGES + LOOKS
     points = operations(tmp_path / "undisturbed", {}, watched)
     tried = chosen(points, exhaustive=exhaustive, offset=number)
@@ -112,7 +114,7 @@ def test_every_operation_fails(
         try:
             worker.start()
             worker.work(20)
-        except StorageError:  # at the very start
+        except StorageError:  # the operation that failed is one of the start of the process
             worker.die()
             run(world)
         else:

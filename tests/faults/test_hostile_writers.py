@@ -1,4 +1,4 @@
-"""Writers that do what writers should not: no photograph is decoded before it is complete."""
+"""Tests with badly behaved writers: no photograph may be decoded before it is complete."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def with_its_final_size_from_the_start(path: Path, data: bytes, dice: random.Ran
 
 
 def with_size_and_times_always_the_same(path: Path, data: bytes, dice: random.Random) -> Iterator[None]:
-    """Nothing but the ctime tells."""
+    """Write a file whose size and times stay the same, so that only its ctime shows the change."""
     with path.open("wb", buffering=0) as file:
         os.posix_fallocate(file.fileno(), 0, len(data))
         for chunk in chunks(data, dice):
@@ -111,7 +111,7 @@ WRITERS = (
 
 
 def jpeg(number: int) -> bytes:
-    """With a thumbnail, which ends as the file does."""
+    """Return a JPEG with a thumbnail, whose last bytes are like those of the file."""
     thumbnail, whole = io.BytesIO(), io.BytesIO()
     picture = Image.fromarray(picture_of(24, 16, number))
     picture.save(thumbnail, "JPEG")
@@ -123,7 +123,7 @@ def jpeg(number: int) -> bytes:
 def test_no_photograph_is_decoded_before_it_is_complete(
     tmp_path: Path, tell: Callable[[str], None], *, events: bool
 ) -> None:
-    """500 writers at once, whose pauses are shorter than the settling time; each change may be hinted at."""
+    """Run 500 writers at once, whose pauses are shorter than the settling time; events may announce their changes."""
     world, dice = World(tmp_path / "world", {"watch": {"prefetch": 1000}}), random.Random(3)  # noqa: S311
     worker = world.worker()
     hints = worker.with_hints() if events else None

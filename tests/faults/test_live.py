@@ -1,4 +1,4 @@
-"""Real events, real time, several processes."""
+"""Tests of watchers with real events, real time and several processes."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="these are about
 
 
 def until(condition: Callable[[], bool], seconds: float, action: Callable[[], None] = lambda: None) -> float:
-    """Repeat an action until a condition holds, and give the seconds that took."""
+    """Repeat an action until a condition holds, and return the seconds that this took."""
     begin = time.monotonic()
     while not condition():
-        assert time.monotonic() - begin < seconds, "in time"
+        assert time.monotonic() - begin < seconds, "the condition holds in time"
         action()
         time.sleep(0.01)
     return time.monotonic() - begin
@@ -47,7 +47,7 @@ def test_a_burst_that_overflows_the_queue_of_events_is_found(
     worker = world.worker().start()
     names = [f"sea/{number}.jpg" for number in range(5000)]
     observer: Any = worker.scanner._events._observer
-    with observer._inotify_fd._lock:  # so the kernel has to keep them
+    with observer._inotify_fd._lock:  # the reader of events waits, so the kernel has to queue them
         for number in range(20_000):
             world.drop(f"sea/.noise{number % 2}", b"x")
         for name in names:
@@ -57,7 +57,9 @@ def test_a_burst_that_overflows_the_queue_of_events_is_found(
     assert worker.scanner.mode == "events"
     worker.end()
     if int(Path("/proc/sys/fs/inotify/max_queued_events").read_text()) <= 16384:
-        assert any("overflow" in message for message in caplog.messages), "else this tries nothing"
+        assert any("overflow" in message for message in caplog.messages), (
+            "the queue overflows, otherwise this test checks nothing"
+        )
     tell(f"5000 files with the queue of events overflowing: all found {seconds:.2f} s after")
 
 
@@ -78,7 +80,7 @@ def test_a_dead_reader_of_events_is_noticed(
     intake = worker.scanner
     monkeypatch.setattr(InotifyFD, "handle_event", die)
     world.drop("sea/a.jpg")
-    assert intake._events.is_alive(), "nothing else shows it"
+    assert intake._events.is_alive(), "the thread still seems alive, so only the missing events show the fault"
     seconds = until(lambda: bool(intake.degraded), 40, worker.watcher.scan_thread.scan)
     assert intake.mode == "polling"
     until(lambda: len(world.results()) == 1, 10, worker.step)
@@ -114,7 +116,7 @@ def test_from_drop_to_claim(tmp_path: Path, tell: Callable[[str], None], *, poll
     waits = sorted(claimed[name] - at for name, at in dropped.items())
     middle, late = statistics.median(waits), waits[int(0.99 * count)]
     limit = watch["settle_seconds"] + (watch["poll_seconds"] if polling else 0)
-    assert middle < limit + 10, "far from a whole look at everything, which comes after an hour"
+    assert middle < limit + 10, "claims do not wait for the complete scan, which comes after an hour"
     how = f"polling every {watch['poll_seconds']:g} s" if polling else "events"
     tell(
         f"{count} drops, {how}, settle_seconds {watch['settle_seconds']:g}: "
@@ -123,6 +125,7 @@ def test_from_drop_to_claim(tmp_path: Path, tell: Callable[[str], None], *, poll
 
 
 def note_claims(world: World, claimed: dict[str, float]) -> None:
+    """Record the time at which each claimed photograph was first seen, by its name."""
     for path in (world.inbox / ".impasto/work").glob("*/*/in/sea/*.png"):
         claimed.setdefault(path.name, time.monotonic())
 

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments of a live `watch`, with real files and the real engine."""
+"""Tests of SIGKILL at random moments of a live `watch`, with real files and the real engine."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ SETTINGS = {
     "run.max_attempts": "1000000",
     "run.grace_seconds": "60",
 }
-"""Attempts are not what is tested here: a kill is no fault of the photograph."""
+"""Settings with many attempts: a photograph must not fail because its process was killed."""
 
 
 class Zygote:
-    """Starts the command quickly."""
+    """A process that starts the command quickly, by fork."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
@@ -88,7 +88,7 @@ def test_killed_again_and_again_while_files_come(
             dropped[hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()] = name
             (tmp_path / name).rename(inbox / "sea" / name)
         pid = zygote.start("watch", *arguments)
-        time.sleep(moments.uniform(0, 0.9))  # a kill at a moment that nothing announces
+        time.sleep(moments.uniform(0, 0.9))  # the kill comes at a random moment
         os.kill(pid, signal.SIGKILL)
         assert zygote.exit_code() == -signal.SIGKILL, (tmp_path / "log").read_text()
         in_work += any((inbox / ".impasto/work").glob("*/2*"))
@@ -97,14 +97,14 @@ def test_killed_again_and_again_while_files_come(
     assert zygote.exit_code() == 0, (tmp_path / "log").read_text()
     results = check(outbox)
     painted = [record.pair.content.sha256 for record in results]
-    assert sorted(painted) == sorted(dropped), "each exactly once"
+    assert sorted(painted) == sorted(dropped), "each photograph is painted exactly once"
     archived = [path.name for path in (inbox / ".impasto/done").rglob("*.png")]
     assert sorted(archived) == sorted(dropped.values())
     assert {path.name for path in outbox.iterdir()} == {".impasto"} | {
         name for record in results for name in (record.output.path, f"{record.output.path}.json")
     }
     assert list((outbox / ".impasto/pending").iterdir()) == list((outbox / ".impasto/tmp").iterdir()) == []
-    assert in_work > 0, "kills fell into the work"
+    assert in_work > 0, "some kills came while a photograph was in work"
     tell(
         f"{kills} SIGKILLs, {in_work} with jobs in work, {published} of {len(dropped)} done before the last: "
         "0 lost, 0 torn, 0 published twice"
@@ -112,7 +112,7 @@ def test_killed_again_and_again_while_files_come(
 
 
 def check(outbox: Path) -> list[Metadata]:
-    """All that has metadata is whole."""
+    """Check that every result with metadata is whole; return the results."""
     records = [Metadata.model_validate_json(path.read_bytes()) for path in outbox.glob("*.png.json")]
     for record in records:
         assert hashlib.sha256((outbox / record.output.path).read_bytes()).hexdigest() == record.output.sha256

@@ -1,4 +1,4 @@
-"""Whatever people and processes do, in whatever order: nothing is lost, torn or done twice."""
+"""Tests of random actions of people and processes, in any order: no file may be lost, torn or rendered twice."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 STYLES = st.sampled_from(["sea", "sky"])
-"""The first is in the library from the start."""
+"""Names of styles; the first is in the library from the start."""
 NAMES = st.sampled_from(["a.jpg", "b.jpg", "deep/a.jpg"])
 WORKERS = st.integers(0, 1)
 PATIENT: dict[str, dict[str, Any]] = {"run": {"max_attempts": 99}}
-"""A kill is no fault of the photograph."""
+"""Settings with many attempts: a photograph must not fail because its process was killed."""
 RETIRE = st.sampled_from(["archive", "return"])
 
 
 class DropFolder(RuleBasedStateMachine):
-    """Two processes at most, one person."""
+    """State machine of an inbox with one person and at most two processes."""
 
     rounds = 0
 
@@ -41,19 +41,19 @@ class DropFolder(RuleBasedStateMachine):
         self.workers: list[Worker | None] = [None, None]
         self.number = 0
         self.kept: dict[str, bytes] = {}
-        """What a person dropped and did not take away, by the SHA-256 of it."""
+        """Files that the person dropped and did not take away, by their SHA-256."""
         self.partial: tuple[Path, BinaryIO] | None = None
-        """What is being copied, and the file that its writer has open."""
+        """Path of the file that is being copied, and the file object that its writer has open."""
         self.premature = 0
         self.owed: list[str] = []
-        """What tickets wait for."""
+        """Names of the files that tickets wait for."""
 
     def keep(self, data: bytes) -> bytes:
         self.kept[hashlib.sha256(data).hexdigest()] = data
         return data
 
     def withdraw(self, path: Path) -> None:
-        """What lies in the inbox under a name is about to go."""
+        """Forget the file that is at a path of the inbox, since it is about to be removed."""
         if path.exists():
             self.kept.pop(hashlib.sha256(path.read_bytes()).hexdigest(), None)
             if self.partial and path == self.partial[0]:
@@ -64,11 +64,11 @@ class DropFolder(RuleBasedStateMachine):
         self.number += 1
         return photo(f"number {self.number}")
 
-    # What a person does
+    # Actions of the person
 
     @rule(style=STYLES, name=NAMES)
     def drop(self, style: str, name: str) -> None:
-        """A file moved in whole; one of that name that is still there is replaced."""
+        """Move a whole file into the inbox; it replaces a file of that name that is still there."""
         self.withdraw(self.world.inbox / style / name)
         self.world.drop(f"{style}/{name}.part", data := self.fresh()).replace(self.world.inbox / style / name)
         self.keep(data)
@@ -96,7 +96,7 @@ class DropFolder(RuleBasedStateMachine):
         self.keep(path.read_bytes())
 
     def pass_time(self, worker: Worker, seconds: float) -> None:
-        """A copy goes on meanwhile."""
+        """Let time pass for a process; the copy that is under way continues meanwhile."""
         while seconds > 0:
             if self.partial is not None:
                 self.partial[1].write(b".")
@@ -106,7 +106,7 @@ class DropFolder(RuleBasedStateMachine):
 
     @rule(present=st.booleans(), style=STYLES)
     def drop_a_ticket(self, style: str, *, present: bool) -> None:
-        """Whose photograph is there already, or comes with the next one."""
+        """Drop a ticket; its photograph is there already, or comes with `drop_what_tickets_wait_for`."""
         self.number += 1
         name = f"ticket{self.number}.jpg"
         painting = f"painting{self.number}.png"
@@ -136,13 +136,13 @@ class DropFolder(RuleBasedStateMachine):
 
     @rule(name=NAMES, years=st.integers(-30, 30))
     def set_times(self, name: str, years: int) -> None:
-        """As after a jump of the clock, or by a program that preserves times."""
+        """Set the times of a file, as a program does that preserves times, or as after a jump of the clock."""
         path = self.world.inbox / "sea" / name
         if path.exists():
             then = 1_700_000_000 + years * 31_000_000
             os.utime(path, (then, then))
 
-    # What processes do
+    # Actions of the processes
 
     @rule(which=WORKERS, retire=RETIRE)
     def start(self, which: int, retire: str) -> None:
@@ -183,18 +183,18 @@ class DropFolder(RuleBasedStateMachine):
             worker.die()
         self.premature += worker.stage.premature
 
-    # What must be so
+    # Conditions that must always hold
 
     @invariant()
     def nothing_is_lost_or_torn(self) -> None:
         places = [path for path in self.world.inbox.rglob("*") if path.is_file() and path.suffix == ".jpg"]
         found = {hashlib.sha256(path.read_bytes()).hexdigest() for path in places}
-        assert self.kept.keys() <= found, "every photograph lies somewhere"
+        assert self.kept.keys() <= found, "every photograph is in one of the folders"
         results = self.world.results()
         assert_nothing_twice(results)
 
     def teardown(self) -> None:
-        """In the end everything is done."""
+        """Let the processes finish; check that everything is done."""
         if self.partial is not None:
             self.end_to_copy()
         self.drop_what_tickets_wait_for()
@@ -221,7 +221,7 @@ def test_anything_in_any_order(tell: Callable[[str], None], *, exhaustive: bool)
             max_examples=examples,
             stateful_step_count=steps,
             deadline=None,
-            phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink a history takes minutes
+            phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking a history would take minutes
             suppress_health_check=list(HealthCheck),
         ),
     )

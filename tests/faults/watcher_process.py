@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Painted(Observer):
-    """Counts the photographs that were painted here, or had been painted before."""
+    """A count of the photographs that were painted in this process, or had been painted before."""
 
     photographs = 0
 
@@ -32,7 +32,7 @@ class Painted(Observer):
 
 
 def main(root: Path) -> int:
-    """Say when it is ready, and at the end how many photographs were painted here."""
+    """Watch WORLD; print a line when the watcher is ready, and at the end the number of painted photographs."""
     values = {"watch": {"settle_seconds": 0.1, "rescan_seconds": 1.0}, "styles": {"folder": str(root / "styles")}}
     settings = validate(values)
     painted = Painted()
@@ -46,7 +46,7 @@ def main(root: Path) -> int:
         disk=HastyDisk(),
         clock=time.monotonic,
     )
-    print("starting", flush=True)  # noqa: T201 - its parent reads it
+    print("starting", flush=True)  # noqa: T201 - the parent process reads this line
     summary = service.run(FakeStage)
     print(painted.photographs, balance_of(summary).is_even, flush=True)  # noqa: T201
     return int(summary.exit_code)

@@ -1,4 +1,4 @@
-"""An inbox, an outbox and watchers in it, all in one process and without waiting: the clock is ours."""
+"""An inbox, an outbox and watchers, all in one process and with a simulated clock, so that no test waits."""
 
 from __future__ import annotations
 
@@ -40,10 +40,12 @@ if TYPE_CHECKING:
 WEIGHTS = "f" * 64
 END, JPEG_END = b"|end", b"\xff\xd9"
 GRAVES: list[contextlib.ExitStack] = []
-"""What dead processes would have done at their end; kept, since forgetting it would do it."""
+"""Clean-up of simulated dead processes, which must never run; kept here, since garbage collection would run it."""
 
 
 class Clock:
+    """A clock that shows the seconds that a test sets."""
+
     def __init__(self) -> None:
         self.seconds = 1000.0
 
@@ -52,12 +54,12 @@ class Clock:
 
 
 def photo(text: str) -> bytes:
-    """The bytes of a photograph, as far as `FakeStage` is concerned."""
+    """Return bytes that `FakeStage` takes for a photograph."""
     return f"photo {text} ".encode() + b"." * 50 + END
 
 
 class FakeStage:
-    """Publishes a result for all that ends as a photograph does, without looking at it any further."""
+    """A stage that publishes a result for each file that ends like a photograph, without decoding it."""
 
     def __init__(self, listener: Listener, outbox: Outbox) -> None:
         self._listener, self._outbox = listener, outbox
@@ -101,6 +103,7 @@ class FakeStage:
 
 
 def describe(task: Task, content: bytes, style: bytes, picture: bytes) -> Metadata:
+    """Return the metadata of a result."""
     hashes = [hashlib.sha256(data).hexdigest() for data in (content, style)]
     pair = task.pair
     terms = {"total": 1.0, "content": 1.0, "style": 0.0, "tv": 0.0}
@@ -133,19 +136,19 @@ def describe(task: Task, content: bytes, style: bytes, picture: bytes) -> Metada
 
 
 def balance_of(summary: Summary) -> Balance:
-    """The files of a watcher, as its summary counts them."""
+    """Return the balance of the files of a watcher, from its summary."""
     assert summary.missing is not None
     return Balance(**summary.counts, missing=summary.missing)
 
 
 def assert_nothing_twice(results: dict[str, Metadata]) -> None:
-    """A photograph dropped again under its name has one result; under another name it has one of that name."""
+    """Check that no photograph has two results of one name, however often it was dropped under that name."""
     found = [(re.sub(r"(-[0-9a-f]{6,})?\.png$", "", name), metadata.key) for name, metadata in results.items()]
     assert len(set(found)) == len(found), f"done twice: {sorted(found)}"
 
 
 class ScriptedHints(ChangeEvents):
-    """Hints that a test gives; signs of life come back."""
+    """Change events that a test makes; event probes are answered."""
 
     def __init__(self) -> None:
         self.hint = Changes()
@@ -159,7 +162,7 @@ class ScriptedHints(ChangeEvents):
 
 @dataclass
 class World:
-    """Folders, and what a person dropped into the inbox."""
+    """The folders of a watcher, and the files that a person dropped into the inbox."""
 
     root: Path
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -172,28 +175,28 @@ class World:
         (self.styles / "sea.png").write_bytes(b"the sea")
 
     def drop(self, name: str, data: bytes | None = None) -> Path:
-        """Put a file into the inbox, whole."""
+        """Put a whole file into the inbox; return its path."""
         path = self.inbox / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(photo(name) if data is None else data)
         return path
 
     def worker(self, disk: Disk | None = None, *, drain: bool = False) -> Worker:
-        """A new process; it is not begun yet."""
+        """Return a new simulated process, which is not started yet."""
         return Worker(self, disk or HastyDisk(), drain=drain)
 
     def spooled(self, place: str) -> set[str]:
-        """Files below the spool's `work`, `done` or `failed`, by their paths in the inbox."""
+        """Return the files below the spool's `work`, `done` or `failed`, by their paths in the inbox."""
         folder = self.inbox / ".impasto" / place
         return {path.as_posix().partition("/in/")[2] for path in folder.glob("**/in/**/*") if path.is_file()}
 
     def waiting(self) -> set[str]:
-        """Files in the inbox."""
+        """Return the files in the inbox, by their paths in it."""
         found = (path.relative_to(self.inbox) for path in self.inbox.rglob("*") if path.is_file())
         return {path.as_posix() for path in found if not path.parts[0].startswith(".")}
 
     def results(self) -> dict[str, Metadata]:
-        """By file name; each is whole."""
+        """Return the metadata of the results by file name, and check that each picture is whole."""
         found = {}
         for path in self.outbox.rglob("*.png.json"):
             name = path.relative_to(self.outbox).as_posix().removesuffix(".json")
@@ -205,7 +208,7 @@ class World:
         return found
 
     def check_settled(self) -> dict[str, Metadata]:
-        """Nothing is half done: no picture without metadata, no mark, nothing in work."""
+        """Return the results; check that nothing is half done: no picture lacks metadata, no mark or job is left."""
         results = self.results()
         pictures = {path.relative_to(self.outbox).as_posix() for path in self.outbox.rglob("*.png")}
         assert pictures == results.keys()
@@ -221,7 +224,7 @@ class World:
 
 
 class _Recorder(Observer):
-    """Writes down what a worker tells."""
+    """An observer that keeps the events of a worker."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
@@ -237,7 +240,7 @@ class _Recorder(Observer):
 
 
 class Worker:
-    """A process that watches, driven step by step."""
+    """A simulated process that watches the inbox, driven step by step."""
 
     def __init__(self, world: World, disk: Disk, *, drain: bool = False) -> None:
         self._world, self.disk = world, disk
@@ -270,7 +273,7 @@ class Worker:
         self._stack = contextlib.ExitStack()
 
     def with_hints(self) -> ScriptedHints:
-        """Events instead of polling."""
+        """Replace polling by change events that a test makes; return the source of these events."""
         hints, intake = ScriptedHints(), self.scanner
         hints.signs = {intake._probe.path}
         intake._events, intake._polling = hints, False
@@ -281,19 +284,19 @@ class Worker:
         return self
 
     def step(self, seconds: float = 0.0) -> None:
-        """Let time pass, look, and render what there is."""
+        """Let time pass, scan the inbox, and render the claimed jobs."""
         if isinstance(self._world.clock, Clock):
             self._world.clock.seconds += seconds
         self.watcher.scan_thread.scan()
         self.watcher.feeder.render(self.stage)
 
     def work(self, seconds: float = 30.0) -> None:
-        """So long, in steps of a second."""
+        """Work for a number of seconds, in steps of one second."""
         for _ in range(int(seconds)):
             self.step(1.0)
 
     def end(self) -> Balance:
-        """Stop as after a signal."""
+        """Stop the worker as after a signal; return the balance of its files."""
         self.watcher.put_back()
         balance = self.accounting.balance(self._world.inbox, self.spool, self.disk)
         self._stack.close()
@@ -301,14 +304,14 @@ class Worker:
         return balance
 
     def die(self) -> None:
-        """As after SIGKILL: the system frees the lock, and nothing else happens."""
+        """End the worker as SIGKILL does: the system frees the lock, and nothing else happens."""
         if self.spool.worker._lock is not None:
             self.spool.worker._lock.release()
         GRAVES.append(self._stack.pop_all())
 
 
 def load_ahead(worker: Worker) -> None:
-    """Have a pair prepared while the one before it is on the device, as the real stage does."""
+    """Let the stage load each pair while the previous one is on the device, as the real stage does."""
     process = worker.stage.process
 
     def ahead(tasks: Iterable[Task | None]) -> Generator[Outcome]:
@@ -327,7 +330,7 @@ def load_ahead(worker: Worker) -> None:
 
 
 def die_over(world: World, name: str, seconds: float = 12) -> bool:
-    """A process that a photograph may kill; whether it did."""
+    """Run a process that the named photograph may kill; return whether it was killed."""
     disk = FaultyDisk(watched=())
     worker = world.worker(disk).start()
     load_ahead(worker)

@@ -1,4 +1,4 @@
-"""Starts `impasto` many times without importing torch each time: reads command lines as JSON, forks, tells the PID.
+"""Starts `impasto` many times without importing torch each time: reads command lines as JSON, forks, prints the PID.
 
 One thread is used for computing, since a fork does not take threads along.
 """
@@ -22,7 +22,7 @@ torch.set_num_threads(1)
 network = load_weights(find_weights("packaged"))
 pipeline.stage.stage.load_weights = lambda _: network
 weights.load_weights = lambda _: network
-print("ready", flush=True)  # noqa: T201 - its parent reads it
+print("ready", flush=True)  # noqa: T201 - the parent process reads this line
 for line in sys.stdin:
     command = json.loads(line)
     pid = os.fork()

@@ -1,4 +1,4 @@
-"""EXIF and XMP as cameras write them, put together by hand."""
+"""EXIF and XMP as cameras write them, built by hand for tests."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Value = tuple[int, int, bytes]
-"""Type, count, bytes in the file's order."""
+"""Value of a TIFF tag: type, count, and bytes in the file's byte order."""
 
 LATITUDE = "48,51.4983N"
 THUMBNAIL = b"\xff\xd8\xff\xdb THUMBNAIL \xff\xd9"
 NOTE = b"Nikon\0\x02\x10\0\0" + bytes(range(1, 200))
-"""A MakerNote, of unknown structure."""
+"""MakerNote of unknown structure."""
 DATE = b"2021:06:05 04:03:02"
 
 
@@ -54,7 +54,7 @@ def main_tags(order: str, *, orientation: int = 1, dpi: int | None = 300) -> dic
 
 def exif_tags(order: str, note: bytes = NOTE, *, srgb: bool = False) -> dict[int, Value]:
     return {
-        0x829A: fractions(order, 10, 1250),  # not reduced
+        0x829A: fractions(order, 10, 1250),  # the fraction is not reduced
         0x829D: fractions(order, 28, 10),
         0x8827: numbers(order, "H", 400),
         0x9000: (7, 4, b"0231"),
@@ -82,7 +82,7 @@ def gps_tags(order: str) -> dict[int, Value]:
     }
 
 
-def structure(  # noqa: PLR0913 - all but the first two go by name
+def structure(  # noqa: PLR0913 - all but the first two are keywords
     order: str,
     main: Mapping[int, Value],
     *,
@@ -96,12 +96,12 @@ def structure(  # noqa: PLR0913 - all but the first two go by name
 
     Args:
         order: `<` or `>`.
-        main: of IFD0.
-        exif: of the Exif IFD.
-        gps: of the GPS IFD.
-        thumbnail: in IFD1.
-        strip: a TIFF file's pixels.
-        srgb: else interoperability means Adobe RGB.
+        main: tags of IFD0.
+        exif: tags of the Exif IFD.
+        gps: tags of the GPS IFD.
+        thumbnail: JPEG in IFD1.
+        strip: pixels of a TIFF file.
+        srgb: whether the interoperability IFD says sRGB, not Adobe RGB.
     """
     data = bytearray((b"II*\0" if order == "<" else b"MM\0*") + bytes(4))
 

@@ -1,4 +1,4 @@
-"""Image files of kinds that libraries do not write, put together by hand."""
+"""Image files of kinds that libraries do not write, built by hand for tests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COMPRESS = {1: bytes, 5: imagecodecs.lzw_encode, 8: zlib.compress, 32773: image
 
 @dataclass(frozen=True)
 class Tiff:
-    """Samples (H, W, C) or (H, W), and how they are stored; the directory stands before them."""
+    """A TIFF file: samples (H, W, C) or (H, W), and the way they are stored; the directory precedes them."""
 
     samples: np.ndarray
     order: str = "<"
@@ -108,7 +108,7 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def png(samples: np.ndarray, *before: bytes, size: tuple[int, int] | None = None) -> bytes:
-    """Samples (H, W) or (H, W, C) of uint8 or uint16; chunks before the pixels; a size (width, height) to claim."""
+    """Return a PNG of samples (H, W) or (H, W, C), uint8 or uint16; `before` precedes the pixels."""
     samples = samples[:, :, None] if samples.ndim == 2 else samples
     height, width, count = samples.shape
     rows = np.frombuffer(samples.astype(samples.dtype.newbyteorder(">")).tobytes(), np.uint8).reshape(height, -1)

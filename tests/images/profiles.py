@@ -1,4 +1,4 @@
-"""ICC profiles (ICC.1:2010, version 2), put together by hand."""
+"""ICC profiles (ICC.1:2010, version 2), built by hand for tests."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _ink(levels: tuple[int, ...]) -> tuple[float, float, float]:
 
 
 def _cmyk() -> bytes:
-    """A `mft2` with a grid of two levels per ink, which littleCMS interpolates between."""
+    """Return a CMYK profile whose `mft2` table has two levels per ink, between which littleCMS interpolates."""
     grid = b""
     for levels in itertools.product((0, 1), repeat=4):
         light, a, b = _ink(levels)
@@ -65,7 +65,7 @@ def _cmyk() -> bytes:
 
 
 DISPLAY_P3 = _rgb(2.2, (0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407))
-"""sRGB's primaries, with a plain exponent for the curve."""
+"""Profile with the primaries of Display P3 and a plain exponent as the curve."""
 ADOBE_RGB = _rgb(2.19921875, (0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
 GREY = _profile(b"GRAY", b"XYZ ", b"mntr", {b"kTRC": _gamma(1.8)})
 CMYK = _cmyk()

@@ -1,3 +1,5 @@
+"""Tests of decoding: formats, orientation, colour, alpha, limits, and damaged files."""
+
 from __future__ import annotations
 
 import io
@@ -135,6 +137,7 @@ def test_cmyk_of_sixteen_bits_is_reduced_and_noted(tmp_path: Path) -> None:
 
 
 def several(kind: str, mode: str = "RGB", **options: object) -> bytes:
+    """Return a file with three pictures."""
     pages, buffer = [Image.fromarray(photo(seed=seed)).convert(mode) for seed in range(3)], io.BytesIO()
     pages[0].save(buffer, kind, save_all=True, append_images=pages[1:], **options)
     return buffer.getvalue()
@@ -184,7 +187,7 @@ def test_other_formats_are_refused_by_name_unless_they_are_allowed(tmp_path: Pat
         TypeError,
         OverflowError,
         RuntimeError,
-    ],  # of AVIF
+    ],  # the AVIF plugin raises RuntimeError
 )
 def test_whatever_pillow_raises_is_damage(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
     def fail(*_: object) -> None:
@@ -398,7 +401,7 @@ def test_warnings_are_as_before_when_threads_have_decoded_in_parallel() -> None:
     def second(width: int, height: int) -> tuple[int, int]:
         second_is_in.set()
         assert first_is_out.wait(5)
-        warnings.warn("of metadata", stacklevel=1)  # would raise if it was not ignored
+        warnings.warn("of metadata", stacklevel=1)  # this warning would raise if the code did not ignore it
         return width, height
 
     with ThreadPoolExecutor(2) as pool:

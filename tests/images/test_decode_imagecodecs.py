@@ -1,4 +1,4 @@
-"""Pictures of more than 8 bits per channel, and the special kinds of TIFF and PNG."""
+"""Tests of decoding more than 8 bits per channel, and unusual kinds of TIFF and PNG."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ STORED = {
 
 
 def read(data: bytes, ending: str = "tif", max_pixels: int = 10_000) -> Picture:
+    """Decode a file; check that its dimensions are found without decoding."""
     source = SourceFile(Path(f"a.{ending}"), data, "0" * 64)
     picture = decode(source, max_pixels=max_pixels)
     assert dimensions(source) == (picture.width, picture.height) == picture.pixels.shape[1::-1]
@@ -37,6 +38,7 @@ def read(data: bytes, ending: str = "tif", max_pixels: int = 10_000) -> Picture:
 
 
 def scaled(samples: np.ndarray) -> np.ndarray:
+    """Return samples of 16 bits as RGB, 0–255."""
     return (samples[:, :, :3] if samples.shape[2] > 2 else samples[:, :, :1].repeat(3, axis=2)) / 257
 
 

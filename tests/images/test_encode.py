@@ -1,3 +1,5 @@
+"""Tests of encoding: formats, bit depths, alpha, and metadata of the written files."""
+
 from __future__ import annotations
 
 import io
@@ -51,7 +53,7 @@ def test_lossless_formats_keep_every_value(image_format: Format, bits: Bits, *, 
     data = encode(values, Encoding(image_format, bits), alpha=plane(top) if with_alpha else None)
     read = samples_of(data, bits)
     assert read.dtype == (np.uint8 if bits == 8 else np.uint16)
-    np.testing.assert_array_equal(read[:, :, :3], fine)  # also where nothing is visible
+    np.testing.assert_array_equal(read[:, :, :3], fine)  # pixels that are invisible keep their values, too
     assert read.shape[2] == (4 if with_alpha else 3)
     if with_alpha:
         np.testing.assert_array_equal(read[:, :, 3], np.round(plane(top) * top))
@@ -69,7 +71,7 @@ def test_values_are_rounded_and_clipped_once(bits: Bits, expected: tuple[int, ..
     values = np.full((2, 2, 3), [-30.0, 99.6, 400.0], dtype=np.float32)
     read = samples_of(encode(values, Encoding("png", bits)), bits)
     assert tuple(read[0, 0]) == expected
-    assert values[0, 0, 2] == 400, "what was given is left as it is"
+    assert values[0, 0, 2] == 400, "the pixels of the caller are not changed"
 
 
 def test_jpeg_is_close_and_its_chroma_is_not_subsampled() -> None:
@@ -132,8 +134,8 @@ def test_tags_are_written(image_format: Format, bits: Bits, order: str) -> None:
         if image_format != "webp":
             assert image.info["dpi"] == pytest.approx((300, 150), abs=0.02)
         if image_format == "tiff":
-            assert image.tag_v2[0x111][0] == 8, "the strips are where OpenCV put them"
-            assert not {0x213, 0xC4A5} & set(exif), "these are about how the source was built"
+            assert image.tag_v2[0x111][0] == 8, "the offset of the strips stays as OpenCV wrote it"
+            assert not {0x213, 0xC4A5} & set(exif), "tags about the structure of the source file are dropped"
 
 
 def test_without_tags_there_are_none() -> None:
@@ -141,7 +143,7 @@ def test_without_tags_there_are_none() -> None:
         with opened(encode(pixels(), Encoding(image_format))) as image:
             assert not {"exif", "xmp", "jfif_unit"} & {key for key, value in image.info.items() if value}
             assert not {0x11A, 0x131, 0x8769} & set(image.getexif())
-            assert image_format == "tiff" or "dpi" not in image.info  # Pillow makes one up for a TIFF
+            assert image_format == "tiff" or "dpi" not in image.info  # Pillow invents a resolution for a TIFF
 
 
 def test_a_tiff_says_that_its_colours_are_not_multiplied_by_alpha() -> None:
@@ -218,7 +220,7 @@ def test_what_a_format_cannot_is_not_asked_of_it() -> None:
 
 def test_rounding_takes_little_memory() -> None:
     values = np.full((4000, 500, 3), 100.25, dtype=np.float32)
-    encode(values[:4], Encoding("tiff"))  # creates what is created once
+    encode(values[:4], Encoding("tiff"))  # the first call creates objects that stay
     tracemalloc.start()
     try:
         encode(values, Encoding("tiff"))

@@ -1,3 +1,5 @@
+"""Tests of reading the bytes of an image file safely."""
+
 from __future__ import annotations
 
 import errno

@@ -1,3 +1,5 @@
+"""Tests of the check whether an image file looks complete by its last bytes."""
+
 from __future__ import annotations
 
 import io

@@ -1,3 +1,5 @@
+"""Tests of the recognition of image formats by content and by file ending."""
+
 from __future__ import annotations
 
 import io

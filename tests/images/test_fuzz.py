@@ -1,4 +1,4 @@
-"""Damaged files are read or refused, whatever the damage; in a process of its own, so that a crash is seen as one."""
+"""Tests of damaged files: each is read or refused; they run in a process of their own, so that a crash is noticed."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ LIES = [0, 1, 2, 127, 255, 256, 65535, 2**24, 2**31 - 1, 2**31, 2**32 - 1]
 
 
 def by_pillow(kind: str, mode: str = "RGB", icc: bytes = b"", **options: object) -> bytes:
+    """Return a file that Pillow writes, with metadata where the format has them."""
     buffer = io.BytesIO()
     image = Image.fromarray(photo(WIDTH, HEIGHT)).convert(mode)
     if kind in ("JPEG", "PNG", "WEBP"):
@@ -89,7 +90,7 @@ def seeds() -> tuple[bytes, ...]:
 
 
 def damaged(number: int) -> bytes:
-    """Return a damaged file, the same for one number."""
+    """Return a damaged file; equal numbers give equal files."""
     rng = random.Random(number)  # noqa: S311 - no secret
     data = bytearray(rng.choice(seeds()))
     for _ in range(rng.choice([1, 1, 1, 2, 4])):
@@ -118,16 +119,19 @@ def cut(data: bytearray, rng: random.Random) -> None:
 
 
 def swap(data: bytearray, rng: random.Random) -> None:
+    """Overwrite the first bytes by the signature of another format."""
     magic = rng.choice(MAGICS)
     data[: len(magic)] = magic
 
 
 def splice(data: bytearray, rng: random.Random) -> None:
+    """Replace the end of the data by the end of another file."""
     other = rng.choice(seeds())
     data[rng.randrange(len(data)) :] = other[rng.randrange(len(other)) :]
 
 
 def lose(data: bytearray, rng: random.Random) -> None:
+    """Delete a few bytes."""
     at = rng.randrange(len(data))
     del data[at : at + rng.choice([1, 4, 50])]
 
@@ -138,6 +142,7 @@ def repeat(data: bytearray, rng: random.Random) -> None:
 
 
 def harm_metadata(data: bytearray, rng: random.Random) -> None:
+    """Overwrite some bytes near a mark of metadata."""
     marks = [at for mark in (b"acsp", b"Exif\0\0", b"eXIf", b"<x:xmp", b"ICC_") if (at := data.find(mark)) >= 0]
     begin = max(0, rng.choice(marks or [0]) - 36)
     for _ in range(rng.choice([1, 5, 30])):
@@ -156,6 +161,7 @@ def mend_checksums(data: bytearray) -> None:
 
 
 def check(picture: Picture, size: tuple[int, int] | None, *, is_whole: bool) -> None:
+    """Check the shape, the type, the range and the size of a decoded picture."""
     height, width = picture.pixels.shape[:2]
     assert picture.pixels.shape == (height, width, 3)
     assert picture.pixels.dtype == np.float32
@@ -177,7 +183,7 @@ def peak() -> int:
 
 
 def run(first: int, count: int, progress: Path) -> None:
-    """Decode damaged files; write the current number into `progress`, at the end counts and the memory in MB."""
+    """Decode damaged files; write the current number into `progress`, and at the end counts and the memory in MB."""
     faulthandler.enable()
     warnings.simplefilter("error")
     seeds()
@@ -196,7 +202,7 @@ def run(first: int, count: int, progress: Path) -> None:
             dimensions(source)
             outcomes["refused"] += 1
         faulthandler.cancel_dump_traceback_later()
-        assert time.perf_counter() - begin < 5, "slow"
+        assert time.perf_counter() - begin < 5, "a file is read or refused within 5 seconds"
     progress.write_text(f"{outcomes['read']} {outcomes['refused']} {peak() - before}", encoding="ascii")
 
 
@@ -217,7 +223,7 @@ def test_damaged_files_are_read_or_refused_and_nothing_else(tmp_path: Path, exha
     assert done.stdout == ""
     read, refused, megabytes = map(int, said.split())
     assert read + refused == count
-    assert read > count / 20, "what is damaged a little is read"
+    assert read > count / 20, "files with little damage are read"
     assert refused > count / 5
     assert megabytes < 200
 

@@ -1,4 +1,4 @@
-"""Files that claim or unpack to much, and files of unusual sizes."""
+"""Tests of files that claim many pixels or unpack to much data, and of files of unusual sizes."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def measure() -> dict[str, tuple[str, int]]:
     read(encoded("JPEG")), read(encoded("PNG")), read(png(np.zeros((9, 9), np.uint16)))
     files, found = claiming() | unpacking(), {}
     for name, data in files.items():
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the peak
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # this write resets the peak
         before = peak()
         try:
             read(data)

@@ -1,3 +1,5 @@
+"""Tests of resizing pictures, and of the working size."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -70,7 +72,9 @@ def test_a_painting_that_covers_is_as_large_as_the_photograph_and_no_larger_than
     assert fitted[0] >= across
     assert fitted[1] >= down
     assert fitted[0] == across or fitted[1] == down
-    assert abs(fitted[0] * height - fitted[1] * width) <= max(width, height), "its proportions, but for rounding"
+    assert abs(fitted[0] * height - fitted[1] * width) <= max(width, height), (
+        "the painting keeps its proportions, except for rounding"
+    )
 
 
 @given(SIDES, SIDES, SIDES, SIDES)
@@ -103,7 +107,7 @@ def test_what_is_not_visible_does_not_bleed_into_what_is(width: int, height: int
     assert visible is not None
     assert resized.shape == (height, width, 3)
     assert visible.shape == (height, width)
-    assert ((visible > 0) & (visible < 1)).any(), "the edge is soft"
+    assert ((visible > 0) & (visible < 1)).any(), "the edge of the visible part is soft"
     np.testing.assert_allclose(resized[visible > 0.01], 100, atol=1e-3)
     assert (resized[visible == 0] == 255).all()
     same, same_alpha = resize_visible(pixels, alpha, 40, 32)

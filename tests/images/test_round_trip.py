@@ -1,4 +1,4 @@
-"""The way from a photographer's file to a result: each kind of file is read, written as each kind, and read again.
+"""Tests of the way from a photograph to a result: each kind of file is read, written as each kind, and read again.
 
 Sources are made by Pillow or by hand, never by the code under test; what they should look like says littleCMS through
 Pillow, with 8 bits.
@@ -61,6 +61,8 @@ TURNS = {
 
 @dataclass(frozen=True)
 class Cell:
+    """A kind of source file: format, bits per channel, colour, and EXIF orientation."""
+
     format: str
     bits: int
     colour: str
@@ -80,7 +82,7 @@ KINDS = [
 ]
 CELLS = [Cell(*kind, orientation) for kind in KINDS for orientation in TURNS]
 SOME = [Cell(*kind, orientation) for place, kind in enumerate(KINDS) for orientation in (1 + place % 4, 5 + place % 4)]
-"""Two sources of each kind, which have all orientations among them; results are always upright."""
+"""Cells of the normal suite: two sources of each kind, which together have all orientations."""
 OUTPUTS = [
     Encoding("jpeg", jpeg_quality=100),
     Encoding("png"),
@@ -114,6 +116,7 @@ def stored(cell: Cell) -> Image.Image:
 
 @cache
 def source(cell: Cell) -> bytes:
+    """Return the source file of a cell."""
     image, icc = stored(cell), PROFILES[cell.colour]
     order, is_srgb = "<>"[cell.orientation % 2], cell.colour != "adobe-rgb-exif"
     exif = camera_exif(order, orientation=cell.orientation, srgb=is_srgb)
@@ -265,6 +268,7 @@ def test_so_do_results_of_every_orientation(*, exhaustive: bool) -> None:
 
 
 def check_result(cell: Cell, encoding: Encoding) -> None:
+    """Encode the picture of a cell, and check the pixels and the tags of the file."""
     picture = picture_of(cell)
     strip_gps = cell.orientation > 4
     tags, warnings = tags_of_result(
@@ -281,18 +285,19 @@ def check_result(cell: Cell, encoding: Encoding) -> None:
     check_tags_by_pillow(data, picture, strip_gps=strip_gps)
     again = read(data, encoding.format)
     check_read_again(again, picture, encoding)
-    assert again.tags.exif == tags.exif or encoding.format == "tiff"  # TIFF: EXIF is put together anew
+    assert again.tags.exif == tags.exif or encoding.format == "tiff"  # TIFF: EXIF is built anew
     assert again.tags.xmp == tags.xmp
 
 
 def over_white(picture: Picture) -> np.ndarray:
+    """Return the pixels of a picture over white."""
     if picture.alpha is None:
         return picture.pixels
     return 255 + (picture.pixels - 255) * picture.alpha[:, :, None]
 
 
 def check_pixels_by_others(data: bytes, picture: Picture, encoding: Encoding) -> None:
-    """Read with Pillow for 8 bits, with OpenCV for 16."""
+    """Check the pixels as Pillow reads them for 8 bits, and OpenCV for 16 bits."""
     if encoding.bits == 8:
         found = np.asarray(Image.open(io.BytesIO(data)))
     else:

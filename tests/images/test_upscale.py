@@ -1,3 +1,5 @@
+"""Tests of guided upscaling: a result takes fine detail from its photograph."""
+
 from __future__ import annotations
 
 import cv2
@@ -10,7 +12,7 @@ from tests.conftest import photo
 
 
 def detailed() -> np.ndarray:
-    """A photograph with fine lines."""
+    """Return a photograph with fine lines."""
     picture = photo(240, 180, seed=1).astype(np.float32)
     picture[:, ::3] *= 0.7
     return picture
@@ -25,6 +27,7 @@ def cubic(picture: np.ndarray) -> np.ndarray:
 
 
 def psnr(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the peak signal-to-noise ratio of two pictures, in dB."""
     return float(10 * np.log10(255**2 / np.mean((one - other) ** 2)))
 
 

@@ -1,4 +1,4 @@
-"""Outcomes of pairs, for displays to be told."""
+"""Outcomes of pairs for the tests of displays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def ended(pair: Pair, failure: str | None) -> Outcome:
-    """A pair that is published, or has failed: the first word is the reason, and the others are the remedy."""
+    """Return the outcome of a published pair, or of a failed one, where `failure` is a one-word reason and a remedy."""
     task = Task(pair, 1, None)
     if failure is None:
         return Outcome(task, describe(task, b"photo", b"style", b"picture"))

@@ -1,4 +1,4 @@
-"""What is said at the end, and on the way there."""
+"""Tests of the lines on stdout during a run and at its end."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ DRAIN = replace(RUN, command="drain", source=Path("/inbox"), pairs=None, spool=P
 
 
 def report_of(work: RunInfo, **options: Any) -> ConsoleObserver:
+    """Return an observer of the console that has heard of the start of a run."""
     report = ConsoleObserver(**{"as_json": False, **options})
     report.started(work)
     return report
 
 
 def rendered(*warnings: str) -> Outcome:
+    """Return the outcome of a published pair with warnings."""
     pair = Pair(Path("/a.png"), (Path("/sea.png"),), "a.png", "sea.png", "a", PairSettings())
     task = Task(pair, 1, None)
     record = describe(task, b"photo", b"style", b"picture")

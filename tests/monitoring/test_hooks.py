@@ -1,4 +1,4 @@
-"""Hooks as a user writes them: small programs, here of Python and of the shell."""
+"""Tests of hooks: small programs in Python and shell, as a user writes them."""
 
 from __future__ import annotations
 
@@ -41,11 +41,13 @@ def pair(name: str) -> Pair:
 
 
 def done(name: str) -> Outcome:
+    """Return the outcome of a published pair."""
     task = Task(pair(name), 1, None)
     return Outcome(task, describe(task, b"photo", b"style", b"picture"))
 
 
 def failed(name: str) -> Outcome:
+    """Return the outcome of a failed pair."""
     task = Task(pair(name), 1, None)
     error = ImageError("it is no picture.", "Use another.")
     return Outcome(task, failure_of(task, error), error)
@@ -53,17 +55,19 @@ def failed(name: str) -> Outcome:
 
 @pytest.fixture(autouse=True)
 def _haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the time that a hook has to end after a signal."""
     monkeypatch.setattr("pipeline.monitoring.hooks.TERMINATION_SECONDS", 0.1)
 
 
 @pytest.fixture
 def told(tmp_path: Path) -> Path:
+    """Return the path of the file to which the hooks write their messages."""
     return tmp_path / "told"
 
 
 @pytest.fixture
 def begin(tmp_path: Path, told: Path) -> Callable[..., Hooks]:
-    """Hooks that have heard of the beginning; each is a line of shell."""
+    """Return a function that makes hooks from lines of shell, and passes them the start of a run."""
 
     def make(*, grace_seconds: float = 5.0, max_waiting: int = 1000, **settings: Any) -> Hooks:
         for name in ("on_pair", "on_finish"):
@@ -201,7 +205,7 @@ def test_after_a_signal_hooks_have_the_time_of_grace(
     else:
         hooks.aborted(Interrupted(ExitCode.TERMINATED))
     assert 0.3 <= time.monotonic() - start < 10
-    assert told.exists(), "it was begun"
+    assert told.exists(), "the hook was started"
     assert (hooks.failed, hooks.left_out) == (1, 2)
     assert "2 hooks are left out" in caplog.text
 

@@ -1,4 +1,4 @@
-"""A log in JSON has stderr for itself, whoever else writes there: in a process of its own."""
+"""Tests that stderr has only JSON where the log is JSON, whatever libraries write; each runs in its own process."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_all_that_is_on_stderr_is_json(tmp_path: Path) -> None:
     assert noise[-1].endswith("\N{REPLACEMENT CHARACTER} no endnoise of a C library, in its buffer until the end")
     messages = [line["message"] for line in told]
     assert sum(message.count("xx") * 2 for message in messages) >= 299_990
-    assert max(map(len, messages)) < 100_000, "a line without an end fills no memory"
+    assert max(map(len, messages)) < 100_000, "a line without an end is cut, so that it does not fill the memory"
     others = [line["message"] for line in told if line["event"] != "output"]
     assert len(others) == 2
     assert "a warning of Python" in others[0]

@@ -1,3 +1,5 @@
+"""Tests of the log: lines for people, and JSON for programs."""
+
 from __future__ import annotations
 
 import json
@@ -32,6 +34,7 @@ def pair(name: str = "a") -> Pair:
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """Return the lines of the log on stderr, which are JSON; check that stdout is empty."""
     out, err = capsys.readouterr()
     assert out == ""
     return [json.loads(line) for line in err.splitlines()]
@@ -150,7 +153,7 @@ def test_the_log_tells_what_becomes_of_everything(capsys: pytest.CaptureFixture[
     assert by_event["warning"]["warning"] == "no profile"
     failed = {"pair": "d", "reason": error.message, "remedy": error.remedy, "error_class": "input", "level": "error"}
     assert failed.items() <= by_event["failed"].items()
-    assert "worker" not in by_event["failed"], "a run has no others beside it"
+    assert "worker" not in by_event["failed"], "events of a run do not name a worker"
     assert (by_event["started"]["pairs"], by_event["started"]["command"]) == (3, "run")
     assert [(line["exit_code"], line.get("rendered")) for line in told if line["event"] == "finished"] == [
         (3, 1),

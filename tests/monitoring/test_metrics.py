@@ -1,3 +1,5 @@
+"""Tests of the metrics file for Prometheus."""
+
 from __future__ import annotations
 
 import time
@@ -26,6 +28,7 @@ OPENING = {"in_inbox": 9, "unclaimed": 5, "claimed": 2, "oldest_unclaimed_second
 
 
 def work(pairs: int | None = 4) -> RunInfo:
+    """Return the description of a run."""
     return RunInfo("run", Path("/night.csv"), Path("/out"), Settings(), pairs)
 
 
@@ -34,6 +37,7 @@ def pair(name: str) -> Pair:
 
 
 def done(name: str) -> Outcome:
+    """Return the outcome of a published pair."""
     task = Task(pair(name), 1, None)
     record = describe(task, b"photo", b"style", b"picture")
     seconds = record.seconds.model_copy(update={"load": 0.5, "queue": 9.0, "stylise": 20.0, "save": 1.0})
@@ -41,12 +45,13 @@ def done(name: str) -> Outcome:
 
 
 def failed(name: str) -> Outcome:
+    """Return the outcome of a failed pair."""
     task, error = Task(pair(name), 1, None), ImageError("it is no picture.")
     return Outcome(task, failure_of(task, error), error)
 
 
 def values(path: Path) -> dict[str, float]:
-    """By name and labels."""
+    """Return the values of a metrics file, by name and labels."""
     found = {}
     for family in text_string_to_metric_families(path.read_text()):
         for sample in family.samples:
@@ -62,7 +67,9 @@ def textfile(tmp_path: Path) -> Path:
 
 def test_all_are_there_before_there_is_anything_to_tell(textfile: Path) -> None:
     metrics = Metrics(textfile)
-    assert list(textfile.parent.iterdir()) == [], "it may be another process's yet"
+    assert list(textfile.parent.iterdir()) == [], (
+        "no file is written before the start: another process may still own it"
+    )
     metrics._write()
     found = values(textfile)
     zero = {f"impasto_pairs_total{{outcome={name}}}" for name in ("done", "failed", "skipped", "duplicate", "waiting")}
@@ -88,7 +95,7 @@ def test_what_happens_is_counted(textfile: Path) -> None:
     assert (found["impasto_pair_seconds_count"], found["impasto_pair_seconds_sum"]) == (1, 21.5)
     assert found["impasto_pair_seconds_bucket{le=30.0}"] == 1
     assert found["impasto_pair_seconds_bucket{le=15.0}"] == 0
-    assert found["impasto_device_busy_ratio"] == 1, "at most"
+    assert found["impasto_device_busy_ratio"] == 1, "the ratio is at most 1"
     assert before <= found["impasto_last_success_timestamp_seconds"] <= time.time()
     assert any("command=run" in name for name in found if name.startswith("impasto_info"))
     metrics.duplicate(pair("d"))
@@ -118,7 +125,7 @@ def test_it_is_written_while_there_is_work(textfile: Path) -> None:
     else:
         pytest.fail("it was not written")
     metrics.aborted(ImageError("x"))
-    assert [path.name for path in textfile.parent.iterdir()] == [textfile.name], "nothing is left beside it"
+    assert [path.name for path in textfile.parent.iterdir()] == [textfile.name], "no temporary file is left"
 
 
 def test_the_last_success_outlives_the_process(textfile: Path) -> None:
@@ -202,13 +209,17 @@ def test_names_are_what_prometheus_asks_for(textfile: Path, work_of_all: Callabl
     text = work_of_all(textfile)
     names = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
     assert all(name.startswith("impasto_") for name in names)
-    assert not any(name.endswith("_created") for name in names), "which say nothing of the work"
+    assert not any(name.endswith("_created") for name in names), (
+        "no metric is a creation time, since that says nothing about the work"
+    )
     helped = {line.split()[2] for line in text.splitlines() if line.startswith("# HELP")}
     assert helped == names
 
 
 @pytest.fixture
 def work_of_all() -> Callable[[Path], str]:
+    """Return a function that writes all metrics of a run to a file and returns its text."""
+
     def make(path: Path) -> str:
         metrics = Metrics(path)
         metrics.started(work())

@@ -1,3 +1,5 @@
+"""Tests of the distribution of events to several observers, some of which fail."""
+
 from __future__ import annotations
 
 import inspect
@@ -17,7 +19,7 @@ SUMMARY = run_summary(3, 0, 0, 0)
 
 
 class Heard(Observer):
-    """Writes down what it is told, and fails as it is told to."""
+    """An observer that keeps the names of its events, and raises a given error at a given event."""
 
     def __init__(self, error: BaseException | None = None, at: str = "status") -> None:
         self.events: list[str] = []
@@ -45,6 +47,7 @@ class Heard(Observer):
 
 
 def work_with(*observers: Observer, error: BaseException | None = None) -> None:
+    """Pass the events of a run to observers; raise an error in the middle if one is given."""
     with Observers(observers) as all_of_them:
         all_of_them.started(WORK)
         for _ in range(2):
@@ -85,10 +88,10 @@ def test_a_defect_is_logged_at_once_stops_nothing_and_is_raised_at_the_end(caplo
     with pytest.raises(ImpastoError, match="TypeError: not a number") as raised:
         work_with(failing, after)
     assert raised.value.exit_code is ExitCode.INTERNAL
-    assert failing.events == ["started", "status"], "it is told nothing any more"
+    assert failing.events == ["started", "status"], "an observer with a defect gets no further events"
     assert after.events == EVERYTHING
     (record,) = caplog.records
-    assert record.exc_info is not None, "with a traceback"
+    assert record.exc_info is not None, "the defect is logged with its traceback"
 
 
 def test_the_works_own_error_comes_before_a_defect() -> None:

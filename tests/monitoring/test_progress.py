@@ -1,3 +1,5 @@
+"""Tests of the progress display that writes plain lines, and of the choice of a display."""
+
 from __future__ import annotations
 
 import errno
@@ -26,7 +28,7 @@ EVALUATIONS = 100
 
 
 class Clock:
-    """Stands still unless it is told to go on."""
+    """A clock that stands still until a test advances it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -36,6 +38,8 @@ class Clock:
 
 
 class Terminal(io.StringIO):
+    """A text stream that says that it is a terminal."""
+
     def isatty(self) -> bool:
         return True
 
@@ -54,6 +58,7 @@ def outcome(name: str, failure: str | None) -> Outcome:
 
 
 def render(display: Observer, *, failure: str | None = None, name: str = "night/kitten") -> None:
+    """Show a display the events of one pair."""
     display.rendering_started(2)
     display.pair_started(pair(name))
     display.evaluated(pair(name), evaluation(7))
@@ -68,7 +73,7 @@ def clock() -> Clock:
 
 def test_lines_come_every_30_seconds_and_at_the_end_of_a_pair(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     display = LineDisplay(clock)
-    clock.now += 500  # loading the weights is nobody's pair
+    clock.now += 500  # the time of loading the weights belongs to no pair
     display.rendering_started(2)
     display.pair_started(pair())
     printed_at = []
@@ -80,7 +85,7 @@ def test_lines_come_every_30_seconds_and_at_the_end_of_a_pair(clock: Clock, caps
     assert printed_at == [30, 60, 90]
     display.outcome(outcome("night/kitten", None))
     assert capsys.readouterr().err.count("\n") == 1
-    for second in (29, 30):  # counted from the last line, whatever it said
+    for second in (29, 30):  # the 30 seconds count from the last line of any kind
         clock.now += second - 29 or 29
         display.evaluated(pair("b"), evaluation(1))
         assert bool(capsys.readouterr().err) is (second == 30)

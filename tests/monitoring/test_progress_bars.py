@@ -1,3 +1,5 @@
+"""Tests of the progress display with bars on a terminal."""
+
 from __future__ import annotations
 
 import io
@@ -37,7 +39,7 @@ def evaluation(number: int, total: float = 1234.5) -> Evaluation:
 
 
 class Screen:
-    """A display whose lines can be read as they are at the moment."""
+    """A display whose current lines can be read."""
 
     def __init__(self, width: int = 100) -> None:
         self.file, self.now = io.StringIO(), 1000.0
@@ -45,14 +47,14 @@ class Screen:
         self.display = RichDisplay(self.console, lambda: self.now)
 
     def lines(self) -> list[str]:
-        """Of the bars."""
+        """Return the lines of the bars as they are now."""
         read = Console(file=io.StringIO(), width=self.console.width, color_system=None, _environ={})
         with read.capture() as capture:
             read.print(self.display._progress.get_renderable())
         return [line.rstrip() for line in capture.get().splitlines()]
 
     def printed(self) -> str:
-        """What went by."""
+        """Return everything that was written to the console so far."""
         return self.file.getvalue()
 
 
@@ -137,7 +139,7 @@ def test_time_left_is_told_by_the_share_of_work_that_is_done(screen: Screen) -> 
         screen.display.evaluated(pair(), evaluation(number))
         screen.now += 60
     screen.display.evaluated(pair(), evaluation(60))
-    assert "2 min left" in screen.lines()[1], "20 hundredths take a minute"
+    assert "2 min left" in screen.lines()[1], "each 20 % of the work take a minute, and 40 % are left"
     screen.display.evaluated(pair(), evaluation(EVALUATIONS))
     assert "left" not in screen.lines()[1]
 
@@ -211,7 +213,7 @@ SHOWS = """
 
 
 def on_a_terminal(**environment: str) -> str:
-    """What a process shows whose stderr is a real one."""
+    """Return what a process writes to stderr on a real terminal."""
     ours, theirs = pty.openpty()
     keep = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
     process = subprocess.Popen(
@@ -229,7 +231,7 @@ def on_a_terminal(**environment: str) -> str:
             continue
         try:
             data = os.read(ours, 65536)
-        except OSError:  # the other end is closed
+        except OSError:  # the process has closed its end
             break
         shown += data
     os.close(ours)
@@ -238,7 +240,7 @@ def on_a_terminal(**environment: str) -> str:
 
 
 def colours(shown: str) -> list[str]:
-    """Select Graphic Rendition with a colour: 30 to 37, 90 to 97, or 38 with more."""
+    """Return the escape sequences that set a colour (SGR): 30 to 37, 90 to 97, or 38 with further values."""
     return re.findall(r"\x1b\[(?:\d+;)*(?:3\d|9\d)[;\dm]", shown)
 
 

@@ -1,3 +1,5 @@
+"""Tests of the record of a run, and of the report that is updated while it runs."""
+
 from __future__ import annotations
 
 import threading
@@ -21,6 +23,8 @@ SUMMARY = run_summary(3, 0, 1, 0)
 
 
 class Clock:
+    """A clock that shows the time that a test sets."""
+
     def __init__(self) -> None:
         self.now = 1000.0
 
@@ -36,10 +40,12 @@ def work(root: Path, **changes: Any) -> RunInfo:
 
 
 def outcome(status: str) -> Any:
+    """Return the outcome of a pair with a status."""
     return SimpleNamespace(record=SimpleNamespace(status=status))
 
 
 def the_only(root: Path) -> RunRecord:
+    """Return the only run record of an outbox."""
     (record,) = read_runs(root)
     return record
 
@@ -65,7 +71,7 @@ def test_everything_is_counted_and_written_every_few_seconds(tmp_path: Path, clo
     recorder.outcome(outcome("done"))
     recorder.outcome(outcome("failed"))
     recorder.duplicate(SimpleNamespace())  # type: ignore[arg-type]
-    assert the_only(tmp_path).counts == {"waiting": 9}, "nothing is written again at once"
+    assert the_only(tmp_path).counts == {"waiting": 9}, "the record is not written again at once"
     clock.now += WRITE_SECONDS
     recorder.failed_job(SimpleNamespace())  # type: ignore[arg-type]
     assert the_only(tmp_path).counts == {"done": 1, "skipped": 2, "failed": 3, "waiting": 3}
@@ -106,7 +112,7 @@ def test_one_that_had_no_turn_leaves_nothing(tmp_path: Path, clock: Clock) -> No
 
 def test_the_record_of_one_that_is_at_work_is_kept(tmp_path: Path, clock: Clock) -> None:
     RunRecorder(clock).started(work(tmp_path))
-    other = the_only(tmp_path).model_copy(update={"pid": 1})  # init is always there
+    other = the_only(tmp_path).model_copy(update={"pid": 1})  # process 1 (init) always exists
     write_run(tmp_path, other)
     late = RunRecorder(clock)
     late.started(work(tmp_path))
@@ -156,7 +162,7 @@ def test_no_pair_waits_for_a_report(tmp_path: Path, clock: Clock, monkeypatch: p
     assert made == []
     goes_on.set()
     report.finished(SUMMARY)
-    assert made == [tmp_path] * 2, "one while it was at work, and the last"
+    assert made == [tmp_path] * 2, "the report is updated once during the work and once at its end"
 
 
 def test_what_a_report_fails_by_is_told(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

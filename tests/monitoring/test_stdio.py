@@ -1,4 +1,4 @@
-"""stdout has our lines only, whoever else writes there: in processes of their own, since it holds for all of one."""
+"""Tests that stdout has only our lines, whatever libraries write; each claims the stdout of a process of its own."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ def test_what_others_write_goes_to_stderr(tmp_path: Path) -> None:
     noises = ("a system call", "a C library", "a careless import", "a program", "a worker")
     assert [noise for noise in noises if f"noise of {noise}" not in done.stderr] == []
     assert "noise by the back door" in done.stderr
-    assert done.stderr.index("a careless import") < done.stderr.index("a program"), "not only at the end"
+    assert done.stderr.index("a careless import") < done.stderr.index("a program"), (
+        "output of libraries reaches stderr at once, not only at the end"
+    )
 
 
 def test_a_reader_that_is_gone_is_told_once_and_spoils_no_exit_code(tmp_path: Path) -> None:
@@ -116,11 +118,11 @@ PIPELINE = Path(__file__).parents[2] / "pipeline"
 
 
 ELSEWHERE = {"print": {"file"}, "echo": {"err", "file"}, "secho": {"err", "file"}, "Console": {"file", "stderr"}}
-"""What writes to stdout, unless it is told by one of these not to."""
+"""Functions that write to stdout, with the arguments that send their output elsewhere."""
 
 
 def ways_to_stdout(source: str) -> list[str]:
-    """What would reach stderr instead, once stdout is claimed."""
+    """Return the calls in a source that write to stdout, which reach stderr once stdout is claimed."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Attribute) and ast.unparse(node) == "sys.stdout":
@@ -143,4 +145,4 @@ def test_results_leave_by_say_alone() -> None:
         for path in PIPELINE.rglob("*.py")
         if path != PIPELINE / "monitoring/stdio.py" and (ways := ways_to_stdout(path.read_text(encoding="utf-8")))
     }
-    assert found == {}, "pipeline.monitoring.stdio.print_result writes to stdout, and nothing else does"
+    assert found == {}, "only pipeline.monitoring.stdio.print_result writes to stdout"

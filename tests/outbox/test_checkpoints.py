@@ -1,3 +1,5 @@
+"""Tests of the files of checkpoints: atomic writing, reading, and removal."""
+
 from __future__ import annotations
 
 import os
@@ -17,7 +19,7 @@ KEY, OTHER = "a" * 64, "b" * 64
 
 
 class Noting(Disk):
-    """Records the order in which operations reached the medium."""
+    """A disk that records the order in which its operations reach the medium."""
 
     def __init__(self) -> None:
         self.done: list[str] = []

@@ -1,4 +1,4 @@
-"""The key of a pair, and the state of a pair in the outbox."""
+"""Tests of the key of a pair, and of the state of a pair in the outbox."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ OTHER = {
     "style.blend": True,
     "style.blend_weights": [1, 2],
 }
-"""A valid value that is not the default, for every setting of a pair."""
+"""Valid values that differ from the defaults, by setting of a pair."""
 
 
 def digest(text: str) -> str:
@@ -71,6 +71,7 @@ def pair() -> Pair:
 
 
 def publish(outbox: Outbox, pair: Pair, now: Fingerprint) -> None:
+    """Publish a result of a pair with the key of a fingerprint."""
     file = {"path": "a.png", "width": 4, "height": 3, "format": "png"}
     terms = {"total": 1, "content": 1, "style": 0, "tv": 0}
     with outbox.locked():
@@ -101,6 +102,7 @@ def publish(outbox: Outbox, pair: Pair, now: Fingerprint) -> None:
 
 
 def fail(outbox: Outbox, pair: Pair, key: str | None, error_class: str = "input", attempt: int = 3) -> None:
+    """Publish a failure of a pair."""
     record: dict[str, Any] = {
         "key": key,
         "pair": {"content": "a.png", "style": "b.png"},

@@ -1,3 +1,5 @@
+"""Tests of marks: which process works on the name of a result, and how many attempts have begun."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -53,7 +55,7 @@ def test_an_attempt_that_came_further_makes_those_before_it_count_for_nothing(ou
         assert outbox.marks.begin_attempt("a.png", "run", None) == 3
         outbox.marks.restart_count("a.png", "run")
     with outbox.locked():
-        assert outbox.marks.begin_attempt("a.png", "run", None) == 1, "the one that came further is still counted"
+        assert outbox.marks.begin_attempt("a.png", "run", None) == 1, "the attempt that came further is still counted"
 
 
 def test_a_name_in_work_is_left_to_its_owner(outbox: Outbox) -> None:
@@ -67,7 +69,7 @@ def test_a_name_in_work_is_left_to_its_owner(outbox: Outbox) -> None:
             outbox.publish_picture("b.png", b"picture", "two/job")
         with pytest.raises(SupersededError, match="another worker"):
             outbox.publish_metadata("a", "a.png", Record(), "two/job")
-        assert outbox.marks.begin_attempt("a.png", "two/job", None) == 0, "not counted"
+        assert outbox.marks.begin_attempt("a.png", "two/job", None) == 0, "the attempt of another owner is not counted"
         assert outbox.marks.read("a.png") == Mark(owner="one/job", key="k")
         outbox.publish_picture("a.png", b"picture", "one/job")
 
@@ -86,7 +88,9 @@ def test_the_state_of_a_name(outbox: Outbox, mark: Mark | None, whose: Owner, st
     with outbox.locked(), outbox.marks.locked():
         if mark:
             outbox.marks.write("A.png", mark)
-        assert outbox.marks.name_state("a.png", "k", lambda _: whose) == state, "case does not distinguish marks"
+        assert outbox.marks.name_state("a.png", "k", lambda _: whose) == state, (
+            "names that differ in case only share a mark"
+        )
         publish(outbox, "b.png")
         assert outbox.marks.name_state("b.png", "k", lambda _: whose) == "taken"
         outbox.picture_path("c.png").write_bytes(b"precious")

@@ -1,4 +1,4 @@
-"""The published schema fits the records that the code makes."""
+"""Tests that the published schema fits the records that the code makes."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Tests of the files of previews: replacement, and removal."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -46,7 +48,7 @@ def test_the_last_one_leaves_nothing_behind(previews: Previews, folder: Path) ->
     previews.remove("c")
     previews.remove("sea/b")
     assert not folder.exists()
-    previews.remove("sea/b")  # once more is no error
+    previews.remove("sea/b")  # removing it again is no error
 
 
 def test_what_cannot_be_removed_is_an_error(previews: Previews, monkeypatch: pytest.MonkeyPatch) -> None:

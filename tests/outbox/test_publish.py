@@ -1,3 +1,5 @@
+"""Tests of publishing results and failures: whole at every moment, whatever goes wrong."""
+
 from __future__ import annotations
 
 import errno
@@ -68,7 +70,7 @@ def test_steps_come_in_the_order_that_survives_a_crash(outbox: Outbox) -> None:
 
 
 def publish_over(root: Path, disk: Disk) -> None:
-    """Publish a result in a new folder, and one over an older result and its failure."""
+    """Publish a result in a new folder, and another over an older result and its failure."""
     outbox = Outbox(root, disk)
     with outbox.locked():
         outbox.marks.begin_attempt("new/kitten.png", "run", None)
@@ -78,6 +80,7 @@ def publish_over(root: Path, disk: Disk) -> None:
 
 
 def prepare(root: Path) -> Outbox:
+    """Return an outbox with an old result and a failure of one name."""
     outbox = Outbox(root)
     with outbox.locked():
         outbox.publish_picture("kitten.png", b"old")
@@ -87,6 +90,7 @@ def prepare(root: Path) -> Outbox:
 
 
 def check_whole(outbox: Outbox) -> None:
+    """Check that the picture is the old or the new one, and that metadata, if any, describe it."""
     picture, metadata = outbox.picture_path("kitten.png").read_bytes(), outbox.metadata_path("kitten.png")
     assert picture in (b"old", b"new")
     if metadata.exists():
@@ -94,6 +98,7 @@ def check_whole(outbox: Outbox) -> None:
 
 
 def steps_of_a_publication(root: Path) -> int:
+    """Return the number of operations on disk that a publication takes."""
     prepare(root)
     disk = FaultyDisk()
     publish_over(root, disk)
@@ -134,7 +139,10 @@ def test_the_outbox_is_free_again_when_even_clearing_away_fails(outbox: Outbox) 
     full = FaultyDisk(
         lambda operation, _: OSError(errno.EIO, "Input/output error") if operation.name == "mkdir" else None
     )
-    with pytest.raises(StorageError) as kept, Outbox(outbox.root, full).locked():  # it keeps the lock's object alive
+    with (
+        pytest.raises(StorageError) as kept,
+        Outbox(outbox.root, full).locked(),
+    ):  # the traceback keeps the lock object alive
         pass
     with Outbox(outbox.root).locked():
         assert "Input/output" in kept.value.message

@@ -1,3 +1,5 @@
+"""Tests of the files of run records in the outbox."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""Tests of the thumbnails in the outbox."""
+
 from __future__ import annotations
 
 import threading
@@ -59,7 +61,7 @@ def test_threads_that_make_the_same_one_do_not_meet(thumbnails: Thumbnails) -> N
         try:
             for _ in range(20):
                 thumbnails.put(ONE, grey(100))
-        except Exception as error:  # noqa: BLE001 - told below
+        except Exception as error:  # noqa: BLE001 - the assertion below shows the error
             errors.append(error)
 
     threads = [threading.Thread(target=put) for _ in range(4)]

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments: nothing lost, nothing torn, nothing left over."""
+"""Tests of SIGKILL at random moments of a run: no result may be lost or torn, and no file left over."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KILLS = 10
-"""With `--exhaustive`; else four."""
+"""Number of kills with `--exhaustive`; otherwise there are four."""
 PAIRS = 8
 
 EVALUATIONS = 6
 
-# Started once per kill; tells each evaluation, so that the kills fall into the work and not into the imports.
+# Program that is started once per kill; it prints each evaluation, so that kills come during work, not during imports.
 CHILD = """
 from pipeline.run import runner as run
 evaluated = run._StageListener.evaluated
@@ -86,7 +86,7 @@ def test_a_pair_that_ends_the_process_is_found_out_and_its_neighbours_are_not_bl
     command = [sys.executable, "-c", POISON, *arguments(manifest, outbox), "--set", "run.max_attempts=2"]
     runs = [subprocess.run(command, capture_output=True, text=True, check=False) for _ in range(3)]
     assert [each.returncode for each in runs] == [-signal.SIGKILL, -signal.SIGKILL, 3]
-    assert "failed: poison__swirl: " in runs[-1].stderr, "shown, though it never reached the stage"
+    assert "failed: poison__swirl: " in runs[-1].stderr, "the failure is shown, though the pair never reached the stage"
     failure = json.loads((outbox / "failed/poison__swirl.json").read_text())
     assert "died 2 times" in failure["reason"]
     assert sorted(path.name for path in outbox.glob("*.png")) == ["a__swirl.png", "z__swirl.png"]
@@ -104,7 +104,7 @@ def run(manifest: Path, outbox: Path) -> None:
 
 
 def run_and_kill(manifest: Path, outbox: Path, evaluations: int, seconds: float) -> None:
-    """Run the manifest and kill it so long after so many evaluations."""
+    """Run the manifest, and kill it a number of seconds after a number of evaluations."""
     command = [sys.executable, "-c", CHILD, *arguments(manifest, outbox)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -118,6 +118,7 @@ def run_and_kill(manifest: Path, outbox: Path, evaluations: int, seconds: float)
 
 
 def check(outbox: Path) -> None:
+    """Check that all results are whole and that no other files are left."""
     names = {f"photo{seed}__swirl.png" for seed in range(PAIRS)}
     files = {p.relative_to(outbox).as_posix() for p in outbox.rglob("*") if p.is_file()}
     kept = (".impasto/lock", ".impasto/names.lock", ".impasto/runs/", ".impasto/thumbnails/")

@@ -1,3 +1,5 @@
+"""Tests of reading manifests: rows to pairs, and all problems by line."""
+
 from __future__ import annotations
 
 import hashlib
@@ -29,7 +31,7 @@ MASK_IS_MISSING = (
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Files that only have to exist."""
+    """Return a folder with files that only have to exist."""
     for name in NAMES:
         path = tmp_path / "in" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,6 +48,7 @@ def read(folder: Path, text: str | bytes, name: str = "m.csv", **keywords: Any) 
 
 
 def problems(folder: Path, text: str | bytes, name: str = "m.csv", **keywords: Any) -> list[str]:
+    """Return the problems of a manifest that is refused."""
     with pytest.raises(ManifestError) as error:
         read(folder, text, name, **keywords)
     return error.value.problems
@@ -225,7 +228,7 @@ CELLS = st.sampled_from(
 def test_any_bytes_are_pairs_or_an_explained_error(folder: Path, data: bytes, name: str) -> None:
     try:
         pairs = read(folder, data, name)
-    except UsageError as error:  # the outcome that is wanted for most input
+    except UsageError as error:  # most random input is refused, as it should be
         assert str(error)  # noqa: PT017
     else:
         assert pairs
@@ -254,7 +257,7 @@ def test_a_blend_has_one_weight_for_each_painting(folder: Path) -> None:
     assert pair.style_weights == (3, 1)
     assert "3 values, but there are 2 paintings" in problems(folder, rows.format('"[3, 1, 1]"'))[0]
     (pair,) = read(folder, 'content,style,style.blend_weights\na.jpg,style.jpg,"[3, 1]"\n')
-    assert pair.style_weights == (1,), "a painting alone has all the weight"
+    assert pair.style_weights == (1,), "a single painting has the whole weight"
 
 
 def test_variants_are_further_results(folder: Path) -> None:
@@ -321,7 +324,7 @@ LITTER = ("~$c.jpg", "~c.jpg", "._c.jpg", "@eaDir/c.jpg", "__MACOSX/c.jpg", "c.t
 
 @pytest.fixture
 def littered(folder: Path) -> Path:
-    """Folders with litter beside their pictures."""
+    """Return a folder whose subfolders have litter beside their pictures."""
     for name in (*(f"sub/{name}" for name in LITTER), "@eaDir/b.jpg", "b.part/b.jpg"):
         path = folder / name
         path.parent.mkdir(exist_ok=True)

@@ -1,3 +1,5 @@
+"""Tests of picture files: which mask a pair takes, and which files are ignored."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -66,11 +68,15 @@ def test_litter_is_no_entry_and_no_match(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert entries_of(tmp_path).paths == [tmp_path / "c"]
-    assert entries_of(tmp_path / ".a").paths == [tmp_path / ".a" / "b.jpg"], "a folder that is named may have any name"
+    assert entries_of(tmp_path / ".a").paths == [tmp_path / ".a" / "b.jpg"], (
+        "a folder that is named explicitly may have any name"
+    )
     assert matches_of(".a/*", tmp_path).paths == [tmp_path / ".a" / "b.jpg"]
     assert matches_of("**/*.*", tmp_path).paths == [tmp_path / "c" / "d.jpg"]
     assert matches_of("*/../c/*.jpg", tmp_path).paths == [tmp_path / "c" / "d.jpg"]
-    assert matches_of("*/@eaDir/*", tmp_path).paths == [tmp_path / "c/@eaDir/b.jpg"], "what is spelled out is meant"
+    assert matches_of("*/@eaDir/*", tmp_path).paths == [tmp_path / "c/@eaDir/b.jpg"], (
+        "a pattern that spells out a folder of litter matches its pictures"
+    )
     assert matches_of(f"{tmp_path}/c/**", tmp_path).paths == [tmp_path / "c", tmp_path / "c" / "d.jpg"]
 
 

@@ -1,3 +1,5 @@
+"""Tests of the iterator that a thread runs ahead."""
+
 from __future__ import annotations
 
 import threading
@@ -13,9 +15,10 @@ if TYPE_CHECKING:
 
 
 def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds, for at most 5 seconds."""
     end = time.monotonic() + 5
     while not condition():
-        assert time.monotonic() < end, "it never came to that"
+        assert time.monotonic() < end, "the condition did not hold within 5 seconds"
         time.sleep(0.001)
 
 
@@ -101,7 +104,7 @@ def test_no_more_is_made_ahead_than_there_is_room_for(most: int) -> None:
             pass
         until(lambda least=taken + most: made >= least)
         time.sleep(0.02)
-        assert made <= taken + most + 1, "one more is at hand, waiting for room"
+        assert made <= taken + most + 1, "one more item is ready and waits for room"
     items.close()
 
 

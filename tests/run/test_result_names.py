@@ -1,3 +1,5 @@
+"""Tests of the names of results."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""Tests of the time budget: fewer evaluations where the time is short."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -13,6 +15,8 @@ ASKED = (60, 30, 20)
 
 
 class Clock:
+    """A clock that shows the seconds that a test sets."""
+
     def __init__(self) -> None:
         self.seconds = 1000.0
 
@@ -26,7 +30,7 @@ def pair(name: str) -> Pair:
 
 
 def night(pairs: int, seconds: float, slowness: float = 1.0, devices: int = 1) -> tuple[list[tuple[int, ...]], float]:
-    """The evaluations of each pair, and the seconds that all took, where an evaluation should take one."""
+    """Return the evaluations of each pair, and the seconds of all; an evaluation is expected to take one second."""
     clock = Clock()
     budget = TimeBudget(seconds, lambda _, __, evaluations: float(sum(evaluations)), devices=devices, clock=clock)
     names = [pair(str(i)) for i in range(pairs)]

@@ -1,3 +1,5 @@
+"""Tests of the settings: their documentation in config.toml, and the explanation of wrong values."""
+
 from __future__ import annotations
 
 import re

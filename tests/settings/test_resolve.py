@@ -1,3 +1,5 @@
+"""Tests of the order of the sources of settings: which value wins."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

@@ -1,3 +1,5 @@
+"""Tests of the choice of pairs that go to the device together."""
+
 from __future__ import annotations
 
 import itertools
@@ -37,7 +39,7 @@ def waiting(
     optimisation: str = "",
     **sections: Any,
 ) -> QueuedPair:
-    """A loaded pair."""
+    """Return a loaded pair in the queue."""
     inputs = PairInputs(
         content=InputFile(path="p.png", sha256="c" * 64, width=1, height=1, format="png"),
         style=InputFile(path="s.png", sha256=painting * 64, width=1, height=1, format="png"),
@@ -51,6 +53,7 @@ def waiting(
 
 
 def places(line: list[QueuedPair], most: int = MANY, max_reorder: int = MANY) -> list[int]:
+    """Return the indices of the pairs that are picked for the next batch."""
     return [line.index(each) for each in pick(line, most, max_reorder)]
 
 
@@ -73,7 +76,7 @@ def test_the_next_is_the_first_that_is_loaded_or_nobody_while_one_is_waited_for(
     assert next_of(line, 3) is loaded
     slow.overtaken = 3
     assert next_of(line, 3) is None
-    assert slow.overtaken == 3, "to ask is not to begin"
+    assert slow.overtaken == 3, "asking for the next pair does not count as overtaking"
     slow.loading = loaded.loading
     assert next_of(line, 3) is slow
 
@@ -141,7 +144,7 @@ EVENTS = st.lists(
 
 
 class History:
-    """What comes of a line, with its own count of who was overtaken."""
+    """A queue of pairs with an independent count of how often each was overtaken."""
 
     def __init__(self, max_reorder: int, most: int) -> None:
         self.max_reorder, self.most = max_reorder, most
@@ -193,7 +196,7 @@ def test_in_any_history_nobody_is_overtaken_too_often_and_everybody_gets_there(
     while any(each.loading is None for each in history.line):
         history.load(0)
     while history.line:
-        assert history.begin(), "who is loaded is never refused"
+        assert history.begin(), "a queue of loaded pairs always has a next batch"
 
 
 def test_batches_are_doubled_while_an_image_becomes_cheaper() -> None:

@@ -1,3 +1,5 @@
+"""Tests of feeding tasks to workers while there is room."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -22,7 +24,7 @@ def task(name: str, deaths: int = 0) -> Task:
 
 
 class FakeWorkers:
-    """Has room for two tasks, and an outcome of the first of them whenever it would wait."""
+    """Workers with room for two tasks, which finish the first of them whenever the caller waits."""
 
     def __init__(self, fails_at: str = "") -> None:
         self.error: BaseException | None = None
@@ -59,6 +61,7 @@ class FakeWorkers:
 
 
 def names(tasks: Iterable[Task | None], workers: FakeWorkers) -> list[str]:
+    """Return the names of the pairs in the order of their outcomes."""
     return [outcome.pair.name for outcome in feed(tasks, workers)]
 
 

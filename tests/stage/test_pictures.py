@@ -1,4 +1,4 @@
-"""Pictures through the whole stage: sizes, formats, colours, masks."""
+"""Tests of pictures that go through the whole stage: sizes, formats, colours and masks."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ RESULTS = (ScaleResult(Scale(64, 48, 1), WHEN, WHEN, WHEN, ((1, 4.0),)),)
 
 
 class Silent:
+    """A listener that ignores all events."""
+
     def pair_started(self, pair: Pair) -> None:
         pass
 
@@ -48,6 +50,7 @@ class Silent:
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
+    """Use one thread: for such small pictures, two take ten times as long as one on a busy machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -97,7 +100,7 @@ def make_pair(make_image: Callable[..., Path]) -> Callable[..., Pair]:
 
 
 def half_mask(path: Path, width: int = 64, height: int = 48) -> Path:
-    """White on the right."""
+    """Write a mask whose right half is white; return its path."""
     mask = np.zeros((height, width), np.uint8)
     mask[:, width // 2 :] = 255
     Image.fromarray(mask).save(path)
@@ -129,7 +132,7 @@ def test_variants_that_can_share_are_optimised_once(
     assert swapped.settings["colour"]["mode"] == "swap-luma"
     assert plain.seconds.stylise > 0 == swapped.seconds.stylise
     ours, theirs = (oracle.yuv(pixels(outbox.picture_path(name)))[..., 0] for name in ("a.png", "a--swap-luma.png"))
-    assert np.abs(ours - theirs)[(theirs > 60) & (theirs < 190)].mean() < 1.5, "one luma"
+    assert np.abs(ours - theirs)[(theirs > 60) & (theirs < 190)].mean() < 1.5, "both variants have one luma"
 
 
 def test_a_variant_alone_is_painted_too(render: Callable[..., list[Metadata]], make_pair: Callable[..., Pair]) -> None:
@@ -251,7 +254,7 @@ def test_odd_pictures_give_a_clear_error_or_a_finite_result(  # noqa: PLR0913, P
         return
     assert isinstance(record, Metadata)
     assert np.isfinite(list(dict(record.objective.best).values())).all()
-    assert 1 <= record.evaluations <= 3, "of one colour there is nothing to paint in luminance"
+    assert 1 <= record.evaluations <= 3, "a picture of one colour has nothing to paint in luminance"
     assert not [warning for warning in record.warnings if "finite" in warning]
     assert pixels(outbox.picture_path("a.png")).shape == (
         (32, 32, 3) if kind == "1×1" and role == "content" else (24, 32, 3)
@@ -259,7 +262,7 @@ def test_odd_pictures_give_a_clear_error_or_a_finite_result(  # noqa: PLR0913, P
 
 
 def painted_grey(monkeypatch: pytest.MonkeyPatch, value: float = 120.0) -> None:
-    """The optimisation makes everything grey, where the mask lets it."""
+    """Replace the optimisation by one that makes everything grey where the mask allows it."""
 
     def paint(_: Painter, batch: Sequence[Loading], __: object) -> Iterator[tuple[Loading, Painted]]:
         for loading in batch:

@@ -1,3 +1,5 @@
+"""Tests of the budget of pixels that limits how much is in work at once."""
+
 from __future__ import annotations
 
 import threading
@@ -14,14 +16,15 @@ if TYPE_CHECKING:
 
 
 def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds, for at most 5 seconds."""
     end = time.monotonic() + 5
     while not condition():
-        assert time.monotonic() < end, "it never came to that"
+        assert time.monotonic() < end, "the condition did not hold within 5 seconds"
         time.sleep(0.001)
 
 
 class Queue:
-    """Threads that ask for pixels one after the other."""
+    """Threads that ask the budget for pixels, one after the other."""
 
     def __init__(self, budget: PixelBudget) -> None:
         self.budget = budget
@@ -45,7 +48,7 @@ class Queue:
         until(lambda: len(self.budget._waiting) + len(self.inside) > before)
 
     def settle(self, *inside: int) -> None:
-        """These and no others got in, in this order of groups."""
+        """Wait until these requests were granted; check that no others were."""
         until(lambda: len(self.inside) >= len(inside))
         time.sleep(0.03)
         assert sorted(self.inside) == sorted(inside)
@@ -139,6 +142,6 @@ def test_closing_sends_away_who_waits_and_who_comes() -> None:
     assert sorted(queue.sent_away) == [1, 5, 6]
     with pytest.raises(Closed):
         queue.budget.take(1)
-    assert queue.budget.taken == 8, "they hold nothing"
+    assert queue.budget.taken == 8, "requests that were sent away hold no pixels"
     queue.budget.give_back(8)
     assert queue.budget.taken == 0

@@ -1,3 +1,5 @@
+"""Tests of the whole stage: results, concurrency, errors, and stopping."""
+
 from __future__ import annotations
 
 import contextlib
@@ -46,16 +48,18 @@ if TYPE_CHECKING:
     from pipeline.transfer.vgg import Vgg19
 
 SECONDS = 20
-"""After which a test takes for granted that nothing comes any more."""
+"""Seconds after which a test gives up waiting for an event."""
 WHEN = Evaluation(1, 4.0, 1.0, 2.0, 1.0)
 RESULT = (ScaleResult(Scale(40, 32, 1), WHEN, WHEN, WHEN, ((1, 4.0),)),)
 LARGE = {"image": {"size": 64}, "pyramid": {"evaluations": (2, 3)}}
-"""For `make_pair` with a width of 64 and a height of 64: two scales."""
+"""Settings for `make_pair` with a width and a height of 64 px: two scales."""
 
 IMAGES = ImageSettings(max_pixels=10**6)
 
 
 class Recorder:
+    """A listener that records its events."""
+
     def __init__(self, on_evaluation: Callable[[str, int], None] = lambda *_: None) -> None:
         self.started: list[str] = []
         self.evaluations: list[tuple[str, int]] = []
@@ -77,13 +81,13 @@ class MakePair(Protocol):
     def __call__(self, name: str = "a", painting: str | None = None, **more: Any) -> Pair: ...
 
 
-class Told(Exception):  # noqa: N818 - what happened by then
-    """Nothing comes any more."""
+class Told(Exception):  # noqa: N818 - the name is used in this module only
+    """The error that a source of tasks raises in a test."""
 
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Where other programs are at work, too, two threads take ten times as long for such small pictures as one."""
+    """Use one thread: for such small pictures, two take ten times as long as one on a busy machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -136,23 +140,25 @@ def make_pair(make_image: Callable[..., Path]) -> MakePair:
 
 
 def outcomes(stage: Stage, *tasks: Task | Pair | None) -> list[Outcome]:
+    """Return the outcomes of tasks that go through a stage."""
     with stage.resources.saver.outbox.locked():
         return list(stage.process([Task(each, 1, None) if isinstance(each, Pair) else each for each in tasks]))
 
 
 def process(stage: Stage, *tasks: Task | Pair | None) -> list[Metadata | Failure]:
+    """Return the records of tasks that go through a stage."""
     return [outcome.record for outcome in outcomes(stage, *tasks)]
 
 
 def tell(told: list[str], stage: Stage, tasks: Iterable[Task | None]) -> None:
-    """Take down who is told, until it raises."""
+    """Append the name of each pair to `told` as its outcome arrives; pass on the error of the stage."""
     with stage.resources.saver.outbox.locked():
         for outcome in stage.process(tasks):
             told.append(outcome.pair.name)  # noqa: PERF401
 
 
 def done(stage: Stage, *tasks: Task | Pair | None) -> dict[str, Metadata]:
-    """The metadata of all tasks, by name."""
+    """Return the metadata of all tasks by name; check that each is done."""
     found = {}
     for outcome in outcomes(stage, *tasks):
         assert isinstance(outcome.record, Metadata), outcome.record
@@ -161,16 +167,19 @@ def done(stage: Stage, *tasks: Task | Pair | None) -> dict[str, Metadata]:
 
 
 def checkpoints(outbox: Outbox) -> list[str]:
+    """Return the names of the checkpoints in an outbox."""
     folder = outbox.root / ".impasto" / "checkpoints"
     return [path.name for path in folder.iterdir()] if folder.exists() else []
 
 
 def threads() -> list[str]:
+    """Return the names of the threads of stages that are alive."""
     names = [thread.name for thread in threading.enumerate()]
     return [name for name in names if name.partition("_")[0] in ("device", "load", "save")]
 
 
 def painted(loading: Loading, image: Tensor | None = None) -> Painted:
+    """Return the result of a pair that was not really painted."""
     image = loading.loaded.content if image is None else image
     planned = loading.task.pair.settings.pyramid.planned
     return Painted(
@@ -186,7 +195,7 @@ def painted(loading: Loading, image: Tensor | None = None) -> Painted:
 
 @pytest.fixture
 def paint_by(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """Paint the content itself, after `before` was called; the names of those that were painted, in order."""
+    """Return a function that replaces painting: call `before`, and paint the content; it returns the painted names."""
 
     def patch(before: Callable[[str], None] = lambda _: None) -> list[str]:
         order: list[str] = []
@@ -205,7 +214,7 @@ def paint_by(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
 
 @pytest.fixture
 def load_by(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """Call `before` and load; the names of those that are loaded, in order."""
+    """Return a function that wraps loading in `before` and `after`; it returns the loaded names in order."""
 
     def patch(
         before: Callable[[str], None] = lambda _: None, after: Callable[[str], None] = lambda _: None
@@ -227,7 +236,7 @@ def load_by(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
 
 @pytest.fixture
 def all_together(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Let the device wait at first until so many are loaded."""
+    """Return a function that lets the device wait until a number of pairs is loaded."""
     next_of = executor_module.next_of
 
     running: list[Any] = []
@@ -276,14 +285,16 @@ def test_the_style_that_the_network_sees_has_the_contents_chroma(make_pair: Make
     np.testing.assert_array_equal(loaded.content[0].permute(1, 2, 0), content)
     seen = oracle.yuv(loaded.paintings[0].image[0].permute(1, 2, 0).numpy())
     assert np.abs(seen[..., 1:] - oracle.yuv(content)[..., 1:]).max() < 1e-2
-    assert np.abs(seen[..., 0] - oracle.yuv(style)[..., 0]).mean() < 1.5, "the style's luma, resampled"
+    assert np.abs(seen[..., 0] - oracle.yuv(style)[..., 0]).mean() < 1.5, (
+        "the network sees the resampled luma of the style"
+    )
 
 
 @pytest.mark.parametrize("mode", ["none", "swap-luma"])
 def test_other_modes_show_the_network_the_style_as_it_is(make_pair: MakePair, mode: str) -> None:
     pair = make_pair(colour={"mode": mode}, style={"fit": "whole"})
     style = load(pair, IMAGES).paintings[0].image
-    assert style.shape == (1, 3, 32, 50), "the same short side, not cropped"
+    assert style.shape == (1, 3, 32, 50), "the style has the short side of the content, and is not cropped"
     np.testing.assert_array_equal(style[0].permute(1, 2, 0), pixels(pair.styles[0]))
 
 
@@ -305,7 +316,7 @@ def test_swap_luma_gives_the_result_the_contents_chroma(
     wanted_rgb = oracle.from_yuv(wanted)
     inside = ((wanted_rgb >= 0) & (wanted_rgb <= 255)).all(axis=-1)
     assert inside.mean() > 0.5
-    assert np.abs(result - wanted_rgb)[inside].max() <= 0.51, "rounded, nothing else"
+    assert np.abs(result - wanted_rgb)[inside].max() <= 0.51, "the result differs by rounding only"
 
 
 def test_one_bad_pair_does_not_stop_the_others(make_stage: MakeStage, outbox: Outbox, make_pair: MakePair) -> None:
@@ -319,7 +330,7 @@ def test_one_bad_pair_does_not_stop_the_others(make_stage: MakeStage, outbox: Ou
     }
     failure = records["bad"]
     assert isinstance(failure, Failure)
-    assert not outbox.failure_path("bad").exists(), "whoever runs the stage decides whether it is final"
+    assert not outbox.failure_path("bad").exists(), "the caller of the stage decides whether a failure is final"
     assert failure.error_class == "input"
     assert "bad.png" in failure.reason
     assert failure.remedy
@@ -393,7 +404,7 @@ def test_an_unwritable_outbox_ends_the_run_and_is_no_failure_of_the_pair(
     with outbox.locked(), pytest.raises(MachineError, match="disk full"):
         told.extend(make_stage().process(Task(make_pair(name), 1, None) for name in "abcdefgh"))
     assert told == []
-    assert len(order) <= PAIRS_AHEAD, "no more were begun than were in work"
+    assert len(order) <= PAIRS_AHEAD, "no more pairs were begun than may be in work"
     assert not outbox.failure_path("a").exists()
     assert threads() == []
 
@@ -419,7 +430,7 @@ def test_out_of_memory_is_told_from_other_errors() -> None:
 
 
 class Source:
-    """Hands out tasks; `full` is set with the last that may be in work, `too_many` with the next."""
+    """A source of tasks; `full` is set with the last task that may be in work, `too_many` with the next one."""
 
     def __init__(self, pairs: Iterable[Pair], most: int = PAIRS_AHEAD) -> None:
         self._pairs, self._most = list(pairs), most
@@ -488,7 +499,7 @@ def test_a_slow_disk_slows_the_device_and_fills_no_memory(
 
     monkeypatch.setattr(Saver, "save", save_slowly)
     source.run(make_stage())
-    assert while_busy == [PAIRS_AHEAD], "the device went on as long as it may"
+    assert while_busy == [PAIRS_AHEAD], "the device worked until the queue of results was full"
     assert source.most_in_work == PAIRS_AHEAD
 
 
@@ -565,7 +576,7 @@ def test_a_large_first_picture_that_is_read_slowly_does_not_stop_everything(
     paint_by: Callable[..., list[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It needs all the room there is, of which those that overtook it have a part; and the device waits for it."""
+    """Test a picture that needs the whole budget, of which overtaking pairs hold a part while the device waits."""
     monkeypatch.setattr(executor_module, "PixelBudget", lambda: PixelBudget(50_000))
     order = paint_by()
     small_is_loaded = threading.Event()
@@ -624,7 +635,7 @@ def test_a_suspect_is_alone_and_what_lies_before_it_or_a_gap_does_not_wait_for_i
 
     with outbox.locked():
         for outcome in make_stage().process(tasks()):
-            steps.append(f"done {outcome.pair.name}")  # noqa: PERF401 - while it runs
+            steps.append(f"done {outcome.pair.name}")  # noqa: PERF401 - the list is filled while the stage runs
     alone = [f"{step} {name}" for name in ("b", "suspect") for step in ("load", "paint", "done")]
     assert steps[:10] == ["load a", "paint a", "done a", "gap", *alone]
     assert {"load c", "load d"} == {step for step in steps[10:] if step.startswith("load")}
@@ -656,7 +667,7 @@ def test_an_interrupted_pair_goes_on_in_the_next_process_to_the_same_pixels(
         with pytest.raises(Interrupted) as caught:
             tell(told, make_stage(Recorder(interrupt)), [Task(each, 1, None) for each in (a, b, c)])
     assert caught.value.code is ExitCode.TERMINATED
-    assert told == ["a"], "what was painted is published and told"
+    assert told == ["a"], "the painted pair is published and has its outcome"
     assert outbox.metadata_path("a.png").exists()
     assert not outbox.picture_path("b.png").exists()
     (key,) = checkpoints(outbox)
@@ -664,7 +675,7 @@ def test_an_interrupted_pair_goes_on_in_the_next_process_to_the_same_pixels(
 
     listener = Recorder()
     resumed = done(make_stage(listener), b, c)
-    assert listener.evaluations[:3] == [("b", 5), ("c", 1), ("c", 2)], "nothing is done twice"
+    assert listener.evaluations[:3] == [("b", 5), ("c", 1), ("c", 2)], "no evaluation is repeated"
     whole = done(make_stage(to=other_outbox), b, c)
     assert resumed["b"].key == key
     assert (resumed["b"].resumed_at, resumed["c"].resumed_at, whole["b"].resumed_at) == (4, 0, 0)
@@ -878,7 +889,7 @@ def test_where_memory_runs_out_while_batches_are_measured_pairs_are_painted_alon
 def as_in_fresh_stages(
     make_stage: MakeStage, outbox: Outbox, reference: Outbox, pairs: Sequence[Pair]
 ) -> dict[str, Metadata]:
-    """Render them in one stage, and see that each is as it is in a stage of its own."""
+    """Render pairs in one stage; check that each result equals the one of a stage of its own."""
     together = done(make_stage(), *pairs)
     for pair in pairs:
         fresh = done(make_stage(to=reference), pair)[pair.name]

@@ -1,3 +1,5 @@
+"""Tests of the shares of time in the summary of a run."""
+
 from __future__ import annotations
 
 import time
@@ -11,7 +13,7 @@ from pipeline.stage.summary import Usage
 
 @pytest.fixture
 def set_clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Its last item is what the clock shows."""
+    """Return the list whose last item the clock shows, in seconds."""
     shown = [100.0]
     monkeypatch.setattr(usage_module.time, "perf_counter", lambda: shown[-1])
     return shown
@@ -64,7 +66,7 @@ def test_of_several_devices_the_mean_is_told(set_clock: list[float]) -> None:
 
 
 class Slow(float):
-    """Gives other threads their turn before it is added."""
+    """A number that lets other threads run before it is added."""
 
     def __radd__(self, other: float) -> float:
         time.sleep(0.001)

@@ -1,3 +1,5 @@
+"""Tests of the calibration of weights."""
+
 from __future__ import annotations
 
 import random

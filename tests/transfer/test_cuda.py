@@ -74,7 +74,7 @@ def test_a_captured_graph_gives_what_it_was_captured_from(network: Vgg19, *, mas
     expected = [evaluate(image) for image in images]
     replayed, warnings = capture(evaluate, tensor(2).to(CUDA))
     assert warnings == []
-    del evaluate  # the graph reads its targets, which must stay in memory
+    del evaluate  # the captured graph reads its targets, which must stay in memory
     _others = [torch.full((1, 512, 10, 8), 1e4, device=CUDA) for _ in range(50)]
     for image, values in zip(images, expected, strict=True):
         for found, value in zip(replayed(image), values, strict=True):
@@ -142,8 +142,10 @@ def test_a_stage_paints_batches_while_others_are_loaded(network: Vgg19, tmp_path
 
 
 class Silent:
+    """A listener that ignores all events."""
+
     def pair_started(self, pair: Pair) -> None:
-        """Nothing."""
+        """Ignore the event."""
 
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
-        """Nothing."""
+        """Ignore the event."""

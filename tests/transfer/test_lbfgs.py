@@ -1,3 +1,5 @@
+"""Tests of the L-BFGS minimiser."""
+
 from __future__ import annotations
 
 import math
@@ -21,7 +23,7 @@ def start(count: int = 1, seed: int = 0) -> torch.Tensor:
 
 
 def valley(seed: int = 0) -> Evaluate:
-    """Return a quadratic with eigenvalues from 0.01 to 10, whose minimum is 0 at 100."""
+    """Return a quadratic with eigenvalues from 0.01 to 10, whose minimum is 0 where all values are 100."""
     size = math.prod(SHAPE)
     basis, _ = torch.linalg.qr(torch.randn(size, size, generator=torch.Generator().manual_seed(seed)))
     matrix = (basis * torch.logspace(-2, 1, size)) @ basis.mT
@@ -35,7 +37,7 @@ def valley(seed: int = 0) -> Evaluate:
 
 
 class Faulty:
-    """Return a valley with wrong values at some evaluations."""
+    """A quadratic with wrong values at some evaluations."""
 
     def __init__(self, faults: dict[int, str]) -> None:
         self.faults, self.count, self.inner = faults, 0, valley()
@@ -56,7 +58,7 @@ class Faulty:
 def test_minimises_a_badly_conditioned_quadratic() -> None:
     (minimum,) = minimise(valley(), start(), evaluations=120, alpha=0.0)
     totals = [values[0] for values in minimum.values]
-    assert len(totals) == 120, "one evaluation per iteration"
+    assert len(totals) == 120, "each iteration takes one evaluation"
     assert min(totals) < 1e-6 * totals[0]
     assert (minimum.image - 100).abs().max() < 1
     assert minimum.restarts == ()
@@ -129,11 +131,11 @@ def test_steps_shrink_by_faults_and_recover() -> None:
     assert [(r.evaluation, r.step) for r in minimum.restarts[:3]] == [(4, 0.5), (6, 0.25), (8, 0.125)]
     (late,) = minimise(Faulty(faults | {50: "nan"}), start(), evaluations=60)
     assert late.restarts[-1].evaluation == 50
-    assert late.restarts[-1].step == 0.5, "forty evaluations without a fault made it whole again"
+    assert late.restarts[-1].step == 0.5, "forty evaluations without a fault restored the full step"
 
 
 def test_goes_on_where_the_curvature_is_negative() -> None:
-    """f = 1 − exp(−r²/2σ²) is concave beyond σ from its minimum at 100; the start is at 3 σ."""
+    """Test f = 1 − exp(−r²/2σ²), which is concave beyond σ from its minimum at 100; the start is at 3 σ."""
     sigma = 30.0
 
     def evaluate(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -170,7 +172,7 @@ def test_returns_to_the_best_iterate_from_faults(seed: int) -> None:
     assert valley()(minimum.image)[0].item() == pytest.approx(min(honest), rel=1e-5)
     assert {restart.evaluation for restart in minimum.restarts} >= set(faults)
     assert all((minimum.values[n - 1] is None) == (kind != "explosion") for n, kind in faults.items())
-    assert valley()(minimum.image)[0] < 0.5 * honest[0], "it goes on after the faults"
+    assert valley()(minimum.image)[0] < 0.5 * honest[0], "the minimisation continues after the faults"
 
 
 def test_a_fault_of_one_image_leaves_the_others_alone() -> None:
@@ -201,12 +203,14 @@ def test_without_any_finite_value_the_start_is_kept_and_no_time_is_spent() -> No
 def test_plateau_ends_an_image_and_not_its_neighbour() -> None:
     at_minimum, on_slope = torch.full((1, *SHAPE), 100.001), start()
     both = torch.cat((at_minimum, on_slope))
-    assert len(minimise(valley(), both, evaluations=60)[0].values) == 60, "never, unless asked for"
+    assert len(minimise(valley(), both, evaluations=60)[0].values) == 60, (
+        "a plateau ends nothing unless this is asked for"
+    )
     resting, moving = minimise(valley(), both, evaluations=60, plateau=0.5)
     (alone,) = minimise(valley(), at_minimum, evaluations=60, plateau=0.5)
     assert len(alone.values) < 60
     assert moving.values[-1][0] < 0.01 * moving.values[0][0]
-    assert resting.values == alone.values, "and it is evaluated no more"
+    assert resting.values == alone.values, "an image that has ended is evaluated no more"
 
 
 def test_a_vanished_gradient_ends_it() -> None:
@@ -228,7 +232,7 @@ def test_callback_sees_every_evaluation_and_may_stop() -> None:
 
 
 def test_where_nothing_is_to_be_gained_the_start_is_the_end() -> None:
-    """Test a photograph and a painting of one colour: the objective is 0, the gradient rounding."""
+    """Test a photograph and a painting of one colour: the objective is 0, and the gradient only rounding errors."""
     start = torch.full((1, 3, 16, 16), 100.0)
 
     def evaluate(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,3 +1,5 @@
+"""Tests of the objective and its gradient against an independent computation."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -30,6 +32,7 @@ def tensor(seed: int, width: int = 40, height: int = 32) -> torch.Tensor:
 
 
 def noise(seed: int, width: int = 40, height: int = 32) -> torch.Tensor:
+    """Return a picture of noise (1, 3, H, W), 0–255."""
     return 255 * torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
@@ -63,6 +66,7 @@ def truth_of(
     mask: torch.Tensor | None = None,
     **network: str,
 ) -> Any:
+    """Return the terms and the gradient of the objective from the oracle."""
     at = image.double().requires_grad_()
     terms = oracle.objective(at, content, style, oracle.Weighted(**vars(spec), **network), mask)
     terms["total"].backward()
@@ -229,7 +233,7 @@ def test_a_mask_in_half_precision_is_near_float64(
 def test_next_to_nothing_of_a_mask_gives_finite_values(
     network: Vgg19, dtype: torch.dtype, white: tuple[slice, slice]
 ) -> None:
-    """Return an empty mask, one with a pixel outside the pooling's grid, and one with a pixel inside it."""
+    """Test an empty mask, one with a pixel outside the pooling's grid, and one with a pixel inside it."""
     spec, mask = spec_of("gatys2016", style_weight=1e6), torch.zeros(1, 1, 47, 33)
     mask[0, 0, *white] = 1 / 255
     evaluate = objective(Chain(network, CPU, dtype), spec, (tensor(0, 33, 47), tensor(1)), masks=[mask])
@@ -244,7 +248,7 @@ def test_a_masked_pair_in_a_batch_is_as_alone(network: Vgg19, monkeypatch: pytes
     pairs, masks = [(tensor(i), tensor(i + 10)) for i in range(3)], [disc(40, 32), hard(40, 32), 1 - hard(40, 32)]
     image = torch.cat([tensor(i + 20) for i in range(3)])
     one_by_one = objective(chain, spec, *pairs, masks=masks)
-    monkeypatch.setattr(Objective, "_one_by_one", False)  # as on a CUDA device
+    monkeypatch.setattr(Objective, "_one_by_one", False)  # a CUDA device evaluates a batch at once
     for evaluate in (one_by_one, objective(chain, spec, *pairs, masks=masks)):
         terms, gradient = evaluate(image)
         for i, pair in enumerate(pairs):
@@ -266,4 +270,4 @@ def test_of_a_masked_painting_the_part_below_the_mask_counts(
     for layer, found in targets.grams.items():
         truth = oracle.guided_gram(features[layer], mask.double(), 2 ** (int(layer[4]) - 1))
         assert (found - truth).norm() <= 1e-5 * truth.norm()
-        assert (truth - oracle.gram(features[layer])).norm() > 0.01 * truth.norm(), "it matters"
+        assert (truth - oracle.gram(features[layer])).norm() > 0.01 * truth.norm(), "the mask changes the Gram matrix"

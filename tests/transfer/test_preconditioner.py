@@ -1,3 +1,5 @@
+"""Tests of the spectral preconditioner."""
+
 from __future__ import annotations
 
 import math

@@ -1,3 +1,5 @@
+"""Tests of the scales of the pyramid."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Tests of the optimisation of whole pairs, alone and in batches."""
+
 from __future__ import annotations
 
 import math
@@ -48,6 +50,7 @@ THREE_SCALES_PAIR = Subject(tensor(0, 140, 132), [Painting(tensor(1, 140, 132))]
 
 
 def one(chain: Chain, optimisation: Optimisation = ONE_SCALE, **more: Any) -> StyliseResult:
+    """Return the result of one pair."""
     (result,) = stylise(chain, [Subject(tensor(0), [Painting(tensor(1))])], SPEC, optimisation, **more)
     return result
 
@@ -67,7 +70,7 @@ def test_starts_from_the_content_and_goes_down(chain: Chain) -> None:
     assert scale.best.total < 0.2 * scale.first.total
     assert [e.number for e in seen] == list(range(1, 26))
     assert scale.trace == tuple((e.number, e.total) for e in seen)
-    assert torch.equal(content, tensor(0)), "the content is not changed in place"
+    assert torch.equal(content, tensor(0)), "the content of the caller is not changed"
 
 
 def test_the_image_is_the_best_iterate_and_not_clipped(chain: Chain) -> None:
@@ -86,7 +89,7 @@ def test_pyramid_goes_from_coarse_to_fine(chain: Chain) -> None:
     (result,) = stylise(chain, [pair], SPEC, optimisation, on_evaluation=lambda each: seen.append(each[0]))
     assert result.image.shape == (1, 3, 66, 83)
     assert [(s.scale.width, s.scale.evaluations) for s in result.scales] == [(42, 8), (83, 7)]
-    assert [s.trace[0][0] for s in result.scales] == [1, 9], "evaluations are numbered through"
+    assert [s.trace[0][0] for s in result.scales] == [1, 9], "evaluations are numbered across the scales"
     shares = [e.share for e in seen]
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1)
@@ -148,13 +151,14 @@ THREE_SCALES = Optimisation(schedule(140, 132, (6, 5, 7)), history=4)
 
 
 def on_disk_and_back(state: OptimisationState, path: Path) -> OptimisationState:
+    """Return a state after it was written to a file and read again."""
     torch.save(state.to_plain(), path)
     return OptimisationState.from_plain(torch.load(path, weights_only=True))
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(network: Vgg19) -> StyliseResult:
-    """Return a pair of three scales."""
+    """Return the result of an uninterrupted pair of three scales."""
     (whole,) = stylise(chain_of(network), [THREE_SCALES_PAIR], SPEC, THREE_SCALES)
     return whole
 
@@ -179,13 +183,14 @@ def test_goes_on_from_any_evaluation_to_the_same_end_to_the_last_bit(
     numbers: list[int] = []
     again = Styliser(chain, pairs, SPEC, THREE_SCALES, on_step=lambda step: numbers.append(step.evaluations[0].number))
     ((_, result),) = again.run(states)
-    assert numbers == list(range(stop_at + 1, 19)), "nothing is done twice"
+    assert numbers == list(range(stop_at + 1, 19)), "no evaluation is repeated"
     assert isinstance(result, StyliseResult)
     assert torch.equal(result.image, whole.image)
     assert (result.scales, result.evaluations, result.warnings) == (whole.scales, 18, whole.warnings)
 
 
 def masked(width: int, height: int, mask: torch.Tensor) -> Subject:
+    """Return a subject with a mask."""
     return Subject(tensor(0, width, height), [Painting(tensor(1, width, height))], mask)
 
 
@@ -200,7 +205,7 @@ def test_a_masked_image_goes_down_and_is_the_photograph_where_the_mask_is_black(
         assert scale.best.total < 0.5 * scale.first.total
         truth = oracle.objective(result.image, tensor(0), tensor(1), oracle.Weighted())
         assert scale.best.content == pytest.approx(truth["content"].item(), rel=1e-4), (
-            "of the image, not of the iterate"
+            "the term is that of the composite image, not of the iterate"
         )
         assert scale.best.tv == pytest.approx(truth["tv"].item(), rel=1e-4)
 
@@ -260,7 +265,9 @@ def test_black_stays_the_photograph_and_soft_stays_painted_over_the_scales(chain
     assert coarse is not None
     content = resample(subject.content, *coarse.shape[:1:-1])
     corner = (slice(None), slice(None), slice(4), slice(4))
-    assert torch.equal(coarse[corner], content[corner]), "that of a scale too"
+    assert torch.equal(coarse[corner], content[corner]), (
+        "the image of a coarse scale is the photograph where the mask is black, too"
+    )
     assert [scale.first.total < 1.2 * before.best.total for before, scale in pairwise(result.scales)] == [True, True]
 
 
@@ -272,7 +279,9 @@ def test_the_style_does_not_fade_from_scale_to_scale_where_the_mask_is_soft() ->
     seen = (mask >= 1 / 8).expand_as(image)
     assert torch.allclose(again[seen], image[seen], atol=1e-3)
     strongest = (guidance.inverse_composite(painted) - content).abs().max()
-    assert strongest <= 8.001 * (painted - content).abs().max(), "nor is what leaks into the black blown up"
+    assert strongest <= 8.001 * (painted - content).abs().max(), (
+        "values that leak into the black part of the mask are not blown up"
+    )
 
 
 @pytest.mark.parametrize("stop_at", [6, 9])
@@ -314,7 +323,7 @@ def test_masked_pairs_together_are_as_alone_and_leave_their_batch_composed(chain
 
 
 def test_a_blend_is_painted_between_its_paintings(chain: Chain) -> None:
-    """The Gram matrices of a blend are the weighted means, at every scale of the pyramid, with a mask and without."""
+    """Test that the Gram matrices of a blend are weighted means, at every scale, with a mask and without."""
     plan = Optimisation(schedule(83, 66, (3, 3)))
     content, one, two = tensor(0, 83, 66), tensor(1, 83, 66), tensor(2, 90, 50)
     for mask in (None, disc(83, 66)):
@@ -382,7 +391,9 @@ def test_paintings_are_looked_at_once_where_their_key_says_that_they_are_the_sam
     assert len(cache) == 2
     Targets.of(chain, SPEC, tensor(0), [replace(first, image=tensor(1, 60, 32))], cache=cache)
     Targets.of(chain, SPEC, tensor(0), [Painting(tensor(4))], cache=cache)
-    assert len(cache) == 2, "another size is another entry, the least recently used has gone, and no key is none"
+    assert len(cache) == 2, (
+        "another size makes another entry, the least recently used entry goes, and a painting without a key makes none"
+    )
     again, new = (
         Targets.of(chain, SPEC, tensor(0), [replace(second, image=tensor(5), key=key)], cache=cache)
         for key in ("b", None)

@@ -1,3 +1,5 @@
+"""Tests of tiled evaluation: each fit gives the objective and the gradient of the untiled evaluation."""
+
 from __future__ import annotations
 
 import itertools
@@ -33,7 +35,7 @@ def chain_and_spec(network: Vgg19, preset: str, dtype: torch.dtype = torch.float
     return chain, ObjectiveSpec(**settings.model_dump(exclude={"pooling", "padding"}))
 
 
-def evaluate(  # noqa: PLR0913 - all that it depends on
+def evaluate(  # noqa: PLR0913 - an evaluation depends on all of them
     chain: Chain, spec: ObjectiveSpec, width: int, height: int, fit: Fit, *, mask: torch.Tensor | None = None
 ) -> tuple[Any, torch.Tensor]:
     content, style = tensor(0, width, height), tensor(1, width + 30, height)
@@ -121,11 +123,13 @@ def test_the_network_sees_as_far_as_it_is_said(network: Vgg19, layer: str) -> No
     assert max(0, own - before) <= rows.min().item()
     assert rows.max().item() <= own + after
     if own > before:
-        assert (own - rows.min().item(), rows.max().item() - own) == (before, after), "and not further than need be"
+        assert (own - rows.min().item(), rows.max().item() - own) == (before, after), (
+            "the network sees exactly as many rows as the margins say"
+        )
 
 
 def test_margins_are_those_of_the_paper() -> None:
-    assert reach(DEFAULT_LAYERS) == (70, 85), "a receptive field of 156 px"
+    assert reach(DEFAULT_LAYERS) == (70, 85), "the margins are those of a receptive field of 156 px"
     assert (statistics_margin(DEFAULT_LAYERS), gradient_margin(DEFAULT_LAYERS)) == (96, 160)
     assert gradient_margin(["conv1_1"]) == 16
 

@@ -1,3 +1,5 @@
+"""Tests of the features of VGG19 and of their gradient."""
+
 from __future__ import annotations
 
 import pytest

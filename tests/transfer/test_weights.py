@@ -1,3 +1,5 @@
+"""Tests of finding, loading and checking the weights of the network."""
+
 from __future__ import annotations
 
 import hashlib
@@ -48,7 +50,7 @@ def save(path: Path, tensors: StateDict) -> str:
 
 def first_channels(network: Vgg19) -> list[float]:
     centre = network.kernels["conv1_1"][0][0, :, 1, 1]
-    return (6 * centre / centre.sum()).tolist()  # calibration has scaled them
+    return (6 * centre / centre.sum()).tolist()  # calibration has scaled the kernels
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +63,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_packaged_weights_equal_an_independent_decoding(network: Vgg19) -> None:
     for name, (kernel, bias) in network.kernels.items():
         wanted, wanted_bias = oracle.weights(torch.float64)[name.removeprefix("conv")]
-        wanted = wanted.flip(1) if name == "conv1_1" else wanted  # ours are for RGB
+        wanted = wanted.flip(1) if name == "conv1_1" else wanted  # the kernels of the package are for BGR, ours for RGB
         assert torch.equal(kernel.double(), wanted)
         assert torch.equal(bias.double(), wanted_bias)
     assert len(network.kernels) == 13
@@ -108,6 +110,8 @@ def test_files_of_both_kinds_are_read(  # noqa: PLR0913, PLR0917
 
 
 class Malicious:
+    """An object whose pickle runs code."""
+
     def __reduce__(self) -> Any:
         return (pytest.fail, ("the pickle was executed",))
 
@@ -273,6 +277,7 @@ def kernels_of(network: Vgg19) -> list[torch.Tensor]:
 
 
 def same(one: Vgg19, other: Vgg19) -> bool:
+    """Whether two networks have equal kernels and equal normalisation."""
     equal = all(torch.equal(a, b) for a, b in zip(kernels_of(one), kernels_of(other), strict=True))
     return equal and (one.mean, one.std) == (other.mean, other.std)
 

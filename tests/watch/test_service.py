@@ -1,3 +1,5 @@
+"""Tests of the watch service: the folders it accepts, and the lock of a drain."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Tasks into the stage, and outcomes back to their jobs."""
+"""Tests of the way of tasks into the stage, and of outcomes back to their jobs."""
 
 from __future__ import annotations
 
@@ -51,6 +51,6 @@ def test_a_job_that_waits_after_a_pair_was_done_is_not_told_as_a_failure(
     monkeypatch.setattr(jobs, "finish", lambda *arguments: finish(*arguments) or (waits.pop() if waits else None))
     with caplog.at_level(logging.INFO):
         worker.work(4)
-    assert waits == [], "else this tries nothing"
+    assert waits == [], "the job waits, otherwise this test checks nothing"
     assert [message for message in caplog.messages if "None" in message] == []
     worker.end()

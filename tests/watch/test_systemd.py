@@ -1,3 +1,5 @@
+"""Tests of the messages to systemd."""
+
 from __future__ import annotations
 
 import contextlib
@@ -19,7 +21,9 @@ def listener(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-        listener.bind(str(tmp_path / "notify") if request.param == "path" else "")  # the system gives a free name
+        listener.bind(
+            str(tmp_path / "notify") if request.param == "path" else ""
+        )  # an empty name lets the system choose a free one
         listener.settimeout(0)
         name = listener.getsockname()
         monkeypatch.setenv("NOTIFY_SOCKET", name if isinstance(name, str) else f"@{name[1:].decode()}")
@@ -27,6 +31,7 @@ def listener(
 
 
 def heard(listener: socket.socket) -> list[bytes]:
+    """Return the messages that systemd has received since the last call."""
     messages = []
     with contextlib.suppress(BlockingIOError):
         while True:

@@ -1,3 +1,5 @@
+"""Tests of the watcher: errors of the machine, claiming ahead, stopping, draining, and status."""
+
 from __future__ import annotations
 
 import contextlib
@@ -32,23 +34,25 @@ STRANGE = os.fsdecode(b"\xff\n")
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    """With a clock that tests set."""
+    """Return a world with a clock that tests set."""
     return World(tmp_path / "world", {"watch": {"prefetch": 2}})
 
 
 @pytest.fixture
 def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    """For whole runs with their threads: the clock runs, and waits are short."""
+    """Return a world for whole runs with their threads: with a real clock, and with short waits."""
     for module in (scan_thread, watcher_module):
         monkeypatch.setattr(module, "LONGEST_WAIT_SECONDS", 0.02)
     return World(tmp_path / "world", {"watch": FAST}, clock=time.monotonic)
 
 
 def error(number: int, path: Path) -> OSError:
+    """Return the OSError of an errno at a path."""
     return OSError(number, os.strerror(number), str(path))
 
 
 def drain(world: World, disk: FaultyDisk | None = None, on_render: Callable[[Task], None] = lambda _: None) -> Any:
+    """Drain an inbox; return the summary, and check that every file is accounted for."""
     worker = world.worker(disk, drain=True)
     worker.stage.on_render = on_render
     prepare_all(worker)
@@ -58,7 +62,7 @@ def drain(world: World, disk: FaultyDisk | None = None, on_render: Callable[[Tas
 
 
 def prepare_all(worker: Worker) -> None:
-    """Have all that there is prepared before the device begins."""
+    """Let the stage load all tasks that are ready before the device begins."""
     process = worker.stage.process
 
     def batches(tasks: Iterable[Task | None]) -> Generator[Outcome]:
@@ -75,14 +79,14 @@ def prepare_all(worker: Worker) -> None:
 
 
 def claim(world: World, worker: Worker) -> None:
-    """Let files settle and have them claimed, but not begun."""
+    """Let files settle, and let the worker claim them without beginning them."""
     worker.watcher.scan_thread.scan()
     world.clock.seconds += 2.5
     worker.watcher.scan_thread.scan()
 
 
 def evaluating(worker: Worker, on_evaluation: Callable[[], None]) -> None:
-    """A stage that shows the watcher three evaluations of each pair, and ends when it is told to."""
+    """Let the stage show the watcher three evaluations of each pair, at which a stop can end it."""
 
     def process(tasks: Iterable[Task | None]) -> Generator[Outcome]:
         for task in filter(None, tasks):
@@ -158,7 +162,7 @@ def test_a_full_disk_pauses_and_work_goes_on_when_there_is_room(world: World, wh
     assert "No space left on device" in status["reason"]
     tried = len(disk.log)
     worker.work(60)
-    assert len(disk.log) - tried <= 12, "once a minute by then"
+    assert len(disk.log) - tried <= 12, "the waits between attempts have grown to a minute"
     disk.fault = FaultyDisk.fault
     worker.work(75)
     assert worker.watcher.status_file.status()["state"] == "running"
@@ -431,7 +435,7 @@ def test_a_drain_ends_when_the_disk_fails_and_the_next_one_goes_on(
 
 
 def test_a_drain_ends_though_a_name_in_the_inbox_is_taken(live: World) -> None:
-    """A job that a dead process left has lost its style, and cannot go back."""
+    """Test a job of a dead process that has lost its style and whose photograph cannot go back."""
     (live.styles / "sky.png").write_bytes(b"the sky")
     live.drop("sky/a.jpg")
     dead = live.worker().start()
@@ -443,7 +447,7 @@ def test_a_drain_ends_though_a_name_in_the_inbox_is_taken(live: World) -> None:
     assert summary.exit_code == ExitCode.ENVIRONMENT
     assert live.waiting() == {"sky/a.jpg"}
     assert live.spooled("work") == {"sky/a.jpg"}
-    assert not job.folder.exists(), "taken over"
+    assert not job.folder.exists(), "the worker has taken the job over from the dead process"
 
 
 def test_an_error_of_the_thread_that_looks_ends_the_run(live: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -456,7 +460,7 @@ def test_an_error_of_the_thread_that_looks_ends_the_run(live: World, monkeypatch
         worker.watcher.run(lambda: worker.stage)
 
 
-# Telling
+# Status and systemd
 
 
 def test_the_status_is_json_whatever_names_are(world: World) -> None:
@@ -499,7 +503,7 @@ def test_systemd_gets_a_sign_of_life_only_while_both_threads_give_one(
         assert isinstance(world.clock, Clock)
         world.clock.seconds += 31
         worker.watcher.scan_thread.scan()
-        assert "WATCHDOG=1" not in told, "the stage is silent"
+        assert "WATCHDOG=1" not in told, "the stage has given no sign of life"
     assert told[-1] == "STOPPING=1"
 
 
@@ -636,10 +640,12 @@ def test_the_status_counts_what_can_be_taken_and_tells_whoever_listens(world: Wo
     worker = world.worker().start()
     worker.work(5)
     worker.statuses.clear()
-    assert worker.watcher.status_file.status()["unclaimed"] == 0, "the one is left, and the other is there to stay"
+    assert worker.watcher.status_file.status()["unclaimed"] == 0, (
+        "neither the file of an unknown style nor the style itself counts"
+    )
     assert worker.watcher.status_file.status()["oldest_unclaimed_seconds"] == 0
     world.drop("sea/a.jpg")
-    worker.step(scan_thread.BEAT_SECONDS)  # is seen in this round, after the beat
+    worker.step(scan_thread.BEAT_SECONDS)  # the scan that finds the photograph comes after the heartbeat of this step
     worker.watcher.status_file.write()
     assert [status["unclaimed"] for status in worker.statuses] == [0, 1]
     assert 0 < worker.statuses[-1]["oldest_unclaimed_seconds"] < 600

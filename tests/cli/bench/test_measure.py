@@ -1,3 +1,5 @@
+"""Tests of the measurements behind `impasto bench`: seconds per evaluation, and peak memory."""
+
 from __future__ import annotations
 
 import sys
@@ -25,7 +27,9 @@ def test_figures_agree_with_one_another() -> None:
         per_pixel = sum(9 * a * b / 4**n for a, b, n in zip(CHANNELS[:-1], CHANNELS[1:], HALVINGS, strict=True))
         assert each.teraflops * each.evaluation_seconds * 1e12 == pytest.approx(2 * 2 * per_pixel * each.side**2)
         assert each.pairs_per_hour == pytest.approx(3600 / ((9 / 4 + 5) * each.iteration_seconds))
-        assert 0 < each.share_of_peak < 3, "a 2048 × 2048 product may itself be disturbed, but not that much"
+        assert 0 < each.share_of_peak < 3, (
+            "other programs may disturb the product of 2048 × 2048 matrices, but not that much"
+        )
     assert large.convolution_seconds > small.convolution_seconds > 0
 
 
@@ -36,7 +40,7 @@ def test_memory_is_measured_at_its_height_and_from_what_is_in_use() -> None:
     def work() -> None:
         torch.ones(megabytes, 1 << 18)
 
-    for _ in range(2):  # what the first one frees is not free for the second
+    for _ in range(2):  # memory that the first array frees is not free for the second
         found = _peak_bytes(work, CPU)
         assert found is not None
         assert found / 2**20 == pytest.approx(megabytes, rel=0.1)

@@ -1,4 +1,4 @@
-"""`impasto doctor` as a user meets it."""
+"""Tests of `impasto doctor` as a user runs it."""
 
 from __future__ import annotations
 

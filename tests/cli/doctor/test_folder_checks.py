@@ -1,4 +1,4 @@
-"""Folders as the doctor sees them; what a machine lacks is told to it in place of the real thing."""
+"""Tests of the doctor's checks of folders; faults of a machine are simulated."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Usage(NamedTuple):
 
 
 def found(path: Path, values: dict[str, Any] | None = None) -> dict[str, str]:
-    """What is not OK: text by level, with its remedy; each has one."""
+    """Return the findings about a path that are not OK: text and remedy by level; each finding has a remedy."""
     findings = list(folder(path, validate(values or {})))
     assert findings
     assert all(each.about == str(path) and bool(each.remedy) == (each.level != "OK") for each in findings)
@@ -39,12 +39,15 @@ def found(path: Path, values: dict[str, Any] | None = None) -> dict[str, str]:
 
 
 def told(findings: list[Finding]) -> dict[str, str]:
+    """Return the findings that are not OK: text and remedy by level."""
     levels = [each.level for each in findings if each.level != "OK"]
     assert len(levels) == len(set(levels)), findings
     return {each.level: f"{each.text} {each.remedy}" for each in findings if each.level != "OK"}
 
 
 def raising(number: int) -> Callable[..., None]:
+    """Return a function that raises the OSError of an errno."""
+
     def fail(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
@@ -59,7 +62,7 @@ def test_a_good_folder_has_nothing_to_complain_of_and_is_left_as_it_was(tmp_path
     texts = "; ".join(each.text for each in findings)
     assert "renames, links and locks work" in texts
     if folder_checks.WATCH_LIMIT_FILE.exists():
-        assert "events arrive; 2 folders," in texts  # the folder and sea/; hidden ones are not watched
+        assert "events arrive; 2 folders," in texts  # the folder and sea/; hidden folders are not watched
     assert sorted(path.name for path in tmp_path.iterdir()) == [".impasto", "sea"]
 
 
@@ -109,7 +112,7 @@ def test_few_inodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder_checks.shutil, "disk_usage", lambda _: Usage(1 << 40, 0, 1 << 40))
     monkeypatch.setattr(os, "statvfs", lambda _: Facts(1000, 7))
     assert "room for 7 more files only" in found(tmp_path)["WARN"]
-    monkeypatch.setattr(os, "statvfs", lambda _: Facts(0, 0))  # as of btrfs, which makes them when it needs them
+    monkeypatch.setattr(os, "statvfs", lambda _: Facts(0, 0))  # btrfs reports no number of inodes
     assert found(tmp_path) == {}
 
 

@@ -1,4 +1,4 @@
-"""The machine as the doctor sees it: as it is here, and with what it might lack."""
+"""Tests of the doctor's checks of the machine: the real one, and one with simulated faults."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def _measured_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def found(check: Callable[[Settings], Iterator[Finding]], values: dict[str, Any] | None = None) -> dict[str, Finding]:
+    """Return the findings of a check by their subject."""
     return {each.about: each for each in check(validate(values or {}))}
 
 
@@ -72,7 +73,7 @@ def test_a_card_that_torch_cannot_use(tmp_path: Path, monkeypatch: pytest.Monkey
     [
         ("bfloat16", False, "WARN"),
         ("bfloat16", True, "OK"),
-        ("float16", True, "WARN"),  # a processor may have the other half precision
+        ("float16", True, "WARN"),  # a processor with bfloat16 may lack float16
         ("float32", False, "OK"),
         ("auto", False, "OK"),
         ("auto", True, "OK"),
@@ -109,7 +110,7 @@ def test_weights_that_cannot_be_kept_are_a_warning_once(
     assert warning.about == "weights"
     assert "cannot be kept" in warning.text
     assert warning.remedy
-    assert caplog.messages == [], "it is told among the findings"
+    assert caplog.messages == [], "the finding reports it, so the log need not"
 
 
 def test_a_device_without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""`impasto proof` as a user meets it."""
+"""Tests of `impasto proof` as a user runs it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ QUICK = ["--size", "32", "--progress", "never"]
 
 
 class Estimates:
-    """In place of measurements: a pair takes as many seconds as it has evaluations, and 1 GiB."""
+    """Estimates in place of measurements: a pair takes 1 GiB, and one second for each evaluation."""
 
     def __init__(self, *_: object) -> None:
         pass
@@ -42,6 +42,7 @@ class Estimates:
 
 @pytest.fixture(autouse=True)
 def _at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replace measurements by estimates, and run each test in a folder of its own with few evaluations."""
     monkeypatch.setattr(forecast_module, "Estimator", Estimates)
     monkeypatch.setitem(EVALUATIONS, "draft", (2,))
     (tmp_path / "temporary").mkdir()
@@ -51,7 +52,7 @@ def _at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def pictures(make_image: Callable[..., Path]) -> Path:
-    """Two photographs and two paintings."""
+    """Return the folder with two photographs and two paintings."""
     for seed, name in enumerate(("a", "b")):
         make_image(f"photos/{name}.png", width=64, height=48, seed=seed)
     for seed, name in enumerate(("swirl", "wave"), 5):
@@ -60,6 +61,7 @@ def pictures(make_image: Callable[..., Path]) -> Path:
 
 
 def proof(*arguments: object) -> Result:
+    """Run `impasto proof` with small, quick settings."""
     given = [str(argument) for argument in arguments]
     return CliRunner().invoke(app, ["proof", *given, *([] if "--styles" in given else ["--styles", "styles"]), *QUICK])
 
@@ -69,6 +71,7 @@ def json_lines(result: Result) -> list[dict[str, Any]]:
 
 
 def written(folder: Path) -> set[str]:
+    """Return the files below the folder that a command wrote: all but its inputs."""
     inputs = ("photos", "styles", "temporary")
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {
         path.relative_to(folder).as_posix() for name in inputs for path in (folder / name).rglob("*")
@@ -94,13 +97,13 @@ def test_every_photograph_is_proved_with_every_painting(pictures: Path, tmp_path
         wanted = stylise(f"photos/{content}.png", f"styles/{style}.png", settings).to_uint8()
         width = wanted.shape[1]
         lefts = [at for at in range(sheet.shape[1] - width) if is_at(sheet, wanted[:1], at)]
-        assert len(lefts) == 1, "the very pixels of the run are there, once"
+        assert len(lefts) == 1, "the sheet has the exact pixels of the run, once"
     page = Path("sheets/x.html").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg") == 4 + 2 + 2
 
 
 def is_at(sheet: np.ndarray, row: np.ndarray, left: int) -> bool:
-    """Whether a row of pixels stands anywhere at so many px from the left."""
+    """Whether a row of pixels appears in any line of the sheet, `left` px from its left edge."""
     return bool((sheet[:, left : left + row.shape[1]] == row).all(axis=(1, 2)).any())
 
 
@@ -132,7 +135,9 @@ def test_what_cannot_be_read_says_so_in_its_cells(pictures: Path) -> None:
     failed = [each for each in pairs if each["status"] == "failed"]
     assert [(each["row"], "truncated" in each["reason"]) for each in failed] == [(2, True), (2, True)]
     assert (summary["done"], summary["failed"], summary["exit_code"]) == (4, 2, 3)
-    assert summary["expected_seconds"] == 4 * 115.0, "these will fail in full, too"
+    assert summary["expected_seconds"] == 4 * 115.0, (
+        "the pairs that cannot be read are not counted: they fail in the full run, too"
+    )
     page = Path("proof.html").read_text(encoding="utf-8")
     assert page.count("No proof:") == 2
     assert "2 pairs will fail" in page
@@ -152,7 +157,9 @@ def test_variants_and_blends_have_columns_of_their_own(pictures: Path, make_imag
         for place, style in enumerate(("both", "swirl.png", "wave.png"))
         for number, mode in enumerate(("style-yuv", "none", "swap-luma"))
     ]
-    assert [each["full"]["expected_seconds"] > 0 for each in pairs] == [True, True, False] * 3, "the last needs no more"
+    assert [each["full"]["expected_seconds"] > 0 for each in pairs] == [True, True, False] * 3, (
+        "the last mode is a variant that needs no evaluations of its own"
+    )
     page = Path("proof.html").read_text(encoding="utf-8")
     assert "1 photograph × 3 paintings × 3 colour modes" in page
     assert "swap-luma, blend of 2" in page
@@ -170,7 +177,7 @@ def test_pictures_of_one_name_do_not_meet(pictures: Path, make_image: Callable[.
     ]
     page = Path("proof.html").read_text(encoding="utf-8")
     assert [f'"name">{name}<' in page for name in ("swirl", "wave.jpg", "wave.png", "wave")] == [True] * 3 + [False]
-    assert len(set(re.findall(r"base64,([^\"]+)", page))) == 9 + 3 + 3, "no proof stands in another's place"
+    assert len(set(re.findall(r"base64,([^\"]+)", page))) == 9 + 3 + 3, "every proof has a picture of its own"
 
 
 @pytest.mark.parametrize(
@@ -232,7 +239,7 @@ def test_who_sits_there_is_asked(pictures: Path, monkeypatch: pytest.MonkeyPatch
     result = CliRunner().invoke(app, ["proof", "photos", "--styles", "styles", *QUICK], input=answer)
     assert result.exit_code == 0
     assert "Make them all?" in result.stderr
-    assert proof(pictures, "--json").exit_code == 2, "a program is not asked"
+    assert proof(pictures, "--json").exit_code == 2, "with --json the command fails instead of asking"
     assert Path("proof.png").exists() == (answer == "y\n")
 
 

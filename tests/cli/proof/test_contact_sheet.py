@@ -1,3 +1,5 @@
+"""Tests of the contact sheet of `impasto proof`: its layout, its names, and the size of its pictures."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def measure(text: str) -> float:
-    """A font whose letters are all of one width."""
+    """Return the width of a text in a font whose letters all have one width, in px."""
     return 10.0 * len(text)
 
 
@@ -35,7 +37,7 @@ def view(
 
 
 def places(sheet: Image.Image, colour: str) -> tuple[int, int, int, int]:
-    """The box of all pixels of a colour: left, top, right, bottom."""
+    """Return the box of all pixels of a colour: left, top, right, bottom."""
     found = (np.asarray(sheet) == ImageColor.getrgb(colour)).all(axis=2)
     rows, columns = np.flatnonzero(found.any(axis=1)), np.flatnonzero(found.any(axis=0))
     return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
@@ -73,8 +75,8 @@ def test_each_proof_stands_in_its_column_and_row_whole() -> None:
     assert [(right - left, bottom - top) for left, top, right, bottom in boxes.values()] == [(200, 100)] * 2 + [
         (150, 200)
     ] * 2
-    assert boxes["#ff0000"][1] == boxes["#00ff00"][1], "a row is level"
-    assert boxes["#ff0000"][0] == boxes["#0000ff"][0], "a column is plumb"
+    assert boxes["#ff0000"][1] == boxes["#00ff00"][1], "the cells of a row have one top"
+    assert boxes["#ff0000"][0] == boxes["#0000ff"][0], "the cells of a column have one left edge"
     assert boxes["#00ff00"][0] >= boxes["#ff0000"][2]
     assert boxes["#0000ff"][1] >= boxes["#ff0000"][3]
 
@@ -88,7 +90,7 @@ def test_heads_have_their_pictures_beside_what_they_are_of() -> None:
     left, top, _, _ = places(sheet, "#00ff00")
     above, beside = places(sheet, "#ff0000"), places(sheet, "#0000ff")
     assert (above[0], above[3] < top) == (left, True)
-    assert above[2] - above[0] == 132, "made smaller"
+    assert above[2] - above[0] == 132, "the picture of a heading is made smaller"
     assert (beside[1], beside[2] < left) == (top, True)
 
 

@@ -1,3 +1,5 @@
+"""Tests of the grid of `impasto proof`: which photographs and paintings are paired, with which settings."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -1,3 +1,5 @@
+"""Tests of the HTML page of `impasto proof`."""
+
 from __future__ import annotations
 
 import base64
@@ -24,7 +26,7 @@ def test_the_page_is_whole_in_itself_and_names_stay_names() -> None:
     assert not re.search(r'(src|href|url)\s*[=(]\s*"?(https?:|//|file:)', text)
     assert "In full: 3 min, 1 GiB" in text
     assert "Copy it again." in text
-    assert f'alt="{"&lt;script&gt;"}' in text, "who does not see the picture hears what it is"
+    assert f'alt="{"&lt;script&gt;"}' in text, "a picture has a text that screen readers read"
 
 
 def test_a_picture_can_be_its_own_address() -> None:
@@ -32,5 +34,5 @@ def test_a_picture_can_be_its_own_address() -> None:
     assert head == "data:image/jpeg;base64"
     with Image.open(io.BytesIO(base64.b64decode(data))) as image:
         assert (image.size, image.format) == ((40, 30), "JPEG")
-        red, green, blue = image.getpixel((20, 15))  # type: ignore[misc]  # of an RGB image
+        red, green, blue = image.getpixel((20, 15))  # type: ignore[misc]  # a pixel of an RGB image is a tuple
     assert (red < 5, green > 250, blue < 5) == (True, True, True)

@@ -1,4 +1,4 @@
-"""`impasto status` and `impasto retry` as a user meets them."""
+"""Tests of `impasto status` and `impasto retry` as a user runs them."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def call(*arguments: object) -> Result:
 
 
 def told(*arguments: object) -> dict[str, Any]:
+    """Return the JSON that a command prints with `--json`."""
     found: dict[str, Any] = json.loads(call(*arguments, "--json").stdout)
     return found
 
@@ -144,7 +145,7 @@ def test_status_of_an_inbox_counts_files_and_jobs(tmp_path: Path) -> None:
     found = told("status", tmp_path)
     assert found["kind"] == "inbox"
     assert [found[name] for name in ("waiting", "claimed", "done", "failed", "done_last_hour")] == [1, 1, 1, 1, 1]
-    assert [worker["state"] for worker in found["workers"]] == ["running"], "its beat is young"
+    assert [worker["state"] for worker in found["workers"]] == ["running"], "the heartbeat of the worker is recent"
     os.utime(tmp_path / f".impasto/work/{host}-1-abc/beat", (0, 0))
     said = call("status", tmp_path).stdout
     assert f"watcher {host}-1-abc: died, 1 claimed" in said
@@ -220,4 +221,4 @@ def test_retry_of_a_watchers_outbox_finds_the_inbox(tmp_path: Path) -> None:
     assert found["retries"] == [{"name": "sea/bad.jpg", "action": "back in the inbox", "reason": ""}]
     assert found["commands"] == [f"impasto drain {inbox} --outbox {outbox}"]
     assert (inbox / "sea/bad.jpg").is_file()
-    assert (outbox / "failed/bad__sea.json").is_file(), "it goes away when the photograph succeeds"
+    assert (outbox / "failed/bad__sea.json").is_file(), "the failure stays until the photograph succeeds"

@@ -1,4 +1,4 @@
-"""Conversions are compared with those of littleCMS through Pillow, which has 8 bits."""
+"""Tests of ICC profiles: conversions are compared with littleCMS through Pillow, with 8 bits per channel."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def samples(space: Space) -> np.ndarray:
 
 
 def by_pillow(values: np.ndarray, profile: bytes, space: Space) -> np.ndarray:
+    """Return samples converted to sRGB by littleCMS through Pillow."""
     image = Image.fromarray(values[:, :, 0] if space == "gray" else values, MODES[space])
     converted = ImageCms.profileToProfile(
         image,
@@ -77,9 +78,9 @@ def test_colours_become_what_littlecms_says(name: str, space: Space, profile: by
     for found in (eight, sixteen):
         apart = difference(np.rint(found / 257), wanted)
         assert np.percentile(apart, 99) <= 1
-        assert apart.max() <= 2, "two neighbouring levels of 8 bits are so far apart in the dark"
+        assert apart.max() <= 2, "two neighbouring levels of 8 bits differ as much in the dark"
     plain = values[:, :, :3] if space != "gray" else values.repeat(3, axis=2)
-    assert difference(wanted, plain).mean() > 2, "there is something to convert"
+    assert difference(wanted, plain).mean() > 2, "the conversion changes the colours visibly"
 
 
 def test_our_adobe_rgb_is_adobes() -> None:
@@ -113,7 +114,7 @@ def test_sixteen_bits_are_exact() -> None:
 def test_black_ink_becomes_black_and_paper_white(monkeypatch: pytest.MonkeyPatch) -> None:
     """Test black point compensation: this ink is no darker than L* = 20."""
     monkeypatch.setattr(profiles, "_ink", lambda levels: (100 - 20 * sum(levels), 0, 0))
-    profile = profiles._cmyk().replace(b"prtr", b"scnr", 1)  # a printer's black is found in another table
+    profile = profiles._cmyk().replace(b"prtr", b"scnr", 1)  # a printer profile has its black point in another table
     convert = converter(profile.replace(b"A2B0", b"A2B1", 1), "cmyk")
     assert convert is not None
     ends = convert(np.array([[[255, 255, 255, 255], [0, 0, 0, 0]]], np.uint8))[0] / 257

@@ -1,3 +1,5 @@
+"""Tests of the conversion between RGB and YUV, and of the exchange of luma and chroma between pictures."""
+
 from __future__ import annotations
 
 import cv2

@@ -1,3 +1,5 @@
+"""Tests of colour matching: giving one picture the colour statistics of another."""
+
 from __future__ import annotations
 
 from typing import get_args
@@ -10,7 +12,7 @@ from tests.conftest import photo
 
 METHODS = get_args(Match)
 ROTATION = np.linalg.qr(np.array([[1.0, 1, 1], [1, -1, 0], [1, 1, -2]]).T)[0].T
-"""Matrix from grey and two chromas to R, G and B."""
+"""Matrix (3, 3) from grey and two chroma axes to R, G and B."""
 SOURCE, TARGET = photo(60, 50, seed=1).astype(np.float32), photo(64, 40, seed=2).astype(np.float32)
 
 
@@ -105,7 +107,7 @@ def test_a_matched_histogram_is_the_targets(size: tuple[int, int]) -> None:
         quantiles = np.linspace(0, 1, 101)
         np.testing.assert_allclose(np.quantile(ours, quantiles), np.quantile(theirs, quantiles), atol=1.0)
         order = np.argsort(source[..., channel], axis=None)
-        assert (np.diff(matched[..., channel].ravel()[order]) >= 0).all(), "the order of values stays"
+        assert (np.diff(matched[..., channel].ravel()[order]) >= 0).all(), "matching keeps the order of values"
         if ours.size == theirs.size:
             np.testing.assert_array_equal(ours, theirs)
 
@@ -115,8 +117,8 @@ def test_flat_areas_stay_flat_and_ties_are_told_apart_by_what_is_around_them() -
     source[:, 10:] = 100
     ramp = np.linspace(0, 255, 400, dtype=np.float32).reshape(20, 20, 1).repeat(3, axis=2)
     matched = histogram_match(source, ramp)[..., 0]
-    assert np.ptp(matched[:, 1:7]) < 1e-3, "far from the edge all is equal"
-    assert matched[5, 9] > matched[5, 3], "beside what is light it becomes lighter"
+    assert np.ptp(matched[:, 1:7]) < 1e-3, "pixels of a flat area far from the edge stay equal"
+    assert matched[5, 9] > matched[5, 3], "pixels beside a light area become lighter"
     turned = histogram_match(np.ascontiguousarray(source[::-1]), ramp)[::-1, :, 0]
     np.testing.assert_array_equal(turned, matched, err_msg="whatever the order of pixels")
 
@@ -124,19 +126,19 @@ def test_flat_areas_stay_flat_and_ties_are_told_apart_by_what_is_around_them() -
 def test_a_matched_histogram_does_not_depend_on_the_order_of_pixels() -> None:
     rng = np.random.default_rng(0)
     patches = np.kron(rng.normal(90, 90, (7, 9, 3)), np.ones((8, 8, 1))).astype(np.float32)
-    assert patches.min() < 0, "an unclipped picture"
+    assert patches.min() < 0, "the picture is not clipped"
     matched = histogram_match(patches, TARGET)
     for turn in (np.flipud, np.fliplr, lambda picture: picture.transpose(1, 0, 2)):
         turned = histogram_match(np.ascontiguousarray(turn(patches)), TARGET)
         np.testing.assert_array_equal(turned, turn(matched))
     middles, below = matched[4::8, 4::8, 0], patches[4::8, 4::8, 0] < 0
-    assert middles[below].max() <= middles[~below].min(), "what is below 0 is darker than what is above"
+    assert middles[below].max() <= middles[~below].min(), "patches below 0 stay darker than patches above 0"
 
 
 def test_nearer_neighbours_count_more_than_farther_ones() -> None:
     source = np.zeros((30, 40, 3), np.float32)
-    source[10, 9] = 10  # beside (10, 10)
-    source[18:23:2, 28] = source[18:21:2, 32] = 10  # five around (20, 30), none beside it
+    source[10, 9] = 10  # five pixels beside (10, 10)
+    source[18:23:2, 28] = source[18:21:2, 32] = 10  # five pixels around (20, 30), none beside it
     ramp = np.linspace(0, 255, 1200, dtype=np.float32).reshape(30, 40, 1).repeat(3, axis=2)
     matched = histogram_match(source, ramp)[..., 0]
     assert matched[10, 10] > matched[20, 30] > matched[20, 10]

@@ -1,3 +1,5 @@
+"""Tests of the colour modes: the preparation of a painting, and the finish of a result."""
+
 from __future__ import annotations
 
 from typing import get_args

@@ -1,3 +1,5 @@
+"""Tests of EXIF and XMP: reading tags from photographs, and making the tags of a result."""
+
 from __future__ import annotations
 
 import io
@@ -42,18 +44,21 @@ def result_of(tags: Tags, *, strip_gps: bool = False) -> tuple[Tags, tuple[str, 
 
 
 def by_pillow(exif: bytes) -> Image.Exif:
+    """Return EXIF as Pillow reads it."""
     found = Image.Exif()
     found.load(b"Exif\0\0" + exif)
     return found
 
 
 def saved(image_format: str, **options: object) -> bytes:
+    """Return a picture that Pillow writes in a format."""
     file = io.BytesIO()
     Image.fromarray(photo()).save(file, image_format, **options)
     return file.getvalue()
 
 
 def tags_of(data: bytes) -> Tags:
+    """Return the tags of a file; check that reading them leaves the file position."""
     with Image.open(io.BytesIO(data)) as image:
         position = image.fp.tell()
         found = read_tags(image)
@@ -114,7 +119,7 @@ def test_tiff_gives_its_descriptive_tags_only(order: str) -> None:
     data = tiff_file(order, {**main_tags(order), **xmp}, exif=exif_tags(order), gps=gps_tags(order))
     with Image.open(io.BytesIO(data)) as image:
         tags = read_tags(image)
-        assert image.convert("RGB").tobytes() == photo().tobytes(), "its pixels can be read after its tags"
+        assert image.convert("RGB").tobytes() == photo().tobytes(), "the pixels can be read after the tags"
     assert tags.xmp == camera_xmp()
     assert tags.dpi == (300, 300)
     exif = by_pillow(tags.exif)
@@ -203,7 +208,7 @@ def test_maker_note_stays_where_its_pointers_count_from() -> None:
 
 
 def with_early_note() -> bytes:
-    """MakerNote stands where the result's IFD0 must be."""
+    """Return EXIF whose MakerNote is where the result's IFD0 must be."""
     note = NOTE + bytes(len(NOTE) % 2)
     first = 8 + len(note)
     pointer = struct.pack("<HHHIII", 1, 0x8769, 4, 1, first + 18, 0)
@@ -212,7 +217,7 @@ def with_early_note() -> bytes:
 
 def test_values_begin_at_even_offsets() -> None:
     exif = result_of(Tags(camera_exif()))[0].exif
-    assert len(b"NIKON D850\0") % 2 == 1  # the value behind it is moved
+    assert len(b"NIKON D850\0") % 2 == 1  # its length is odd, so the next value is moved by a byte
     assert [exif.index(value) % 2 for value in (b"NIKON D850\0", DATE, b"A. Painter\0", b"CC BY\0")] == [0] * 4
 
 
@@ -263,7 +268,7 @@ def test_what_is_about_the_source_file_is_dropped() -> None:
     exif = by_pillow(tags.exif)
     assert exif.get_ifd(ExifTags.IFD.IFD1) == {}
     assert b"THUMBNAIL" not in tags.exif
-    assert b"R03" not in tags.exif, "interoperability says Adobe RGB"
+    assert b"R03" not in tags.exif, "the result does not claim Adobe RGB"
     assert not {0x213, 0xC4A5} & set(exif)
     assert not {0x9214, 0xA005, 0x111} & set(exif.get_ifd(ExifTags.IFD.Exif))
 
@@ -391,7 +396,7 @@ def test_a_great_many_small_tags_are_cut_quickly() -> None:
 
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_damaged_exif_never_raises(order: str, *, exhaustive: bool) -> None:
-    whole, chance = camera_exif(order), random.Random(0)  # noqa: S311 - no secret
+    whole, chance = camera_exif(order), random.Random(0)  # noqa: S311 - not used for security
     damaged = [whole[:end] for end in range(0, len(whole), 1 if exhaustive else 7)]
     for _ in range(20_000 if exhaustive else 400):
         flipped = bytearray(whole)
@@ -417,7 +422,7 @@ def test_overlapping_values_do_not_exhaust_memory() -> None:
 
 
 def test_damaged_xmp_never_raises() -> None:
-    whole, chance = camera_xmp(), random.Random(0)  # noqa: S311 - no secret
+    whole, chance = camera_xmp(), random.Random(0)  # noqa: S311 - not used for security
     for _ in range(500):
         flipped = bytearray(whole)
         for _ in range(chance.choice([1, 2])):

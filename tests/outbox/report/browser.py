@@ -18,7 +18,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 def find_chromium() -> str:
-    """Return the path of Chromium. Without it tests are skipped, but fail if CI is set, so that nobody misses that."""
+    """Return the path of Chromium; without it tests are skipped, but fail if CI is set, so that CI never skips them."""
     chromium = next((path for name in NAMES if (path := shutil.which(name))), None)
     if chromium is None:
         missing = "there is no Chromium here: apt-get install chromium"

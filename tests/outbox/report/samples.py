@@ -1,4 +1,4 @@
-"""Outboxes like those of impasto, made without rendering."""
+"""Outboxes for the tests of the report, made without rendering."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def sha256(text: str) -> str:
 
 
 def picture(seed: int, width: int = 24, height: int = 18) -> bytes:
-    """A PNG, different for each seed."""
+    """Return a PNG, different for each seed."""
     colour = [(seed * step) % 256 for step in (37, 91, 151)]
     pixels = np.full((height, width, 3), colour, dtype=np.uint8)
     pixels[0, 0] = [seed % 256, seed // 256 % 256, seed // 65536]
@@ -37,10 +37,12 @@ def picture(seed: int, width: int = 24, height: int = 18) -> bytes:
 
 
 def terms(total: float) -> dict[str, float]:
+    """Return the terms of an objective by their total."""
     return {"total": total, "content": total / 2, "style": total / 2, "tv": 0.0}
 
 
 def scale(width: int, height: int, first: float, best: float, evaluations: int) -> dict[str, Any]:
+    """Return the record of a scale of the pyramid."""
     trace = [(step + 1, best + (first - best) / (1 + step) ** 1.5) for step in range(evaluations)]
     sides = {"first": terms(first), "last": terms(best), "best": terms(best)}
     return {"size": (width, height), "trace": trace, **sides}

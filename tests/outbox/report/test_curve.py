@@ -1,3 +1,5 @@
+"""Tests of the points of the objective curve in the report."""
+
 from __future__ import annotations
 
 import math

@@ -1,3 +1,5 @@
+"""Tests of the differences between the settings of a pair and the usual settings, as the report shows them."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""The page in a real browser: what a person can do with it, by mouse, by keyboard, on a phone, without scripts."""
+"""Tests of the report in a real browser: by mouse, by keyboard, on a phone, and without scripts."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def outbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An outbox of done, failed and damaged pairs with awkward names, and its page."""
+    """Return an outbox of done, failed and damaged pairs with awkward names, and with its page."""
     root = tmp_path_factory.mktemp("an out#box 100%")
     for number, (name, changes) in enumerate(DONE):
         finished = (BEGIN + timedelta(minutes=number)).isoformat()
@@ -66,7 +66,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext, outbox: Path) -> Iterator[Page]:
-    """The open page; its console must stay silent, and it may fetch files alone."""
+    """Open the page; its console must stay silent, and it may fetch local files only."""
     with context.new_page() as page:
         messages: list[str] = []
         page.on("console", lambda message: messages.append(message.text))
@@ -81,8 +81,10 @@ def page(context: BrowserContext, outbox: Path) -> Iterator[Page]:
 def test_shows_all_results_with_their_pictures(page: Page) -> None:
     assert page.title().startswith("an out#box 100%")
     assert len(shown_names(page)) == len(DONE)
-    assert page.locator("#cards img").count() == 4 * len(DONE)  # result, photograph over it, both inputs beside it
-    page.evaluate(  # raises for an image that cannot be loaded
+    assert page.locator("#cards img").count() == 4 * len(
+        DONE
+    )  # the result, the photograph over it, and both inputs beside it
+    page.evaluate(  # decode() raises for an image that cannot be loaded
         """() => Promise.all([...document.querySelectorAll("#cards img")].map((image) => {
             image.loading = "eager";
             return image.decode();
@@ -205,7 +207,7 @@ def test_everything_is_reached_by_tab_and_the_focus_is_visible(page: Page) -> No
 
 
 def test_axe_finds_nothing(page: Page) -> None:
-    page.add_style_tag(content="* { content-visibility: visible !important }")  # otherwise axe sees no contrast there
+    page.add_style_tag(content="* { content-visibility: visible !important }")  # axe measures no contrast otherwise
     for width in (1280, 360):
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth") <= width

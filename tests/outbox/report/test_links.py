@@ -1,3 +1,5 @@
+"""Tests of the links in the report."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""Tests of JSON inside the HTML of the report."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,4 @@
-"""The page describes the latest run."""
+"""Tests of the description of the latest run on the page of the report."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ def add_run(root: Path, name: str = "1", **changes: Any) -> None:
 
 
 def run_line(root: Path) -> str:
+    """Return the text of the line about the latest run."""
     page = write_report(root).path.read_text(encoding="utf-8")
     found = re.search(r'<p class="run">(.*?)</p>', page, re.DOTALL)
     assert found is not None

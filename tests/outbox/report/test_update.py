@@ -1,4 +1,4 @@
-"""The content of the page agrees with the files on disk."""
+"""Tests that the report agrees with the files in the outbox, and reads no more of them than it needs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class ListeningDisk(Disk):
-    """Records the names of the files that are read."""
+    """A disk that records the names of the files that are read."""
 
     def __init__(self) -> None:
         self.read_paths: list[str] = []
@@ -37,6 +37,7 @@ class ListeningDisk(Disk):
 
 
 def reads(root: Path) -> list[str]:
+    """Write the report; return the names of the files that this reads."""
     disk = ListeningDisk()
     write_report(root, disk)
     return sorted(set(disk.read_paths) - {"report.json", "index.html"})
@@ -105,7 +106,9 @@ def test_a_picture_that_was_altered_before_its_first_report_is_damaged(tmp_path:
     add_result(tmp_path, "a.png")
     add_result(tmp_path, "b.png", 2)
     write(tmp_path / "a.png", b"something else")
-    os.utime(tmp_path / "a.png", (1, 1))  # as if it were as old as its metadata: it is found by its thumbnail
+    os.utime(
+        tmp_path / "a.png", (1, 1)
+    )  # the file looks older than its metadata, so only its thumbnail shows the change
     written = write_report(tmp_path)
     assert (written.totals.done, written.totals.damaged, written.thumbnails_made) == (1, 1, 1)
 
@@ -158,7 +161,12 @@ def test_what_is_gone_leaves_page_and_cache(tmp_path: Path) -> None:
 
 
 def test_pairs_per_hour_leave_out_the_nights_in_between(tmp_path: Path) -> None:
-    hours = [(0.0, 1.0), (0.25, 0.5), (0.75, 1.25), (48.0, 48.75)]  # of them three at once, one two days later
+    hours = [
+        (0.0, 1.0),
+        (0.25, 0.5),
+        (0.75, 1.25),
+        (48.0, 48.75),
+    ]  # three overlapping pairs, and one two days later
     for number, (begin, end) in enumerate(hours):
         started, finished = ((BEGIN + timedelta(hours=each)).isoformat() for each in (begin, end))
         add_result(tmp_path, f"{number}.png", number, started=started, finished=finished)
@@ -184,7 +192,7 @@ def test_thumbnails_are_made_once(tmp_path: Path) -> None:
 
 
 def test_a_picture_that_cannot_be_decoded_is_shown_without_preview_and_says_why(tmp_path: Path) -> None:
-    add_result(tmp_path, "a.png", sides_px=(2, 2))  # so more pixels than there should be
+    add_result(tmp_path, "a.png", sides_px=(2, 2))  # the file has more pixels than its metadata says
     written = write_report(tmp_path)
     assert (written.totals.done, written.totals.with_warnings) == (1, 1)
     data = page_data(tmp_path / "index.html")

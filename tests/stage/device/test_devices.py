@@ -1,3 +1,5 @@
+"""Tests of the choice of devices, and of measuring the peak of memory."""
+
 from __future__ import annotations
 
 import gc
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def offer(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Pretend that the machine has so many CUDA devices."""
+    """Return a function that pretends that the machine has a number of CUDA devices."""
 
     def set_count(count: int) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
@@ -47,7 +49,7 @@ def test_all_devices_are_taken_unless_one_is_named(
 ) -> None:
     offer(count)
     assert [str(device) for device in find_devices(name)] == devices
-    assert str(find_device(name)) == devices[0], "where only one can be used"
+    assert str(find_device(name)) == devices[0], "a command that uses only one device takes the first"
 
 
 @pytest.mark.parametrize(("name", "count"), [("cuda", 0), ("cuda:0", 0), ("cuda:3", 0), ("cuda:3", 3), ("cuda:1", 1)])
@@ -78,7 +80,7 @@ def test_a_card_is_described_with_its_name(monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_peak_memory_of_a_cpu_is_in_bytes() -> None:
     peak = PeakMemory(torch.device("cpu")).bytes()
     assert peak is not None
-    assert 20 * 2**20 < peak < 2**40, "torch alone takes more than 20 MiB"
+    assert 20 * 2**20 < peak < 2**40, "the peak is in bytes: torch alone takes more than 20 MiB"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it is measured since the process began there")
@@ -88,14 +90,14 @@ def test_the_peak_memory_of_a_cpu_is_what_was_touched_since() -> None:
     del block
     taken = PeakMemory(torch.device("cpu")).taken_bytes()
     assert taken is not None
-    assert taken < size / 2, "the peak of before is forgotten"
+    assert taken < size / 2, "the peak before the measurement does not count"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it is measured since the process began there")
 def test_memory_that_was_freed_again_counts_for_the_peak() -> None:
     size = 64 << 20
     gc.collect()
-    trim()  # else it may get what an earlier test has freed, and nothing is taken
+    trim()  # otherwise the array may reuse memory that an earlier test has freed
     memory = PeakMemory(torch.device("cpu"))
     block = np.ones(size, np.uint8)
     del block
@@ -103,7 +105,7 @@ def test_memory_that_was_freed_again_counts_for_the_peak() -> None:
     assert taken is not None
     assert peak is not None
     assert 0.95 * size < taken < 2 * size
-    assert peak > taken + 20 * 2**20, "in all is with what was there before"
+    assert peak > taken + 20 * 2**20, "the total peak includes the memory that was in use before"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="of Linux")
@@ -117,7 +119,7 @@ def test_a_system_that_does_not_forget_the_peak_is_measured_since_the_process_be
     monkeypatch.setattr(Path, "write_text", refuse)
     memory = PeakMemory(torch.device("cpu"))
     assert memory.bytes()
-    assert memory.taken_bytes() is None, "of the pair nothing is known"
+    assert memory.taken_bytes() is None, "the memory of the pair alone is unknown"
 
 
 def test_a_system_that_tells_nothing_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +154,7 @@ def test_the_peak_memory_of_a_card_is_the_cards(monkeypatch: pytest.MonkeyPatch)
     assert was_reset == [card]
     allocated.append(900)
     assert memory.bytes() == 1001
-    assert memory.taken_bytes() == 700, "beyond what was there when it began"
+    assert memory.taken_bytes() == 700, "memory that was allocated at the start does not count"
 
 
 @pytest.mark.parametrize(

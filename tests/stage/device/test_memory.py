@@ -1,3 +1,5 @@
+"""Tests of the prediction of memory, and of the choice of a fit."""
+
 from __future__ import annotations
 
 import ctypes
@@ -67,10 +69,11 @@ peak = PeakMemory(cpu)
 step(256)
 print(peak.taken_bytes())
 """
-"""In a process of its own, of which nothing is another test's: tells how many bytes were taken."""
+"""Program that prints the bytes that an evaluation takes; it runs in a process that no other test has touched."""
 
 
 def work(width: int, height: int | None = None, **more: Any) -> MemoryDemand:
+    """Return the memory demand of a pair of a size in px."""
     values = {"value_bytes": 4, "history": 20} | more
     return MemoryDemand(width, height or width, SPEC.layers, SPEC.content_layers, **values)
 
@@ -81,7 +84,7 @@ LARGE_ON_CARD = dataclasses.replace(LARGE, on_cuda=True)
 
 @pytest.fixture
 def set_free(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Pretend that a pair may take so many bytes, of whichever device."""
+    """Return a function that pretends that a number of bytes is free on every device."""
 
     def set_bytes(count: int) -> None:
         monkeypatch.setattr(Memory, "free_bytes", lambda _: count)
@@ -101,7 +104,9 @@ def test_more_pixels_take_more_memory(fit: Fit, on_cuda: bool, sides: list[tuple
 
 @pytest.mark.parametrize(("device", "large"), [(CPU, LARGE), (CARD, LARGE_ON_CARD)], ids=["cpu", "cuda"])
 def test_every_rung_takes_less_memory_than_the_one_above(device: torch.device, large: MemoryDemand) -> None:
-    rungs = [fit for fit in Memory(device).ladder if not (fit.host and fit.history)]  # that is for the host's memory
+    rungs = [
+        fit for fit in Memory(device).ladder if not (fit.host and fit.history)
+    ]  # these fits save memory of the host only
     assert rungs[0] == WHOLE
     assert all(predict(large, upper) > predict(large, lower) for upper, lower in pairwise(rungs))
     assert predict(large, rungs[-1]) < 0.4 * predict(large, WHOLE)
@@ -122,7 +127,9 @@ def test_half_the_precision_takes_less_and_a_longer_history_more() -> None:
     step = 2 * 3 * 4 * 2000 * 2000
     assert predict(work(2000, history=30), WHOLE) - predict(work(2000, history=20), WHOLE) == 10 * step
     assert predict(work(2000), Fit(history=5)) == predict(work(2000, history=5), WHOLE)
-    assert predict(work(2000, history=3), Fit(history=5)) == predict(work(2000, history=3), WHOLE), "at most"
+    assert predict(work(2000, history=3), Fit(history=5)) == predict(work(2000, history=3), WHOLE), (
+        "a fit limits the history, but does not lengthen it"
+    )
     assert predict(work(2000), Fit(host=True)) == predict(work(2000, history=0), WHOLE)
 
 
@@ -141,7 +148,7 @@ def test_a_batch_takes_activations_for_each_image_on_a_card_and_for_one_on_a_cpu
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it cannot be measured elsewhere")
-@pytest.mark.usefixtures("network")  # decoded already, which would leave the heap in another state
+@pytest.mark.usefixtures("network")  # the weights are decoded first: decoding would change the state of the heap
 def test_what_is_predicted_is_about_what_is_measured() -> None:
     done = subprocess.run([sys.executable, "-c", MEASURE], cwd=ROOT, capture_output=True, text=True, check=True)
     assert 0.7 < predict(work(256, history=3), WHOLE) / int(done.stdout) < 2
@@ -151,7 +158,7 @@ def test_the_work_of_a_pair_is_what_its_settings_say() -> None:
     settings = PairSettings(optimiser={"history": 12}, pyramid={"evaluations": (50, 9)})
     assert MemoryDemand.of(settings, 40, 32, torch.bfloat16, CARD) == MemoryDemand(
         40, 32, SPEC.layers, SPEC.content_layers, 2, 8, on_cuda=True
-    ), "there are no more steps to remember than were made"
+    ), "the history has no more steps than the evaluations allow"
     assert MemoryDemand.of(PairSettings(optimiser={"history": 12}), 40, 32, torch.float32, CPU).history == 12
 
 
@@ -189,7 +196,7 @@ def test_it_goes_down_as_many_rungs_as_it_must(set_free: Callable[[int], None]) 
         assert memory.choose(LARGE, at_least=down) == fit
     assert memory.choose(LARGE, at_least=99) == ON_CPU[-1]
     set_free(predict(LARGE, ON_CPU[4]))
-    assert memory.choose(LARGE, at_least=1) == ON_CPU[4], "and further, where there is no room"
+    assert memory.choose(LARGE, at_least=1) == ON_CPU[4], "without room the choice goes further down than asked"
 
 
 def test_below_goes_down_the_ladder_to_its_end() -> None:
@@ -211,9 +218,11 @@ def test_what_did_not_fit_is_not_tried_again_with_as_much_or_more(set_free: Call
     assert memory.choose(LARGE) == RECOMPUTE
     assert memory.choose(work(1000, 799)) == WHOLE
     assert memory.choose(work(500, 400), 3) == WHOLE
-    assert memory.choose(work(500, 400), 4) == RECOMPUTE, "a batch has as many pixels"
+    assert memory.choose(work(500, 400), 4) == RECOMPUTE, "a batch with as many pixels in all is not tried either"
     memory.below(LARGE, WHOLE)
-    assert memory.choose(work(1000, 800)) == RECOMPUTE, "that a larger one failed says nothing new"
+    assert memory.choose(work(1000, 800)) == RECOMPUTE, (
+        "the failure of a larger image changes nothing for a smaller one"
+    )
     memory.below(work(600, 500), WHOLE)
     assert memory.choose(work(1000, 799)) == RECOMPUTE
     assert memory.choose(work(600, 499)) == WHOLE
@@ -249,12 +258,14 @@ def test_what_did_not_fit_is_tried_again_after_an_hour(set_free: Callable[[int],
 @pytest.mark.parametrize(("ratio", "factor"), [(1.2, 1.2), (0.9, 0.9), (1.0, 1.0), (3.0, 1.5), (0.1, 0.8)])
 def test_predictions_are_corrected_by_what_was_measured_within_limits(ratio: float, factor: float) -> None:
     memory = Memory(CPU)
-    for _ in range(2):  # it does not add up
+    for _ in range(2):  # the measured figures are contradictory
         memory.learn(LARGE, WHOLE, 1, int(ratio * predict(LARGE, WHOLE)))
     other = work(3000)
     assert memory.predict(LARGE, WHOLE) == pytest.approx(factor * predict(LARGE, WHOLE), rel=1e-6)
     assert memory.predict(other, WHOLE, 2) == pytest.approx(factor * predict(other, WHOLE, 2), rel=1e-6)
-    assert memory.predict(LARGE, RECOMPUTE) == predict(LARGE, RECOMPUTE), "another fit has other errors"
+    assert memory.predict(LARGE, RECOMPUTE) == predict(LARGE, RECOMPUTE), (
+        "the correction of one fit does not apply to another"
+    )
 
 
 def test_what_was_learnt_counts_when_a_fit_is_chosen(set_free: Callable[[int], None]) -> None:
@@ -303,7 +314,7 @@ V1, V2 = ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"), ("mem
 
 @pytest.fixture
 def fill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """A machine with 1000 free bytes, and a control group."""
+    """Return a function that simulates a control group, on a machine with 1000 free bytes."""
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
 
     def make(names: tuple[str, str], limit: str, used: str, stat: str | None = "anon 5\nfile 9\n") -> Path:
@@ -373,7 +384,7 @@ def test_the_allocator_keeps_what_small_images_free_and_gives_back_the_rest(
     activation = 64 * 4 * (1 << 17)
     assert keeps_freed_memory(pixels, fit) == keeps
     assert [call[0] for call in calls] == (["mallopt"] if keeps else ["trim", "mallopt"])
-    assert calls[-1][1] == -3, "M_MMAP_THRESHOLD of malloc.h"
+    assert calls[-1][1] == -3, "the last call sets M_MMAP_THRESHOLD (-3 in malloc.h)"
     assert (calls[-1][2] >= activation) == keeps
 
 
@@ -398,7 +409,7 @@ def test_larger_and_further_paintings_take_more_memory() -> None:
     assert predict(large, WHOLE) - predict(plain, WHOLE) > 12 * 8 * 2000**2
     small = Fit(tile=512)
     gained = predict(large, WHOLE) - predict(large, small)
-    assert gained > predict(plain, WHOLE) - predict(plain, small), "the paintings are looked at in tiles, too"
+    assert gained > predict(plain, WHOLE) - predict(plain, small), "tiles save memory for the paintings, too"
 
 
 def test_a_large_painting_of_a_small_photograph_can_go_in_tiles() -> None:

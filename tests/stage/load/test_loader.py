@@ -1,3 +1,5 @@
+"""Tests of loading the photographs, paintings and masks of pairs."""
+
 from __future__ import annotations
 
 import re
@@ -30,7 +32,7 @@ WEIGHTS = "f" * 64
 
 
 class Noting(PixelBudget):
-    """Knows what was asked for."""
+    """A budget that records the pixels that were asked for."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +55,7 @@ def loader() -> Loader:
 
 @pytest.fixture
 def make_task(make_image: Callable[..., Path]) -> Callable[..., Task]:
-    """A photograph of 40 × 32 px and a painting of 50 × 32 px, at 20 × 16 px."""
+    """Return a function that makes a task: a photograph of 40 × 32 px and a painting of 50 × 32 px, at 20 × 16 px."""
 
     def make(
         name: str = "a", painting: str = "style.png", mask: Path | None = None, paintings: int = 1, **sections: Any
@@ -82,7 +84,9 @@ def test_a_style_has_one_key_whatever_the_photograph(make_task: Callable[..., Ta
     assert key is not None
     assert hash(key) == hash(style_key(make_task("b", **colour)))
     assert key == style_key(make_task("b", **colour))
-    assert key == style_key(make_task("b", "copy.png", **colour)), "the content counts, not the name"
+    assert key == style_key(make_task("b", "copy.png", **colour)), (
+        "the key depends on the content of the file, not on its name"
+    )
     assert key != style_key(make_task("b", style={"fit": "cover"}, **colour))
 
 
@@ -154,7 +158,9 @@ def test_a_loaded_pair_holds_the_pixels_of_its_two_pictures(
     loader: Loader, budget: Noting, make_task: Callable[..., Task], fit: str, style: int
 ) -> None:
     loading = loader.load(make_task(style={"fit": fit}, colour={"mode": "none"}), budget)
-    assert budget.asked == [40 * 32 + 50 * 32 + 2 * 20 * 16], "both files, and what they come to"
+    assert budget.asked == [40 * 32 + 50 * 32 + 2 * 20 * 16], (
+        "the budget covers the pixels of both files and of both working pictures"
+    )
     assert budget.taken == loading.pixels == 20 * 16 + style
     budget.give_back(loading.pixels)
     assert budget.taken == 0
@@ -354,7 +360,7 @@ def test_transparency_is_kept_at_the_results_size(make_task: Callable[..., Task]
     assert loaded.original.alpha.shape == (16, 20)
     assert loaded.original.alpha[:7].max() == 0
     assert loaded.original.alpha[9:].min() == 1
-    assert (loaded.content[0, :, :7] == 255).all(), "white where nothing is to be seen"
+    assert (loaded.content[0, :, :7] == 255).all(), "the content is white where the photograph is invisible"
     assert loaded.warnings == ()
 
 

@@ -1,3 +1,5 @@
+"""Tests of checkpoints: an interrupted pair continues exactly where it was."""
+
 from __future__ import annotations
 
 import errno
@@ -28,7 +30,7 @@ START = torch.linspace(0, 255, 3 * 16 * 18).view(1, 3, 16, 18)
 
 
 def evaluate(image: Tensor) -> tuple[Tensor, Tensor]:
-    """A valley with a curvature for each pixel."""
+    """Return values and gradients of a quadratic with a curvature of its own for each pixel."""
     weights = 1 + torch.arange(image[0].numel()).view_as(image[0]).remainder(7)
     distance = image - 100
     value = (weights * distance**2).sum(dim=(1, 2, 3)) / 2
@@ -36,6 +38,7 @@ def evaluate(image: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def minimiser(steps: int = 0) -> Minimiser:
+    """Return a minimiser after a number of steps."""
     made = Minimiser(START, evaluations=20)
     for _ in range(steps):
         made.step(evaluate)
@@ -43,13 +46,14 @@ def minimiser(steps: int = 0) -> Minimiser:
 
 
 def pair_state(steps: int = 6) -> OptimisationState:
+    """Return the optimisation state of a pair after a number of steps."""
     seen = Evaluation(3, 4.0, 1.0, 2.0, 1.0, 0.25)
     result = ScaleResult(Scale(9, 8, 5), seen, seen, seen, ((3, 4.0), (4, 3.5)))
     return OptimisationState(1, 5, START / 2, (result,), ("something",), minimiser(steps).state(0))
 
 
 class FullDisk(Disk):
-    """Has room for so many bytes of what is too large to be had as bytes."""
+    """A disk with room for a number of bytes of large files."""
 
     def __init__(self, room: int) -> None:
         self.room: float = room
@@ -66,6 +70,8 @@ class FullDisk(Disk):
 
 
 class _Full:
+    """A file whose writes take room from a `FullDisk`."""
+
     def __init__(self, file: BinaryIO, disk: FullDisk) -> None:
         self._file, self._disk = file, disk
 
@@ -78,7 +84,7 @@ class _Full:
 
 
 class SlowDisk(Disk):
-    """Takes so many seconds to write."""
+    """A disk that takes a number of seconds to write a file."""
 
     def __init__(self, clock: list[float]) -> None:
         self.clock, self.seconds = clock, 0.0
@@ -90,7 +96,7 @@ class SlowDisk(Disk):
 
 @pytest.fixture
 def make(tmp_path: Path) -> Callable[..., Checkpoint]:
-    """A checkpoint of the one pair; all of them are of the same file."""
+    """Return a function that makes checkpoints of one pair, which all use one file."""
 
     def make_one(disk: Disk | None = None, identity: dict[str, Any] | None = None, **more: Any) -> Checkpoint:
         files = CheckpointFiles(tmp_path / "checkpoints", tmp_path / "tmp", disk or Disk())
@@ -229,12 +235,12 @@ def test_the_same_warning_is_given_once(make: Callable[..., Checkpoint]) -> None
 
 @pytest.fixture
 def clock() -> list[float]:
-    """Its last item is what the clock shows."""
+    """Return the list whose last item the clock shows, in seconds."""
     return [1000.0]
 
 
 def is_written(checkpoint: Checkpoint, clock: list[float], when: float) -> bool:
-    """Whether one is written at this time."""
+    """Whether a checkpoint is written at a time."""
     asked: list[OptimisationState] = []
 
     def state() -> OptimisationState:
@@ -267,7 +273,9 @@ def test_where_writing_is_slow_they_are_rarer(make: Callable[..., Checkpoint], c
     assert not is_written(checkpoint, clock, 1070 + wait - 1)
     disk.seconds = 0.1
     assert is_written(checkpoint, clock, 1070 + wait + 1)
-    assert is_written(checkpoint, clock, 1070 + wait + 63), "the disk is quick again"
+    assert is_written(checkpoint, clock, 1070 + wait + 63), (
+        "checkpoints are frequent again, since the disk is fast again"
+    )
 
 
 def test_a_disk_that_failed_is_not_tried_at_every_step(make: Callable[..., Checkpoint], clock: list[float]) -> None:

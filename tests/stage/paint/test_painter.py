@@ -1,3 +1,5 @@
+"""Tests of painting on the device: lack of memory, batches, and continuing after an interruption."""
+
 from __future__ import annotations
 
 import itertools
@@ -44,16 +46,18 @@ STEPS = [
 ]
 TOO_MUCH = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 1.00 GiB.\nSee the manual."
 ALWAYS = 1e-9
-"""Seconds between checkpoints."""
+"""Seconds between checkpoints, so few that each evaluation writes one."""
 
 
 class Recorder:
+    """A listener that records the numbers of evaluations, and interrupts at one of them."""
+
     def __init__(self, stop_at: int = 0) -> None:
         self.numbers: list[int] = []
         self._stop_at = stop_at
 
     def pair_started(self, pair: Pair) -> None:
-        """Nothing."""
+        """Ignore the event."""
 
     def evaluated(self, _: Pair, evaluation: Evaluation) -> None:
         self.numbers.append(evaluation.number)
@@ -62,16 +66,20 @@ class Recorder:
 
 
 class MakeStage(Protocol):
+    """Type of the fixture `make_stage`."""
+
     def __call__(self, listener: Recorder | None = None, to: str = "out", **limits: Any) -> Stage: ...
 
 
 class RunOut(Protocol):
+    """Type of the fixture `run_out`."""
+
     def __call__(self, is_full: Callable[[Fit, int, Tensor], bool]) -> list[Fit]: ...
 
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Where other programs are at work, too, two threads take ten times as long for such small pictures as one."""
+    """Use one thread: for such small pictures, two take ten times as long as one on a busy machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -118,7 +126,7 @@ def make_pair(make_image: Callable[..., Path]) -> Callable[..., Pair]:
 
 @pytest.fixture
 def run_out(monkeypatch: pytest.MonkeyPatch) -> RunOut:
-    """Let evaluations run out of memory; gives the fits of those that did not.
+    """Return a function that lets evaluations run out of memory, and returns the fits of those that did not.
 
     `is_full` gets the fit, the number of the evaluation from 1, and the images.
     """
@@ -143,17 +151,19 @@ def run_out(monkeypatch: pytest.MonkeyPatch) -> RunOut:
 
 @pytest.fixture
 def checkpoint_always(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slow the disk is, if `checkpoint_seconds` says so."""
+    """Allow checkpoints as often as `checkpoint_seconds` says, however slow the disk is."""
     monkeypatch.setattr(interval_module, "LARGEST_SHARE", math.inf)
 
 
 def process(stage: Stage, *tasks: Task | Pair) -> list[Metadata | Failure]:
+    """Return the records of tasks, in the order of their outcomes."""
     with stage.resources.saver.outbox.locked():
         todo = [each if isinstance(each, Task) else Task(each, 1, None) for each in tasks]
         return [outcome.record for outcome in stage.process(todo)]
 
 
 def done(stage: Stage, *tasks: Task | Pair) -> list[Metadata]:
+    """Return the metadata of tasks; check that each is done."""
     records = process(stage, *tasks)
     assert len(records) == len(tasks)
     for record in records:
@@ -162,7 +172,7 @@ def done(stage: Stage, *tasks: Task | Pair) -> list[Metadata]:
 
 
 def paint(stage: Stage, *tasks: Task | Pair) -> dict[str, Painted | ImpastoError]:
-    """As one batch, without threads."""
+    """Return a function that paints pairs as one batch, without threads."""
     todo = [each if isinstance(each, Task) else Task(each, 1, None) for each in tasks]
     batch: list[Loading] = [stage.resources.loader.load(task, PixelBudget()) for task in todo]
     planned = batch[0].task.pair.settings.pyramid.planned
@@ -211,7 +221,7 @@ def test_what_does_not_fit_at_all_fails_and_the_next_goes_on(
 def test_a_pair_that_did_not_fit_may_fit_later(
     make_stage: MakeStage, make_pair: Callable[..., Pair], run_out: RunOut
 ) -> None:
-    """Another program may have had the memory; jobs try once more for that reason."""
+    """Test another attempt: jobs try again, since another program may have used the memory."""
     run_out(lambda _, number, __: number <= len(LADDER))
     stage = make_stage()
     pair = make_pair()
@@ -241,7 +251,7 @@ def test_wherever_memory_runs_out_every_pair_is_rendered_and_every_step_is_told(
     assert all(math.isfinite(record.objective.best.total) for record in records)
     assert records[-1].fit == str(made[-1])
     if checkpoints:
-        assert len(made) == 4, "nothing was made twice"
+        assert len(made) == 4, "no evaluation was made twice"
 
 
 def test_a_batch_that_runs_out_of_memory_is_painted_one_by_one(
@@ -363,7 +373,7 @@ def test_out_of_memory_goes_on_from_the_last_checkpoint(
     assert made == [LADDER[0]] * 4 + [LADDER[1]] * 3
     assert listener.numbers == [1, 2, 3, 4, 5, 6, 7]
     assert record.warnings == STEPS[:1]
-    assert record.resumed_at == 0, "no earlier process made anything"
+    assert record.resumed_at == 0, "the pair did not resume the work of an earlier process"
     assert [number for number, _ in record.objective.trace] == [1, 2, 3, 4, 5, 6, 7]
     assert record.objective.best.total == pytest.approx(usual.objective.best.total, rel=1e-3)
 
@@ -411,7 +421,7 @@ def test_where_another_number_of_steps_is_remembered_the_scale_is_begun_anew(
     second = make_stage(listener)
     second.resources.painter.memory.ladder = (Fit(history=after),)
     (record,) = done(second, pair)
-    assert listener.numbers == [2, 3, 4, 5, 6, 7, 8], "the coarse scale is not lost"
+    assert listener.numbers == [2, 3, 4, 5, 6, 7, 8], "the evaluations of the coarse scale are not repeated"
     assert record.evaluations == 8
     assert record.resumed_at > 0
     assert len(record.warnings) == 1
@@ -481,7 +491,7 @@ def test_what_a_higher_rung_took_is_not_learnt_as_the_lower_ones(
 def test_out_of_memory_before_the_first_evaluation_is_out_of_memory_too(
     make_stage: MakeStage, make_pair: Callable[..., Pair], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A card may be too full even for the content and the style."""
+    """Test a card that is too full even for the content and the style."""
     attempts = itertools.count(1)
     painting = loaded_pair_module.Painting
 
@@ -499,7 +509,7 @@ def test_out_of_memory_before_the_first_evaluation_is_out_of_memory_too(
 def test_out_of_memory_after_the_last_evaluation_is_out_of_memory_too(
     make_stage: MakeStage, make_pair: Callable[..., Pair], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The host may be too full for the picture."""
+    """Test a host that is too full for the picture."""
     attempts = itertools.count(1)
     painted = batch_run_module.BatchRun._painted
 

@@ -1,4 +1,4 @@
-"""What a pair in work looks like, through the whole stage."""
+"""Tests of previews of pairs in work, through the whole stage."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def outbox(tmp_path: Path) -> Outbox:
 
 @pytest.fixture(autouse=True)
 def _no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long one takes to be written, the next is due."""
+    """Let each preview be due at once, however long writing the previous one took."""
     monkeypatch.setattr(interval_module, "LARGEST_SHARE", 1e9)
 
 
 class Looking:
-    """Sees the preview as it is at each evaluation: that of the one before."""
+    """A listener that keeps the preview that exists at each evaluation: the one after the evaluation before."""
 
     def __init__(self, outbox: Outbox, stop_at: int = 0) -> None:
         self._outbox, self._stop_at = outbox, stop_at
@@ -99,8 +99,8 @@ def render(
 def test_a_pair_is_seen_to_grow_and_the_preview_goes_with_its_end(outbox: Outbox, render: Callable[..., Any]) -> None:
     record, seen = render()
     assert record.status == "done"
-    assert list(seen) == [2, 3, 4, 5, 6], "after each evaluation"
-    assert {image.shape for image in seen.values()} == {(80, 96, 3)}, "of one size, whatever the scale"
+    assert list(seen) == [2, 3, 4, 5, 6], "there is a preview after each evaluation"
+    assert {image.shape for image in seen.values()} == {(80, 96, 3)}, "previews have one size at every scale"
     result = pixels(outbox.picture_path("sea/a.png"))
     far = [np.abs(image.astype(float) - result).mean() for image in seen.values()]
     assert far[0] > 2 * far[-1]
@@ -128,7 +128,7 @@ def test_it_has_the_colours_that_the_result_will_have(outbox: Outbox, render: Ca
     _, seen = render(colour={"mode": "luminance"})
     of_result = chroma(pixels(outbox.picture_path("sea/a.png")))
     far = [np.abs(chroma(image) - of_result).mean() for image in seen.values()]
-    assert max(far) < 2, "JPEG alone stands between them"
+    assert max(far) < 2, "the preview differs from the result by JPEG compression only"
     _, plain = render(colour={"mode": "none"})
     assert np.abs(chroma(plain[6]) - of_result).mean() > 2 * max(far)
 
@@ -187,12 +187,12 @@ def test_that_of_a_killed_process_goes_as_the_pair_ends_also_where_nobody_asks_f
 ) -> None:
     monkeypatch.setattr(outbox.previews, "clear", lambda: None)  # watchers share an outbox and clear nothing
     jpeg = cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
-    for name in ("sea/a", "sea/b"):  # the other is of one at work
+    for name in ("sea/a", "sea/b"):  # sea/b is a pair that another process has in work
         outbox.previews.write(name, jpeg)
     record, _ = render(seconds=0.0, **({} if good else {"image": {"size": 16, "max_pixels": 256}}))
     if not good:
         with outbox.locked():
-            outbox.publish_failure("sea/a", record)  # as who ran the stage does
+            outbox.publish_failure("sea/a", record)  # the caller of the stage publishes failures
     assert record.status == ("done" if good else "failed")
     assert [path.name for path in (outbox.root / ".impasto/preview").rglob("*.jpg")] == ["b.jpg"]
 
@@ -241,4 +241,6 @@ def test_it_is_written_every_so_often_and_seldom_where_that_takes_long(
         preview.write_if_due(lambda: torch.zeros(1, 3, 32, 32))
         if second == 60:
             break
-    assert written == [("a", 10.0), ("a", 20.0), ("a", 53.0)], "3 s are a tenth of 30"
+    assert written == [("a", 10.0), ("a", 20.0), ("a", 53.0)], (
+        "writing takes 3 s, so the next preview is due after 30 s"
+    )

@@ -1,3 +1,5 @@
+"""Tests of the cache of results that the colour variants of a pair share."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -16,16 +18,19 @@ from pipeline.transfer.tiling import WHOLE
 
 
 def loading(optimisation: str, mode: str = "none", variants: tuple[str, ...] = ("swap-luma",)) -> Loading:
+    """Return a stand-in for a loaded pair."""
     settings = for_pair({}, {"colour": {"mode": mode, "variants": variants}}, {})
     task: Any = SimpleNamespace(pair=SimpleNamespace(settings=settings))
     return cast("Loading", SimpleNamespace(task=task, optimisation=optimisation))
 
 
 def painted(side: int = 10) -> Painted:
+    """Return a painted square with sides in px."""
     return Painted(StyliseResult(torch.zeros(1, 3, side, side), (), 3, ()), 12.0, WHOLE, 1, (3,), 0, None)
 
 
 def kept(shared: ResultCache) -> list[str]:
+    """Return the keys of the kept results."""
     return list(shared._results)
 
 
@@ -55,4 +60,4 @@ def test_the_oldest_go_when_there_are_too_many_pixels_but_never_the_newest() -> 
     shared.keep(loading("large"), painted(40))
     assert kept(shared) == ["large"]
     shared.keep(loading("other", variants=()), painted())
-    assert kept(shared) == [], "it is not kept for ever"
+    assert kept(shared) == [], "the result is removed in the end"

@@ -1,4 +1,4 @@
-"""Real processes; since each imports torch, most tests share one pool."""
+"""Tests of the pool of device processes: real processes, and, since each imports torch, mostly one shared pool."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
     from pipeline.transfer.state import Evaluation
 
 LONG = 20_000
-"""Evaluations of a pair that never ends."""
+"""Number of evaluations of a pair that practically never ends."""
 TWO_CPUS = [torch.device("cpu")] * 2
 ROOT = Path(__file__).parents[3]
 
 
 class Recorder:
-    """A listener, and the order of what it heard and of what came out."""
+    """A listener that records the order of its events and of the outcomes."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, str]] = []
@@ -68,7 +68,7 @@ class Recorder:
 
 
 class Bench:
-    """A pool of two CPUs with its outbox, and pictures for it."""
+    """A pool of two CPU devices, its outbox, and pictures for it."""
 
     def __init__(self, folder: Path, settings: Settings | None = None) -> None:
         self.folder, self.outbox, self.recorder = folder, Outbox(folder / "out"), Recorder()
@@ -96,7 +96,7 @@ class Bench:
         return Pair(content, (style,), content.name, style.name, name, settings)
 
     def process(self, tasks: Iterable[Task | None]) -> Iterator[Outcome]:
-        """Outcomes, which go into the record, too."""
+        """Yield the outcomes of tasks, and record each."""
         with self.outbox.opened(), contextlib.closing(self.pool.process(tasks)) as outcomes:
             for outcome in outcomes:
                 self.recorder.events.append(("told", outcome.pair.name))
@@ -119,13 +119,14 @@ def bench(shared: Bench) -> Bench:
 
 @pytest.fixture
 def own_bench(tmp_path: Path) -> Iterator[Bench]:
-    """For what a pool does not survive."""
+    """Return a pool for a single test, which may destroy it."""
     bench = Bench(tmp_path)
     yield bench
     bench.pool.close()
 
 
 def tasks_of(bench: Bench, prefix: str, count: int) -> list[Task]:
+    """Return tasks for small pairs whose names begin with a prefix."""
     return [Task(bench.pair(f"{prefix}{number}", seed=number), 1, None) for number in range(count)]
 
 
@@ -137,18 +138,24 @@ def test_each_of_two_devices_renders_some_of_the_pairs_and_each_pair_once(
         monkeypatch.setattr(worker, "give", _noting(worker.give, given, worker))
     outcomes = list(bench.process([tasks[0], None, *tasks[1:]]))
     assert sorted(outcome.pair.name for outcome in outcomes) == [f"six{number}" for number in range(6)]
-    assert all(any(outcome.task is task for task in tasks) for outcome in outcomes), "the very tasks that were given"
+    assert all(any(outcome.task is task for task in tasks) for outcome in outcomes), (
+        "outcomes have the task objects that were given"
+    )
     assert len(set(map(id, given))) == 2
     for outcome in outcomes:
         assert isinstance(outcome.record, Metadata)
         record = bench.outbox.metadata_path(outcome.pair.file_name).read_bytes()
         assert Metadata.model_validate_json(record) == outcome.record
     assert [kind for kind, _ in bench.recorder.events].count("started") == 6
-    assert bench.recorder.threads == {threading.current_thread()}, "the caller's, as it is promised"
+    assert bench.recorder.threads == {threading.current_thread()}, (
+        "listeners are called in the thread of the caller, as documented"
+    )
     assert list(bench.outbox.root.glob(".impasto/tmp/*/*")) == []
 
 
 def _noting(give: Callable[..., None], given: list[Any], worker: Any) -> Callable[..., None]:
+    """Return a function that records the worker and then gives it the task."""
+
     def noted(*arguments: Any) -> None:
         given.append(worker)
         give(*arguments)
@@ -261,7 +268,7 @@ def test_no_more_is_taken_than_a_stage_would_have_ahead(bench: Bench) -> None:
         list(bench.process(tasks()))
     assert len(taken) == 2 * PAIRS_AHEAD
     seconds = bench.recorder.times[-1] - bench.recorder.times[0]
-    assert seconds >= 0.9, "each device tells at most five evaluations a second"
+    assert seconds >= 0.9, "each device reports at most five evaluations a second"
 
 
 def test_a_stop_stops_all_devices_and_leaves_checkpoints(bench: Bench) -> None:
@@ -278,7 +285,7 @@ def test_a_stop_stops_all_devices_and_leaves_checkpoints(bench: Bench) -> None:
     assert caught.value.code is ExitCode.TERMINATED
     assert len(set(bench.checkpoints) - before) == 2
     bench.recorder = Recorder()
-    assert len(list(bench.process(tasks_of(bench, "after", 2)))) == 2, "the pool is as good as new"
+    assert len(list(bench.process(tasks_of(bench, "after", 2)))) == 2, "the pool can be used again"
 
 
 def test_a_stop_between_pairs_leaves_other_devices_their_time_of_grace(bench: Bench) -> None:
@@ -287,7 +294,7 @@ def test_a_stop_between_pairs_leaves_other_devices_their_time_of_grace(bench: Be
             raise Interrupted(ExitCode.TERMINATED)
 
     bench.recorder.on_started = stop
-    # The first and the third are on one device. A short one might end before it hears that it is not to begin.
+    # The first and the third pair are on one device; a short pair might end before the device gets the stop.
     names = {"in work": 500, "early": 2, "behind it": LONG, "too late": LONG}
     with pytest.raises(Interrupted):
         list(bench.process([Task(bench.pair(name, count), 1, None) for name, count in names.items()]))
@@ -315,7 +322,7 @@ def test_lines_of_the_log_come_to_the_callers_log(bench: Bench, caplog: pytest.L
 def test_warnings_of_python_come_to_the_callers_log(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     class Warns:
         def __reduce__(self) -> tuple[Any, ...]:
-            return warnings.warn, ("a tensor is odd",)  # done where it arrives
+            return warnings.warn, ("a tensor is odd",)  # called in the process that unpickles it
 
     odd: Any = Warns()
     (outcome,) = bench.process([Task(bench.pair("odd"), 1, odd)])
@@ -347,10 +354,12 @@ def test_a_process_that_is_killed_is_named_and_its_pair_is_suspect(own_bench: Be
         render()
     assert caught.value.remedy
     assert told
-    assert told == {path.name.removesuffix(".png.json") for path in bench.outbox.root.glob("*.json")}, "all finished"
+    assert told == {path.name.removesuffix(".png.json") for path in bench.outbox.root.glob("*.json")}, (
+        "each result that was reported is in the outbox"
+    )
     marks = {task.pair.name: bench.outbox.marks.read(task.pair.file_name) for task in tasks}
     assert (mark := marks["endless"]) is not None
-    assert mark.attempts == 1, "whoever comes next tries it alone"
+    assert mark.attempts == 1, "the attempt is counted, so that the next process tries the pair alone"
     with Attempts(bench.outbox, 3) as attempts:
         considered = attempts.consider(endless)
     assert isinstance(considered, Task)
@@ -390,7 +399,7 @@ main()
 
 @pytest.fixture
 def endless_run(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`impasto run` with two devices, in a process group of its own, when both are at work."""
+    """Yield `impasto run` in a process group of its own, once its two devices are at work."""
     lines = ["content,style"]
     for number in range(2):
         Image.fromarray(photo(40, 32, number)).save(tmp_path / f"{number}.png")
@@ -411,6 +420,7 @@ def endless_run(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _wait_for(is_so: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until a condition holds, for a number of seconds at most."""
     end = time.monotonic() + seconds
     while not is_so() and time.monotonic() < end:
         time.sleep(0.05)
@@ -418,6 +428,7 @@ def _wait_for(is_so: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def _children(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """Return the device processes of a running command."""
     return [each for each in psutil.Process(process.pid).children() if "spawn_main" in " ".join(each.cmdline())]
 
 
@@ -430,7 +441,7 @@ def test_ctrl_c_in_the_terminal_ends_all_in_order(endless_run: subprocess.Popen[
     assert "Traceback" not in errors.decode()
     assert not any(child.is_running() for child in children)
     assert len(list(tmp_path.glob("out/.impasto/checkpoints/*"))) == 2
-    assert list(tmp_path.glob("out/.impasto/pending/*")) == [], "no attempt was in vain"
+    assert list(tmp_path.glob("out/.impasto/pending/*")) == [], "no mark of an unfinished attempt is left"
     assert list(tmp_path.glob("out/.impasto/tmp/*")) == []
 
 

@@ -1,3 +1,5 @@
+"""Fixtures of the tests of the inbox."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ def world(tmp_path: Path) -> World:
 
 
 def work(world: World, seconds: float = 12) -> Worker:
+    """Return a worker that has worked for a number of seconds."""
     worker = world.worker().start()
     worker.work(seconds)
     return worker

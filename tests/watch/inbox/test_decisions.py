@@ -1,3 +1,5 @@
+"""Tests of the decisions about files and jobs in the inbox."""
+
 from __future__ import annotations
 
 from itertools import product

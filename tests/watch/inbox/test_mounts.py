@@ -1,3 +1,5 @@
+"""Tests of finding the file system of a folder, and whether other hosts share it."""
+
 from __future__ import annotations
 
 import os
@@ -43,7 +45,7 @@ shared /media/shared vboxsf rw,nodev 0 0
 
 @pytest.fixture
 def mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Let the system tell that these lines of /proc/self/mounts (fstab(5)) are mounted."""
+    """Return a function that simulates the mounts of the system, by lines of /proc/self/mounts (fstab(5))."""
     procfs = tmp_path / "proc"
     (procfs / "self").mkdir(parents=True)
     monkeypatch.setattr(psutil, "PROCFS_PATH", str(procfs))
@@ -140,7 +142,7 @@ def test_a_mount_point_may_have_bytes_that_are_no_text(mount: Callable[[str], No
 
 
 def test_nothing_is_shared_where_no_mounts_are_told(tmp_path: Path, mount: Callable[[str], None]) -> None:
-    assert is_shared(tmp_path) is False, "there is no such file"
+    assert is_shared(tmp_path) is False, "the file of mounts does not exist"
     mount("")
     assert is_shared(tmp_path) is False
 

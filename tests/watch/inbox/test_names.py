@@ -1,3 +1,5 @@
+"""Tests of the classification of files in the inbox by name."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Tests of the scanner of the inbox: styles, files that are no photographs, errors of the disk, and events."""
+
 from __future__ import annotations
 
 import errno
@@ -20,11 +22,12 @@ if TYPE_CHECKING:
 
 
 def left(worker: Worker) -> dict[str, str]:
+    """Return the reasons for which files are left in the inbox, by name."""
     return worker.scanner.left
 
 
 def failing_at(name: str, number: int, operation: str = "rename") -> FaultyDisk:
-    """A disk on which an operation never succeeds with a file or folder of the inbox."""
+    """Return a disk on which an operation always fails on a file or folder of the inbox."""
 
     def fault(each: Operation, _: int) -> OSError | None:
         fails = each.path.name == name and ".impasto" not in each.path.parts
@@ -55,7 +58,7 @@ def test_a_photograph_is_taken_when_its_style_comes(world: World, style: str) ->
     worker.end()
     assert world.check_settled().keys() == {"a__sky.png"}
     assert left(worker) == {}
-    assert (world.root / style).exists(), "it stays"
+    assert (world.root / style).exists(), "the style stays where it is"
 
 
 def test_a_style_in_the_inbox_comes_before_the_one_in_the_library(world: World) -> None:
@@ -86,7 +89,7 @@ def test_photographs_at_the_top_have_the_default_style(world: World, default: st
     worker.end()
 
 
-# Things that are no photographs
+# Entries that are no photographs
 
 
 @pytest.mark.parametrize(
@@ -252,7 +255,7 @@ def test_files_whose_events_were_lost_are_found_by_a_look_at_everything(world: W
     worker.start()
     world.drop("sea/a.jpg")
     worker.work(20)
-    assert worker.accounting.seen == 0, "nothing told"
+    assert worker.accounting.seen == 0, "no event has announced the file yet"
     if how == "hint":
         hints.hint.look_everywhere = True
     elif how == "signal":
@@ -316,7 +319,7 @@ def test_without_events_the_inbox_is_polled(
     worker.work(5)
     worker.end()
     assert world.check_settled().keys() == {"a__sea.png"}
-    assert list(world.inbox.glob(".impasto-*")) == [], "no sign of life is left"
+    assert list(world.inbox.glob(".impasto-*")) == [], "no probe file is left"
 
 
 def test_events_that_come_are_relied_on(world: World) -> None:

@@ -1,3 +1,5 @@
+"""Tests of the check whether a file in the inbox has stopped changing."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""Tests of finding a style in the library by name."""
+
 from __future__ import annotations
 
 import unicodedata
@@ -15,6 +17,7 @@ ENDINGS = (".jpg", ".png")
 
 
 def library(folder: Path, *names: str) -> Styles:
+    """Return the styles of a folder with files of these names."""
     for name in names:
         (folder / name).touch()
     styles = Styles(folder, ENDINGS, Disk())
@@ -70,7 +73,9 @@ def test_links_that_lead_nowhere_are_no_styles_but_links_to_files_are(tmp_path: 
     (tmp_path / "link.png").symlink_to(tmp_path / "sea.jpg")
     styles = library(tmp_path, "sea.jpg")
     assert [styles.find(name) for name in ("folder", "inner", "nowhere")] == [None, None, None]
-    assert styles.find("folder.png") == (tmp_path / "folder.png" / "inner.png",), "a folder has no ending"
+    assert styles.find("folder.png") == (tmp_path / "folder.png" / "inner.png",), (
+        "a folder of paintings is found by its whole name, since it has no ending"
+    )
     assert styles.find("link") == (tmp_path / "sea.jpg",)
 
 

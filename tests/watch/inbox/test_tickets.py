@@ -1,3 +1,5 @@
+"""Tests of tickets: manifests in the inbox that wait for their files."""
+
 from __future__ import annotations
 
 import errno
@@ -16,11 +18,13 @@ if TYPE_CHECKING:
 
 
 def reason(world: World) -> JobFailure:
+    """Return the record of the only failed job."""
     (path,) = (world.inbox / ".impasto/failed").glob("*/reason.json")
     return JobFailure.model_validate_json(path.read_bytes())
 
 
 def ticket(world: World, text: str = "content,style\nb.png,sea\nc.png,sea\n", name: str = "job.csv") -> None:
+    """Drop a ticket."""
     world.drop(name, text.encode())
 
 
@@ -42,7 +46,7 @@ def test_a_ticket_waits_for_its_files_which_are_not_taken_as_photographs(world: 
 
 
 def test_files_that_were_there_before_their_ticket_wait_for_it_once_it_is_known(world: World) -> None:
-    """Other photographs at the top go on meanwhile."""
+    """Test also that other photographs beside the ticket are rendered meanwhile."""
     world.settings["styles"] = {"default": "sea"}
     for name in ("b.png", "c.png", "other.png"):
         world.drop(name)

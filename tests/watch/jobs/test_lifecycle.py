@@ -1,3 +1,5 @@
+"""Tests of the life of a job, from a dropped file to its results and its retirement."""
+
 from __future__ import annotations
 
 import contextlib
@@ -31,7 +33,7 @@ def world(tmp_path: Path) -> World:
 
 
 def worked(world: World, seconds: float = 12) -> Worker:
-    """A process that did what there was to do and ended."""
+    """Return a worker that has worked for a number of seconds and ended."""
     worker = world.worker().start()
     worker.work(seconds)
     worker.end()
@@ -39,13 +41,14 @@ def worked(world: World, seconds: float = 12) -> Worker:
 
 
 def claim(world: World, worker: Worker) -> None:
-    """Let files settle and have them claimed, but not begun."""
+    """Let files settle, and let the worker claim them without beginning them."""
     worker.watcher.scan_thread.scan()
     world.clock.seconds += 2.5
     worker.watcher.scan_thread.scan()
 
 
 def content(world: World, name: str) -> str:
+    """Return the SHA-256 of the photograph of a result."""
     return world.results()[name].pair.content.sha256
 
 
@@ -54,11 +57,13 @@ def sha256(data: bytes) -> str:
 
 
 def reasons(world: World) -> list[JobFailure]:
+    """Return the records of failed jobs."""
     paths = (world.inbox / ".impasto/failed").glob("*/reason.json")
     return [JobFailure.model_validate_json(path.read_bytes()) for path in paths]
 
 
 def failures(world: World) -> dict[str, Failure]:
+    """Return the records of failed pairs in the outbox, by path."""
     folder = world.outbox / "failed"
     paths = folder.rglob("*.json")
     return {path.relative_to(folder).as_posix(): Failure.model_validate_json(path.read_bytes()) for path in paths}
@@ -201,7 +206,7 @@ def test_a_truncated_photograph_fails_after_its_time_and_attempts(world: World) 
     worker.work(60)
     worker.end()
     assert len(tries) == 3
-    assert tries[-1] - tries[0] >= 5.0, "incomplete_seconds"
+    assert tries[-1] - tries[0] >= 5.0, "attempts go on for at least incomplete_seconds"
     assert world.spooled("failed") == {"sea/a.jpg"}
     (reason,) = reasons(world)
     assert reason.files == ("sea/a.jpg",)
@@ -275,7 +280,7 @@ def test_a_photograph_that_changes_while_it_is_painted_is_painted_again(world: W
         worker.stage.on_render = render
         worker.work(40)
     worker.end()
-    assert published == [False] * 5, "more often than max_attempts"
+    assert published == [False] * 5, "changes do not count as attempts: there are more than max_attempts"
     assert content(world, "a__sea.png") == sha256(photo("first") + (b"changed" + END) * 4)
     assert world.check_settled()["a__sea.png"].attempt == 1
 
@@ -325,6 +330,7 @@ def test_graceful_stops_do_not_count_as_attempts(world: World) -> None:
 
 
 def begin_and_stop(worker: Worker, tasks: Iterable[Task | None]) -> Generator[Outcome]:
+    """Begin the first task, and stop as after a signal."""
     for task in filter(None, tasks):
         worker.watcher.listener.pair_started(task.pair)
         worker.stop.request(ExitCode.TERMINATED)
@@ -505,7 +511,7 @@ def test_a_loop_of_links_in_the_outbox_fails_that_photograph_alone(tmp_path: Pat
     assert world.spooled("failed") == {"sea/x/a.jpg"}
 
 
-# What fails half-way
+# Faults half-way
 
 
 def test_a_half_published_result_is_finished_under_its_name(tmp_path: Path) -> None:
@@ -521,7 +527,7 @@ def test_a_half_published_result_is_finished_under_its_name(tmp_path: Path) -> N
     worker = world.worker(FaultyDisk(full)).start()
     worker.work(8)
     balance = worker.end()
-    assert (balance.waiting, balance.in_inbox) == (1, 0), "it stays claimed"
+    assert (balance.waiting, balance.in_inbox) == (1, 0), "the photograph stays claimed"
     worker = world.worker().start()
     worker.work(10)
     worker.end()
@@ -599,7 +605,7 @@ def test_a_ticket_waits_while_its_style_is_replaced(tmp_path: Path) -> None:
     world.drop("x.jpg")
     world.drop("t.csv", b"content,style\nx.jpg,sea\n")
     worker = world.worker().start()
-    for _ in range(8):  # it is ready, but the device has other work
+    for _ in range(8):  # the job is ready, but the device has other work
         world.clock.seconds += 1
         worker.watcher.scan_thread.scan()
     world.drop("sea/_style.jpg", b"another sea")

@@ -1,3 +1,5 @@
+"""Tests of the accounting of files: each file that was seen is counted once at the end."""
+
 from __future__ import annotations
 
 import shutil
@@ -24,7 +26,7 @@ DATE = "2024-05-01"
 
 @dataclass
 class Desk:
-    """An inbox with its spool, and the books that are kept of them."""
+    """An inbox with its spool, and the accounting of its files."""
 
     inbox: Path
     disk: HastyDisk = field(default_factory=HastyDisk)
@@ -76,6 +78,7 @@ def balanced(  # noqa: PLR0913
     seen: int, *, done: int = 0, duplicate: int = 0, failed: int = 0, waiting: int = 0, in_inbox: int = 0,
     elsewhere: int = 0, missing: tuple[str, ...] = (),
 ) -> Balance:  # fmt: skip
+    """Return a balance by its counts."""
     return Balance(seen, done, duplicate, failed, waiting, in_inbox, elsewhere, missing)
 
 

@@ -1,3 +1,5 @@
+"""Tests of the spool: claims, returns, and the takeover of jobs of dead workers."""
+
 from __future__ import annotations
 
 import errno
@@ -40,12 +42,13 @@ def spool(inbox: Path, disk: Disk | None = None, *, shared: bool = False) -> Spo
 
 
 def die(dead: Spool) -> None:
+    """Free the lock of a worker, as the system does when its process dies."""
     assert dead.worker._lock is not None
     dead.worker._lock.release()
 
 
 def age(folder: Path, seconds: float) -> None:
-    """Let a sign of life be so old."""
+    """Set the age of a worker's heartbeat, in seconds."""
     then = time.time() - seconds
     os.utime(folder, (then, then))
 
@@ -198,7 +201,7 @@ def test_what_a_worker_that_died_at_its_birth_left_is_removed_when_it_is_old(inb
     early.mkdir()
     (early / "lock").touch()
     one.worker.take_over(lambda _: None)
-    assert early.exists(), "it may be about to hold its lock"
+    assert early.exists(), "a worker that has just started may not hold its lock yet"
     age(early, LEASE_SECONDS + 10)
     one.worker.take_over(lambda _: None)
     assert not early.exists()
@@ -217,7 +220,7 @@ def test_a_running_watcher_finishes_what_a_dead_one_began(tmp_path: Path) -> Non
     assert world.check_settled().keys() == {"a__sea.png"}
 
 
-# Dead workers, known by their beat
+# Dead workers, known by their heartbeat
 
 
 def test_on_a_network_a_worker_is_dead_when_its_beat_is_old(inbox: Path) -> None:
@@ -229,7 +232,7 @@ def test_on_a_network_a_worker_is_dead_when_its_beat_is_old(inbox: Path) -> None
     age(one.folder / "beat", LEASE_SECONDS + 10)
     one.worker.beat()
     two.worker.take_over(lambda _: None)
-    assert two.jobs() == [], "it had beaten"
+    assert two.jobs() == [], "the first worker is alive, since its heartbeat was renewed"
     age(one.folder / "beat", LEASE_SECONDS + 10)
     two.worker.take_over(lambda _: None)
     assert [each.id for each in two.jobs()] == [job.id]
