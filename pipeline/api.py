@@ -19,8 +19,8 @@ from pydantic import ValidationError
 
 from pipeline.disk import Disk, make_folders, put, storage_errors
 from pipeline.errors import ImpastoError, UsageError
-from pipeline.images.decode import read_file
 from pipeline.images.encode import to_samples
+from pipeline.images.files import read_file
 from pipeline.images.formats import endings
 from pipeline.images.from_array import from_array
 from pipeline.outbox.ledger import settings_in_metadata

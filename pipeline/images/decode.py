@@ -22,7 +22,7 @@ from pipeline.images.colour.icc import ADOBE_RGB, ProfileError, converter
 from pipeline.images.decode_imagecodecs import DamagedError, UnsupportedError, decode_png, decode_tiff
 from pipeline.images.decode_pillow import colour_space, decode_with_pillow, has_adobe_rgb_exif
 from pipeline.images.decoded import apply_orientation, to_pixels
-from pipeline.images.files import MAX_BYTES, SourceFile, read_file
+from pipeline.images.files import SourceFile
 from pipeline.images.formats import BY_ENDING, DEFAULT_FORMATS, READABLE, detect_format, endings, refusal
 from pipeline.images.header import Header, read_header
 from pipeline.images.picture import Picture, Pixels
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pipeline.images.decoded import Decoded
     from pipeline.images.picture import Bits, Plane
 
-__all__ = ["MAX_BYTES", "Picture", "Pixels", "SourceFile", "Wanted", "decode", "dimensions", "read_file"]
+__all__ = ["Picture", "Pixels", "SourceFile", "Wanted", "decode", "dimensions"]
 
 Wanted = Callable[[int, int], tuple[int, int]]
 """Returns the (width, height) that a picture will be resampled to, by its own; called before anything is decoded."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from pipeline.errors import ManifestError, UsageError
-from pipeline.pair import InputFile, Style, library_label, make_pairs, unicode_name
+from pipeline.pair import InputFile, Style, library_label, make_pairs
 from pipeline.run.manifest_files import FileFinder
 from pipeline.run.manifest_rows import Problems, Row, read_rows
 from pipeline.run.picture_files import WRITABLE, ending_of, is_picture
@@ -21,6 +21,7 @@ from pipeline.run.result_names import collision_key, manifest_name, with_longest
 from pipeline.settings.all_settings import explain
 from pipeline.settings.pair_settings import OUTPUT_FORMATS
 from pipeline.settings.resolve import for_pair
+from pipeline.text import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -192,7 +193,7 @@ class Expander:
         if ending_of(output) in OUTPUT_FORMATS:
             output = output[: -len(ending_of(output))]
         if output:
-            return unicodedata.normalize("NFC", unicode_name(output))
+            return unicodedata.normalize("NFC", encodable(output))
         check_name = with_longest_suffix(self.rules.check_name, settings, content.name)
         return manifest_name(content.stem, style.name, check_name)
 

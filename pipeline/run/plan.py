@@ -7,7 +7,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.errors import ImageError, UnreadableError
-from pipeline.images.decode import dimensions, read_file
+from pipeline.images.decode import dimensions
+from pipeline.images.files import read_file
 from pipeline.images.resize import working_size
 from pipeline.outbox.ledger import Fingerprint, LedgerEntry, Status, look_up
 from pipeline.transfer.styliser import ENGINE_VERSION

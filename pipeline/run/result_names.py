@@ -21,8 +21,7 @@ import unicodedata
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from pipeline.pair import unicode_name
-from pipeline.text import printable
+from pipeline.text import encodable, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -44,7 +43,7 @@ def manifest_name(photograph: str, style: str, check_name: CheckName) -> str:
         style: the style's name.
         check_name: says why the outbox would not have a name.
     """
-    name = unicodedata.normalize("NFC", unicode_name(f"{photograph}__{style}"))
+    name = unicodedata.normalize("NFC", encodable(f"{photograph}__{style}"))
     return _presentable_name((), photograph, style, check_name) if check_name(name) else name
 
 

@@ -186,13 +186,13 @@ class Executor:
                     self._usage.add(pairs=1)
                     self._savers.submit(self._save, loading, result, queue_seconds[id(loading)])
                 else:
-                    self._budget.give_back(loading.pixels)
+                    self._budget.release(loading.pixels)
                     self._fail_pair(loading.task, result)
         except (MachineError, Interrupted):
             raise
         except Exception as error:  # noqa: BLE001 - one batch never stops the others
             for loading in unfinished:
-                self._budget.give_back(loading.pixels)
+                self._budget.release(loading.pixels)
                 self._fail_pair(loading.task, error)
         finally:
             self._usage.add(stylise_seconds=time.perf_counter() - begin)
@@ -210,7 +210,7 @@ class Executor:
             self._resources.saver.remove_checkpoint(loading)
             self._put(Outcome(loading.task, metadata))
         finally:
-            self._budget.give_back(loading.pixels)
+            self._budget.release(loading.pixels)
             self._usage.add(save_seconds=time.perf_counter() - begin)
 
     # Any thread

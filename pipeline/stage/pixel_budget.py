@@ -51,7 +51,7 @@ class PixelBudget:
         """Whether a thread waits for room."""
         return bool(self._waiting)
 
-    def give_back(self, pixels: int) -> None:
+    def release(self, pixels: int) -> None:
         """Give back this many pixels."""
         with self._changed:
             self.taken -= pixels

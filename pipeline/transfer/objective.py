@@ -94,7 +94,7 @@ class _Comparison:
     """Comparison of an image with its targets: first sums over its tiles, then the gradient at each layer."""
 
     def __init__(self, chain: Chain, spec: ObjectiveSpec, targets: Targets, image: Tensor) -> None:
-        self._spec, self._targets, self._half = spec, targets, chain.dtype is torch.float16
+        self._spec, self._targets, self._is_float16 = spec, targets, chain.dtype is torch.float16
         self._scales = {layer: chain.scales[convolution_of(layer)] for layer in spec.layers}
         self._pixels = {layer: pixels_of(image, layer) for layer in spec.layers}
         self._masks: dict[str, Tensor] = {}
@@ -139,7 +139,7 @@ class _Comparison:
                 weight = weight * self._share
             style = style + (weight * of_layer).view(-1)
             self._mixers[layer] = difference * (4 * weight / (channels**2 * unscaled))
-        self._amplifier = self._find_amplifier() if self._half else None
+        self._amplifier = self._find_amplifier() if self._is_float16 else None
         return torch.stack((content + style + tv, content, style, tv), dim=1)
 
     def inject(self, tile: Tile, layer: str, features: Tensor, gradient: Tensor | None) -> Tensor:

@@ -161,7 +161,7 @@ class Chain:
         self.device, self.dtype, self._pooling, self._padding = device, dtype, pooling, padding
         if device.type == "cuda" and dtype is torch.float32:
             torch.backends.cudnn.allow_tf32 = False  # TF32 has ten bits of precision, float32 has 23
-        self.scales = half_scales() if dtype is torch.float16 else dict.fromkeys(CONVOLUTIONS, 1.0)
+        self.scales = float16_scales() if dtype is torch.float16 else dict.fromkeys(CONVOLUTIONS, 1.0)
         self._mean = torch.tensor(network.mean, device=device).view(1, 3, 1, 1)
         self.forward_kernels: list[tuple[Tensor, Tensor]] = []
         self.backward_kernels: list[Tensor] = []
@@ -172,14 +172,14 @@ class Chain:
             if pooling == "average" and follows_pooling(name):
                 full = full * _AVERAGE_COMPENSATION[name]
             forward, backward = full, full.flip(2, 3).transpose(0, 1)
-            if name == CONVOLUTIONS[0] and self._halves:
+            if name == CONVOLUTIONS[0] and self._is_split:
                 (high, low), (backward_high, backward_low) = self._split(forward), self._split(backward)
                 forward, backward = torch.cat((high, high, low), dim=1), torch.cat((backward_high, backward_low))
             self.forward_kernels.append((self._ready(forward), bias.to(device, dtype)))
             self.backward_kernels.append(self._ready(backward))
 
     @property
-    def _halves(self) -> bool:
+    def _is_split(self) -> bool:
         """Whether the first convolution is computed from split numbers, x·w ≈ x₁·w₁ + x₂·w₁ + x₁·w₂.
 
         That convolution takes differences of neighbouring pixels, and the eight bits of bfloat16 do not resolve one
@@ -243,7 +243,7 @@ class Chain:
         centred = image - self._mean
         if self._padding == "replicate":
             centred = F.pad(centred, (1, 1, 1, 1), mode="replicate")
-        if self._halves:
+        if self._is_split:
             high, low = self._split(centred)
             centred = torch.cat((high, low, high), dim=1)
         return self._ready(centred)
@@ -296,7 +296,7 @@ class Chain:
         if index:
             return F.conv2d(gradient, self.backward_kernels[index], padding=1)
         full = F.conv2d(gradient, self.backward_kernels[index], padding=1 if self._padding == "zero" else 2).float()
-        if self._halves:
+        if self._is_split:
             full = full[:, :3] + full[:, 3:]
         if self._padding == "zero":
             return full
@@ -335,6 +335,6 @@ MEAN_ACTIVATIONS = {
 """Mean activations of the packaged weights on `calibration_image`, rectified; others are brought to them."""
 
 
-def half_scales() -> dict[str, float]:
+def float16_scales() -> dict[str, float]:
     """Return powers of two, by convolution, that bring features to a mean of about one: float16 ends at 65504."""
     return {name: 2.0 ** -round(torch.tensor(mean).log2().item()) for name, mean in MEAN_ACTIVATIONS.items()}

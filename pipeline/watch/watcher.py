@@ -181,7 +181,7 @@ class Watcher:
         tickets = [OpenJob(ticket.claimed, self.workplace.clock()) for ticket in scanner.tickets]
         for open_job in [*self._queue.clear(), *self.feeder.set_aside, *tickets]:
             try:
-                self._jobs.endings.give_up(open_job)
+                self._jobs.endings.put_back(open_job)
             except (OSError, ImpastoError) as error:
                 logger.warning("%s stays claimed until the next start: %s", open_job.job.folder, error)
 

@@ -14,8 +14,9 @@ from pipeline.cli.proof.html_page import page
 from pipeline.cli.proof.sheet import GENERATOR, Heading, Sheet, SheetCell
 from pipeline.disk import Disk, make_folders, put, storage_errors
 from pipeline.errors import ImpastoError, OccupiedError
-from pipeline.images.decode import decode, read_file
+from pipeline.images.decode import decode
 from pipeline.images.encode import to_samples
+from pipeline.images.files import read_file
 from pipeline.images.resize import over_white, resize_visible
 from pipeline.outbox.metadata import Failure
 from pipeline.outbox.report.page import may_overwrite

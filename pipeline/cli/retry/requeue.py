@@ -134,7 +134,7 @@ def _of_inbox(inbox: Path, root: Path, only: Sequence[str], disk: Disk, *, dry_r
         if not _matches(only, job.id, *files, *_results(job, disk)):
             continue
         name = displayable(", ".join(files)) or job.id
-        if dry_run or spool.release(job):
+        if dry_run or spool.put_back(job):
             # A job without files: they were moved back by hand, or by a retry that was interrupted.
             yield Retry(name, BACK if files else FORGOTTEN, "")
         else:

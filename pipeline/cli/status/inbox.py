@@ -182,7 +182,7 @@ def _waiting(inbox: Path, spool: Spool) -> Iterator[float]:
                     facts = FileFacts.of(entry.stat(follow_symlinks=False))
                 except FileNotFoundError:  # claimed since it was listed
                     continue
-                if not spool.was_given_back(relative, facts):
+                if not spool.was_returned(relative, facts):
                     yield facts.ctime_ns / 1e9
 
     yield from walk("")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import ImageError, UnreadableError
+from pipeline.images.files import read_file
 from pipeline.outbox.report.read import altered_picture
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def make_missing(root: Path, results: Mapping[str, Result], thumbnails: Thumbnai
 
 
 def _make(path: Path, result: Result, thumbnails: Thumbnails) -> DamagedFile | str | None:
-    from pipeline.images.decode import decode, read_file  # noqa: PLC0415 - heavy, and seldom needed
+    from pipeline.images.decode import decode  # noqa: PLC0415 - heavy, and seldom needed
     from pipeline.images.resize import over_white  # noqa: PLC0415
 
     try:

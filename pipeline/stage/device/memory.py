@@ -250,7 +250,7 @@ class Memory:
         free = int(SHARE_OF_FREE * free)
         return free if self._limit is None else min(free, self._limit)
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Give memory that is cached and not in use back to the device and to the system."""
         if self._device.type == "cuda":
             torch.cuda.empty_cache()

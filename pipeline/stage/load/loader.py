@@ -13,7 +13,7 @@ import torch
 from pipeline.errors import ImageError
 from pipeline.images.colour.luma_chroma import luma
 from pipeline.images.colour.modes import finishes, prepare
-from pipeline.images.decode import read_file
+from pipeline.images.files import read_file
 from pipeline.images.resize import (
     fit_style,
     fitted_size,
@@ -156,7 +156,7 @@ class _Reservation:
     def shrink(self, pixels: int) -> None:
         """Keep this many pixels, and give the others back."""
         if self._budget is not None and pixels < self.pixels:
-            self._budget.give_back(self.pixels - pixels)
+            self._budget.release(self.pixels - pixels)
             self.pixels = pixels
 
 

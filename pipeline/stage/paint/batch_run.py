@@ -90,7 +90,7 @@ class BatchRun:
             if trouble is None:
                 memory.learn(demand, fit, images, self._peak.taken_bytes())
                 continue
-            memory.give_back()
+            memory.release()
             group = [pair for pair in group if not pair.is_done]
             lower = memory.below(demand, fit, images)
             if images > 1:

@@ -155,7 +155,7 @@ class Painter:
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-        self.memory.give_back()  # outside of the handler, whose traceback would keep the memory
+        self.memory.release()  # outside of the handler, whose traceback would keep the memory
         return math.inf
 
     def _seconds_per_image(self, loading: Loading, images: int) -> float:

@@ -75,13 +75,13 @@ class Claims:
             return False
         action, reason = decide_file(self._view(name, is_empty=known.facts.size == 0))
         if action is FileAction.LEAVE:
-            if self._files.left.get(name) != reason and not self._was_given_back(name):
+            if self._files.left.get(name) != reason and not self._was_returned(name):
                 self._files.leave(name, reason)
             return False
         if action is FileAction.WAIT:
             return False
         has_room = room > 0 or action is FileAction.USE_AS_STYLE or self._files.form(name) == "ticket"
-        return has_room and not self._was_given_back(name)
+        return has_room and not self._was_returned(name)
 
     def _view(self, name: str, *, is_empty: bool) -> FileView:
         candidate = classify(name, self._rules.image_endings)
@@ -94,10 +94,10 @@ class Claims:
             awaited=name in self._tickets.awaited_files(),
         )
 
-    def _was_given_back(self, name: str) -> bool:
-        if not self._spool.was_given_back(name, self._files.tracker.files[name].facts):
+    def _was_returned(self, name: str) -> bool:
+        if not self._spool.was_returned(name, self._files.tracker.files[name].facts):
             return False
-        self._files.keep_given_back(name)
+        self._files.keep_returned(name)
         return True
 
     def _claim(self, name: str, now: float) -> Claimed | None:

@@ -60,7 +60,7 @@ class InboxFiles:
         """Reason why a file is left in the inbox, by name."""
         self._styles_in_use: dict[str, FileFacts] = {}
         """Facts of each style picture of the inbox that photographs are painted with, by name."""
-        self._given_back: dict[str, FileFacts] = {}
+        self._returned: dict[str, FileFacts] = {}
         """Facts of each finished file that was put back into the inbox, by name."""
 
     def form(self, name: str) -> Form:
@@ -112,25 +112,25 @@ class InboxFiles:
         elif stat.S_ISDIR(status.st_mode):
             self._on_folder()
         else:
-            closed = after_event and stat.S_ISREG(status.st_mode) and self._rules.looks_complete(path)
-            self._see(name, status, now, closed=closed)
+            looks_finished = after_event and stat.S_ISREG(status.st_mode) and self._rules.looks_complete(path)
+            self._see(name, status, now, looks_finished=looks_finished)
 
-    def _see(self, name: str, status: os.stat_result, now: float, *, closed: bool = False) -> None:
+    def _see(self, name: str, status: os.stat_result, now: float, *, looks_finished: bool = False) -> None:
         if not stat.S_ISREG(status.st_mode):
             self.leave(name, "is no regular file")
             return
         facts = FileFacts.of(status)
-        self.tracker.see(name, facts, now, closed=closed)
+        self.tracker.see(name, facts, now, looks_finished=looks_finished)
         if self.form(name) == "style":
             if self._styles_in_use.get(name, facts) != facts:  # it is being replaced
                 self._stop_style(name)
-        elif name not in self._given_back:
+        elif name not in self._returned:
             self._accounting.see(name)
 
     def _forget(self, name: str) -> None:
         self.tracker.forget(name)
         self.left.pop(name, None)
-        self._given_back.pop(name, None)
+        self._returned.pop(name, None)
         if name in self._styles_in_use:
             self._stop_style(name)
         self._accounting.lose_sight(name)
@@ -152,20 +152,20 @@ class InboxFiles:
         del self._styles_in_use[name]
         self._styles.drop(name.split("/", maxsplit=1)[0], None)
 
-    def keep_given_back(self, name: str) -> None:
+    def keep_returned(self, name: str) -> None:
         """Let a finished file that was put back stay for as long as it does not change."""
-        self._given_back[name] = self.tracker.files[name].facts
+        self._returned[name] = self.tracker.files[name].facts
         self._accounting.ignore(name)
         self.left.pop(name, None)
 
     def is_kept(self, name: str) -> bool:
         """Whether a file is used as a style or was given back, and has not changed since."""
         facts = self.tracker.files[name].facts
-        return facts in (self._styles_in_use.get(name), self._given_back.get(name))
+        return facts in (self._styles_in_use.get(name), self._returned.get(name))
 
     def staying(self) -> set[str]:
         """Return the files that are not going to be claimed as they are."""
-        return self.left.keys() | self._styles_in_use.keys() | self._given_back.keys()
+        return self.left.keys() | self._styles_in_use.keys() | self._returned.keys()
 
     def unclaimed(self) -> list[FileFacts]:
         """Return the facts of all files that can be claimed, now or when they are stable."""

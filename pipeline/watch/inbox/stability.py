@@ -28,7 +28,7 @@ class TrackedFile:
     first_seen: float
     changed: float
     """Time at which a change was last seen; the file's own times may be set to anything."""
-    closed: bool = False
+    looks_finished: bool = False
     """Whether its writer closed it, or it was moved here, and no change was seen since."""
 
 
@@ -44,22 +44,22 @@ class StabilityTracker:
         self.files: dict[str, TrackedFile] = {}
         """Tracked files by name."""
 
-    def see(self, name: str, facts: FileFacts, now: float, *, closed: bool = False) -> None:
+    def see(self, name: str, facts: FileFacts, now: float, *, looks_finished: bool = False) -> None:
         """Take note of a look at a file.
 
         Args:
             name: path in the inbox.
             facts: what was seen of the file.
             now: time of the look.
-            closed: whether an event said that it was closed or moved here, and it looks complete.
+            looks_finished: whether an event said that it was closed or moved here, and it looks complete.
         """
         known = self.files.get(name)
         if known is None:
-            self.files[name] = TrackedFile(facts, now, now, closed)
+            self.files[name] = TrackedFile(facts, now, now, looks_finished)
         elif known.facts != facts:
-            self.files[name] = TrackedFile(facts, known.first_seen, now, closed)
-        elif closed and not known.closed:
-            self.files[name] = replace(known, closed=True)
+            self.files[name] = TrackedFile(facts, known.first_seen, now, looks_finished)
+        elif looks_finished and not known.looks_finished:
+            self.files[name] = replace(known, looks_finished=True)
 
     def forget(self, name: str) -> None:
         """Stop tracking a file that is gone or claimed; nothing happens if it is not tracked."""
@@ -68,7 +68,7 @@ class StabilityTracker:
     def stable_at(self, name: str) -> float:
         """Return the time at which a file is stable if it does not change until then."""
         known = self.files[name]
-        return known.changed + self._settle_seconds * (CLOSED_SHARE if known.closed else 1)
+        return known.changed + self._settle_seconds * (CLOSED_SHARE if known.looks_finished else 1)
 
     def due(self, now: float) -> list[str]:
         """Return the files that one more look may find to be stable, longest known first."""

@@ -40,7 +40,7 @@ class JobEndings:
         """End a job by an action that is not to wait or to render."""
         job = open_job.job
         if action is JobAction.REMOVE:
-            self._spool.release(job)
+            self._spool.put_back(job)
             self._accounting.vanish(job)
         elif action is JobAction.FINISH_FAILING:
             self._names.unmark(job)
@@ -70,7 +70,7 @@ class JobEndings:
             logger.warning("job %s: another worker has taken it over", open_job.job.id)
         self._accounting.finish(open_job.job, fate, folder, self._disk)
 
-    def give_up(self, open_job: OpenJob) -> bool:
+    def put_back(self, open_job: OpenJob) -> bool:
         """Put the files of a job back into the inbox.
 
         Returns:
@@ -84,11 +84,11 @@ class JobEndings:
         if self._names.is_begun(job):
             return False
         self._names.unmark(job)
-        with self._accounting.returning(job, lambda: self._spool.files(job)):
-            is_released = self._spool.release(job)
-        if not is_released:
+        with self._accounting.putting_back(job, lambda: self._spool.files(job)):
+            is_put_back = self._spool.put_back(job)
+        if not is_put_back:
             logger.warning("job %s stays claimed: its file's name in the inbox is taken by now", job.id)
-        return is_released
+        return is_put_back
 
     def _retire_files(self, job: Job) -> Path | None:
         """Return the folder in which the files are kept, if they are."""
@@ -96,7 +96,7 @@ class JobEndings:
         if self._retire == "delete":
             self._spool.delete(job, date)
             return None
-        if self._retire == "return" and self._spool.give_back(job):
+        if self._retire == "return" and self._spool.return_files(job):
             return None
         return self._spool.archive(job, date)
 

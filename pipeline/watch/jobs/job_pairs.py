@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
-from pipeline.images.decode import read_file
+from pipeline.images.files import read_file
 from pipeline.outbox.ledger import Fingerprint
 from pipeline.outbox.paths import check_name
 from pipeline.pair import InputFile, Pair, Style, library_label, make_pairs

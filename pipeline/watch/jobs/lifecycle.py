@@ -152,7 +152,7 @@ class Jobs:
         """Put back a job that lacks a style or a file again, after a style in the inbox has had the time to settle."""
         if self._clock() - open_job.since < 2 * self._rules.settle_seconds:
             yield Retry(self._rules.settle_seconds)
-        elif not self.endings.give_up(open_job):
+        elif not self.endings.put_back(open_job):
             yield Retry(LONG_RETRY_SECONDS, needs_action=True)
 
     # Pairs

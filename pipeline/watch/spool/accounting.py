@@ -101,7 +101,7 @@ class FileAccounting:
             self.jobs[job.id] = files
 
     @contextlib.contextmanager
-    def returning(self, job: Job, left: Callable[[], tuple[str, ...]]) -> Iterator[None]:
+    def putting_back(self, job: Job, left: Callable[[], tuple[str, ...]]) -> Iterator[None]:
         """Count the files of a job as being in the inbox again, once the body of the `with` has put them back.
 
         Other threads wait meanwhile, so that none sees a file in the inbox before it is counted there.

@@ -156,7 +156,7 @@ class Spool:
         """Whether a job is still this worker's."""
         return exists(self._disk, job.folder)
 
-    def release(self, job: Job) -> bool:
+    def put_back(self, job: Job) -> bool:
         """Put the files of a job back into the inbox.
 
         Returns:
@@ -196,11 +196,11 @@ class Spool:
         """Move a job to `done`, then remove it; a crash in between leaves it in `done`."""
         remove_tree(self._disk, self.archive(job, date))
 
-    def give_back(self, job: Job) -> bool:
+    def return_files(self, job: Job) -> bool:
         """Put the files of a finished job back into the inbox, and record that they are done.
 
         Returns:
-            False as `release` does.
+            False as `put_back` does.
         """
         make_folders(self._disk, self.root / "returned")
         for relative in self.files(job):
@@ -208,10 +208,10 @@ class Spool:
             record = ReturnedFile(path=printable(relative), size=facts.size, mtime_ns=facts.mtime_ns, inode=facts.inode)
             target = self._return_record(relative)
             put(self._disk, target, record.model_dump_json().encode(), target.with_suffix(f".{self.worker.name}"))
-        return self.release(job)
+        return self.put_back(job)
 
-    def was_given_back(self, relative: str, facts: FileFacts) -> bool:
-        """Whether a file in the inbox was put back as done by `give_back` and has not changed since."""
+    def was_returned(self, relative: str, facts: FileFacts) -> bool:
+        """Whether a file in the inbox was put back as done by `return_files` and has not changed since."""
         try:
             record = ReturnedFile.model_validate_json(self._disk.read(self._return_record(relative)))
         except (FileNotFoundError, ValidationError):

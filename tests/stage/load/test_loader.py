@@ -156,7 +156,7 @@ def test_a_loaded_pair_holds_the_pixels_of_its_two_pictures(
     loading = loader.load(make_task(style={"fit": fit}, colour={"mode": "none"}), budget)
     assert budget.asked == [40 * 32 + 50 * 32 + 2 * 20 * 16], "both files, and what they come to"
     assert budget.taken == loading.pixels == 20 * 16 + style
-    budget.give_back(loading.pixels)
+    budget.release(loading.pixels)
     assert budget.taken == 0
 
 
