@@ -98,7 +98,7 @@ class Style:
 
 
 def library_label(paintings: tuple[Path, ...]) -> str:
-    """Return the name that a style of the library has in the metadata: that of its file, or of the folder of a blend."""
+    """Return the name of a library's style in the metadata: that of its file, or of the folder of a blend."""
     return paintings[0].name if len(paintings) == 1 else paintings[0].parent.name
 
 

@@ -135,7 +135,7 @@ class Hooks(Observer):
         self._end(described, is_hasty=described["exit_code"] in {ExitCode.INTERRUPTED, ExitCode.TERMINATED})
 
     def aborted(self, error: BaseException) -> None:
-        """Call `on_finish` with the counts so far, unless another process held the lock, as often happens under cron."""
+        """Call `on_finish` with the counts so far, unless another process held the lock, as often under cron."""
         if isinstance(error, LockedError):
             self._calls.put(None)
             return

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 WRITE_SECONDS: Final = 15.0
 """Seconds between two writes."""
 OUTCOMES: Final = ("done", "skipped", "failed", "duplicate", "waiting")
-"""Values of the label `outcome`. All are written from the beginning, so that a first failure shows as a rise from 0."""
+"""Values of the label `outcome`. All are written from the start, so that the first failure shows as a rise from 0."""
 _OUTCOME_OF_ACTION: Final = {"skip": "skipped", "still failed": "failed", "wait": "waiting"}
 _PAIR_SECONDS: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600)
 """Upper bounds of the histogram's buckets, in seconds."""
@@ -238,6 +238,6 @@ def _last_success(path: Path) -> float:
     except FileNotFoundError:
         return 0.0
     except (OSError, ValueError) as error:
-        logger.warning("metrics.textfile = %s: cannot be read, and is begun anew: %s", path, error)
+        logger.warning("metrics.textfile = %s: cannot be read, and is written again: %s", path, error)
         return 0.0
     return next((family.samples[0].value for family in families if family.name == _LAST_SUCCESS), 0.0)

@@ -44,10 +44,10 @@ if TYPE_CHECKING:
 NVIDIA_DRIVER: Final = Path("/proc/driver/nvidia/version")
 """File that Linux has while an NVIDIA driver is loaded."""
 _PHOTOGRAPH: Final = (4000, 3000)
-"""Size of a photograph of 12 megapixels, in px, whose working size is checked."""
+"""Width and height in px of a photograph of 12 megapixels, for which time and memory are estimated."""
 _WRITTEN_FORMATS: Final[tuple[Format, ...]] = ("jpeg", "png", "webp", "tiff")
 _PROBE_SIDE: Final = 48
-"""Side of the small picture in px."""
+"""Side in px of the picture that the codecs are tried with."""
 _LARGEST_ERROR: Final = 6.0
 """Mean error, in levels of 255, of a picture that is written and read again, beyond which a codec is broken."""
 
@@ -63,7 +63,7 @@ def device(settings: Settings) -> Iterator[Finding]:
     """Check the devices and the precision.
 
     Raises:
-        DeviceError: a CUDA device was asked for that does not exist, or cannot be used.
+        DeviceError: the requested CUDA device does not exist or cannot be used.
     """
     wanted = settings.run.device
     for each in find_devices(wanted):

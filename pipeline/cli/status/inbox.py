@@ -56,11 +56,11 @@ class InboxSurvey:
 
     path: str
     waiting: int
-    """Photographs and tickets that no watcher has claimed."""
+    """Number of photographs and tickets that no watcher has claimed."""
     oldest_waiting_seconds: float | None
     claimed: int
     done: int
-    """Jobs in the spool's `done/`."""
+    """Number of jobs in the spool's `done/`."""
     failed: int
     done_last_hour: int
     workers: tuple[WorkerState, ...]
@@ -140,7 +140,7 @@ def _worker(disk: Disk, folder: Path) -> WorkerState:
 
 
 def is_worker_alive(name: str, beat: Path) -> bool:
-    """Whether a worker is alive: by its process if that is on this machine, else by the age of its heartbeat."""
+    """Whether a worker is alive, judged by its process if it is on this machine, else by the age of its heartbeat."""
     parts = name.rsplit("-", 2)
     try:
         seen = beat.lstat().st_mtime
@@ -163,7 +163,7 @@ def _last_reasons(disk: Disk, failed: list[os.DirEntry[str]]) -> Iterator[LastEr
 
 
 def _waiting(inbox: Path, spool: Spool) -> Iterator[float]:
-    """For each file that may be claimed, when it came or was last written, in seconds since 1970."""
+    """Yield for each file that may be claimed when it came or was last written, in seconds since 1970."""
     pictures = endings(ImageSettings().kinds)
 
     def walk(folder: str) -> Iterator[float]:

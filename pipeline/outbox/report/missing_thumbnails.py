@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.outbox.working_files import Thumbnails
 
 _THREADS: Final = 4
-"""Threads that decode, at most: a decoded picture takes 12 bytes a pixel."""
+"""Largest number of threads that decode, since a decoded picture takes 12 bytes per pixel."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class MadeThumbnails:
 
     made: frozenset[str]
     damaged: Mapping[str, DamagedFile]
-    """Pictures that differ from what their metadata says."""
+    """Pictures that differ from their metadata."""
     without: Mapping[str, str]
     """Reasons why pictures could not be read."""
 

@@ -25,6 +25,6 @@ class Painted:
     planned: tuple[int, ...]
     """Evaluations planned at each scale, coarse to fine."""
     resumed: int
-    """Number of evaluations made by an earlier process."""
+    """Number of evaluations that an earlier process made."""
     peak_memory_bytes: int | None
-    """Largest memory use meanwhile, in bytes; None where the system does not tell."""
+    """Largest memory use meanwhile, in bytes; None if the system does not report it."""
