@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ErrorClass = Literal["input", "environment", "internal"]
-"""Who can fix it: the user (input), the operator (environment), or the developers (internal)."""
+"""Class of an error, by the party that can fix it: user (input), operator (environment) or developers (internal)."""
 
 REPORT_DEFECT: Final = "This is a defect of impasto; please report it."
 """Remedy of an internal error."""

@@ -1,4 +1,4 @@
-"""Marks: who works on a result's name, and how many attempts on it have begun.
+"""Marks: the owner of a result's name, and the number of its unfinished attempts.
 
 Several processes may share an outbox, since a name has one owner. A process that finds attempts in a mark that no
 process is making knows that a process died during them.
@@ -39,7 +39,9 @@ class Mark(BaseModel):
     owner: str = RUN
     key: str | None = None
     attempts: int = Field(0, ge=0, description="attempts that began and have not ended")
-    publishing: bool = Field(default=False, description="whether a picture of this name without metadata is ours")
+    publishing: bool = Field(
+        default=False, description="whether a picture of this name without metadata is a result of impasto"
+    )
 
 
 Owner = Literal["we", "at work", "stranger"]

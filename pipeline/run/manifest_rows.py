@@ -139,7 +139,7 @@ def _read_json_lines(text: str, problems: Problems) -> Iterator[Row]:
             problems.add(line, f"not JSON: {error.msg} at column {error.colno}; JSON Lines has one object per line")
             continue
         except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand brackets
-            problems.add(line, f"JSON that cannot be read: {error}")
+            problems.add(line, f"not JSON that can be read: {error}")
             continue
         if not isinstance(cells, dict):
             problems.add(line, 'not a JSON object such as {"content": …, "style": …}')

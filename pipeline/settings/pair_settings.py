@@ -64,7 +64,7 @@ class ImageSettings(Section):
 
 
 ColourMode = Literal["style-yuv", "luminance", "swap-luma", "match", "histogram", "none"]
-"""How a result gets its colours; see `pipeline.images.colour.modes`."""
+"""Colour mode of a result; see `pipeline.images.colour.modes`."""
 
 
 class ColourSettings(Section):

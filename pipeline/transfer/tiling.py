@@ -28,7 +28,7 @@ ALIGNMENT = 16
 
 @dataclass(frozen=True)
 class Fit:
-    """How an evaluation is fitted into memory.
+    """A way to fit an evaluation into memory.
 
     All fits give the same objective and gradient, except for rounding. Only `history` changes the optimiser's steps,
     and so the result.

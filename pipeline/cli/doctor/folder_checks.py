@@ -92,7 +92,7 @@ def _mount(path: Path, about: str, settings: Settings) -> Finding:
     if not is_shared(path) or (watch.polling and watch.settle_seconds >= SHARED_SETTLE_SECONDS):
         return Finding(about, "OK", f"file system {kind}")
     return Finding(
-        about, "WARN", f"file system {kind}: what other machines do here makes no events, and may be seen late.",
+        about, "WARN", f"file system {kind}: changes by other machines cause no events here, and may be seen late.",
         f"For an inbox set watch.polling = true and watch.settle_seconds = {SHARED_SETTLE_SECONDS:g} or more.",
     )  # fmt: skip
 
@@ -166,7 +166,7 @@ def _events(path: Path, about: str) -> Iterator[Finding]:
         arrived = event.wait(EVENT_SECONDS)
     except OSError as error:
         yield Finding(
-            about, "WARN", f"events cannot be had ({error.strerror}); an inbox here is looked through instead.",
+            about, "WARN", f"events are not available ({error.strerror}); an inbox here is scanned regularly instead.",
             "Raise fs.inotify.max_user_watches and max_user_instances by sysctl, or set watch.polling = true.",
         )  # fmt: skip
         return

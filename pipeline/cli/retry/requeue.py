@@ -72,7 +72,7 @@ def retry(folder: Path, only: Sequence[str] = (), *, dry_run: bool = False) -> R
     """Prepare failures for another attempt.
 
     Args:
-        folder: an outbox, or the inbox of a watcher. The outbox of a watcher stands for its inbox as well.
+        folder: an outbox, or the inbox of a watcher. For the outbox of a watcher, its inbox is included.
         only: names of pairs or files, or patterns such as `sea/*`; empty: all.
         dry_run: change nothing.
 
@@ -140,7 +140,7 @@ def _of_inbox(inbox: Path, root: Path, only: Sequence[str], disk: Disk, *, dry_r
             yield Retry(name, BACK if files else FORGOTTEN, "")
         else:
             yield Retry(
-                name, LEFT, "a file of that name is in the inbox by now; its own is in " + displayable(entry.path)
+                name, LEFT, "another file of this name is in the inbox; the failed one is in " + displayable(entry.path)
             )
 
 

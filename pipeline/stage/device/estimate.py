@@ -45,7 +45,7 @@ class Expected:
     bytes: int
     """Bytes on the device."""
     fit: Fit | None
-    """How the pair is fitted into memory; None: it does not fit."""
+    """Fit with which the pair is computed; None: it does not fit into memory."""
 
 
 class Estimator:

@@ -1,4 +1,4 @@
-"""How a pair is fitted into the device's memory: predicted before it starts, corrected by measurements.
+"""The choice of a fit for a pair, by its memory, which is predicted before it starts and corrected by measurements.
 
 A fit (`Fit`) is a way to compute with less memory and more time. The ladder lists the fits of a device, from the
 fastest to the smallest; a rung is one of them. A pair begins on the first rung for which memory suffices, and goes down

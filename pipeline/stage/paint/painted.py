@@ -19,7 +19,7 @@ class Painted:
     seconds: float
     """Seconds on the device; the pair's share of them if it was painted in a batch."""
     fit: Fit
-    """How the evaluations were fitted into memory."""
+    """Fit with which the pair was computed."""
     batch: int
     """Number of pairs that began together."""
     planned: tuple[int, ...]

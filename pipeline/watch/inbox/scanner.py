@@ -212,10 +212,10 @@ class Scanner:
             self._degrade_without_events(error)
 
     def _degrade_without_events(self, error: OSError) -> None:
-        self._degrade(f"events cannot be had ({error.strerror}); see sysctl fs.inotify.max_user_watches")
+        self._degrade(f"events are not available ({error.strerror}); see sysctl fs.inotify.max_user_watches")
 
     def _degrade(self, reason: str) -> None:
-        logger.warning("%s; from now on the inbox is looked through every %g s.", reason, self._rules.poll_seconds)
+        logger.warning("%s; from now on the inbox is scanned every %g s.", reason, self._rules.poll_seconds)
         self._polling, self.degraded = True, reason
         self._probe.end()
         self.look_again()

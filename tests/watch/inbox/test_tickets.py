@@ -81,7 +81,7 @@ def test_a_ticket_that_waits_in_vain_fails_alone(world: World, rows: str, words:
     assert world.spooled("failed") == {"job.csv"}
     assert world.waiting() == {"b.png"}
     assert f"waited 100 s, but these did not arrive: {words}" in reason(world).reason
-    assert "Put what is missing" in reason(world).remedy
+    assert "Put the missing files" in reason(world).remedy
 
 
 def test_a_ticket_that_failed_may_be_dropped_again(world: World) -> None:
