@@ -33,7 +33,7 @@ SettingsByName = dict[str, dict[str, dict[str, Any]]]
 _THREADS: Final = 4
 """Threads that read files: a network disk answers slowly, but several requests at once."""
 _PERMISSIONS: Final = "Correct its permissions."
-_RUN_AGAIN: Final = "Run the same command again to make it again."
+_RUN_AGAIN: Final = "Run the same command again to replace it."
 
 
 @dataclass(frozen=True)
