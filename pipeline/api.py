@@ -1,6 +1,6 @@
 """The interface for scripts: a photograph and a painting to a picture, by the same code as the command.
 
-Read from top to bottom: `stylise`, its inputs, the painters that it keeps from call to call, and its result.
+The order of the module: `stylise`, its inputs, the painters that it keeps from call to call, and its result.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pydantic import ValidationError
 
 from pipeline.disk import Disk, make_folders, put, storage_errors
 from pipeline.errors import ImpastoError, UsageError
-from pipeline.images.decode import read_file
 from pipeline.images.encode import to_samples
+from pipeline.images.files import read_file
 from pipeline.images.formats import endings
 from pipeline.images.from_array import from_array
 from pipeline.outbox.ledger import settings_in_metadata
@@ -76,7 +76,7 @@ def stylise(
     """Paint a photograph in the manner of a painting.
 
     The first call loads the network, which takes a second or two; later calls use it again. Several threads may call
-    this function at the same time; they wait for each other.
+    this function at the same time; one of them paints, and the others wait.
 
     >>> from pipeline import Settings, stylise
     >>> tiny = Settings(image={"size": 32}, pyramid={"evaluations": 2})
@@ -91,20 +91,21 @@ def stylise(
 
     Args:
         content: the photograph: a file, or an array (H, W, 3) in sRGB of uint8, uint16, or floats from 0 to 1.
-        style: the painting, likewise; several paintings, or a folder of them, are blended by `style.blend_weights`.
-        settings: see `Settings`. Of the settings for a whole run, `run.device`, `run.memory_gb`, `[network]` and
-            `mask.file` count; of several cards, the first is used.
+        style: the painting, as a file or an array; several paintings, or a folder of them, are blended by
+            `style.blend_weights`.
+        settings: see `Settings`. Of the settings for a whole run, only `run.device`, `run.memory_gb`, `[network]` and
+            `mask.file` have an effect. If there are several cards, the first is used.
         mask: the result is painted where the mask is white, and the photograph where it is black: a file, or an array
             (H, W).
         on_evaluation: called after each evaluation of the objective, in this thread; an error that it raises ends the
             work and is passed on.
 
     Raises:
-        UsageError: a setting is wrong or does not go with the pictures, or a folder has no pictures.
+        UsageError: a setting is wrong or does not suit the pictures, or a folder has no pictures.
         ImageError: a picture cannot be used.
         OutOfMemoryError: the pair does not fit into memory, not even in tiles.
         NotFiniteError: the objective overflows.
-        MachineError: there is no such device, or the weights cannot be had.
+        MachineError: there is no such device, or the weights cannot be loaded.
     """
     settings = settings or Settings()
     pair, sources = _pair(content, style, mask, settings)
@@ -158,13 +159,13 @@ _KEPT_PAINTERS: Final = 2
 
 
 class KeptPainter:
-    """One device with one set of weights. Any thread may call `paint`; threads wait for each other on the device."""
+    """One device with one set of weights. Any thread may call `paint`; one of them at a time has the device."""
 
     def __init__(self, weights: str, preprocessing: str, precision: str, device: str, memory_gb: float) -> None:
         """Load the weights to the first of the devices; the parameters are settings, see `Settings`.
 
         Raises:
-            MachineError: there is no such device, or the weights cannot be had.
+            MachineError: there is no such device, or the weights cannot be loaded.
         """
         source, found = find_weights(weights, preprocessing), find_device(device)
         open_card(found)
@@ -202,10 +203,10 @@ def _kept_painter(weights: str, preprocessing: str, precision: str, device: str,
 
 
 def _kept_painter_for(settings: Settings) -> KeptPainter:
-    """Return the painter for these settings; the last ones are kept.
+    """Return the painter for these settings; the last few painters are kept.
 
     Raises:
-        MachineError: there is no such device, or the weights cannot be had.
+        MachineError: there is no such device, or the weights cannot be loaded.
     """
     network, run = settings.network, settings.run
     return _kept_painter(network.weights, network.preprocessing, network.precision, run.device, run.memory_gb)
@@ -244,7 +245,7 @@ class Stylisation:
 
     @cached_property
     def picture(self) -> Pixels:
-        """Picture as (H, W, 3) float32, sRGB, 0–1; not multiplied by alpha."""
+        """The picture as (H, W, 3) float32, sRGB, 0–1; not multiplied by alpha."""
         picture: Pixels = np.clip(self.pixels / np.float32(255), 0, 1)
         return picture
 
@@ -263,11 +264,11 @@ class Stylisation:
         return to_samples(self.pixels, None, 8, bgr=False).astype(np.uint8, copy=False)
 
     def save(self, path: str | os.PathLike[str], *, metadata: bool = False) -> Metadata:
-        """Write the picture, whole or not at all, as `impasto pair` does: with the photograph's EXIF, and as sRGB.
+        """Write the picture as `impasto pair` does: whole or not at all, with the photograph's EXIF, and as sRGB.
 
         Args:
-            path: ends in .png, .jpg, .webp or .tif, which is its format; a file of this name is replaced.
-            metadata: also write the JSON beside the picture, so that the command takes it for a result.
+            path: the file, whose ending (.png, .jpg, .webp or .tif) is its format; a file of this name is replaced.
+            metadata: also write the JSON beside the picture, so that the command recognises it as a result.
 
         Returns:
             The contents of that JSON.
@@ -298,7 +299,7 @@ class Stylisation:
 
 
 def _to_be_saved(pair: Pair, target: Path) -> Pair:
-    """Return the pair with the output format that the file's ending says."""
+    """Return the pair with the output format that the file's ending names."""
     image_format = OUTPUT_FORMATS.get(target.suffix.lower())
     if image_format is None:
         raise UsageError(f"{target.name}: should end in {', '.join(OUTPUT_FORMATS)}.")

@@ -1,7 +1,8 @@
-"""Every operation on disk that a crash, a full disk or a lost network can interrupt, in one place.
+"""Every operation on disk whose interruption could lose or damage a file, in one place.
 
-Outbox and spool go through a `Disk`, so that tests can make any single operation fail or be the last of a process.
-Images are read elsewhere: no file is lost when reading fails.
+Results, marks and claimed files are changed only through a `Disk`, so that tests can make any single operation fail or
+be the last of a process. Other modules read images, since no file is lost when reading fails. They also write the
+files whose loss does no harm: locks, heartbeats, status.json and the records of runs.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Disk:
             os.fsync(file.fileno())
 
     def write_by(self, path: Path, fill: Callable[[BinaryIO], None]) -> None:
-        """Write a whole file by a function, for content that is too large for memory, and sync it to the medium."""
+        """Let a function write a whole file, for content that is too large for memory, and sync it to the medium."""
         with path.open("wb") as file:
             fill(file)
             file.flush()
@@ -86,7 +87,7 @@ def exists(disk: Disk, path: Path) -> bool:
     """Return whether a file, folder or link has this name; a link that leads nowhere counts.
 
     Raises:
-        OSError: the disk cannot tell.
+        OSError: the disk failed.
     """
     try:
         disk.lstat(path)
@@ -178,8 +179,8 @@ def walk(
 ) -> Iterator[tuple[str, os.DirEntry[str] | OSError]]:
     """Yield all files below a folder in order of their names, each with its path in the folder. Links are not followed.
 
-    A folder below that cannot be read is yielded as its path, which ends in `/`, and the error; one that was removed
-    meanwhile is left out.
+    For a subfolder that cannot be read its path, which ends in `/`, and the error are yielded; a subfolder that was
+    removed meanwhile is left out.
 
     Args:
         disk: lists the folders.
@@ -216,7 +217,7 @@ def as_storage_error(error: OSError, where: Path) -> StorageError:
 
     Args:
         error: raised by an operation on disk.
-        where: path that the user knows; the file that the error names is added if it is another one.
+        where: path that the user knows; if the error names another file, that file is added to the message.
     """
     file = f" ({error.filename})" if error.filename and str(error.filename) != str(where) else ""
     return StorageError(

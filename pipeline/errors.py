@@ -8,7 +8,7 @@
       NotFiniteError        input         3    the objective of a pair overflows
       TicketError           input         3    files of a ticket are missing
       FatalPairError        input         3    a pair has ended the process several times
-      ChangedError          environment   3    a photograph was written to while it was in work
+      ChangedError          environment   3    a photograph was written to while it was in progress
       UnreadableError       environment   3    the machine failed to read a file
       OutOfMemoryError      environment   3    a pair does not fit into memory
       OccupiedError         environment   3    a file that is no result has a result's name
@@ -18,7 +18,7 @@
         DeviceError         environment   4    the device does not exist or has failed
         StorageError        environment   4    the outbox or the spool cannot be read or written
       EvictedError          environment   4    other workers have taken over the jobs of this one
-      LockedError           environment  11    another run works on the same outbox
+      LockedError           environment  11    another process holds the outbox, the inbox or the report
       Interrupted           internal    130    Ctrl-C; 143 after SIGTERM
 
 A message says which file or setting is meant and what is wrong; `remedy` says what to do about it.
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ErrorClass = Literal["input", "environment", "internal"]
-"""Who can fix it: the user (input), the operator (environment), or the developers (internal)."""
+"""Class of an error, by the party that can fix it: user (input), operator (environment) or developers (internal)."""
 
 REPORT_DEFECT: Final = "This is a defect of impasto; please report it."
 """Remedy of an internal error."""
@@ -51,7 +51,7 @@ MACHINE_ERRNOS: Final = frozenset(
 
 
 class ExitCode(IntEnum):
-    """Exit status of the command; any other value is to be read as a failure."""
+    """Exit status of the command; any other status is a failure, too."""
 
     OK = 0
     INTERNAL = 1
@@ -80,7 +80,7 @@ class ImpastoError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle with all attributes, whatever arguments the constructor of a subclass takes."""
-        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # it is there
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # not in stubs
 
 
 class UsageError(ImpastoError):
@@ -117,7 +117,7 @@ class IncompleteError(ImageError):
 
 
 class ChangedError(ImpastoError):
-    """A photograph was written to while it was in work; its result is not published."""
+    """A photograph was written to while it was in progress; its result is not published."""
 
     exit_code = ExitCode.PARTIAL
     error_class = "environment"
@@ -185,28 +185,28 @@ class OccupiedError(ImpastoError):
 
 
 class SupersededError(ImpastoError):
-    """Another worker has taken a job over, because this one was silent for too long, and publishes its result."""
+    """Another worker has taken a job over, since this one was silent for too long; only the other publishes results."""
 
     exit_code = ExitCode.PARTIAL
     error_class = "environment"
 
 
 class EvictedError(ImpastoError):
-    """Other workers took this one for dead and have taken over its jobs; the process has to be restarted."""
+    """Other workers took this one for dead and have taken over its jobs; the process must be restarted."""
 
     exit_code = ExitCode.ENVIRONMENT
     error_class = "environment"
 
 
 class LockedError(ImpastoError):
-    """Another run works on the same outbox."""
+    """Another run works on the same outbox, another drain on the same inbox, or another report is being written."""
 
     exit_code = ExitCode.LOCKED
     error_class = "environment"
 
 
 class Interrupted(ImpastoError):  # noqa: N818 - a request, not an error
-    """Ctrl-C or SIGTERM arrived; the pair on the device was given up without a result."""
+    """Ctrl-C or SIGTERM arrived; the pair on the device was stopped without a result."""
 
     def __init__(self, exit_code: ExitCode) -> None:
         super().__init__("Interrupted.", "Run the same command again to continue.")
@@ -218,7 +218,7 @@ def internal_error(error: Exception, context: str = "") -> ImpastoError:
 
     Args:
         error: the exception.
-        context: words before it in the message, such as the name of a file.
+        context: words that the message begins with, such as the name of a file.
     """
     return ImpastoError(f"{context}{': ' * bool(context)}{type(error).__name__}: {error}", REPORT_DEFECT)
 

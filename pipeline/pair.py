@@ -1,15 +1,15 @@
-"""The pair, which a manifest or the drop folder asks for, the stage renders and the outbox remembers.
+"""The pair: a manifest or the drop folder asks for it, the stage renders it, and the outbox keeps its result.
 
 `make_pairs` is the one place that builds pairs from what a user named; a pair itself is plain data.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
+from pipeline.text import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ class Pair:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All files that are read to render the pair."""
+        """Files that are read to render the pair."""
         return (self.content, *self.styles, *([self.mask] if self.mask is not None else []))
 
     @property
@@ -66,7 +66,7 @@ class Pair:
         return weights if weights and len(self.styles) > 1 else (1.0,) * len(self.styles)
 
     def variants(self) -> Iterator[Pair]:
-        """The pair itself, and those that `colour.variants` asks for beside it."""
+        """Yield the pair itself, and the further pairs that `colour.variants` asks for."""
         yield self
         colour = self.settings.colour
         for mode in colour.modes[1:]:
@@ -92,13 +92,13 @@ class Style:
     label: str
     """The style's name in the metadata."""
     paintings: tuple[Path, ...]
-    """Absolute paths, links followed."""
+    """Absolute paths, with links followed."""
     is_of_library: bool = False
-    """Whether it was found by its name in the style library, whose files lie wherever its owner likes."""
+    """Whether the style was found by its name in the style library, whose files `run.roots` does not restrict."""
 
 
 def library_label(paintings: tuple[Path, ...]) -> str:
-    """The name in the metadata of a style of the library: that of its file, or of the folder of a blend."""
+    """Return the name of a library's style in the metadata: that of its file, or of the folder of a blend."""
     return paintings[0].name if len(paintings) == 1 else paintings[0].parent.name
 
 
@@ -117,9 +117,9 @@ def make_pairs(  # noqa: PLR0913 - a pair's parts, all named
         content: the photograph.
         style: the painting or the blend.
         name: the result's path in the outbox, with `/` and without its extension.
-        settings: those of the pair.
-        mask: where the style acts; None: everywhere.
-        settings_are_shared: the settings hold for other styles, too: a style of one painting takes no notice of the
+        settings: the settings of the pair.
+        mask: the mask; None: the style acts everywhere.
+        settings_are_shared: whether the settings hold for other styles, too; then a style of one painting ignores the
             weights of a blend.
 
     Raises:
@@ -131,12 +131,12 @@ def make_pairs(  # noqa: PLR0913 - a pair's parts, all named
     pair = Pair(
         content=content.path,
         styles=style.paintings,
-        content_label=unicode_name(content.label),
-        style_label=unicode_name(style.label),
+        content_label=encodable(content.label),
+        style_label=encodable(style.label),
         name=name,
         settings=settings,
         mask=mask.path if mask is not None else None,
-        mask_label=unicode_name(mask.label) if mask is not None else "",
+        mask_label=encodable(mask.label) if mask is not None else "",
     )
     return list(pair.variants())
 
@@ -145,17 +145,12 @@ def check_blend(paintings: int, settings: PairSettings, *, may_be_alone: bool = 
     """Return why this number of paintings cannot be one style with these settings, or None.
 
     Args:
-        paintings: how many were found.
-        settings: those of the pair.
-        may_be_alone: whether the weights may be meant for other styles, so that they need not fit one painting.
+        paintings: number of paintings.
+        settings: the settings of the pair.
+        may_be_alone: whether the weights may be meant for other styles, so that one painting need not match them.
     """
     weights = settings.style.blend_weights
     if not weights or len(weights) == paintings or (paintings == 1 and may_be_alone):
         return None
     found = "is one painting, and nothing" if paintings == 1 else f"are {paintings} paintings"
     return f"style.blend_weights has {len(weights)} value{'s' * (len(weights) != 1)}, but there {found} to blend"
-
-
-def unicode_name(name: str) -> str:
-    """A file name as JSON can carry it: what is not Unicode (bytes, lone surrogates) becomes U+FFFD."""
-    return re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", name)

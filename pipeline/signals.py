@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class StopRequest:
     """Turns Ctrl-C and SIGTERM into `Interrupted` at the next safe moment; a second signal ends the process at once.
 
-    The main thread enters it and gets the signals; any thread may read `requested` and call `check`.
+    The main thread enters the context and gets the signals; any thread may read `requested` and call `check`.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -38,7 +38,7 @@ class StopRequest:
             signal.signal(number, handler)  # type: ignore[arg-type]  # a value that signal() returned
 
     def listen_for_rescan(self) -> None:
-        """Take SIGHUP, where the system has it, as the request to scan again; without this it ends the process."""
+        """Treat SIGHUP, where the system has it, as a request to scan again; otherwise it would end the process."""
         if hasattr(signal, "SIGHUP"):
             self._old_handlers[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._request_rescan)
 
@@ -58,7 +58,7 @@ class StopRequest:
         """Check whether to stop.
 
         Args:
-            grace_seconds: seconds after the request during which work may still go on.
+            grace_seconds: seconds after the request during which the work may still continue.
 
         Raises:
             Interrupted: a stop was requested at least that long ago.

@@ -28,23 +28,23 @@ def rate(per_hour: float) -> str:
 
 
 def encodable(text: str) -> str:
-    """Replace what UTF-8 cannot encode: surrogates, which stand for bytes of a file name that are not UTF-8.
+    """Replace characters that UTF-8 cannot encode: surrogates, which stand for bytes of a file name that are not UTF-8.
 
-    For JSON and for messages, which keep all else; see `displayable` and `printable`.
+    JSON and messages use this function; `displayable` and `printable` replace more.
     """
     return re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", text)
 
 
 def displayable(text: str) -> str:
-    """Replace what a page cannot show or what alters the text around it, but keep newlines and tabs.
+    """Replace characters that a page cannot show or that alter the text around them, except newlines and tabs.
 
-    Replaced are surrogates as in `encodable`, control characters, and marks that change the direction of writing.
+    These are surrogates as in `encodable`, control characters, and marks that change the direction of writing.
     """
     return re.sub("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\u202a-\u202e\u2066-\u2069]", "\N{REPLACEMENT CHARACTER}", text)
 
 
 def printable(name: str) -> str:
-    """Replace all that is not printable, newlines and tabs included, so that a name stays on one line of a log."""
+    """Replace all characters that are not printable, even newlines and tabs, so that a name stays on one line."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in name)
 
 

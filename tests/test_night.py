@@ -77,7 +77,7 @@ def test_forty_pairs_five_of_them_bad_and_a_kill(tmp_path: Path, make_image: Cal
     assert 0 < status["done"] < 35
     assert [(run["command"], run["state"]) for run in status["runs"]] == [("run", "died")]
     said = CliRunner().invoke(app, ["status", str(outbox)]).stdout
-    assert f"To go on: impasto run {tmp_path}/night.csv --outbox {outbox}" in said
+    assert f"To continue: impasto run {tmp_path}/night.csv --outbox {outbox}" in said
 
     assert told(3, *arguments(tmp_path))["failed"] == 5
     status, report = told(0, "status", str(outbox)), told(0, "report", str(outbox))

@@ -40,10 +40,10 @@ app.command("schema")(schema_command)
 
 
 def main() -> None:
-    """Entry point of the command."""
+    """Run the command `impasto`."""
     try:
         app()
-    except KeyboardInterrupt:  # before a run has installed its own handler
+    except KeyboardInterrupt:  # Ctrl-C before a run has installed its own handler
         sys.exit(ExitCode.INTERRUPTED)
 
 

@@ -1,4 +1,4 @@
-"""`impasto run` and `impasto pair`: render, and exit."""
+"""`impasto run` and `impasto pair`: render the pairs of a manifest, or one pair, and exit."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def run_command(  # noqa: PLR0913 - one parameter per option
         str | None, typer.Option(metavar="8h", help="Fewer evaluations per pair where the time is short.")
     ] = None,
 ) -> None:
-    """Process a manifest and exit; what is done already is skipped.
+    """Process a manifest and exit; pairs that are done already are skipped.
 
     Example: impasto run data/manifest.csv --outbox out
     """

@@ -37,7 +37,7 @@ def resolve_settings(  # noqa: PLR0913, PLR0917 - the options that are settings
     mask: Path | None = None,
     preview: float | None = None,
 ) -> tuple[Values, Values, Settings]:
-    """Return the base values, which a manifest's rows override; the overrides of the command line; and their settings.
+    """Return the base values, which a manifest's rows override, the command line's overrides, and the merged settings.
 
     Raises:
         UsageError: the configuration or an option is wrong.
@@ -60,7 +60,7 @@ def resolve_settings(  # noqa: PLR0913, PLR0917 - the options that are settings
 
 
 def manifest_rules_of(settings: Settings) -> ManifestRules:
-    """Return what a manifest or a command line may name."""
+    """Return the rules for the files and names that a manifest or a command line may contain."""
     from pipeline.images.formats import endings
     from pipeline.outbox.paths import check_name
     from pipeline.run.manifest import ManifestRules
@@ -71,7 +71,7 @@ def manifest_rules_of(settings: Settings) -> ManifestRules:
 
 
 def display_of(mode: ProgressMode, log_format: LogFormat = "human") -> Observer:
-    """Return the display that a person sees on stderr; a log in JSON has stderr for itself."""
+    """Return the display that a person sees on stderr; with a log in JSON, nothing else is shown there."""
     from pipeline.monitoring.progress import make_display
 
     return make_display(mode, is_logged=log_format == "json")
@@ -103,7 +103,7 @@ def observers_of(settings: Settings, progress: ProgressMode, *, as_json: bool, l
     if log_format == "json":
         observers.append(LogObserver())
     console = ConsoleObserver(as_json=as_json, is_quiet=log_format == "json", hooks=hooks)
-    return Observers([*observers, console])  # the console last, so that its closing line counts what hooks did
+    return Observers([*observers, console])  # the console is last, so that its closing line counts failed hooks
 
 
 @contextlib.contextmanager
@@ -129,13 +129,13 @@ def errors_to_exit_codes(*, as_json: bool, verbose: bool, log_format: LogFormat 
 
 
 def say_error(error: ImpastoError, code: ExitCode, *, as_json: bool, is_logged: bool = False) -> None:
-    """Tell an error on stderr, or in the log if it is on stderr, and for programs on stdout as well."""
+    """Print an error to stderr, or log it there in JSON; for programs, print it to stdout as well."""
     if as_json:
         fields = {"message": error.message, "remedy": error.remedy, "exit_code": int(code)}
         try:
             print_result(json.dumps({"event": "error", **fields}))
         except OSError as gone:
-            logger.warning("results are written to stdout no more: %s", gone)
+            logger.warning("results are no longer written to stdout: %s", gone)
     if is_logged:
         about = {"remedy": error.remedy, "error_class": error.error_class, "exit_code": int(code)}
         logger.error("%s", error.message, extra={"event": "error", **about})

@@ -1,4 +1,4 @@
-"""`impasto watch` and `impasto drain`: render what lands in a folder."""
+"""`impasto watch` and `impasto drain`: render the photographs that are dropped into a folder."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from pipeline.settings.pair_settings import Values
     from pipeline.stage.summary import Summary
 
-DRAIN_HELP = """Process what lies in a folder now, and exit; see watch.
+DRAIN_HELP = """Process the files that lie in a folder now, and exit; see watch.
 
-    For cron: exits 11 at once if one is at work already.
+    For cron: exits 11 at once if another drain is running.
 
     Example: impasto drain inbox --outbox out --styles data/styles"""
-WATCH_HELP = """Process what lands in a folder, until stopped.
+WATCH_HELP = """Process files that are dropped into a folder, until stopped.
 
     INBOX/<style>/photo.jpg is painted in the style of that name: a painting in --styles, or INBOX/<style>/_style.jpg.
 
@@ -59,7 +59,7 @@ def watch_command(  # noqa: PLR0913 - one parameter per option
     log_format: LogFormatOption = "human",
     verbose: VerboseOption = False,
 ) -> None:
-    """Watch or drain: both commands, which differ in when they end."""
+    """Watch or drain; the two commands differ only in when they end."""
     with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
         settings = resolve_settings(config, preset, set_, device, styles, preview=preview)
         command = context.command.name or ""

@@ -1,8 +1,8 @@
 """Decoding of an image file's bytes to a `Picture`.
 
-Pillow decodes pictures of 8 bits per channel, imagecodecs those of more. Colours are converted to sRGB by the embedded
-ICC profile. Without one they are taken as sRGB, unless EXIF says Adobe RGB in the way of DCF 2.0. A PNG's older gAMA
-and cHRM are ignored, as in most programs.
+Pillow decodes pictures of 8 bits per channel, and imagecodecs pictures of more bits. Colours are converted to sRGB by
+the embedded ICC profile. Without a profile they are taken as sRGB, unless EXIF marks them as Adobe RGB according to
+DCF 2.0. A PNG's older gAMA and cHRM are ignored, as in most programs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pipeline.images.colour.icc import ADOBE_RGB, ProfileError, converter
 from pipeline.images.decode_imagecodecs import DamagedError, UnsupportedError, decode_png, decode_tiff
 from pipeline.images.decode_pillow import colour_space, decode_with_pillow, has_adobe_rgb_exif
 from pipeline.images.decoded import apply_orientation, to_pixels
-from pipeline.images.files import MAX_BYTES, SourceFile, read_file
+from pipeline.images.files import SourceFile
 from pipeline.images.formats import BY_ENDING, DEFAULT_FORMATS, READABLE, detect_format, endings, refusal
 from pipeline.images.header import Header, read_header
 from pipeline.images.picture import Picture, Pixels
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     from pipeline.images.decoded import Decoded
     from pipeline.images.picture import Bits, Plane
 
-__all__ = ["MAX_BYTES", "Picture", "Pixels", "SourceFile", "Wanted", "decode", "dimensions", "read_file"]
+__all__ = ["Picture", "Pixels", "SourceFile", "Wanted", "decode", "dimensions"]
 
 Wanted = Callable[[int, int], tuple[int, int]]
-"""Returns the (width, height) that a picture will be resampled to, by its own; called before anything is decoded."""
+"""Maps a picture's (width, height) to the one that it will be resampled to; called before anything is decoded."""
 
 _DETAIL: Final = 2
-"""Least ratio of decoded to wanted sides. A JPEG is decoded at a half, a fourth or an eighth of its size, which takes a
-tenth of the time, if the ratio allows it."""
+"""Smallest ratio of decoded to wanted sides. If the ratio allows it, a JPEG is decoded at a half, a fourth or an eighth
+of its size, which takes a tenth of the time."""
 _DAMAGES: Final = (
     OSError,
     ValueError,
@@ -54,7 +54,7 @@ _DAMAGES: Final = (
     OverflowError,
     RuntimeError,
 )
-"""Exceptions that Pillow raises for damaged files; ours are ValueErrors."""
+"""Exceptions that Pillow raises for damaged files; those of impasto's own decoders are ValueErrors."""
 _OPTIONAL: Final = {"AVIF": "avif", "JPEG2000": "jpg_2000"}
 """Formats that Pillow may be built without, and the names of its features."""
 
@@ -65,7 +65,7 @@ def unavailable() -> frozenset[str]:
 
 
 def dimensions(source: SourceFile) -> tuple[int, int] | None:
-    """Return (width, height) in px by the header, after EXIF orientation; None if the file is no readable image."""
+    """Return (width, height) in px from the header, after EXIF orientation; None if the file is no readable image."""
     found = detect_format(source.data)
     if found not in READABLE:
         return None
@@ -90,11 +90,11 @@ def decode(
         source: the file's bytes.
         max_pixels: larger images are refused by their header, before anything is decoded.
         wanted: returns the size that the picture will be resampled to; its exceptions are passed on.
-        formats: names of the formats that are read, out of `formats.READABLE`.
+        formats: names of the formats that are read, a subset of `formats.READABLE`.
 
     Raises:
         IncompleteError: the file is empty, truncated or damaged.
-        ImageError: the format is not read or is not the one of the file's name, or the picture is too large.
+        ImageError: the format is not read or contradicts the file's name, or the picture is too large.
     """
     name = source.path.name
     found = _accepted_format(source, formats)
@@ -118,8 +118,8 @@ def _accepted_format(source: SourceFile, formats: frozenset[str]) -> str:
     """Return the name of a file's format by its content.
 
     Raises:
-        IncompleteError: the file is empty, or of no format that is known.
-        ImageError: the format is not read, or is not the one of the file's name.
+        IncompleteError: the file is empty or of an unknown format.
+        ImageError: the format is not read or contradicts the file's name.
     """
     name = source.path.name
     if not source.data:
@@ -226,8 +226,8 @@ def _converter(header: Header, space: Space, lost: list[str]) -> _Converter | No
 class _NoWarnings:
     """Context in which warnings are ignored, for several threads at once.
 
-    Python's filter of warnings is one for all threads: the first thread that enters replaces it, the last that leaves
-    restores it. Pillow's warnings are about oddities of metadata; damaged pixels raise exceptions.
+    All threads share Python's filter of warnings: the first thread that enters replaces it, and the last thread that
+    leaves restores it. Pillow's warnings are about oddities of metadata; damaged pixels raise exceptions.
     """
 
     def __init__(self) -> None:

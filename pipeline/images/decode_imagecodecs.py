@@ -1,7 +1,7 @@
 """Decoding with imagecodecs: PNG and TIFF of more than 8 bits per channel, and TIFFs that Pillow does not know.
 
 Pillow would reduce them to 8 bits. imagecodecs has libpng and libtiff, raises for damaged files, and returns values as
-they are stored. OpenCV would not serve: it applies orientation to TIFFs, reads grey with alpha in 8 bits, and returns
+they are stored. OpenCV is unsuitable: it applies orientation to TIFFs, reads grey with alpha in 8 bits, and returns
 part of a truncated TIFF with separate channels.
 """
 
@@ -43,7 +43,7 @@ _STRUCTURE: Final = frozenset(
         *(_SAMPLES, _PLANAR, _TILE_WIDTH, _TILE_HEIGHT, _EXTRA, _FORMAT, _ICC, _DNG_VERSION),
     }
 )
-"""Tags that say how a file is built."""
+"""Tags that describe how a file is built."""
 _STRUCTURE_TYPES: Final = frozenset({BYTE, SHORT, LONG, UNDEFINED, LONG8})
 """Types that these tags may have."""
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, CMYK = 0, 1, 2, 5
@@ -58,7 +58,7 @@ class DamagedError(ValueError):
 
 
 class UnsupportedError(ValueError):
-    """The file may be whole but is of a kind that is not read; the message stands behind the file's name."""
+    """The file may be whole but is of a kind that is not read; the message continues the file's name."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ class TiffHeader:
     orientation: int
     """EXIF's orientation, 1–8."""
     separate: bool
-    """Whether each channel is stored on its own (PlanarConfiguration 2)."""
+    """Whether each channel is stored separately (PlanarConfiguration 2)."""
     extra: tuple[int, ...] | None
-    """ExtraSamples: the kinds of the channels behind the colours; None: not stated."""
+    """ExtraSamples: the kinds of the channels after the colours; None: not stated."""
     icc: bytes
     """ICC profile; empty: none."""
     is_integer: bool
@@ -99,7 +99,7 @@ def read_tiff_header(data: bytes) -> TiffHeader:
 
     Raises:
         DamagedError: the directory cannot be read, or its numbers are impossible.
-        UnsupportedError: the file is a camera raw, of which only a preview could be read.
+        UnsupportedError: the file is a camera raw; only its preview could be read.
     """
     try:
         reader = IfdReader(io.BytesIO(data), is_wanted=lambda tag, kind: tag in _STRUCTURE and kind in _STRUCTURE_TYPES)
@@ -183,7 +183,7 @@ def decode_tiff(data: bytes, header: TiffHeader) -> Decoded:
 
 
 def _alpha_of(values: Samples, colours: int, extra: tuple[int, ...] | None) -> Values | None:
-    """Return the channel behind the colours if the file states that it is alpha, or states nothing about it."""
+    """Return the channel after the colours if the file states that it is alpha, or states nothing about it."""
     if values.shape[2] == colours or (extra is not None and extra[:1] not in ((_MULTIPLIED,), (_SEPARATE_ALPHA,))):
         return None
     return values[:, :, colours]

@@ -1,4 +1,4 @@
-"""Decoding with Pillow: pictures of at most 8 bits per channel, and those that it reduces to 8."""
+"""Decoding with Pillow: pictures of at most 8 bits per channel, and pictures that Pillow reduces to 8 bits."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MODES: Final = {
 _SPACES: Final[dict[str, Space]] = {"L": "gray", "LA": "gray", "RGB": "rgb", "RGBA": "rgb", "CMYK": "cmyk"}
 """Colour spaces by mode."""
 _WITH_ALPHA: Final = {"L": "LA", "RGB": "RGBA"}
-"""Modes for pictures with a transparent colour, by mode."""
+"""Modes with alpha for pictures that have a transparent colour, by mode without alpha."""
 _ADOBE_RGB: Final = (0xFFFF, "R03")
 """ColorSpace "uncalibrated", and the InteroperabilityIndex of DCF's option files (DCF 2.0, CIPA DC-009)."""
 
@@ -64,7 +64,7 @@ def decode_with_pillow(image: Image.Image, orientation: int, *, keep_cmyk: bool)
     """Decode an opened image, and free Pillow's memory.
 
     Args:
-        image: opened, maybe reduced by `draft`.
+        image: the opened image, perhaps reduced by `draft`.
         orientation: EXIF's orientation of the image.
         keep_cmyk: keep CMYK for a conversion by profile; otherwise it becomes RGB by Pillow's plain formula.
 

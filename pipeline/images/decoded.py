@@ -1,4 +1,4 @@
-"""The output of the decoders, and its way to upright pixels in sRGB."""
+"""The output of the decoders, and its conversion to upright pixels in sRGB."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Decoded:
 
 
 def apply_orientation(decoded: Decoded, orientation: int) -> Decoded:
-    """Apply EXIF's Orientation, 1–8 (EXIF 3.0, 4.6.5.1), by views without copies."""
+    """Apply EXIF's Orientation, 1–8 (EXIF 3.0, 4.6.5.1), by views, without copies."""
     alpha = None if decoded.alpha is None else _orient(decoded.alpha, orientation)
     return replace(decoded, colours=_orient(decoded.colours, orientation), alpha=alpha)
 
@@ -52,8 +52,8 @@ def to_pixels(decoded: Decoded, convert: Callable[[Samples], Colours] | None) ->
     """Convert decoded values to pixels and alpha.
 
     Args:
-        decoded: values, grey or RGB unless `convert` is given.
-        convert: converts colours to sRGB; None: they are sRGB.
+        decoded: the values, which are grey or RGB unless `convert` is given.
+        convert: function that converts colours to sRGB; None: they are sRGB.
 
     Returns:
         Pixels, white where alpha is 0; and alpha 0–1, or None if all is visible.

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Format = Literal["png", "jpeg", "webp", "tiff"]
 
 Samples = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]] | np.ndarray[tuple[int, int, int], np.dtype[np.uint16]]
-"""Values of a file, (H, W, 3), or with alpha (H, W, 4), 8 or 16 bits; each use says whether RGB or BGR."""
+"""Values of a file, (H, W, 3), or with alpha (H, W, 4), 8 or 16 bits; functions say whether they are RGB or BGR."""
 
 _MAX_SIDE: dict[Format, int] = {"webp": 16383, "jpeg": 65500}
 """Longest side in px: WebP's by its format, JPEG's by its encoder, libjpeg."""
@@ -68,7 +68,7 @@ def has_alpha(image_format: Format) -> bool:
 
 
 def max_bits(image_format: Format) -> Bits:
-    """Return the most bits per channel that the format keeps."""
+    """Return the largest number of bits per channel that the format keeps."""
     return 16 if image_format in ("png", "tiff") else 8
 
 
@@ -85,7 +85,7 @@ def encode(pixels: Pixels, encoding: Encoding, *, alpha: Plane | None = None, ta
 
     Raises:
         ImageError: the picture is larger than the format allows.
-        ValueError: the format has fewer bits, alpha has another size than the picture, or EXIF cannot be parsed.
+        ValueError: the format has fewer bits, the size of alpha differs from the picture's, or EXIF cannot be parsed.
     """
     height, width = pixels.shape[:2]
     limit = _MAX_SIDE.get(encoding.format)
@@ -145,7 +145,7 @@ def _jpeg(pixels: Pixels, alpha: Plane | None, encoding: Encoding, tags: Tags) -
         *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
         *(cv2.IMWRITE_JPEG_OPTIMIZE, 1),
     )
-    behind_jfif = 4 + int.from_bytes(data[4:6], "big")
+    after_jfif = 4 + int.from_bytes(data[4:6], "big")
     across, down = (round(side) for side in tags.dpi or (1, 1))
     segments = [
         _segment(0xE0, b"JFIF\0\1\1" + struct.pack(">BHHBB", tags.dpi is not None, across, down, 0, 0)),
@@ -153,7 +153,7 @@ def _jpeg(pixels: Pixels, alpha: Plane | None, encoding: Encoding, tags: Tags) -
         _segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + tags.xmp) if tags.xmp else b"",
         _segment(0xE2, b"ICC_PROFILE\0\1\1" + SRGB),
     ]
-    return b"".join([data[:2], *segments, memoryview(data)[behind_jfif:]])
+    return b"".join([data[:2], *segments, memoryview(data)[after_jfif:]])
 
 
 def _segment(marker: int, content: bytes) -> bytes:
@@ -163,7 +163,7 @@ def _segment(marker: int, content: bytes) -> bytes:
 def _png(pixels: Pixels, alpha: Plane | None, encoding: Encoding, tags: Tags) -> bytes:
     samples = to_samples(pixels, alpha, encoding.bits, bgr=True)
     data = _encode_with_opencv(".png", samples, cv2.IMWRITE_PNG_COMPRESSION, 6)
-    behind_header = 33
+    after_header = 33
     chunks = [_chunk(b"iCCP", b"sRGB\0\0" + zlib.compress(SRGB))]
     if tags.dpi:
         chunks.append(_chunk(b"pHYs", struct.pack(">IIB", *(round(side / _INCH) for side in tags.dpi), 1)))
@@ -171,7 +171,7 @@ def _png(pixels: Pixels, alpha: Plane | None, encoding: Encoding, tags: Tags) ->
         chunks.append(_chunk(b"eXIf", tags.exif))
     if tags.xmp:
         chunks.append(_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + tags.xmp))
-    return b"".join([data[:behind_header], *chunks, memoryview(data)[behind_header:]])
+    return b"".join([data[:after_header], *chunks, memoryview(data)[after_header:]])
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

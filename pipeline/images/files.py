@@ -1,4 +1,4 @@
-"""Image files as bytes, read once, so that the hash is that of the decoded bytes."""
+"""Image files as bytes, read once, so that the bytes that are hashed are those that are decoded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class SourceFile:
-    """The content of a file as it was read."""
+    """The content of a file, read once."""
 
     path: Path
     data: bytes
@@ -72,7 +72,7 @@ _PNG_END = b"\0\0\0\0IEND\xae\x42\x60\x82"
 
 
 def looks_complete(path: Path) -> bool:
-    """Whether a JPEG, PNG or WebP file has its end; False for other files, and for files that cannot be read."""
+    """Whether a JPEG, PNG or WebP file ends as its format says; False for other files and unreadable ones."""
     try:
         with open(path, "rb", opener=_open_safely) as file:
             return _looks_complete(file)
@@ -96,7 +96,7 @@ def _looks_complete(file: BinaryIO) -> bool:
 
 
 def _reaches_scan(file: BinaryIO) -> bool:
-    """Whether a JPEG's segments lead to its scan; a file cut within a thumbnail may end as a whole JPEG does."""
+    """Whether a JPEG's segments lead to its scan; a file that is cut inside a thumbnail may end like a whole JPEG."""
     position = 2
     while True:
         file.seek(position)

@@ -1,7 +1,7 @@
-"""The table of file formats: names, endings, which are read and written; and a file's format by its first bytes.
+"""The table of file formats: names, endings, which are read and written; and a file's format by its content.
 
-This is the only place that lists formats. `pipeline.settings` has the same names as types for validation; a test
-compares them. The module imports nothing heavy, so that commands can use it at their start.
+This is the only place that lists formats. `pipeline.settings` repeats the names as types for validation; a test
+compares them. The module imports no large library, so that commands can use it at their start.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Reading = Literal["by default", "if allowed", "never"]
-"""Whether files of a format are read: always, if `image.formats` names it, or not before they are converted."""
+"""Whether files of a format are read: always, only if `image.formats` names it, or never."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class FileFormat:
     """A format of picture files."""
 
     name: str
-    """Name in messages and metadata; for formats that are read, also Pillow's."""
+    """Name in messages and metadata; for formats that are read, this is also Pillow's name."""
     endings: tuple[str, ...]
     """File name endings in lower case, with their dots; results get the first."""
     reading: Reading = "never"
@@ -93,14 +93,14 @@ _BMP_HEADERS: Final = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 """Lengths in bytes of the known versions of BMP's second header."""
 _HEIF_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 _BEGINNING: Final = 1024
-"""Bytes of a file that are looked at to tell brands and texts apart."""
+"""Number of bytes at the beginning of a file by which brands and texts are distinguished."""
 
 
 def detect_format(data: bytes) -> str | None:
     """Return the name of the format that a file's content has.
 
     Returns:
-        One of `READABLE`; or the name of another format that is known by its first bytes; or None for unknown content.
+        One of `READABLE`, or the name of another format that is known by its first bytes; None for unknown content.
     """
     for magic, name in _MAGIC:
         if data.startswith(magic):
@@ -115,7 +115,7 @@ def detect_format(data: bytes) -> str | None:
 
 
 def _format_by_brands(data: bytes) -> str:
-    """Tell ISO base media files (ISO/IEC 14496-12, 4.3) apart by their major brand and their compatible brands."""
+    """Return the format of an ISO base media file (ISO/IEC 14496-12, 4.3), by its major and its compatible brands."""
     length = min(int.from_bytes(data[:4], "big"), _BEGINNING)
     brands = {data[at : at + 4] for at in (8, *range(16, length, 4))}
     if brands & {b"avif", b"avis"}:
@@ -126,7 +126,7 @@ def _format_by_brands(data: bytes) -> str:
 
 
 def _format_of_text(beginning: bytes) -> str | None:
-    """Tell text files apart; None if the bytes are no text in UTF-8."""
+    """Return the format of a text file; None if the bytes are no text in UTF-8."""
     try:
         text = beginning.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -149,6 +149,6 @@ def endings(formats: frozenset[str]) -> tuple[str, ...]:
 
 
 def refusal(name: str) -> tuple[str, str]:
-    """Return what is wrong with a format that is not read, to stand behind a file's name; and the remedy."""
+    """Return the message that a format is not read, which continues a file's name, and the remedy."""
     allow = f', or add "{name.lower()}" to image.formats' if name in READABLE else ""
     return f"is {name}, which is not read.", f"Convert it to JPEG, PNG, WebP or TIFF{allow}."

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _ROUNDING: Final = 1e-3
-"""Distance by which floats may lie outside 0–1, as resampled ones do; they are clipped."""
+"""Largest distance of floats outside of 0–1, such as resampling causes; they are clipped."""
 _LEVELS: Final[dict[str, float]] = {"uint8": 255.0, "uint16": 65535.0}
 """Top values of integer types."""
 
@@ -25,7 +25,7 @@ class ArrayPicture:
     """A picture that comes from an array, not from a file."""
 
     path: Path
-    """Name for messages; there is no such file."""
+    """Name for messages, not a file."""
     picture: Picture
     sha256: str
     """SHA-256 of values, type and shape, 64 hexadecimal digits."""
@@ -40,7 +40,7 @@ def from_array(values: np.ndarray[Any, Any], name: Path, *, channels: int = 3) -
         channels: 3, or 1 for a mask.
 
     Raises:
-        ImageError: the array has another shape or type, or values outside of the range of its type.
+        ImageError: the array's shape or type is wrong, or floats are not from 0 to 1.
     """
     shape = "(H, W, 3)" if channels == 3 else "(H, W)"  # noqa: PLR2004 - red, green and blue
     fits = values.ndim == 3 and values.shape[2] == 3 if channels == 3 else values.ndim == 2  # noqa: PLR2004
@@ -60,7 +60,7 @@ def _to_255(values: np.ndarray[Any, Any], name: Path) -> Pixels:
     """Return values scaled to 0–255.
 
     Raises:
-        ImageError: they have another type, or are not from 0 to 1.
+        ImageError: the type is wrong, or floats are not from 0 to 1.
     """
     levels = _LEVELS.get(values.dtype.name)
     if levels is not None:

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from PIL import ImageFile
 
 _TRANSPOSED: Final = 5
-"""Least orientation by which rows become columns."""
+"""Smallest orientation by which rows become columns."""
 _MAX_BITS: Final = 16
-"""Most bits per channel that are read."""
+"""Largest number of bits per channel that is read."""
 
 # The setting `image.max_pixels` is checked before decoding; Pillow's limit would only add a second, fixed one.
 Image.MAX_IMAGE_PIXELS = None
-# A colour profile or a description of more than Pillow's 1 MB is no bomb.
+# A colour profile or a description may well be larger than Pillow's limit of 1 MB.
 PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20
 
 
@@ -45,7 +45,7 @@ class Header:
     image: ImageFile.ImageFile | None
     """Pillow's image, not loaded; None: Pillow does not know this kind of TIFF."""
     tiff: TiffHeader | None
-    """Header by our own reader; None: the file is no TIFF."""
+    """Header as `read_tiff_header` reads it; None: the file is no TIFF."""
 
     @property
     def is_transposed(self) -> bool:
@@ -74,7 +74,7 @@ class Header:
 
     @property
     def has_more(self) -> bool:
-        """Whether further pictures follow; those behind a JPEG (MPO) are versions of the first and do not count."""
+        """Whether further pictures follow; those after a JPEG (MPO) are versions of the first and do not count."""
         if self.tiff is not None:
             return self.tiff.has_more
         return self.format != "JPEG" and bool(getattr(self.image, "is_animated", False))
@@ -121,7 +121,7 @@ def _read_tiff(data: bytes) -> Header:
 
 
 def _orientation(exif: bytes) -> int:
-    """Return EXIF's orientation; 1 without one. XMP is not read: programs that turn by XMP write EXIF, too."""
+    """Return EXIF's orientation, or 1. XMP is not read: programs that write an orientation there write EXIF, too."""
     try:
         parsed = read_exif(io.BytesIO(exif))
     except IfdError:
@@ -131,7 +131,7 @@ def _orientation(exif: bytes) -> int:
 
 
 def _bits(data: bytes, image_format: str) -> int:
-    """Return the bits per channel, which Pillow does not tell."""
+    """Return the bits per channel, which Pillow does not report."""
     if image_format == "PNG":
         if data[12:16] != b"IHDR":
             raise DamagedError("its header does not come first")

@@ -11,7 +11,7 @@ Pixels = np.ndarray[tuple[int, int, int], np.dtype[np.float32]]
 """Pixels of a picture, (H, W, 3) float32, sRGB, 0–255, not rounded."""
 
 Plane = np.ndarray[tuple[int, int], np.dtype[np.float32]]
-"""One value per pixel, (H, W) float32; each use says which."""
+"""One value per pixel, (H, W) float32, such as alpha or luma."""
 
 Bits = Literal[8, 16]
 """Bits per channel."""
@@ -22,7 +22,7 @@ class Tags:
     """Metadata that cameras and programs write beside the pixels."""
 
     exif: bytes = b""
-    """TIFF structure as it stands in JPEG's APP1 behind `Exif\\0\\0`; empty: none."""
+    """TIFF structure as in a JPEG's APP1 after `Exif\\0\\0`; empty: none."""
     xmp: bytes = b""
     """XMP packet; empty: none."""
     dpi: tuple[float, float] | None = None
@@ -34,7 +34,7 @@ class Picture:
     """A decoded image: upright, sRGB."""
 
     pixels: Pixels
-    """Pixels, not multiplied by alpha, white where alpha is 0; a reduced picture if fewer were wanted."""
+    """Pixels, not multiplied by alpha, white where alpha is 0; perhaps fewer than in the file, if fewer were wanted."""
     format: str
     """Name of the format by content, one of `formats.READABLE`; `array` for arrays of a program."""
     width: int

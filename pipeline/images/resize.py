@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Values = TypeVar("Values", "Pixels", "Plane")
 
 _FAINTEST = 1 / 512
-"""Alpha at or below which a pixel is invisible in 8 bits, and has no colour."""
+"""Largest alpha of a pixel that is invisible in 8 bits, and so has no colour."""
 SHORTEST_SIDE = 16
 """Shortest side of a picture in px: VGG19 halves it four times before the last layer in use."""
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pipeline.images.picture import Pixels, Plane
 
 RADIUS: Final = 4
-"""Radius of the windows in which result and photograph are compared, in px of the working size: about a stroke. By eye
-2 and 8 hardly differ."""
+"""Radius of the windows in which result and photograph are compared, in px of the working size: about a stroke. To the
+eye, 2 and 8 hardly differ."""
 EPSILON: Final = 25.0
 """Variance in levels² below which a window of the photograph counts as flat, since its detail is mostly grain. At 400
 (a spread of 20 levels) stonework and foliage come out visibly softer."""
@@ -26,16 +26,16 @@ def guided_upscale(result: Pixels, working: Pixels, native: Pixels) -> Pixels:
     """Bring a stylisation to the photograph's size by luminance detail transfer.
 
     A fast guided filter (He & Sun 2015, arXiv:1505.00996): in windows of the working size the result's luma is written
-    as a·Y + b of the photograph's luma Y, with a bounded to [0, 1.5]. The enlarged result then gets what enlarging took
-    from the photograph, its luma minus its own enlarged working size, times the enlarged a: detail is as strong as the
-    painted picture follows the photograph there.
+    as a·Y + b of the photograph's luma Y, with a bounded to [0, 1.5]. The photograph's detail is its luma minus the
+    luma of its enlarged working size. This detail, times the enlarged a, is added to the enlarged result: it is as
+    strong as the painted picture follows the photograph there.
 
     Strokes are no finer than the working size, since the added detail is the photograph's, not the painting's. Where a
     stroke hides the photograph, a is small, and the stroke stays soft. The chroma is the result's, enlarged, so fine
     coloured detail comes back in luma only. Since a is fitted in windows, which are then averaged, an edge that is
     painted over may show through as a halo, up to 2·`RADIUS` px of the working size beside the edge.
 
-    The memory at its peak is 20 bytes for each px of the photograph, besides the arguments.
+    The peak memory is 20 bytes for each px of the photograph, besides the arguments.
 
     Args:
         result: (h, w, 3) result of the optimisation, 0–255, unclipped.

@@ -1,4 +1,4 @@
-"""Everybody who is told what happens while a command works: each is an `Observer` (see `pipeline.run.observer`).
+"""The observers of a command's work: displays, logs, metrics, hooks and records (see `pipeline.run.observer`).
 
 - `progress`, `progress_bars`: what a person sees on stderr.
 - `console`: results on stdout.
@@ -6,7 +6,7 @@
 - `metrics`: a file for Prometheus.
 - `hooks`: the user's programs.
 - `run_record`, `live_report`: the outbox's record of the run, and its report.
-- `observers`: tells all of them, and keeps their errors from the work.
+- `observers`: passes every event on to all of them, and keeps their errors from the work.
 - `stdio`: keeps stdout for results, and stderr for the log.
 
 The commands in `pipeline.cli` put them together; nothing else imports this package.

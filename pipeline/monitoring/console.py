@@ -50,8 +50,8 @@ class ConsoleObserver(Observer):
 
         Args:
             as_json: print JSON lines.
-            is_quiet: print nothing to stderr, since the log there tells the same.
-            hooks: those whose failures the end tells.
+            is_quiet: print nothing to stderr, since the log there says the same.
+            hooks: the hooks whose failures the closing line counts.
         """
         self._as_json, self._is_quiet, self._hooks = as_json, is_quiet, hooks
         self._is_gone = False
@@ -63,22 +63,22 @@ class ConsoleObserver(Observer):
             self._print(json.dumps({"event": event, **fields}))
 
     def _print(self, text: str) -> None:
-        """Print to stdout, until nobody reads it any more; the work goes on."""
+        """Print to stdout until nobody reads it any more; the work continues without it."""
         if self._is_gone:
             return
         try:
             print_result(text)
         except OSError as error:
             self._is_gone = True
-            logger.warning("results are written to stdout no more: %s", error)
+            logger.warning("results are no longer written to stdout: %s", error)
 
     def _note(self, text: str) -> None:
-        """Print to stderr, for people."""
+        """Print a note for people to stderr."""
         if not self._is_quiet:
             typer.echo(text, err=True)
 
     def started(self, info: RunInfo) -> None:
-        """Tell a person which inbox is watched."""
+        """Print which inbox is watched."""
         self._info = info
         if info.command == "watch" and not self._as_json:
             library = info.settings.styles.folder or "INBOX/<style>/_style.jpg"
@@ -142,7 +142,7 @@ class ConsoleObserver(Observer):
             self._note(f"Reasons and remedies are in {(spool or outbox) / 'failed'}.")
 
     def _troubles(self) -> list[str]:
-        """Return what went wrong without a pair failing."""
+        """Return the troubles that made no pair fail."""
         failed, left_out = (self._hooks.failed, self._hooks.left_out) if self._hooks is not None else (0, 0)
         numbers = {"with {} warning{}": self._warnings, "{} hook{} failed": failed, "{} hook{} left out": left_out}
         return [text.format(number, "s" * (number != 1)) for text, number in numbers.items() if number]

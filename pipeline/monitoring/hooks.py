@@ -1,7 +1,7 @@
-"""Hooks: programs of the user that are told what becomes of each pair and of the whole run.
+"""Hooks: programs of the user that run after each pair and at the end of the whole run.
 
-A thread of its own starts them one after the other, so that the device never waits. Each hook gets JSON on stdin, and
-what it prints goes into the log. A hook that fails is a warning, which the closing line counts; no pair fails by it.
+A thread of its own runs them one after the other, so that the device never waits. Each hook gets JSON on stdin, and
+its output goes into the log. A hook that fails causes a warning, which the closing line counts, and no pair fails.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_WAITING: Final = 1000
-"""Largest number of calls that wait for their turn; calls beyond that are left out, since no device waits for hooks."""
+"""Largest number of calls that wait for their turn; further calls are left out, since no device waits for hooks."""
 TERMINATION_SECONDS: Final = 2.0
 """Seconds between SIGTERM and SIGKILL."""
 MAX_OUTPUT_BYTES: Final = 10_000
-"""Bytes of a call's output that are logged; the rest is only counted."""
+"""Bytes of a call's output that are logged; further bytes are only counted."""
 _POLL_SECONDS: Final = 0.05
-"""Seconds between two looks at a running hook."""
+"""Seconds between two checks of a running hook."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A hook to be run once."""
+    """One run of a hook."""
 
     hook: str
     """`on_pair` or `on_finish`."""
@@ -129,13 +129,13 @@ class Hooks(Observer):
         """Call `on_finish` after all other calls, and wait for it.
 
         Raises:
-            Interrupted: a signal came, and the calls that were left are left out.
+            Interrupted: a signal came, and the calls that were still waiting are left out.
         """
         described = summary.describe()
         self._end(described, is_hasty=described["exit_code"] in {ExitCode.INTERRUPTED, ExitCode.TERMINATED})
 
     def aborted(self, error: BaseException) -> None:
-        """Call `on_finish` with what is known, unless another process had the lock, as often happens under cron."""
+        """Call `on_finish` with the counts so far, unless another process held the lock, as often under cron."""
         if isinstance(error, LockedError):
             self._calls.put(None)
             return
@@ -165,7 +165,7 @@ class Hooks(Observer):
             else:
                 self._wait_until_done()
         finally:
-            self._give_up()
+            self._leave_out_rest()
         if self._runner.error is not None:
             raise self._runner.error
 
@@ -176,8 +176,8 @@ class Hooks(Observer):
                 stop.check(self._grace_seconds)
             stop.check()
 
-    def _give_up(self) -> None:
-        """Leave out the calls that are not done yet."""
+    def _leave_out_rest(self) -> None:
+        """End the hook that runs, and leave out the calls that are still waiting."""
         self._runner.is_over.set()
         self._runner.join()
         if self._runner.left_out:
@@ -231,12 +231,12 @@ class Runner(threading.Thread):
             logger.debug("%s of %s is done.", call.hook, call.about, extra=fields)
 
     def _execute(self, call: Call) -> str:
-        """Run a hook, and return what went wrong; empty if nothing did.
+        """Run a hook; return what went wrong, or an empty text.
 
         Raises:
             OSError: the program could not be started.
         """
-        # Files in place of pipes, so that it does not matter whether the hook reads, nor how much it prints.
+        # Files in place of pipes, so that the hook need not read its stdin, and may print any amount.
         with tempfile.TemporaryFile() as message, tempfile.TemporaryFile() as printed:
             message.write(call.message.encode())
             message.seek(0)
@@ -279,7 +279,7 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> bool:
-    """Send a signal to a process group; whether any process is left in it."""
+    """Send a signal to a process group; return whether any process is left in it."""
     try:
         os.killpg(process.pid, number)
     except (ProcessLookupError, PermissionError):  # macOS raises the latter for processes that have ended

@@ -68,7 +68,7 @@ class LiveReport(Observer):
 
             if self._root is not None:
                 update_report(self._root)
-        except Exception as error:  # noqa: BLE001 - raised by the thread that tells the observer
+        except Exception as error:  # noqa: BLE001 - raised in the thread that calls the observer
             self._error = error
 
     def _raise(self) -> None:

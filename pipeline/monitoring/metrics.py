@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 WRITE_SECONDS: Final = 15.0
 """Seconds between two writes."""
 OUTCOMES: Final = ("done", "skipped", "failed", "duplicate", "waiting")
-"""Values of the label `outcome`. All are written from the beginning, so that a first failure shows as a rise from 0."""
+"""Values of the label `outcome`. All are written from the start, so that the first failure shows as a rise from 0."""
 _OUTCOME_OF_ACTION: Final = {"skip": "skipped", "still failed": "failed", "wait": "waiting"}
 _PAIR_SECONDS: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600)
 """Upper bounds of the histogram's buckets, in seconds."""
@@ -103,14 +103,14 @@ class Metrics(Observer):
         self._count("failed")
 
     def status(self, status: Mapping[str, Any]) -> None:
-        """Show how much waits in the inbox, and for how long."""
+        """Set the number of waiting files and jobs, and the age of the oldest file."""
         self._values.queue_depth.set(status["unclaimed"] + status["claimed"])
         self._values.oldest_unclaimed.set(status["oldest_unclaimed_seconds"])
 
     def finished(self, summary: Summary) -> None:
         """Write for the last time."""
         described = summary.describe()
-        if self._pairs is None:  # a watcher; the files that it leaves behind
+        if self._pairs is None:  # a watcher leaves these files
             self._values.queue_depth.set(described["in_inbox"] + described["waiting"])
         if summary.usage.pairs:
             self._values.busy_ratio.set(summary.usage.busy_share)
@@ -167,7 +167,7 @@ class Metrics(Observer):
         except OSError as error:
             if not self._has_failed:
                 self._has_failed = True
-                logger.warning("metrics.textfile = %s: cannot be written: %s. The work goes on.", self._path, error)
+                logger.warning("metrics.textfile = %s: cannot be written: %s. The work continues.", self._path, error)
 
 
 class Values:
@@ -183,35 +183,35 @@ class Values:
             disable_created_metrics,
         )
 
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # their series tell nothing of the work
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # these series say nothing about the work
         self._registry = registry = CollectorRegistry()
-        self.up = Gauge("impasto_up", "Whether it is at work: 1, or 0 after its end.", registry=registry)
+        self.up = Gauge("impasto_up", "1 while the process works, 0 after its end.", registry=registry)
         self.info = Info("impasto", "Version, command and outbox.", registry=registry)
-        self.pairs = Counter("impasto_pairs_total", "Pairs by what became of them.", ["outcome"], registry=registry)
+        self.pairs = Counter("impasto_pairs_total", "Pairs by outcome.", ["outcome"], registry=registry)
         self.step_seconds = Counter(
-            "impasto_step_seconds_total", "Where the time of rendered pairs went.", ["step"], registry=registry
+            "impasto_step_seconds_total", "Seconds of rendered pairs by step.", ["step"], registry=registry
         )
         self.pair_seconds = Histogram(
             "impasto_pair_seconds",
-            "Of a rendered pair, without waiting for the device.",
+            "Seconds of a rendered pair, without waiting for the device.",
             buckets=_PAIR_SECONDS,
             registry=registry,
         )
         self.queue_depth = Gauge(
             "impasto_queue_depth",
-            "Pairs that are not accounted for; of a watcher: files in the inbox that can be taken, and jobs claimed.",
+            "Pairs still to be done; for a watcher, files that can be claimed plus claimed jobs.",
             registry=registry,
         )
         self.busy_ratio = Gauge(
-            "impasto_device_busy_ratio", "Share of time that the device was busy, since its first pair.",
+            "impasto_device_busy_ratio", "Share of the time since the first pair that the device was busy.",
             registry=registry,
         )  # fmt: skip
         self.oldest_unclaimed = Gauge(
-            "impasto_oldest_unclaimed_seconds", "Since the oldest file that can be taken came into the inbox.",
+            "impasto_oldest_unclaimed_seconds", "Seconds since the oldest claimable file came into the inbox.",
             registry=registry,
         )  # fmt: skip
         self.last_success = Gauge(
-            _LAST_SUCCESS, "When a pair was published, or a run ended with nothing failed.", registry=registry
+            _LAST_SUCCESS, "Time of the last published pair, or of the last run without failures.", registry=registry
         )
         for outcome in OUTCOMES:
             self.pairs.labels(outcome=outcome)
@@ -238,6 +238,6 @@ def _last_success(path: Path) -> float:
     except FileNotFoundError:
         return 0.0
     except (OSError, ValueError) as error:
-        logger.warning("metrics.textfile = %s: cannot be read, and is begun anew: %s", path, error)
+        logger.warning("metrics.textfile = %s: cannot be read, and is written again: %s", path, error)
         return 0.0
     return next((family.samples[0].value for family in families if family.name == _LAST_SUCCESS), 0.0)

@@ -32,7 +32,7 @@ def make_display(mode: Literal["auto", "always", "never"], *, is_logged: bool = 
 
     Args:
         mode: `never` shows failures only. Else bars if stderr is a terminal that can move its cursor, and lines if not.
-        is_logged: a log tells everything on stderr, so nothing is shown.
+        is_logged: show nothing, since stderr has a log that says everything.
     """
     if is_logged:
         return GuardedDisplay(Observer())
@@ -44,9 +44,9 @@ def make_display(mode: Literal["auto", "always", "never"], *, is_logged: bool = 
 
 
 class GuardedDisplay(Observer):
-    """Passes on to a display what it needs, until its terminal or pipe is gone; the work goes on without a display.
+    """Passes events on to a display until its terminal or pipe is gone; then the work continues without a display.
 
-    Several threads may call it; the display is called by one at a time.
+    Several threads may call it; it calls the display from one thread at a time.
     """
 
     def __init__(self, display: Observer) -> None:
@@ -62,7 +62,7 @@ class GuardedDisplay(Observer):
                 show()
             except (OSError, ValueError) as error:  # a closed pipe; a closed file
                 self._is_gone = True
-                logger.warning("progress is shown no more: %s", error)
+                logger.warning("progress is no longer shown: %s", error)
 
     def expected(self, pairs: int) -> None:
         """See `Observer`."""
@@ -90,7 +90,7 @@ class GuardedDisplay(Observer):
 
 
 class FailureDisplay(Observer):
-    """Shows failures and nothing else."""
+    """Prints only failures."""
 
     def outcome(self, outcome: Outcome) -> None:
         """Print a line for a failure."""
@@ -100,7 +100,7 @@ class FailureDisplay(Observer):
 
 
 class LineDisplay(FailureDisplay):
-    """Prints a plain line when a pair ends, and every 30 seconds in between: for logs and pipes."""
+    """Prints a plain line when a pair ends, and every 30 seconds in between, for logs and pipes."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -111,7 +111,7 @@ class LineDisplay(FailureDisplay):
         self._begin = self._last_line = clock()
 
     def rendering_started(self, pairs: int | None) -> None:
-        """Take this moment for the beginning of the time that lines show."""
+        """Start the clock whose time the lines show."""
         self._total, self._begin, self._last_line = pairs, self._clock(), self._clock()
 
     def expected(self, pairs: int) -> None:

@@ -31,7 +31,7 @@ WRITE_SECONDS: Final = 5.0
 
 
 class RunRecorder(Observer):
-    """Writes `OUTBOX/.impasto/runs/…json` at the start, every few seconds while something happens, and at the end."""
+    """Writes `OUTBOX/.impasto/runs/….json` at the start, every few seconds while something happens, and at the end."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -57,7 +57,7 @@ class RunRecorder(Observer):
         )
         earlier = read_run(info.outbox, self._record)
         if earlier is not None and earlier.is_alive and earlier.pid != self._record.pid:
-            self._record = None  # keep that record: this command is about to find the outbox locked
+            self._record = None  # the other's record is kept, since this command will find the outbox locked
             return
         self._write(at_once=True)
 

@@ -1,10 +1,10 @@
 """Keeps stdout for results, and turns what libraries write to stderr into lines of the log.
 
 The module protects the JSON that a program reads from stdout, and the JSON log that it reads from stderr. OpenCV,
-libtiff and CUDA write their complaints straight to file descriptors 1 and 2, and careless modules print on import.
-`protect_stdout` therefore keeps a duplicate of stdout and lets file descriptor 1 lead to stderr, and `noise_to_log`
-puts a pipe in the place of stderr and logs each line that comes out of it. Only `print_result`, and libraries that are
-handed the file of `results`, may write to stdout; only the log's handler may write to the real stderr.
+libtiff and CUDA write their complaints directly to file descriptors 1 and 2, and some modules print on import.
+`protect_stdout` therefore keeps a duplicate of stdout and redirects file descriptor 1 to stderr, and `noise_to_log`
+puts a pipe in place of stderr and logs each line that comes out of it. Only `print_result`, and libraries that get the
+file of `results`, may write to stdout; only the log's handler may write to the real stderr.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PIPE_BYTES: Final = 2**20
 _LONGEST_LINE_BYTES: Final = 10_000
 """Bytes after which an unfinished line is logged."""
 _POLL_SECONDS: Final = 0.2
-"""Longest time in seconds until the reader sees that it is to end."""
+"""Longest time in seconds until the reader notices that it should end."""
 _STDOUT, _STDERR = 1, 2
 """File descriptors."""
 
@@ -37,10 +37,10 @@ _results: list[TextIO] = []
 
 
 def protect_stdout() -> None:
-    """Keep a duplicate of stdout for `print_result`, and let everything else that is written to stdout go to stderr.
+    """Keep a duplicate of stdout for `print_result`, and redirect everything else that is written to stdout to stderr.
 
     The protection lasts until the process ends, since C libraries write their buffers at the very end. Child processes
-    get stderr for their stdout. Where stdout is no file, as in tests, nothing changes.
+    get stderr as their stdout. Where stdout is no file, as in tests, nothing changes.
     """
     if _results or not is_descriptor(sys.stdout, _STDOUT):
         return
@@ -87,7 +87,7 @@ def is_descriptor(stream: TextIO | None, number: int) -> bool:
 
 
 def _open_if_closed(descriptor: int) -> None:
-    """Open a descriptor to nowhere if the parent process has closed it."""
+    """Open a descriptor to the null device if the parent process has closed it."""
     try:
         os.fstat(descriptor)
     except OSError:
@@ -102,7 +102,7 @@ def _to_nowhere(descriptor: int) -> None:
 
 
 def _silence() -> None:
-    """Send what is left in the buffer to nowhere, so that it does not fail again when the process ends."""
+    """Send the rest of the buffer to the null device, so that it does not fail again when the process ends."""
     if _results:
         with contextlib.suppress(OSError):  # the error is known already
             _to_nowhere(_results[0].fileno())
@@ -110,19 +110,19 @@ def _silence() -> None:
 
 @contextlib.contextmanager
 def noise_to_log(*, of_stdout: bool) -> Iterator[TextIO | None]:
-    """Log what is written to stderr, and what is left in buffers at the end; yield the real stderr.
+    """Log all that is written to stderr, and the rest of the buffers at the end; yield the real stderr.
 
-    Where stderr is no file, as in tests, and on Windows nothing changes, and None is yielded. What is written while the
-    process dies may be lost.
+    On Windows, and where stderr is no file, as in tests, nothing changes, and None is yielded. Output of a process that
+    is being killed may be lost.
 
     Args:
-        of_stdout: log what is written to file descriptor 1 as well.
+        of_stdout: log all that is written to file descriptor 1 as well.
     """
     if sys.platform == "win32" or not is_descriptor(sys.stderr, _STDERR):
         yield None
         return
     reading, writing = os.pipe()
-    # A library that holds the GIL while it writes more than fits would wait for ever.
+    # A library that holds the GIL while it writes more than the pipe takes would otherwise wait for ever.
     os.set_blocking(writing, False)
     _enlarge(writing)
     real = os.dup(_STDERR)
@@ -154,7 +154,7 @@ def _enlarge(pipe: int) -> None:
 
 
 class _Reader(threading.Thread):
-    """Logs what comes through a pipe, line by line. It does not wait for the pipe's end, as child processes hold it."""
+    """Logs the lines that come through a pipe. It does not wait for the pipe's end, which child processes keep open."""
 
     def __init__(self, pipe: int) -> None:
         super().__init__(name="noise", daemon=True)
@@ -165,7 +165,7 @@ class _Reader(threading.Thread):
         """Read until `end` is called."""
         rest = b""
         while True:
-            is_over = self._is_over.is_set()  # asked before `select`, so that nothing that is written before is missed
+            is_over = self._is_over.is_set()  # before `select`, so that no earlier output is missed
             if not select.select([self._pipe], [], [], 0 if is_over else _POLL_SECONDS)[0]:
                 if is_over:
                     break
@@ -182,7 +182,7 @@ class _Reader(threading.Thread):
         _log(rest)
 
     def end(self) -> None:
-        """Log what is left in the pipe, and end the thread."""
+        """Log the rest of the pipe's content, and end the thread."""
         self._is_over.set()
         self.join()
         os.close(self._pipe)

@@ -1,4 +1,4 @@
-"""The ledger: what the outbox already has of a pair, found by the pair's key."""
+"""The ledger: compares a pair's key with the result and the failure record that the outbox has under its name."""
 
 from __future__ import annotations
 
@@ -24,12 +24,17 @@ if TYPE_CHECKING:
 Record = TypeVar("Record", bound=BaseModel)
 
 _NOT_IN_PIXELS: Final[Mapping[str, Any]] = {"image": {"max_pixels", "formats"}, "colour": {"variants"}, "preset": True}
-"""Settings that cannot change a result: limits, other results, and the name of values that the key contains."""
+"""Settings that cannot change a pair's result: the limits on input files, the modes of further results, and the name of
+the preset, whose values are in the key themselves."""
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """All that determines a result: results with equal keys are equal."""
+    """The inputs and settings of a result. Its hash is the key: a result with an equal key counts as done.
+
+    The pixels of results with equal keys may still differ, by the device, its precision, or fewer evaluations in a
+    time budget.
+    """
 
     content_sha256: str
     style_sha256: str
@@ -44,7 +49,7 @@ class Fingerprint:
 
         Args:
             pair: the pair.
-            sha256_of: function from a file to its hash; its errors are passed on.
+            sha256_of: returns the hash of a file; its errors are passed on.
             weights_sha256: hash of the network's weights.
             engine_version: version of the algorithm.
         """
@@ -64,7 +69,7 @@ class Fingerprint:
 
 
 def style_sha256(paintings: Sequence[str]) -> str:
-    """Return the hash of a style: that of its only painting, or one over those of a blend in their order."""
+    """Return the hash of a style: that of its only painting, or a hash over those of a blend in their order."""
     if len(paintings) == 1:
         return paintings[0]
     return hashlib.sha256("\n".join(paintings).encode()).hexdigest()
@@ -98,11 +103,14 @@ class LedgerEntry:
     reason: str
     """Reason for the status, in words."""
     failed_attempts: int = 0
-    """Attempts that ended in a failure on record."""
+    """Number of failed attempts in the failure record."""
 
 
 def look_up(outbox: Outbox, pair: Pair, fingerprint: Fingerprint | None) -> LedgerEntry:
-    """Compare a pair with the outbox's files of its name; it counts as done only if the picture's hash is right.
+    """Compare a pair with the outbox's files of its name. It counts as done only if key and picture's hash are equal.
+
+    Failures by the machine or by a defect are tried again in every run, and so are failures by an input once the input
+    or a setting has changed.
 
     Args:
         outbox: the outbox, which need not exist.
@@ -174,6 +182,6 @@ def _read_record(path: Path, model: type[Record]) -> Record | None:
 
 
 def _raise_if_machine(error: OSError, path: Path) -> None:
-    """Raise StorageError if the machine is to blame: the pair may be done all the same."""
+    """Raise StorageError if the machine caused the error: the pair may be done nevertheless."""
     if error.errno in MACHINE_ERRNOS:
         raise StorageError(f"{path}: cannot be read: {error.strerror}.", "Check the disk or the network.") from error

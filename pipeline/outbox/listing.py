@@ -1,4 +1,4 @@
-"""The files of an outbox, by their purpose."""
+"""The files of an outbox, sorted by their purpose."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Listing:
 
 
 def list_outbox(root: Path, disk: Disk) -> Listing:
-    """List all folders but the outbox's own state; links to folders are not followed, since they may lead in circles.
+    """List all folders except the outbox's own state; links to folders are not followed, since they may form circles.
 
     Raises:
         OSError: the disk or the network failed, or the outbox itself cannot be read.

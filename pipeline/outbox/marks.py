@@ -1,7 +1,7 @@
-"""Marks: who works on a result's name, and how many attempts on it have begun.
+"""Marks: the owner of a result's name, and the number of its unfinished attempts.
 
-Several processes may share an outbox, since a name has one owner. Whoever finds attempts in a mark that nobody is
-making knows that the process died during them.
+Several processes may share an outbox, since a name has one owner. A process that finds attempts in a mark that no
+process is making knows that a process died during them.
 """
 
 from __future__ import annotations
@@ -26,31 +26,34 @@ if TYPE_CHECKING:
     from pipeline.disk import Disk
 
 RUN: Final = "run"
-"""Owner of the names that a manifest gives; at most one such process works on an outbox at a time."""
+"""Owner of the names of a manifest's results; at most one run works on an outbox at a time."""
 _LOCK_SECONDS: Final = 30.0
 """Longest wait for another process that chooses a name, in seconds."""
 
 
 class Mark(BaseModel):
-    """The file that says who works on a name."""
+    """The file that says which owner works on a name."""
 
     model_config = ConfigDict(frozen=True)
 
     owner: str = RUN
     key: str | None = None
     attempts: int = Field(0, ge=0, description="attempts that began and have not ended")
-    publishing: bool = Field(default=False, description="whether a picture of this name without metadata is ours")
+    publishing: bool = Field(
+        default=False, description="whether a picture of this name without metadata is a result of impasto"
+    )
 
 
 Owner = Literal["we", "at work", "stranger"]
-"""Owner of a mark, as seen by the process that asks: itself, a process that still works, or an unknown one."""
+"""Owner of a mark, as seen by the process that asks: this process, another process at work, or an unknown one."""
 
 NameState = Literal["ours", "in work", "taken", "free"]
-"""State of a result's name: we work on it, somebody else works on it with the same key, it is taken, or it is free."""
+"""State of a result's name: the asking process works on it, another one works on it with the same key, it is taken, or
+it is free."""
 
 
 class MarkFiles:
-    """The files of the marks, one for each name; names that some file system takes for equal share one."""
+    """The files of the marks, one for each name; names that some file system does not distinguish share one file."""
 
     def __init__(self, root: Path, disk: Disk) -> None:
         self.folder, self._disk = root / STATE_FOLDER / "pending", disk
@@ -74,9 +77,11 @@ class MarkFiles:
 
 
 class Marks:
-    """The marks of an outbox: every change is durable before a method returns.
+    """The marks of an outbox.
 
-    Any thread may call any method; a name has one owner, and within a process one thread that works on it.
+    A mark that is written is durable before the method returns. A removal is not synced: after a power cut the mark may
+    be there again, so that an attempt counts as unfinished; a result with metadata still counts as done. Any thread may
+    call any method; a name has one owner, and within a process one thread that works on it.
     """
 
     def __init__(self, root: Path, temporary: Path, disk: Disk) -> None:
@@ -86,7 +91,7 @@ class Marks:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the lock under which a name is looked at and then marked.
+        """Hold the lock under which the state of a name is read and the name is then marked.
 
         Raises:
             StorageError: the outbox cannot be locked.
@@ -111,7 +116,7 @@ class Marks:
         Args:
             file_name: name of the result.
             key: key of the pair; None if its inputs cannot be read.
-            find_owner: function from a mark's owner to what it is to the caller.
+            find_owner: returns whether a mark's owner is the caller, another process at work, or unknown.
 
         Raises:
             OccupiedError: a link in the outbox leads out of it, or a file is where a folder should be.
@@ -120,7 +125,7 @@ class Marks:
         picture = self._root / file_name
         with name_errors(picture):
             check_inside(self._root, picture)
-            mark = self._files.read(file_name)  # before the metadata: the mark goes only after the metadata is there
+            mark = self._files.read(file_name)  # read before the metadata, since it is removed after that is written
             if mark is not None:
                 owner = find_owner(mark.owner)
                 if owner == "we":
@@ -173,7 +178,7 @@ class Marks:
             put(self._disk, path, mark.model_dump_json().encode(), self._temporary / f"{path.name}.mark")
 
     def begin_publishing(self, file_name: str, owner: str) -> None:
-        """Mark a name before its picture appears, so that a picture without metadata is known as ours.
+        """Mark a name before its picture appears, so that a picture without metadata is known as a result of impasto.
 
         Raises:
             StorageError: the outbox cannot be written.
@@ -196,8 +201,8 @@ class Marks:
     def begin_attempt(self, file_name: str, owner: str, key: str | None) -> int:
         """Count a new attempt on a name, durably, and return the number of unfinished attempts before it.
 
-        To be called before anything is decoded, since a damaged file may end the process. A name that the owner cannot
-        have keeps its mark; see `check_free`.
+        The caller counts an attempt before it decodes a file, since a damaged file may end the process. A name that
+        this owner cannot have keeps its mark, and nothing is counted; see `check_free`.
 
         Raises:
             StorageError: the outbox cannot be written.
@@ -215,12 +220,12 @@ class Marks:
     def end_attempt(self, file_name: str, owner: str, *, take_back: bool = False) -> None:
         """Forget the attempts on a name, since one has ended.
 
-        A name under which a picture without metadata lies stays marked, so that the picture is known as ours.
+        A name that has a picture without metadata stays marked, so that the picture is known as a result of impasto.
 
         Args:
             file_name: name of the result.
-            owner: who made the attempts; the mark of another owner stays as it is.
-            take_back: forget only the last attempt, which was given up before it could end the process.
+            owner: owner that made the attempts; the mark of another owner stays as it is.
+            take_back: forget only the last attempt, which ended without an outcome.
 
         Raises:
             StorageError: the outbox cannot be written.
@@ -238,7 +243,7 @@ class Marks:
                 self._disk.unlink(self._files.path(file_name))
 
     def restart_count(self, file_name: str, owner: str) -> None:
-        """Count the present attempt as the first, since it has come further than those before it.
+        """Count the present attempt as the first, since it has got further than the attempts before it.
 
         Raises:
             StorageError: the outbox cannot be written.

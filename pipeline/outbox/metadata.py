@@ -48,7 +48,7 @@ class PairInputs(_Part):
 
 
 class PairPaths(_Part):
-    """The paths of a failed pair's inputs, which may be unreadable."""
+    """The paths of a failed pair's inputs, which perhaps cannot be read."""
 
     content: str = Field(description="path relative to the manifest's folder")
     style: str = Field(description="path relative to the manifest's folder")

@@ -1,4 +1,4 @@
-"""Paths in an outbox: the folders that it reserves, the names that a result can have, and the errors of one name."""
+"""Paths in an outbox: its reserved folders, the names that a result can have, and errors about a single name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FAILED_FOLDER: Final = "failed"
 STATE_FOLDER: Final = ".impasto"
 """Folder of impasto's own files in an outbox, and by default of the spool in an inbox."""
 RESERVED: Final = frozenset({FAILED_FOLDER, STATE_FOLDER})
-"""First folders that no result can have."""
+"""Folders at the top of an outbox in which no result can be."""
 LONGEST_NAME_BYTES: Final = 255
 """Longest name of one file or folder that common file systems take."""
 _NAME_ERRNOS: Final = frozenset({errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG})
@@ -27,7 +27,7 @@ _NAME_ERRNOS: Final = frozenset({errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno
 
 
 def check_name(name: str) -> str | None:
-    """Return why a result cannot have a name (`/` between folders), or None if it can."""
+    """Return why a result cannot have a name (with `/` between folders), or None if it can."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
         return "leaves the outbox"
@@ -44,7 +44,7 @@ def check_inside(root: Path, target: Path) -> None:
     """Check that no link leads a path out of the outbox.
 
     Raises:
-        OccupiedError: a link does.
+        OccupiedError: a link leads out of it.
     """
     if not Path(os.path.realpath(target.parent)).is_relative_to(root.resolve()):  # loops are found when it is opened
         raise OccupiedError(f"{target}: a link in the outbox leads out of it.", "Remove the link or use another name.")

@@ -2,15 +2,15 @@
 
 A publication goes through these steps, each of them synced before the next:
 
-1. The name is marked as in work.
+1. The name is marked as in progress.
 2. The old metadata is removed.
 3. The picture is renamed into place.
 4. The new metadata is renamed into place.
 5. The mark and an older failure record are removed.
 
 Metadata beside a picture's name therefore means that the picture is complete. A crash in between leaves at most a
-picture without metadata, which the next run renders again. A file that has neither mark nor metadata is not ours and is
-never overwritten.
+picture without metadata, which the next run renders again. A file that has neither mark nor metadata is no result of
+impasto and is never overwritten.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _FOLDER_CHANGED: Final = frozenset({errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST})
-"""Errors of a system that is to remove a folder which has been filled or removed meanwhile."""
+"""Errors of removing a folder that another process has filled or removed meanwhile."""
 
 
 class Outbox:
@@ -48,12 +48,12 @@ class Outbox:
     """
 
     def __init__(self, root: Path, disk: Disk | None = None, process: str = RUN) -> None:
-        """Take a folder as outbox.
+        """Use a folder as an outbox.
 
         Args:
             root: the folder; `opened` makes it.
-            disk: disk through which it is read and written.
-            process: name of this process, and of its folder of temporary files.
+            disk: disk through which the outbox is read and written.
+            process: name of this process, which is also that of its folder of temporary files.
         """
         self.root, self.process = root, process
         self._disk = disk or Disk()
@@ -78,10 +78,10 @@ class Outbox:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
-        """Use the outbox beside other processes; it is made if it does not exist.
+        """Use the outbox at the same time as other processes; it is made if it does not exist.
 
         Raises:
-            StorageError: it cannot be made or written.
+            StorageError: the outbox cannot be made or written.
         """
         with storage_errors(self.root):
             make_folders(self._disk, self._temporary)
@@ -97,8 +97,8 @@ class Outbox:
         """Use the outbox as its only run of a manifest; temporary files of a killed run are removed.
 
         Raises:
-            LockedError: another run holds it.
-            StorageError: it cannot be made or written.
+            LockedError: another run works on the outbox.
+            StorageError: the outbox cannot be made or written.
         """
         with storage_errors(self.root):
             make_folders(self._disk, self._state)
@@ -127,7 +127,7 @@ class Outbox:
             remove_tree(self._disk, self._temporary.with_name(process))
 
     def publish_picture(self, file_name: str, data: bytes, owner: str = RUN) -> str:
-        """Put a picture into place, durably, and return its SHA-256; it counts only once its metadata exists, too.
+        """Put a picture into place, durably, and return its SHA-256; it is no result until its metadata exists.
 
         Raises:
             OccupiedError: see `Marks.check_free`.
@@ -145,7 +145,7 @@ class Outbox:
         return hashlib.sha256(data).hexdigest()
 
     def publish_metadata(self, name: str, file_name: str, record: BaseModel, owner: str = RUN) -> None:
-        """Commit a result: from now on it is done, and an earlier failure is forgotten.
+        """Commit a result: from now on the pair is done, and an earlier failure record is removed.
 
         Raises:
             SupersededError: see `Marks.check_free`.

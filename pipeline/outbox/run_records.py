@@ -1,4 +1,4 @@
-"""Records of runs in the outbox, from which other programs see how a run goes, even after its process died."""
+"""Records of runs in the outbox, which show other processes the state of a run, even after its process died."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FOLDER: Final = "runs"
 """Folder of the records in the outbox's state."""
 _CLOCK_SECONDS: Final = 60.0
-"""Seconds by which the clock may have been set back since a process began."""
+"""Largest number of seconds by which the clock may have been set back since a process began."""
 SILENT_SECONDS: Final = 60.0
 """Seconds without a new record after which a run on another machine counts as dead."""
 
@@ -51,7 +51,7 @@ class RunRecord(BaseModel):
 
     @property
     def is_alive(self) -> bool:
-        """Whether the run still works, as far as this machine can tell."""
+        """Whether the run is still alive, as far as this machine can tell."""
         if self.ended is not None:
             return False
         if self.host != socket.gethostname():
@@ -61,11 +61,11 @@ class RunRecord(BaseModel):
 
 
 def is_process_alive(pid: int, seen: float) -> bool:
-    """Return whether a process of this machine, which lived at a certain time, still lives.
+    """Return whether a process of this machine, which was alive at a certain time, is still alive.
 
     Args:
         pid: number of the process; another process may have it by now, for instance after a restart.
-        seen: time at which the process lived, in seconds since 1970.
+        seen: time at which the process was alive, in seconds since 1970.
     """
     try:
         process = psutil.Process(pid)
@@ -94,7 +94,7 @@ def write_run(root: Path, record: RunRecord) -> None:
 
 
 def read_run(root: Path, record: RunRecord) -> RunRecord | None:
-    """Return the outbox's record with the command and source of this one, if there is one that can be read."""
+    """Return the outbox's record with the command and source of this record; None if there is none that can be read."""
     return _read(path_of(root, record))
 
 

@@ -1,4 +1,4 @@
-"""Files of pairs in work, which are no results: checkpoints, previews and thumbnails.
+"""Files in the outbox's state that are no results: checkpoints and previews of pairs in progress, and thumbnails.
 
 Each class has one folder of the outbox's state. `write` and `put` make a file under a temporary name and rename it, so
 that a reader never sees half of one.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipeline.images.picture import Pixels
 
 KEPT_SECONDS: Final = 30 * 24 * 3600.0
-"""Seconds after which a checkpoint is removed that no process has continued."""
+"""Age in seconds at which a checkpoint is removed, if no process has continued its pair."""
 LONGEST_SIDE_PX: Final = 512
 """Longest side of a thumbnail in px."""
 _QUALITY: Final = 80
@@ -29,7 +29,7 @@ _QUALITY: Final = 80
 
 
 class CheckpointFiles:
-    """State of the optimiser, one file for each pair, by the pair's key; `stage.paint` defines the content.
+    """Checkpoints: the state of the optimiser, one file for each pair, by the pair's key; `stage.paint` defines it.
 
     The thread that has the device reads and writes a checkpoint, a saving thread removes it, and the thread that calls
     the stage removes old ones. All methods raise OSError.
@@ -68,7 +68,7 @@ class CheckpointFiles:
             self._disk.unlink(self.path(key))
 
     def remove_old(self) -> None:
-        """Remove the checkpoints that no process has continued."""
+        """Remove the checkpoints that have not been written to for `KEPT_SECONDS`."""
         with contextlib.suppress(FileNotFoundError):
             for entry in self._disk.entries(self._folder):
                 if time.time() - entry.stat(follow_symlinks=False).st_mtime > KEPT_SECONDS:
@@ -76,7 +76,7 @@ class CheckpointFiles:
 
 
 class Previews:
-    """JPEG of a pair in work, one file for each pair, by the pair's name without extension.
+    """Previews of pairs in progress, one JPEG for each pair, by the pair's name without extension.
 
     The thread that has the device writes and removes previews; the threads that publish remove those of killed
     processes. All methods raise OSError.
@@ -98,7 +98,7 @@ class Previews:
         self._disk.rename(temporary, path)
 
     def remove(self, name: str) -> None:
-        """Remove the preview of a pair, if there is one, and the folders that are empty then."""
+        """Remove the preview of a pair, if there is one, and the folders that become empty."""
         path = self.path(name)
         try:
             self._disk.unlink(path)
@@ -114,9 +114,10 @@ class Previews:
 
 
 class Thumbnails:
-    """Small JPEG of a photograph, a painting or a result, by the SHA-256 of its file.
+    """Thumbnails: small JPEGs of photographs, paintings and results, by the SHA-256 of their files.
 
-    They can be made again, so they are not synced. Any thread of any process may call all methods.
+    A power cut may lose the newest, since their folder is not synced; they can be made again. Any thread of any process
+    may call all methods.
     """
 
     def __init__(self, folder: Path, disk: Disk) -> None:

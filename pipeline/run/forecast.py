@@ -1,4 +1,4 @@
-"""Time and memory that each pair would take, before anything is rendered."""
+"""The time and memory that each pair will take, predicted before anything is rendered."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Forecasts:
 
     @property
     def is_short(self) -> bool:
-        """Whether pairs will be left when the time is over."""
+        """Whether the time will end before all pairs are rendered."""
         return self.budget_seconds is not None and self.seconds > self.budget_seconds
 
 

@@ -1,4 +1,4 @@
-"""A manifest (CSV or JSON Lines) to pairs. All that is wrong with it is reported at once, by line, before any work."""
+"""A manifest (CSV or JSON Lines) to pairs. All its errors are reported at once, by line, before any work."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from pipeline.errors import ManifestError, UsageError
-from pipeline.pair import InputFile, Style, library_label, make_pairs, unicode_name
+from pipeline.pair import InputFile, Style, library_label, make_pairs
 from pipeline.run.manifest_files import FileFinder
 from pipeline.run.manifest_rows import Problems, Row, read_rows
 from pipeline.run.picture_files import WRITABLE, ending_of, is_picture
@@ -21,6 +21,7 @@ from pipeline.run.result_names import collision_key, manifest_name, with_longest
 from pipeline.settings.all_settings import explain
 from pipeline.settings.pair_settings import OUTPUT_FORMATS
 from pipeline.settings.resolve import for_pair
+from pipeline.text import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,13 +35,13 @@ class ManifestRules:
     """Rules for a manifest: files that it may name, endings of pictures, and names that results may have."""
 
     endings: tuple[str, ...]
-    """Endings of the files that are taken from a folder, such as `.jpg`."""
+    """Endings of the files that are read from a folder, such as `.jpg`."""
     check_name: Callable[[str], str | None]
-    """Returns why a result cannot have a name, or None."""
+    """Function that returns why a result cannot have a name, or None."""
     roots: tuple[Path, ...] = ()
-    """Folders outside of which no file may be named; empty: any file may."""
+    """Folders in which all named files must lie; empty: files may lie anywhere."""
     find_style: Callable[[str], tuple[Path, ...] | None] = lambda _: None
-    """Returns the painting of a name in the style library, or those of a blend."""
+    """Function that returns the painting, or the paintings of a blend, by the name of a style of the library."""
     mask: Path | None = None
     """The mask, or the folder of masks, for rows that name none; see `picture_files.mask_for`."""
 
@@ -52,7 +53,7 @@ def read_manifest(path: Path, base_values: Values, overrides: Values, rules: Man
         path: the manifest; relative paths in it start at its folder.
         base_values: settings weaker than a row's own.
         overrides: settings stronger than a row's own.
-        rules: which files and names are allowed.
+        rules: the allowed files and names.
 
     Raises:
         ManifestError: names every line that is wrong.
@@ -71,7 +72,7 @@ def read_manifest(path: Path, base_values: Values, overrides: Values, rules: Man
 
 @dataclass(frozen=True)
 class Expander:
-    """Makes pairs of the rows of one manifest, and adds to its problems what is wrong with them."""
+    """Makes pairs from the rows of one manifest, and collects the problems of the rows."""
 
     folder: Path
     """The manifest's folder, at which relative paths start."""
@@ -80,14 +81,14 @@ class Expander:
     rules: ManifestRules
     problems: Problems
     rows_of_many: set[int] = field(default_factory=set)
-    """Lines that stand for more than one pair, so that they cannot have an output."""
+    """Lines that stand for more than one pair and so cannot have an output."""
 
     @cached_property
     def _files(self) -> FileFinder:
         return FileFinder(self.folder, self.rules.endings, self.rules.roots, self.problems)
 
     def pairs(self, row: Row) -> Iterator[Pair]:
-        """The pairs that a row stands for: every content that it names × every style."""
+        """Yield the pairs of a row: each of its contents with each of its styles."""
         settings = self.settings(row)
         contents = self._files.find(row.line, "content", row.content)
         styles = self._styles(row, blend=settings is not None and settings.style.blend)
@@ -99,7 +100,7 @@ class Expander:
                 yield from self._pair_and_variants(row, settings, content, style, masks.get(content))
 
     def settings(self, row: Row) -> PairSettings | None:
-        """The settings of a row, with the format that its output names; None if something is wrong with them."""
+        """Return the settings of a row, with the format of its output; None if a setting is wrong."""
         values = row.values
         image_format = OUTPUT_FORMATS.get(ending_of(row.output))
         if not image_format and is_picture(row.output):
@@ -130,7 +131,7 @@ class Expander:
         return [Style(folder.name, label(path), tuple(file.resolve() for file in files))]
 
     def _is_consistent(self, row: Row, settings: PairSettings, contents: list[Path], styles: list[Style]) -> bool:
-        """Whether a row's output and weights can hold for all of its pairs."""
+        """Whether a row's output and weights suit all of its pairs."""
         count = len(contents) * len(styles)
         if count > 1:
             self.rows_of_many.add(row.line)
@@ -144,7 +145,7 @@ class Expander:
         return True
 
     def _is_of_format(self, row: Row, settings: PairSettings, content: Path) -> bool:
-        """Whether an output's ending, if it has one, is that of the format."""
+        """Whether an output's ending, if it has one, is an ending of the format."""
         wanted = OUTPUT_FORMATS.get(ending_of(row.output))
         image_format = settings.output.format_for(content.name)
         if wanted in (None, image_format):
@@ -158,15 +159,15 @@ class Expander:
     def _pair_and_variants(
         self, row: Row, settings: PairSettings, content: Path, style: Style, mask: Path | None
     ) -> Iterator[Pair]:
-        """One pair of a row, and its variants."""
-        # Links that a user names are followed here and in `_styles`, and nowhere else.
+        """Yield one pair of a row, and its variants."""
+        # Links are followed: a user who names a link means the file that it leads to.
         photograph = InputFile(content.resolve(), self._files.label(content))
         mask_file = InputFile(mask.resolve(), self._files.label(mask)) if mask is not None else None
         named = [photograph.path]
         named += style.paintings if not style.is_of_library else []
         named += [mask_file.path] if mask_file is not None and row.mask else []
         for path in named:
-            if self._files.is_outside(path):  # a link that has been replaced since it was found
+            if self._files.is_outside(path):  # the file is a link that was replaced after it was found
                 self.problems.add(row.line, f"{self._files.label(path)!r} is outside of run.roots")
         try:
             pairs = make_pairs(
@@ -192,13 +193,13 @@ class Expander:
         if ending_of(output) in OUTPUT_FORMATS:
             output = output[: -len(ending_of(output))]
         if output:
-            return unicodedata.normalize("NFC", unicode_name(output))
+            return unicodedata.normalize("NFC", encodable(output))
         check_name = with_longest_suffix(self.rules.check_name, settings, content.name)
         return manifest_name(content.stem, style.name, check_name)
 
 
 def _check_distinct(pairs: list[tuple[int, Pair]], rows_of_many: set[int], problems: Problems) -> None:
-    """Add a problem for each pair whose result would have the name of an earlier pair's."""
+    """Add a problem for each pair whose result would have the same name as the result of an earlier pair."""
     taken: dict[str, tuple[int, Pair]] = {}
     for line, pair in pairs:
         other_line, other = taken.setdefault(collision_key(pair.name), (line, pair))

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.pair import unicode_name
 from pipeline.run.picture_files import (
     FoundFiles,
     earlier_results,
@@ -19,6 +18,7 @@ from pipeline.run.picture_files import (
     matches_of,
     warn_about_left_out,
 )
+from pipeline.text import encodable
 
 if TYPE_CHECKING:
     from pipeline.run.manifest_rows import Problems, Row
@@ -99,7 +99,7 @@ class FileFinder:
             relative = os.path.relpath(path, self.folder)
         except ValueError:  # another drive on Windows
             relative = path.name
-        return unicode_name(relative.replace(os.sep, "/"))
+        return encodable(relative.replace(os.sep, "/"))
 
     def is_outside(self, path: Path) -> bool:
         """Whether a file may not be used because it lies outside of the roots, links followed."""

@@ -1,4 +1,4 @@
-"""The rows of a manifest (CSV or JSON Lines) as they are written, and errors in how they are written."""
+"""The rows of a manifest (CSV or JSON Lines) as they are written, and the errors of writing."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = ("content", "style", "mask", "output", "preset", *PAIR_KEYS)
 MAX_BYTES: Final = 1 << 26
-"""Bytes of the largest manifest that is read."""
+"""Size in bytes of the largest manifest that is read."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a manifest as it is written; nothing is checked."""
+    """One row of a manifest as it is written; its values are not checked yet."""
 
     line: int
-    """The number of its first line, from 1."""
+    """Number of the row's first line, from 1."""
     content: str
     style: str
     mask: str
@@ -44,7 +44,7 @@ class Problems:
     """Line numbers with messages."""
 
     def add(self, line: int, message: str) -> None:
-        """Add a problem of a line."""
+        """Add a problem in a line."""
         self.found.append((line, message))
 
     def raise_if_any(self, manifest: str) -> None:
@@ -58,7 +58,7 @@ class Problems:
 
 
 def read_rows(path: Path, problems: Problems) -> Iterator[Row]:
-    """Read the rows of a manifest; what is wrong with a line is added to the problems.
+    """Read the rows of a manifest; errors in a line are added to the problems.
 
     Raises:
         UnreadableError: the disk or the network failed.
@@ -111,7 +111,7 @@ def _read_csv(text: str, problems: Problems) -> Iterator[Row]:
 
 
 def _delimiter(text: str) -> str:
-    """The delimiter of the header; spreadsheets write semicolons where the comma is the decimal point."""
+    """Return the delimiter of the header; spreadsheets write semicolons if the comma is the decimal separator."""
     header = text.lstrip().partition("\n")[0]
     return next((mark for mark in (",", ";", "\t") if mark in header), ",")
 
@@ -122,7 +122,7 @@ def _check_header(header: list[str], problems: Problems) -> bool:
         if name not in COLUMNS:
             problems.add(1, f"unknown column {name!r}.{did_you_mean(name, COLUMNS)}")
     for name in sorted({name for name in header if header.count(name) > 1}):
-        problems.add(1, f"column {name!r} stands twice")
+        problems.add(1, f"column {name!r} appears twice")
     for name in ("content", "style"):
         if name not in header:
             problems.add(1, f"there is no column {name!r}; the first line must name the columns: content,style,…")
@@ -139,7 +139,7 @@ def _read_json_lines(text: str, problems: Problems) -> Iterator[Row]:
             problems.add(line, f"not JSON: {error.msg} at column {error.colno}; JSON Lines has one object per line")
             continue
         except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand brackets
-            problems.add(line, f"not JSON as anybody writes it: {error}")
+            problems.add(line, f"not JSON that can be read: {error}")
             continue
         if not isinstance(cells, dict):
             problems.add(line, 'not a JSON object such as {"content": …, "style": …}')

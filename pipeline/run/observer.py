@@ -1,7 +1,6 @@
-"""`Observer`: the one interface through which everybody hears what a command does.
+"""`Observer`: the one interface through which a command reports its work.
 
-A run and a watcher are given one observer each. Whoever wants to tell several hands in
-`pipeline.monitoring.observers.Observers`.
+A run and a watcher have one observer each. `pipeline.monitoring.observers.Observers` stands for several observers.
 """
 
 from __future__ import annotations
@@ -36,22 +35,23 @@ class RunInfo:
     """Absolute path of the outbox."""
     settings: Settings
     pairs: int | None = None
-    """Pairs to be accounted for; None for a watcher, which does not know them in advance."""
+    """Number of all pairs; None for a watcher, which does not know them in advance."""
     spool: Path | None = None
     """Folder of a watcher's jobs, as an absolute path; None for a run."""
 
 
 class Observer:
-    """Hears what becomes of the pairs. All methods do nothing; a subclass overrides those that it is interested in.
+    """Receives the events of a command. All methods do nothing; a subclass overrides those that it needs.
 
-    Order: `started` once; then the work; then either `finished` or `aborted` once. A run tells `planned` and `expected`
-    before and during rendering, as its plan goes on. `rendering_started` and `rendering_ended` enclose all that the
-    devices do; a run that has nothing to render tells neither.
+    Order: `started` once; then the work; then either `finished` or `aborted` once. A run calls `planned` and `expected`
+    before and during rendering, as its plan proceeds. `rendering_started` and `rendering_ended` enclose all work on the
+    devices; a run that has nothing to render calls neither.
 
-    Threads: the thread that does the work calls all methods, except for `pair_started` and `evaluated`, which the
-    thread of the device calls, and `status`, which the thread that scans an inbox calls.
+    Threads: the thread that does the work calls all methods except for three. `pair_started` and `evaluated` are called
+    by the thread that has the device or, if there are several devices, by the thread that does the work. `status` is
+    called by the thread that scans an inbox.
 
-    Errors: a method may raise OSError or ImpastoError. `Observers` sees to it that the work goes on.
+    Errors: a method may raise OSError or ImpastoError. `Observers` ensures that the work continues.
     """
 
     def started(self, info: RunInfo) -> None:
@@ -61,16 +61,16 @@ class Observer:
         """A pair is not rendered in this run. The run calls this once for each such pair."""
 
     def expected(self, pairs: int) -> None:
-        """The number of pairs to render, done ones included, is now `pairs`. Follows each `planned`."""
+        """The number of pairs to render, including those that are done, is now `pairs`. Follows each `planned`."""
 
     def rendering_started(self, pairs: int | None) -> None:
-        """The stage is open, and `pairs` pairs will be rendered as far as is known; None for a watcher."""
+        """The stage is open, and `pairs` pairs will be rendered as far as is known; None: a watcher cannot know."""
 
     def pair_started(self, pair: Pair) -> None:
-        """A device begins with a pair. Follows again if the pair is tried again."""
+        """A device begins with a pair. Called again if the pair is tried again."""
 
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
-        """An evaluation of a pair on a device is over. After a stop was requested, `pair_started` may be missing."""
+        """A device has made an evaluation of a pair. After a request to stop, `pair_started` may be missing."""
 
     def outcome(self, outcome: Outcome) -> None:
         """A pair is published, or has failed for good, perhaps before it reached a device. Called once for each."""
@@ -82,16 +82,16 @@ class Observer:
         """A ticket or a photograph in an inbox failed before its pairs were known."""
 
     def status(self, status: Mapping[str, Any]) -> None:
-        """A watcher wrote its status.json with this content, which it does every ten seconds."""
+        """A watcher writes its status.json with this content, every ten seconds."""
 
     def rendering_ended(self) -> None:
-        """Rendering has ended, for whatever reason."""
+        """Rendering has ended, with or without an error."""
 
     def finished(self, summary: Summary) -> None:
-        """The work came to its end; for a watcher that may be a stop by a signal."""
+        """The work has ended without an error; for a watcher that may be a stop by a signal."""
 
     def aborted(self, error: BaseException) -> None:
-        """The work ended with an error or, for a run, by a signal. There is no summary."""
+        """The work has ended with an error or, for a run, by a signal. There is no summary."""
 
 
 def explain_failure(outcome: Outcome) -> str | None:

@@ -1,4 +1,4 @@
-"""The plan of a run: for each pair an action and its reason, from comparing inputs with the outbox."""
+"""The plan of a run: an action and its reason for each pair, from a comparison of its inputs with the outbox."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.errors import ImageError, UnreadableError
-from pipeline.images.decode import dimensions, read_file
+from pipeline.images.decode import dimensions
+from pipeline.images.files import read_file
 from pipeline.images.resize import working_size
 from pipeline.outbox.ledger import Fingerprint, LedgerEntry, Status, look_up
 from pipeline.transfer.styliser import ENGINE_VERSION
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline.transfer.weights import WeightsSource
 
 Redo = Literal["failed", "all"]
-"""Pairs that are rendered again: `failed`: those that failed before; `all`: also those that are done."""
+"""Pairs that are rendered again: `failed`: pairs that failed before; `all`: also pairs that are done."""
 
 
 class Action(StrEnum):
@@ -93,11 +94,11 @@ def _decide(entry: LedgerEntry, redo: Redo | None) -> tuple[Action, str]:
 
 @dataclass(frozen=True)
 class _FileHeader:
-    """Facts about a file that are known without decoding it."""
+    """Properties of a file that are known without decoding it."""
 
     sha256: str
     dimensions: tuple[int, int] | None
-    """(width, height) in px; None if the file does not tell."""
+    """Width and height in px; None if they cannot be read."""
 
 
 def _header_of(path: Path, headers: dict[Path, _FileHeader | None]) -> _FileHeader | None:
@@ -120,7 +121,7 @@ def _size_of(pair: Pair, content: _FileHeader | None) -> tuple[int, int] | None:
 
 
 def _fingerprint(pair: Pair, weights: WeightsSource, headers: dict[Path, _FileHeader | None]) -> Fingerprint | None:
-    """The fingerprint of a pair; None if one of its files cannot be read."""
+    """Return the fingerprint of a pair; None if one of its files cannot be read."""
 
     def sha256_of(path: Path) -> str:
         header = _header_of(path, headers)

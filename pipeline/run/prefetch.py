@@ -1,4 +1,4 @@
-"""An iterator whose items a thread makes ahead of its user."""
+"""An iterator whose items a thread makes in advance."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 WAIT_SECONDS: Final = 0.05
-"""Seconds to wait for the next item before None is given in its place."""
+"""Seconds to wait for the next item before None is yielded instead."""
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,14 @@ class _End:
 
 
 def prefetch(items: Iterable[T], limit: int) -> Generator[T | None]:
-    """Yield items in their order while a thread makes those that follow, and None while the next one is not ready.
+    """Yield items in their order while a thread makes those that follow, and None while the next item is not ready.
 
     Args:
-        items: touched by the thread alone, from the first item that is asked for until the last, or until the
-            generator is closed.
-        limit: largest number of items that are made ahead.
+        items: the items; only the thread uses this iterable, until its end or until the generator is closed.
+        limit: largest number of items that are made in advance.
 
     Raises:
-        BaseException: what making an item raised, when it is the item's turn.
+        BaseException: the error of making an item, raised in the place of that item.
     """
     ready: queue.Queue[T | _End] = queue.Queue(limit)
     is_closed = threading.Event()
@@ -67,7 +66,7 @@ def _make(items: Iterable[T], ready: queue.Queue[T | _End], is_closed: threading
 
 
 def _put(item: T | _End, ready: queue.Queue[T | _End], is_closed: threading.Event) -> bool:
-    """Hand an item over; False if nobody wants it any more."""
+    """Hand an item over; return False if the generator was closed."""
     while not is_closed.is_set():
         try:
             ready.put(item, timeout=WAIT_SECONDS)

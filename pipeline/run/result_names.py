@@ -1,15 +1,15 @@
 """Names of results in the outbox, for manifests and for the drop folder.
 
-A result is named after its photograph and its style. Which names are possible at all is for the outbox to say
-(`check_name`); here a name that is not possible is made presentable, and cut if it is too long.
+A result is named after its photograph and its style. The outbox decides which names are possible (`check_name`); this
+module replaces the characters of an impossible name, and cuts the name if it is too long.
 
-- A manifest's row may name its result in the column `output`: that name is taken as it stands, or refused. Without one
+- A manifest's row may name its result in the column `output`: that name is used unchanged, or refused. Without it
   the result has the names of photograph and style as they are spelled (`manifest_name`).
-- The drop folder always makes the name presentable, and keeps the folders below the style's (`result_name`).
+- The drop folder always replaces such characters, and keeps the folders below the style's (`result_name`).
 
-Two results may want one name. Within a manifest that is an error, also where the names differ in nothing but case
-(`collision_key`), because some file systems do not tell such names apart. In the drop folder the later result takes the
-first of its `alternatives` that is free: no result ever replaces another.
+Two results may have the same name. Within a manifest that is an error, even if the names differ in case
+(`collision_key`), because some file systems do not distinguish such names. In the drop folder the later result takes
+the first of its `alternatives` that is free, so that no result ever replaces another.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ import unicodedata
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from pipeline.pair import unicode_name
-from pipeline.text import printable
+from pipeline.text import encodable, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,42 +29,42 @@ if TYPE_CHECKING:
     from pipeline.settings import PairSettings
 
     CheckName = Callable[[str], str | None]
-    """Returns why the outbox would not have a name, or None."""
+    """Returns why a result cannot have a name, or None."""
 
 LONGEST_STEM_BYTES: Final = 160
 """Bytes of a result's name without folders and extension: half for the photograph's, half for the style's name."""
 
 
 def manifest_name(photograph: str, style: str, check_name: CheckName) -> str:
-    """The name of a manifest's result, without extension: `<photo>__<style>`, changed only if it is not possible.
+    """Return the name of a manifest's result, without extension: `<photo>__<style>`, changed only if it is impossible.
 
     Args:
         photograph: the photograph's name without its ending.
         style: the style's name.
-        check_name: says why the outbox would not have a name.
+        check_name: returns why a result cannot have a name, or None.
     """
-    name = unicodedata.normalize("NFC", unicode_name(f"{photograph}__{style}"))
+    name = unicodedata.normalize("NFC", encodable(f"{photograph}__{style}"))
     return _presentable_name((), photograph, style, check_name) if check_name(name) else name
 
 
 def result_name(relative: str, style: str, check_name: CheckName) -> str:
-    """The name of a dropped photograph's result, without extension: `<folders below the style's>/<photo>__<style>`.
+    """Return the name of a dropped photograph's result, without extension: `<folders below style>/<photo>__<style>`.
 
     Args:
         relative: the photograph's path in the inbox.
         style: the style's name.
-        check_name: says why the outbox would not have a name.
+        check_name: returns why a result cannot have a name, or None.
     """
     path = PurePosixPath(relative)
     return _presentable_name(path.parts[1:-1], path.stem, style, check_name)
 
 
 def with_longest_suffix(check_name: CheckName, settings: PairSettings, photograph: str) -> CheckName:
-    """A check of names without extension that holds for the longest name of a pair and its variants.
+    """Return a check of names without extension, which adds the longest suffix of a pair and its variants.
 
     Args:
-        check_name: says why the outbox would not have a file name.
-        settings: those of the pair.
+        check_name: returns why a result cannot have a file name, or None.
+        settings: the settings of the pair.
         photograph: the photograph's file name or label.
     """
     variant = max(("", *(f"--{mode}" for mode in settings.colour.variants)), key=len)
@@ -74,9 +73,9 @@ def with_longest_suffix(check_name: CheckName, settings: PairSettings, photograp
 
 
 def alternatives(name: str, key: str) -> Iterator[str]:
-    """A name, then that name with more and more of a key: a result never takes another's place.
+    """Yield a name, then that name with more and more digits of a key.
 
-    So the same photograph, dropped again under the same name, finds its result at once among any number of others.
+    The same photograph, dropped again under the same name, has the same key and so finds its result at once.
     """
     yield name
     for length in range(6, len(key) + 1, 6):
@@ -84,7 +83,7 @@ def alternatives(name: str, key: str) -> Iterator[str]:
 
 
 def collision_key(name: str) -> str:
-    """A key that two names share if some file systems do not tell them apart."""
+    """Return a key that two names share if some file systems do not distinguish them."""
     return name.casefold()
 
 
@@ -95,13 +94,13 @@ def _presentable_name(folders: Sequence[str], photograph: str, style: str, check
 
 
 def _presentable(part: str) -> str:
-    """A part of a name without characters that some system refuses, cut to half of the longest stem."""
+    """Return a part of a name without characters that some system refuses, cut to half of the longest stem."""
     text = unicodedata.normalize("NFC", printable(part))
     return _shortened(re.sub(r'[\\/:*?"<>|]', "_", text).strip(" .") or "_")
 
 
 def _shortened(part: str) -> str:
-    """The part itself, or its beginning and eight digits of its hash."""
+    """Return the part itself or, if it is too long, its beginning and eight digits of its hash."""
     data = os.fsencode(part)
     if len(data) <= LONGEST_STEM_BYTES // 2:
         return part

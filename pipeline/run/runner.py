@@ -1,4 +1,4 @@
-"""A run: plan a list of pairs against the outbox, then send those that are left to do through the stage."""
+"""A run: compare a list of pairs with the outbox, then send those that are to be rendered through the stage."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _PLANNED_AHEAD: Final = 64
-"""Largest number of pairs that are read and hashed before it is their turn."""
+"""Largest number of pairs that are read and hashed in advance."""
 
 
 def run(  # noqa: PLR0913 - what a run consists of
@@ -60,18 +60,18 @@ def run(  # noqa: PLR0913 - what a run consists of
 
     Args:
         pairs: all pairs of the manifest.
-        outbox: locked for as long as the run lasts.
-        settings: those that hold for the whole run.
-        observer: told what becomes of each pair, and of each evaluation; `started`, `finished` and `aborted` are left
-            to the caller.
+        outbox: the outbox, which is locked during the run.
+        settings: the settings of the whole run.
+        observer: receives the events of the run, except for `started`, `finished` and `aborted`, which the caller
+            sends.
         redo: see `plan`.
         limit: see `plan`.
         fail_fast: stop after the first pair that fails.
 
     Raises:
-        MachineError: the machine cannot do it.
-        LockedError: another run has the outbox.
-        Interrupted: a signal came; the next run continues.
+        MachineError: the device, the disk or the weights failed.
+        LockedError: another run works on the outbox.
+        Interrupted: a signal came; the next run continues the work.
     """
     begin = time.monotonic()
     weights = find_weights(settings.network.weights, settings.network.preprocessing)
@@ -127,9 +127,9 @@ def _time_budget(
 
 
 class _StageListener:
-    """The stage's `Listener`: asks for a stop between evaluations, and tells the observer of them.
+    """The stage's `Listener`: passes evaluations on to the observer, and ends the work if a stop was requested.
 
-    After SIGTERM the pair in work has its time of grace. After Ctrl-C it has none: a person does not want to wait.
+    After SIGTERM the pair in progress has a period of grace. After Ctrl-C it has none: a person does not want to wait.
     """
 
     def __init__(self, observer: Observer, stop_request: StopRequest, grace_seconds: float) -> None:
@@ -146,7 +146,7 @@ class _StageListener:
 
 
 class _Tally:
-    """Turns planned pairs into tasks, and writes down and counts what becomes of each pair."""
+    """Turns planned pairs into tasks, and records and counts the outcomes of the pairs."""
 
     def __init__(
         self, outbox: Outbox, attempts: Attempts, observer: Observer, pairs: int, budget: TimeBudget | None
@@ -157,12 +157,12 @@ class _Tally:
 
     @property
     def expected(self) -> int:
-        """Number of pairs to render, as far as it is known; those that are rendered already count."""
+        """Number of pairs to render, as far as it is known, including those that are rendered already."""
         return self._pairs - sum(self._counts[action] for action in Action)
 
     @property
     def waiting(self) -> int:
-        """Number of pairs that nothing was done about."""
+        """Number of pairs that are neither done, skipped nor failed."""
         counts = self._counts
         return self._pairs - counts["done"] - counts["failed"] - counts[Action.SKIP] - counts[Action.STILL_FAILED]
 
@@ -182,7 +182,7 @@ class _Tally:
                 yield self._attempts.begin(replace(task, evaluations=evaluations))
 
     def _take_up(self, item: PlannedPair) -> Task | None:
-        """Return the task of a planned pair; None if the pair is not to be rendered."""
+        """Return the task of a planned pair; None if the pair is not rendered."""
         if item.action is Action.RENDER:
             task = self._attempts.consider(Task(item.pair, item.attempt, item.key))
             if isinstance(task, Task):
@@ -191,14 +191,14 @@ class _Tally:
             return None
         if item.action is Action.SKIP:
             self._outbox.forget_failure(item.pair.name)
-            self._outbox.marks.end_attempt(item.pair.file_name, RUN)  # if the last run ended right after publishing it
+            self._outbox.marks.end_attempt(item.pair.file_name, RUN)  # left if a run died right after publishing it
         self._counts[item.action] += 1
         self.observer.planned(item)
         self.observer.expected(self.expected)
         return None
 
     def finish(self, outcome: Outcome) -> None:
-        """Write down that a pair is done or has failed.
+        """Record that a pair is done or has failed.
 
         Raises:
             StorageError: the outbox cannot be written.
@@ -206,18 +206,18 @@ class _Tally:
         if isinstance(outcome.record, Failure):
             try:
                 self._outbox.publish_failure(outcome.pair.name, outcome.record)
-            except OccupiedError as error:  # a failure that is not written down would be hidden
+            except OccupiedError as error:  # a failure that is not recorded would be hidden
                 raise StorageError(error.message, error.remedy) from error
         self._attempts.end(outcome)
         if self._budget is not None:
             record = outcome.record
             seconds = record.seconds.stylise if isinstance(record, Metadata) and not record.resumed_at else None
-            self._budget.end(outcome.pair, seconds)  # the rest of a resumed pair says nothing of the pace
+            self._budget.end(outcome.pair, seconds)  # the rest of a resumed pair does not show the pace
         self._counts[outcome.record.status] += 1
         self.observer.outcome(outcome)
 
     def summary(self, seconds: float, usage: Usage) -> Summary:
-        """Return the counts of the run. Failures, those of earlier runs included, are never hidden behind a zero."""
+        """Return the counts and the exit code of the run; unresolved failures of earlier runs count as failures."""
         failed = self._counts["failed"] + self._counts[Action.STILL_FAILED]
         counts = {
             "rendered": self._counts["done"],

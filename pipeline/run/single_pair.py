@@ -28,8 +28,8 @@ def single_pair(  # noqa: PLR0913, PLR0917 - the parts of a command line
 
     Args:
         content: the photograph.
-        style: the painting, or a folder of paintings that are one style.
-        out: the result; its ending is its format.
+        style: the painting, or a folder of paintings that are blended.
+        out: path of the result; its ending is its format.
         base_values: settings weaker than the command line's.
         overrides: the settings of the command line.
         rules: the endings of pictures, the names that results may have, and the mask.

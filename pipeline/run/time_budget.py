@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from pipeline.pair import Pair
 
 FLOOR: Final = 0.25
-"""Smallest fraction of the requested evaluations; with fewer a picture is not worth its time."""
+"""Smallest fraction of the requested evaluations; a picture with fewer evaluations would be too poor."""
 _PLANNED: Final = 0.97
-"""Fraction of the time that is planned for; the rest is a reserve."""
+"""Fraction of the time that the plan fills; the rest is a reserve."""
 _SMOOTHING: Final = 0.7
 """Weight of the previous slowness estimate when a new measurement arrives (exponential smoothing)."""
 
@@ -24,12 +24,12 @@ Evaluations = tuple[int, ...]
 
 
 def scaled(evaluations: Evaluations, fraction: float) -> Evaluations:
-    """Return that fraction of the evaluations at each scale, at least one each; it is kept between the floor and 1."""
+    """Return a fraction, kept between `FLOOR` and 1, of the evaluations at each scale, at least one at each."""
     return tuple(max(1, round(max(FLOOR, min(1.0, fraction)) * count)) for count in evaluations)
 
 
 def fraction_within(seconds: float, wanted: float) -> float:
-    """Fraction of the requested evaluations that fits into `seconds`, given that all of them take `wanted` seconds."""
+    """Return the fraction of the requested evaluations that fits into `seconds`, if all take `wanted` seconds."""
     return _PLANNED * seconds / wanted if wanted else 1.0
 
 
@@ -44,7 +44,7 @@ class _Group:
 
 
 class TimeBudget:
-    """Decides how many evaluations each pair gets, when its turn comes."""
+    """Decides how many evaluations each pair gets when it starts."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class TimeBudget:
         """Measured times divided by expected ones."""
 
     def add(self, pair: Pair, size: tuple[int, int], group: str | None = None) -> None:
-        """Plan for a pair that will be rendered; all pairs of a group take the time of one."""
+        """Add a pair that will be rendered; all pairs of a group take the time of one."""
         group = self._groups[pair.file_name] = group or pair.file_name
         self._pending.setdefault(group, _Group(pair, size, pair.settings.pyramid.planned))
 
@@ -96,7 +96,7 @@ class TimeBudget:
         return fraction_within((self._end - self._clock()) * self._devices - started, waiting)
 
     def begin(self, pair: Pair) -> Evaluations | None:
-        """Return the evaluations of a pair whose turn it is; None if they are those that its settings ask for."""
+        """Return the evaluations of a pair that starts; None if they are those of its settings."""
         group = self._groups.get(pair.file_name, "")
         entry = self._pending.get(group)
         if entry is not None and group not in self._granted:
@@ -106,7 +106,7 @@ class TimeBudget:
         return None if granted == pair.settings.pyramid.planned else granted
 
     def end(self, pair: Pair, seconds: float | None) -> None:
-        """Take note that a pair is over.
+        """Record that a pair has ended.
 
         Args:
             pair: the pair.

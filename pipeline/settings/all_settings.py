@@ -40,9 +40,9 @@ def _sections(model: type[BaseModel]) -> dict[str, type[Section]]:
 
 
 SECTIONS: Final = _sections(Settings)
-"""The models of all sections, by name."""
+"""Models of all sections, by name."""
 ALL_KEYS: Final = tuple(f"{section}.{key}" for section, kind in SECTIONS.items() for key in kind.model_fields)
-"""The keys of all settings, as `section.key`."""
+"""Keys of all settings, as `section.key`."""
 RUN_WIDE: Final = frozenset({"image.max_pixels", "image.formats"})
 """Keys of a pair's sections that nevertheless hold for the whole run."""
 PAIR_KEYS: Final = tuple(
@@ -51,7 +51,7 @@ PAIR_KEYS: Final = tuple(
     for key in kind.model_fields
     if f"{section}.{key}" not in RUN_WIDE
 )
-"""The keys of settings that may differ from pair to pair."""
+"""Keys of settings that may differ from pair to pair."""
 
 _PATTERNS: Final = {
     DEVICE_PATTERN: "should be auto, cpu, cuda or cuda:N",
@@ -86,7 +86,7 @@ def validate(values: Values, source: str = "settings") -> Settings:
 
     Args:
         values: the values of all sources together.
-        source: begins each line of an error.
+        source: word that each line of an error begins with.
 
     Raises:
         UsageError: names every value that is wrong.

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Settings(all_settings.Settings):
     """Everything in config.toml; a setting that is not given has its default.
 
-    A preset stands for its values, and settings given beside it win, as on the command line. Neither a config file nor
-    the environment is read.
+    A preset stands for its values, and settings given together with it override them, as on the command line. Neither
+    a config file nor the environment is read.
 
     >>> Settings(image={"size": 256}, pyramid={"quality": "draft"}).pyramid.planned
     (40, 20, 10)

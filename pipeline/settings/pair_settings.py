@@ -64,7 +64,7 @@ class ImageSettings(Section):
 
 
 ColourMode = Literal["style-yuv", "luminance", "swap-luma", "match", "histogram", "none"]
-"""How a result gets its colours; see `pipeline.images.colour.modes`."""
+"""Colour mode of a result; see `pipeline.images.colour.modes`."""
 
 
 class ColourSettings(Section):
@@ -211,13 +211,13 @@ class OutputSettings(Section):
         return self
 
     def format_for(self, content: str) -> OutputFormat:
-        """The format of the result for a photograph of this file name."""
+        """Return the format of the result for a photograph of this file name."""
         if self.format == "same":
             return OUTPUT_FORMATS.get(PurePath(content).suffix.lower(), "png")
         return self.format
 
     def extension_for(self, content: str) -> str:
-        """The ending, without the dot, of the result's name for a photograph of this file name."""
+        """Return the ending of the result's name, without the dot, for a photograph of this file name."""
         wanted = self.format_for(content)
         return next(ending for ending, kind in OUTPUT_FORMATS.items() if kind == wanted).removeprefix(".")
 

@@ -26,7 +26,7 @@ PRESETS: dict[str, Values] = {
     # nazianafis/Neural-Style-Transfer: the style gets the content's U and V before the network sees it. There the
     # network is as it was trained (max pooling, padding by zeros); average pooling keeps the subject clearer and leaves
     # fewer specks in dark places, replicated borders leave no frame. With Gatys' style weight of 1000 the content term
-    # has no say in so few evaluations: faces dissolve, and colours wander over the picture.
+    # has too little effect in so few evaluations: faces dissolve, and colours spread over the picture.
     "colour-preserving": {
         "colour": {"mode": "style-yuv"},
         "style": {"fit": "stretch"},

@@ -1,8 +1,8 @@
 """Reads settings from their sources, and merges them.
 
 Sources, weakest first: the default, the config file, the environment (`IMPASTO_SECTION__KEY`), the manifest's row, the
-command line. A source may name a `preset`: it stands for the preset's values, which are a little weaker than those
-that the source sets itself.
+command line. A source may name a `preset`, whose values are a little weaker than the values that the source sets
+itself.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def _merge(weaker: Values, stronger: Values) -> Values:
 
 
 def merge(*sources: Values) -> Values:
-    """Merge sources, weakest first; the preset of a source is weaker than what the source sets itself."""
+    """Merge sources, weakest first; the preset of a source is weaker than the values that the source sets itself."""
     merged: Values = {}
     for source in sources:
         if "preset" in source:
@@ -144,8 +144,8 @@ def load_settings(config: Path | None, overrides: Values) -> tuple[Values, Setti
         overrides: the values of the command line, which are stronger than a manifest's row.
 
     Returns:
-        The base values, which are weaker than a manifest's row: config file and environment. And the settings of a row
-        that sets nothing.
+        The base values, which are weaker than a manifest's row (config file and environment), and the settings of a
+        row that sets nothing.
 
     Raises:
         UsageError: a source is unreadable, or a value is unknown or out of range.

@@ -59,12 +59,14 @@ class RunSettings(Section):
         120.0, gt=0, description="seconds between two checkpoints of a pair, from which it continues after a crash"
     )
     preview_seconds: float = Field(
-        0.0, ge=0, description="seconds between two previews of the pair in work, in OUTBOX/.impasto/preview; 0: off"
+        0.0,
+        ge=0,
+        description="seconds between two previews of the pair in progress, in OUTBOX/.impasto/preview; 0: off",
     )
     grace_seconds: float = Field(
         30.0,
         ge=0,
-        description="seconds that the pair in work may go on after SIGTERM (in watch and drain also after Ctrl-C)",
+        description="seconds that the pair in progress may take after SIGTERM (in watch and drain also after Ctrl-C)",
     )
     report: bool = Field(default=False, description="keep OUTBOX/index.html, the report, up to date during the work")
 
@@ -106,7 +108,9 @@ class WatchSettings(Section):
     ticket_seconds: float = Field(
         3600.0, ge=0, description="seconds after which a ticket fails if its files have not come"
     )
-    spool: str = Field("", description="folder for files in work, on the inbox's file system; empty: INBOX/.impasto")
+    spool: str = Field(
+        "", description="folder for files in progress, on the inbox's file system; empty: INBOX/.impasto"
+    )
 
 
 class MetricsSettings(Section):

@@ -1,4 +1,4 @@
-"""Attempts at pairs, counted on disk before they begin, so that a pair that ends the process is recognised."""
+"""Attempts at pairs, counted on disk before they begin, so that a pair that kills the process is recognised."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class Attempts:
-    """The attempts that this process makes. On leaving the context, attempts without an outcome are taken back.
+    """The attempts of this process. At the end of the context, attempts without an outcome are taken back.
 
-    A process that is killed takes nothing back. The next process renders all pairs that were in work alone, one after
-    the other, so that only the pair that kills it is counted again. Used by one thread.
+    A process that is killed takes nothing back. The next process renders all pairs that were in progress one by one, so
+    that only the pair that kills it is counted again. Only one thread uses an object of this class.
     """
 
     def __init__(self, outbox: Outbox, max_deaths: int) -> None:
-        """Begin without attempts; a pair over which `max_deaths` processes ended is given up."""
+        """Begin without attempts; a pair during which `max_deaths` processes died fails."""
         self._outbox, self._max_deaths = outbox, max_deaths
         self._open: dict[str, Task] = {}
         """Tasks of attempts without an outcome, by file name of the result."""
@@ -32,7 +32,7 @@ class Attempts:
         self.take_back()
 
     def consider(self, task: Task) -> Task | Outcome:
-        """Return the task with the number of processes that ended over it, or its failure if there were too many.
+        """Return the task with the number of processes that died during it, or its failure if there were too many.
 
         Raises:
             StorageError: the outbox cannot be read.
@@ -44,7 +44,7 @@ class Attempts:
             return replace(task, attempt=task.attempt + deaths, deaths=deaths)
         error = FatalPairError(
             f"{task.pair.content_label}: the process died {deaths} times while it worked on this pair.",
-            "Look at both images with another program, and for what ended the process; then try again.",
+            "Open both images with another program, and find out why the process died; then try again.",
         )
         return Outcome(task, failure_of(task, error), error)
 
@@ -60,7 +60,7 @@ class Attempts:
         return task
 
     def end(self, outcome: Outcome) -> None:
-        """End the attempt at a pair that is published, or whose failure is.
+        """End the attempt at a pair whose result or failure is published.
 
         Raises:
             StorageError: the outbox cannot be written.
@@ -69,7 +69,7 @@ class Attempts:
         self._open.pop(outcome.pair.file_name, None)
 
     def take_back_one(self, outcome: Outcome) -> None:
-        """Take back the attempt at a pair that failed and will be tried again; the process did not die over it.
+        """Take back the attempt at a pair that failed and will be tried again, since the process has survived it.
 
         Raises:
             StorageError: the outbox cannot be written.
@@ -78,7 +78,7 @@ class Attempts:
         self._open.pop(outcome.pair.file_name, None)
 
     def take_back(self) -> None:
-        """Take back all attempts without an outcome: the pairs are not to blame that the process ends.
+        """Take back all attempts without an outcome, since the process does not end because of these pairs.
 
         Raises:
             StorageError: the outbox cannot be written.

@@ -1,4 +1,4 @@
-"""The order in which pairs go to the device, and which of them go together."""
+"""The order in which pairs go to the device, and the pairs that go together."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ if TYPE_CHECKING:
 MAX_BATCH: Final = 16
 """Largest number of pairs in a batch."""
 WORTHWHILE_GAIN: Final = 0.05
-"""Share of the time of an image that a batch of twice the size should save."""
+"""Smallest share of the time per image that a batch of twice the size must save."""
 
 
 class QueuedPair:
-    """A pair on its way to the device."""
+    """A pair that waits for the device."""
 
     def __init__(self, loading: Loading | None = None) -> None:
         self.loading = loading
-        """The loaded pair; None until then."""
+        """The loaded pair; None until it is loaded."""
         self.overtaken = 0
         """Number of later pairs that the device began before this one."""
 
 
 def batch_key(loading: Loading) -> Hashable:
-    """Key of the pairs that can be in one batch: those of one size with equal settings and evaluations."""
+    """Return the key of the pairs that can be in one batch: they have one size, equal settings and evaluations."""
     return loading.task.evaluations, *size_key(loading)
 
 
 def size_key(loading: Loading) -> tuple[Hashable, ...]:
-    """Key of the pairs for which one size of batch is best."""
+    """Return the key of the pairs for which the same size of batch is best."""
     settings, loaded = loading.task.pair.settings, loading.loaded
     parts = settings.objective, settings.pyramid, settings.optimiser
     sizes = loaded.width, loaded.height, loaded.mask is not None, settings.style.scale, len(loaded.paintings)
@@ -42,8 +42,8 @@ def next_of(queue: Sequence[QueuedPair], max_reorder: int) -> QueuedPair | None:
     """Return the pair that the device begins next: the first that is loaded.
 
     Args:
-        queue: in the order of the tasks.
-        max_reorder: the device waits for a pair that was overtaken this often.
+        queue: the pairs, in the order of the tasks.
+        max_reorder: number of times that a pair may be overtaken before the device waits for it.
 
     Returns:
         None if no pair is loaded, or if the device waits for one.
@@ -53,14 +53,14 @@ def next_of(queue: Sequence[QueuedPair], max_reorder: int) -> QueuedPair | None:
 
 
 def pick(queue: Sequence[QueuedPair], size: int, max_reorder: int) -> list[QueuedPair]:
-    """Return the next batch: `next_of` the queue, and pairs behind it that can go with it, those of its style first.
+    """Return the next batch: `next_of` the queue, and later pairs that can go with it, pairs of its style first.
 
-    A batch has one pair only of those that one optimisation serves. Counts how often the pairs that it passes over were
-    overtaken; none is overtaken more than `max_reorder` times.
+    If one optimisation serves several pairs, the batch has only one of them. The overtaken pairs are counted; none is
+    overtaken more than `max_reorder` times.
 
     Args:
-        queue: in the order of the tasks.
-        size: of the batch, at most.
+        queue: the pairs, in the order of the tasks.
+        size: largest size of the batch.
         max_reorder: see above.
 
     Returns:
@@ -95,7 +95,7 @@ def pick(queue: Sequence[QueuedPair], size: int, max_reorder: int) -> list[Queue
 
 
 def best_size(seconds_per_image: Callable[[int], float], fits: Callable[[int], bool]) -> int:
-    """Return the best size of batches: doubled as long as that makes an image cheaper and there is memory for it.
+    """Return the best size of batches: it is doubled as long as that makes an image cheaper and memory suffices.
 
     Args:
         seconds_per_image: measures an evaluation of a batch of this size; infinite if memory runs out.

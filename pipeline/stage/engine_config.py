@@ -1,4 +1,4 @@
-"""Settings in the engine's own terms; the engine itself knows nothing of settings."""
+"""The conversion of settings to the engine's own objects; the engine itself does not import settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pipeline.settings.pair_settings import ColourSettings, ObjectiveSettings, PairSettings
 
 NETWORK_SETTINGS = {"pooling", "padding"}
-"""Settings of [objective] with which a `Chain` is built; the others make the `ObjectiveSpec`."""
+"""Settings of [objective] with which a `Chain` is built; the others belong to the `ObjectiveSpec`."""
 
 
 def objective_spec(objective: ObjectiveSettings) -> ObjectiveSpec:
@@ -26,16 +26,16 @@ def objective_spec(objective: ObjectiveSettings) -> ObjectiveSpec:
 
 
 def colour_of(colour: ColourSettings) -> Colour:
-    """Return how the pastiche gets its colours."""
+    """Return the colour mode of a result."""
     return Colour(colour.mode, colour.strength, colour.match)
 
 
 def optimisation_key(pair: Pair, files: Iterable[str]) -> str:
-    """Return a key that is equal for pairs which differ only in what is done after the optimisation.
+    """Return a key that is equal for pairs that differ only in steps after the optimisation.
 
     Args:
         pair: the pair.
-        files: identities of its files: their hashes, or their paths where they are not read yet.
+        files: identities of its files: their hashes, or their paths if they are not read yet.
 
     Returns:
         16 hexadecimal digits.
@@ -54,13 +54,13 @@ def optimisation_key(pair: Pair, files: Iterable[str]) -> str:
 def optimisation(
     settings: PairSettings, width: int, height: int, evaluations: tuple[int, ...] | None = None
 ) -> Optimisation:
-    """Return how the objective is minimised.
+    """Return the parameters of the minimisation.
 
     Args:
-        settings: of the pair.
-        width: of the image, in px.
-        height: of the image, in px.
-        evaluations: at each scale, coarse to fine; None: those of the settings.
+        settings: the settings of the pair.
+        width: width of the image in px.
+        height: height of the image in px.
+        evaluations: evaluations at each scale, coarse to fine; None: those of the settings.
     """
     planned = evaluations or settings.pyramid.planned
     return Optimisation(schedule(width, height, planned), **dict(settings.optimiser))

@@ -1,9 +1,9 @@
-"""The threads of one call of `Stage.process`, and what passes between them.
+"""The threads of one call of `Stage.process`, and their queues.
 
-The calling thread hands out tasks and takes back outcomes, so that only one thread touches what belongs to the caller.
-`LOADERS` threads load pairs, one thread paints them on the device, and `SAVERS` threads save results. The device waits
-for no disk as long as pairs are loaded ahead of it. What is loaded and not saved yet is bounded, in pixels and in
-number: a slow disk slows the device in the end, and fills no memory.
+The calling thread hands out tasks and takes back outcomes, so that only this thread uses the caller's objects.
+`LOADERS` threads load pairs, one thread paints them on the device, and `SAVERS` threads save results. The device need
+not wait for a disk as long as pairs are loaded ahead. The pairs that are loaded and not saved yet are limited, in
+pixels and in number: a slow disk slows the device down in the end, but never fills the memory.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOADERS: Final = 4
-"""Number of threads that load. Each reads two files or more, from disks that may be slow to answer."""
+"""Number of threads that load. Each of them reads two files or more, from disks that may answer slowly."""
 SAVERS: Final = 2
 """Number of threads that save."""
 
@@ -45,17 +45,17 @@ class Executor:
         self._resources, self._usage = resources, resources.usage
         self._budget = PixelBudget()
         self._changed = threading.Condition()
-        """Lock of the attributes from here to `error`; notified when one of them changes."""
+        """Lock of the attributes below, up to `error`; notified when one of them changes."""
         self._queue: list[QueuedPair] = []
-        """Pairs on their way to the device, in the order of their tasks."""
+        """Pairs that wait for the device, in the order of their tasks."""
         self._outcomes: deque[Outcome] = deque()
         """Outcomes that the calling thread has not received yet."""
         self._is_complete = False
         """Whether no further task will begin."""
         self.error: BaseException | None = None
-        """First error that ends the call; None as long as it goes on."""
+        """First error that ends the call; None while there is none."""
         self.in_work = 0
-        """Number of tasks that were begun and whose outcomes were not received yet; for the calling thread only."""
+        """Number of tasks that have begun and whose outcomes are not received yet; for the calling thread only."""
         self._loaders = ThreadPoolExecutor(LOADERS, "load")
         self._savers = ThreadPoolExecutor(SAVERS, "save")
         self._device = threading.Thread(target=self._work, name="device", daemon=True)
@@ -89,7 +89,7 @@ class Executor:
         self._loaders.submit(self._load, task, queued)
 
     def receive(self, seconds: float) -> Generator[Outcome]:
-        """Return the outcomes that are there; if there are none, wait `seconds` at most for one, or for an error."""
+        """Yield the outcomes so far; if there are none, wait at most `seconds` for an outcome or an error."""
         with self._changed:
             if seconds and not self._outcomes and self.error is None:
                 self._changed.wait(seconds)
@@ -115,7 +115,7 @@ class Executor:
 
     def _load(self, task: Task, queued: QueuedPair) -> None:
         try:
-            # Asked now, before the device spends time on a result that cannot be published.
+            # The check comes before the device spends time on a result that cannot be published.
             self._resources.saver.outbox.marks.check_free(task.pair.file_name, task.owner)
             loading = self._resources.loader.load(task, self._budget)
         except Closed:
@@ -140,7 +140,7 @@ class Executor:
             self.fail(error)
 
     def _next_batch(self) -> list[Loading]:
-        """Wait for loaded pairs and return those to be painted next; an empty list when there will be none."""
+        """Wait for loaded pairs, and return those that are painted next; an empty list means that none will come."""
         begin = time.perf_counter()
         batch: list[QueuedPair] = []
         while not batch:
@@ -149,7 +149,7 @@ class Executor:
                     if self._is_over:
                         return []
                     self._changed.wait(POLL_SECONDS)  # the budget does not notify when a thread begins to wait for it
-            size = self._resources.batch_size(head)  # outside of the lock: the first of its kind is measured
+            size = self._resources.batch_size(head)  # outside of the lock, since it may measure evaluations
             with self._changed:
                 if self._is_over:
                     return []
@@ -164,14 +164,14 @@ class Executor:
         return self._resources.listener.is_stopped or (self._is_complete and not self._queue)
 
     def _head(self) -> Loading | None:
-        """The pair to be painted next. The stage's first pair is its first task, even if others are loaded sooner."""
+        """Return the pair that is painted next. The stage begins with its first task, even if others load faster."""
         must_be_first = self._usage.begin is None and not self._budget.is_waited_for
         head = next_of(self._queue[:1] if must_be_first else self._queue, self._max_reorder)
         return head.loading if head is not None else None
 
     @property
     def _max_reorder(self) -> int:
-        """Unlimited while a loader waits for room: the pairs behind it hold that room, so waiting would deadlock."""
+        """Unlimited while a loader waits for room: later pairs hold that room, so waiting would be a deadlock."""
         return sys.maxsize if self._budget.is_waited_for else self._resources.limits.max_reorder
 
     def _paint(self, batch: list[Loading]) -> None:
@@ -186,13 +186,13 @@ class Executor:
                     self._usage.add(pairs=1)
                     self._savers.submit(self._save, loading, result, queue_seconds[id(loading)])
                 else:
-                    self._budget.give_back(loading.pixels)
+                    self._budget.release(loading.pixels)
                     self._fail_pair(loading.task, result)
         except (MachineError, Interrupted):
             raise
-        except Exception as error:  # noqa: BLE001 - one batch never stops the others
+        except Exception as error:  # noqa: BLE001 - an error of one batch never stops other batches
             for loading in unfinished:
-                self._budget.give_back(loading.pixels)
+                self._budget.release(loading.pixels)
                 self._fail_pair(loading.task, error)
         finally:
             self._usage.add(stylise_seconds=time.perf_counter() - begin)
@@ -210,7 +210,7 @@ class Executor:
             self._resources.saver.remove_checkpoint(loading)
             self._put(Outcome(loading.task, metadata))
         finally:
-            self._budget.give_back(loading.pixels)
+            self._budget.release(loading.pixels)
             self._usage.add(save_seconds=time.perf_counter() - begin)
 
     # Any thread
@@ -221,7 +221,7 @@ class Executor:
             self._changed.notify_all()
 
     def _fail_pair(self, task: Task, error: BaseException) -> None:
-        """Make an error the outcome of a pair, or the end of the call if it is the machine's or a request to stop."""
+        """Make an error the outcome of a pair; an error of the machine or a request to stop ends the call."""
         if isinstance(error, MachineError | Interrupted) or not isinstance(error, Exception):
             self.fail(error)
             return
@@ -229,7 +229,7 @@ class Executor:
         self._put(Outcome(task, failure_of(task, explained), explained))
 
     def fail(self, error: BaseException) -> None:
-        """End the call by this error, unless another has ended it."""
+        """End the call with this error, unless an earlier error has ended it."""
         with self._changed:
             self.error = self.error or error
             self._resources.listener.is_stopped = True
@@ -237,7 +237,7 @@ class Executor:
 
 
 def _explained(task: Task, error: Exception) -> ImpastoError:
-    """Return the error of a pair as one that is explained to its user."""
+    """Return the error of a pair as an error that is explained to the user."""
     if isinstance(error, ImpastoError):
         return error
     if is_out_of_memory(error):

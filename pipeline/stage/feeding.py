@@ -1,4 +1,4 @@
-"""The loop that hands tasks to whatever renders them, threads or processes, and gives their outcomes back."""
+"""The loop that hands tasks to the threads or processes that render them, and returns their outcomes."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from pipeline.stage.task import Outcome, Task
 
 POLL_SECONDS: Final = 0.2
-"""Seconds, at most, until a source that had no task is asked again."""
+"""Longest time in seconds until a source that had no task is asked again."""
 
 
 class Workers(Protocol):
-    """The threads of one device, or the processes of several. The thread that feeds them calls all of this."""
+    """The threads of one device, or the processes of several. Only the thread that feeds them calls the methods."""
 
     @property
     def error(self) -> BaseException | None:
-        """Error that ends the work; None as long as it goes on."""
+        """Error that ends the work; None while there is none."""
 
     @property
     def in_work(self) -> int:
-        """Number of tasks that were begun and whose outcomes were not received yet."""
+        """Number of tasks that have begun and whose outcomes are not received yet."""
 
     @property
     def has_room(self) -> bool:
@@ -34,21 +34,21 @@ class Workers(Protocol):
         """Begin a task."""
 
     def receive(self, seconds: float) -> Iterable[Outcome]:
-        """Return the outcomes that are there; if there are none, wait `seconds` at most for some."""
+        """Return the outcomes so far; if there are none, wait at most `seconds` for some."""
 
     def fail(self, error: ImpastoError | OSError) -> None:
-        """End the work by this error, unless another has ended it."""
+        """End the work with this error, unless an earlier error has ended it."""
 
 
 def feed(tasks: Iterable[Task | None], workers: Workers) -> Generator[Outcome]:
     """Begin tasks while there is room for them, until all have an outcome or an error ends the work.
 
-    A task over which processes died begins when all others have an outcome, and has the workers to itself.
+    A task during which processes died begins when all other tasks have an outcome, and is rendered alone.
 
     Args:
-        tasks: None means that there is no next task for the moment. An ImpastoError or OSError of the iterable ends the
-            work; any other error is passed on.
-        workers: render the tasks.
+        tasks: the tasks; None means that there is no next task at the moment. An ImpastoError or OSError of the
+            iterable ends the work; any other error is passed on.
+        workers: the threads or processes that render the tasks.
     """
     source, has_more = iter(tasks), True
     while workers.error is None and (has_more or workers.in_work):
@@ -58,7 +58,7 @@ def feed(tasks: Iterable[Task | None], workers: Workers) -> Generator[Outcome]:
             except StopIteration:
                 has_more = False
                 break
-            except (ImpastoError, OSError) as error:  # not passed on: the outcomes of finished tasks come first
+            except (ImpastoError, OSError) as error:  # not raised here: the outcomes of finished tasks come first
                 workers.fail(error)
                 return
             if task is None:

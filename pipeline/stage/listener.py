@@ -1,4 +1,4 @@
-"""The interface through which the stage tells what happens on its devices."""
+"""The interface through which the stage reports the work of its devices."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ if TYPE_CHECKING:
 
 
 class Listener(Protocol):
-    """Hears from the stage what its devices do, and can stop it: an error that a method raises ends the stage's work.
+    """Receives events of the devices, and can stop the stage: an error that a method raises ends the stage's work.
 
-    The thread that has the device calls both methods; a pool of devices calls them from the thread that called
-    `process`. No two calls overlap.
+    The thread that has the device calls both methods. A pool of several devices calls them in the thread that called
+    `process`. Calls never overlap.
     """
 
     def pair_started(self, pair: Pair) -> None:
         """A device begins with a pair; its evaluations follow.
 
         Raises:
-            Interrupted: the stage is to stop; the pair has not begun.
+            Interrupted: the stage must stop; the pair does not begin.
         """
 
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
-        """An evaluation of a pair on a device is over. Called in the order of the evaluations.
+        """A device has made an evaluation of a pair. Called in the order of the evaluations.
 
         Raises:
-            Interrupted: the stage is to stop; the pair is given up, and where it is can be resumed.
+            Interrupted: the stage must stop; the pair gets a checkpoint, from which it can be resumed.
         """

@@ -1,4 +1,4 @@
-"""A limit on what is in memory at once, in pixels: pairs differ too much in size to be counted."""
+"""A limit on the pictures in memory, in pixels, since a limit on the number of pairs would ignore their sizes."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ class Closed(Exception):  # noqa: N818 - no error
 
 
 class PixelBudget:
-    """Pixels that threads take and give back, in the order in which they asked. Any thread may call all methods."""
+    """Pixels that threads take, in the order of their calls, and release. Any thread may call all methods."""
 
     def __init__(self, max_pixels: int = MAX_PIXELS) -> None:
         self._max_pixels = max_pixels
         self.taken = 0
-        """Number of pixels taken and not given back."""
+        """Number of pixels taken and not released."""
         self._waiting: deque[object] = deque()
         self._changed = threading.Condition()
         self._is_closed = False
 
     def take(self, pixels: int) -> None:
-        """Wait until there is room for this many pixels; more than the whole budget gets all of it, alone.
+        """Wait for room for this many pixels; a pair of more than the whole budget waits until it is alone.
 
         Raises:
             Closed: the budget was closed.
@@ -51,14 +51,14 @@ class PixelBudget:
         """Whether a thread waits for room."""
         return bool(self._waiting)
 
-    def give_back(self, pixels: int) -> None:
-        """Give back this many pixels."""
+    def release(self, pixels: int) -> None:
+        """Release this many pixels."""
         with self._changed:
             self.taken -= pixels
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Raise `Closed` in all threads that wait for room, or will."""
+        """Raise `Closed` in all threads that wait for room now or later."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""The parts that the threads of a stage share, and what is learnt from pair to pair."""
+"""The parts that the threads of a stage share, and the measurements that later pairs use."""
 
 from __future__ import annotations
 
@@ -26,42 +26,42 @@ if TYPE_CHECKING:
 
 
 PAIRS_AHEAD: Final = 4
-"""Largest number of pairs in the stage at once, besides those of a batch."""
+"""Largest number of pairs in the stage at once, besides the pairs of a batch."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits on what a stage reads, how much it does at once, and how often it writes the progress of a pair."""
+    """Limits on the files that a stage reads, the pairs that it holds at once, and the intervals of its writes."""
 
     images: ImageSettings = field(default_factory=ImageSettings)
     """Formats and sizes of pictures that are read."""
     batch: int = 0
-    """Largest number of pairs that advance together on the device; 0: the number that is worth it, as measured."""
+    """Largest number of pairs that advance together on the device; 0: the best number, as measured."""
     max_reorder: int = 16
-    """Largest number of later pairs that the device begins before a pair, for the sake of a batch."""
+    """Largest number of later pairs that may overtake a pair to fill a batch."""
     memory_bytes: int | None = None
-    """Bytes that a batch may take on the device; None: all that is free."""
+    """Bytes that a batch may take on the device; None: all that are free."""
     checkpoint_seconds: float = 120.0
     """Seconds between two checkpoints of a pair on the device."""
     preview_seconds: float = 0.0
-    """Seconds between two previews of a pair on the device; 0: none are written."""
+    """Seconds between two previews of a pair on the device; 0: no preview is written."""
 
 
 class StoppableListener:
-    """Passes on what happens on the device, until it is stopped: then it ends the device's work instead."""
+    """Passes events of the device on until it is stopped; then it ends the device's work."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self.is_stopped = False
-        """Set by any thread, read by the device's."""
+        """Whether the device must stop. Any thread sets it, and the device's thread reads it."""
 
     def pair_started(self, pair: Pair) -> None:
-        """Pass it on; raises Interrupted if stopped."""
+        """Pass the event on; raise Interrupted if stopped."""
         self._check()
         self._listener.pair_started(pair)
 
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
-        """Pass it on; raises Interrupted if stopped."""
+        """Pass the event on; raise Interrupted if stopped."""
         self._check()
         self._listener.evaluated(pair, evaluation)
 
@@ -75,30 +75,30 @@ class Resources:
     """The parts that the threads of a stage share, in all its calls of `process`."""
 
     loader: Loader
-    """Used by the threads that load."""
+    """Loader, for the threads that load."""
     painter: Painter
-    """Used by the device's thread."""
+    """Painter, for the device's thread."""
     saver: Saver
-    """Used by the threads that save; those that load ask its outbox whether a name is free."""
+    """Saver, for the threads that save; threads that load ask its outbox whether a name is free."""
     listener: StoppableListener
     limits: Limits
     results: ResultCache = field(default_factory=ResultCache)
-    """Results of optimisations that serve further pairs. Used by the device's thread."""
+    """Results of optimisations that further pairs share; for the device's thread."""
     usage: Usage = field(default_factory=Usage)
-    """Times and memory of all pairs so far. Added to by all threads."""
+    """Times and memory of all pairs so far, to which all threads add."""
     _batch_sizes: dict[Hashable, int] = field(default_factory=dict, init=False)
-    """Batch sizes measured so far, by `size_key`. Written by the device's thread."""
+    """Batch sizes measured so far, by `size_key`, which the device's thread writes."""
 
     @property
     def max_in_work(self) -> int:
-        """Largest number of pairs in the stage at once, in view of the batch sizes measured so far. For any thread."""
+        """Largest number of pairs in the stage at once, given the batch sizes measured so far; for any thread."""
         batch = self.limits.batch or max(self._batch_sizes.values(), default=1)
         return PAIRS_AHEAD if batch == 1 else PAIRS_AHEAD + batch + self.limits.max_reorder
 
     def batch_size(self, loading: Loading) -> int:
-        """Return how many pairs like this one should be on the device together; measures the first of its kind.
+        """Return how many pairs like this one should be on the device together, measured once for each kind of pair.
 
-        For the device's thread.
+        Only the device's thread may call this.
         """
         if self.limits.batch or self.painter.device.type == "cpu":
             return self.limits.batch or 1  # two cores are as busy with one image as with four
@@ -112,9 +112,9 @@ class Resources:
         return self._batch_sizes[key]
 
     def paint(self, batch: Sequence[Loading]) -> Iterator[tuple[Loading, Painted | ImpastoError]]:
-        """Return the results of a batch: first those that another pair's optimisation has made, then the others.
+        """Yield the results of a batch: first those that another pair's optimisation has made, then the others.
 
-        For the device's thread. Raises what `Painter.paint` raises.
+        Only the device's thread may call this. The errors of `Painter.paint` are passed on.
         """
         evaluations = batch[0].task.evaluations or batch[0].task.pair.settings.pyramid.planned
         fresh = []

@@ -1,4 +1,4 @@
-"""One device with all that it takes to render pairs on it."""
+"""One device, with all parts that render pairs on it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 class Stage:
-    """Renders pairs on one device and publishes the results. One thread uses it; see `Executor` for those it starts."""
+    """Renders pairs on one device and publishes the results. Only one thread uses it; `Executor` starts the others."""
 
     def __init__(  # noqa: PLR0913 - the parts of a stage
         self,
@@ -61,7 +61,7 @@ class Stage:
                     limits.checkpoint_seconds,
                     outbox.previews,
                     limits.preview_seconds,
-                    partial(_count_anew, outbox),
+                    partial(_restart_count, outbox),
                 ),
             ),
             Saver(outbox, Maker(weights, describe_device(device), str(precision).removeprefix("torch."))),
@@ -76,7 +76,7 @@ class Stage:
         """Return a stage on the first device of the settings, with its network loaded.
 
         Raises:
-            MachineError: there is no such device, or the weights cannot be had.
+            MachineError: there is no such device, or the weights cannot be loaded.
         """
         device = find_device(settings.run.device)
         open_card(device)
@@ -98,26 +98,30 @@ class Stage:
         )
 
     def process(self, tasks: Iterable[Task | None]) -> Generator[Outcome]:
-        """Render tasks; a pair that fails is reported, and the others go on. Outcomes come in the order of their ends.
+        """Render tasks, and yield each outcome as soon as it is known. A pair that fails does not stop other pairs.
 
         Args:
-            tasks: None means that there is no next task for the moment; the iterable is asked again soon.
+            tasks: the tasks; None means that there is no next task at the moment, and the iterable is asked again soon.
 
         Raises:
-            MachineError: the machine cannot go on; finished pairs are published, the others are untouched.
-            Interrupted: the listener asked to stop; likewise, and the pairs on the device have a checkpoint.
+            MachineError: the machine failed; finished pairs are published, and other pairs have no outcome.
+            Interrupted: the listener asked to stop; finished pairs are published, and pairs on the device have
+                checkpoints.
         """
-        with contextlib.suppress(OSError):  # the next call tries again
+        with contextlib.suppress(OSError):  # the next call tries it again
             self.resources.saver.outbox.checkpoints.remove_old()
         yield from Executor(self.resources).run(tasks)
 
     def close(self) -> None:
-        """Do nothing; present so that a `Stage` can be closed like a `StagePool`."""
+        """Do nothing; the method exists so that a `Stage` can be closed like a `StagePool`."""
 
 
-def _count_anew(outbox: Outbox, task: Task) -> None:
-    """Forget the attempts at a pair that has come further: a process that ends over it now is not the pair's fault."""
+def _restart_count(outbox: Outbox, task: Task) -> None:
+    """Count the present attempt as the first, since the pair has a new checkpoint and so makes progress.
+
+    Only attempts without progress count towards `run.max_attempts`.
+    """
     try:
         outbox.marks.restart_count(task.pair.file_name, task.owner)
-    except StorageError as error:  # the attempts count as before
+    except StorageError as error:  # the earlier attempts still count
         logger.warning("%s", error)

@@ -1,4 +1,4 @@
-"""How a run or a watcher ended, and where its time went."""
+"""The summary of a run or a watcher: counts, exit code, times and memory."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 class Usage:
     """Seconds and memory, added up over the pairs of a stage. All threads of the stage call the methods.
 
-    Seconds of loading and saving are added over all threads, so they may exceed the time that passed.
+    Seconds of loading and saving are added up over all threads, so they may exceed the elapsed time.
     """
 
     pairs: int = 0
-    """Number of pairs that the device has done."""
+    """Number of pairs that the device has finished."""
     load_seconds: float = 0.0
     wait_seconds: float = 0.0
-    """Seconds that the device had nothing to do since its first pair started."""
+    """Seconds that the device was idle since its first pair started."""
     stylise_seconds: float = 0.0
     save_seconds: float = 0.0
     peak_memory_bytes: int | None = None
@@ -33,7 +33,7 @@ class Usage:
     end: float = 0.0
     """Time at which the last pair was saved, by `time.perf_counter`."""
     devices: int = 1
-    """Number of devices that the sums are of."""
+    """Number of devices over which the seconds are added up."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def add(self, **values: float) -> None:
@@ -43,12 +43,12 @@ class Usage:
                 setattr(self, name, getattr(self, name) + value)
 
     def started(self) -> None:
-        """Note that the device begins with a pair."""
+        """Record that the device begins with a pair."""
         if self.begin is None:
             self.begin = time.perf_counter()
 
     def saved(self, peak_memory_bytes: int | None) -> None:
-        """Note that a pair is published."""
+        """Record that a pair is published."""
         with self._lock:
             self.end = time.perf_counter()
             if peak_memory_bytes is not None:
@@ -84,17 +84,17 @@ class Usage:
 
 @dataclass(frozen=True)
 class Summary:
-    """How a command's work ended: what became of the pairs of a run, or of the files that a watcher saw."""
+    """The outcome of a command: the counts of the pairs of a run, or of the files that a watcher saw."""
 
     counts: Mapping[str, int]
-    """Pairs or files by what became of them, in the order in which they are shown."""
+    """Numbers of pairs or files by their outcome, in the order in which they are shown."""
     seconds: float
-    """Duration of the work."""
+    """Duration of the work in seconds."""
     exit_code: ExitCode
     usage: Usage
-    """Where the time went."""
+    """Times and memory of the stage."""
     missing: tuple[str, ...] | None = None
-    """Files that a watcher cannot account for; None for a run, which sees no files come and go."""
+    """Files that a watcher cannot account for; None for a run, which does not track files."""
 
     def describe(self) -> dict[str, Any]:
         """Return the summary as JSON."""

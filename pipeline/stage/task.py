@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.pair import Pair
 
 VERSIONS = {name: version(name) for name in ("impasto", "torch", "opencv-python", "numpy", "pillow")}
-"""Versions of impasto and of the libraries that decide what a result looks like, for metadata."""
+"""Versions of impasto and of the libraries that affect the pixels of a result, for metadata."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class Task:
     key: str | None
     """Key of the pair when it was planned; None if an input could not be read then."""
     owner: str = RUN
-    """Name under which the result is published, see `outbox.marks`."""
+    """Owner of the result's name, see `outbox.marks`."""
     fence: Callable[[], None] = lambda: None
-    """Called before the result is published; raises ImpastoError if the result is no longer wanted."""
+    """Function that is called before the result is published; it raises ImpastoError if the result is refused."""
     evaluations: tuple[int, ...] | None = None
-    """Evaluations at each scale, coarse to fine, where time is short; None: those of the settings."""
+    """Evaluations at each scale, coarse to fine, if a time budget limits them; None: those of the settings."""
     deaths: int = 0
-    """Number of processes that ended over the pair. If any did, it is rendered alone, and a large pair in less
-    memory."""
+    """Number of processes that died during the pair. If there are any, the pair is rendered alone, and a large pair
+    with less memory."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Calibration of other weights to the scale of the packaged ones, so that a setting means the same with all of them.
 
-Sets of weights differ in the size of their activations by more than a factor of ten, and the style term grows with the
-fourth power of it. Rectifiers let each layer be rescaled without changing what it detects (`Vgg19.rescaled`).
+Activations of different weights differ by more than a factor of ten, and the style term grows with their fourth power.
+Because of the rectifiers each layer can be rescaled without changing what it detects (`Vgg19.rescaled`).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def calibrate(network: Vgg19) -> Vgg19:
     """Return the network rescaled to the packaged weights' mean activations.
 
     Raises:
-        ValueError: a layer is silent or not finite on the calibration image, so this is no trained network.
+        ValueError: a layer is zero or not finite on the calibration image, so this is no trained network.
     """
     found = mean_activations(network)
     for name, mean in found.items():

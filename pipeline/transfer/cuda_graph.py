@@ -1,4 +1,4 @@
-"""CUDA graphs: one launch per evaluation in place of a hundred, which take most of the time of small images."""
+"""CUDA graphs: one launch per evaluation in place of about a hundred, which would take most of a small image's time."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def capture(evaluate: Evaluate, example: Tensor) -> tuple[Evaluate, list[str]]:
-    """Return the function as a replay of a captured graph where the device is CUDA; elsewhere the function itself.
+    """Return a function that replays a captured graph if the device is CUDA; otherwise the given function.
 
     Args:
-        evaluate: takes (B, 3, H, W) and never waits for the device.
+        evaluate: the function, which takes (B, 3, H, W) and never waits for the device.
         example: a tensor of the shape and device that the function will be called with.
 
     Returns:
@@ -33,7 +33,7 @@ def capture(evaluate: Evaluate, example: Tensor) -> tuple[Evaluate, list[str]]:
                 evaluate(image)  # libraries choose their algorithms here, which cannot be captured
             torch.cuda.current_stream().wait_stream(side_stream)
             graph = torch.cuda.CUDAGraph()
-            # Other threads pin memory meanwhile. A capture forbids that, unless it watches its own thread only.
+            # Other threads pin memory meanwhile. A capture forbids that, unless it is restricted to its own thread.
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 values, gradient = evaluate(image)
     except torch.OutOfMemoryError:

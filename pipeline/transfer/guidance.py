@@ -5,9 +5,9 @@ that T² is the weight of each position. Here the mask m gives the weights, T² 
 
     G = Σ_i m_i · f_i · f_iᵀ / Σ_i m_i
 
-For a mask that is white everywhere it is F·Fᵀ / (H·W). At a layer behind n poolings m is the mask's mean over the
-2ⁿ × 2ⁿ px that belong to a feature. There is one region: elsewhere the photograph stays, and statistics of the painting
-are those of the whole painting, unless it has a mask of its own.
+For a mask that is white everywhere it is F·Fᵀ / (H·W). At a layer after n poolings m is the mask's mean over the
+2ⁿ × 2ⁿ px that belong to a feature. Unlike in the paper there is only one region: outside of it the photograph stays.
+The statistics of the painting are those of the whole painting, unless it has a mask of its own.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _SMALLEST_SUM = 1e-6
-"""Sum of a mask below which it counts as black: far less than one grey level of one pixel."""
+"""Smallest sum of a mask that is not black: far less than one grey level of one pixel."""
 _FAINTEST = 1 / 8
-"""Least mask value that the start of a scale is divided by; where the mask is less, the style starts fainter."""
+"""Smallest divisor of the start of a scale; where the mask is less, the style starts fainter."""
 
 
 @dataclass(frozen=True)
 class Guidance:
-    """The masks of a batch at the sizes of all layers, and the contents that stay where they are black."""
+    """The masks of a batch at the sizes of all layers, and the contents, which stay where the masks are black."""
 
     content: Tensor
     """Contents, (B, 3, H, W) float32, sRGB 0–255."""
@@ -94,7 +94,7 @@ class Guidance:
 
 
 def shrink_mask(mask: Tensor, width: int, height: int) -> Tensor:
-    """Resample a mask (1, 1, H, W) by area: edges do not ring, and black and white areas stay black and white."""
+    """Resample a mask (1, 1, H, W) by area, so that edges do not ring, and black and white areas stay as they are."""
     if mask.shape[2:] == (height, width):
         return mask
     return F.interpolate(mask, (height, width), mode="area")

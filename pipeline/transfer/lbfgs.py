@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from pipeline.transfer.lbfgs_state import Restart
 
     Evaluate = Callable[[Tensor], tuple[Tensor, Tensor]]
-    """Maps (B, 3, H, W) to (B, T) values, of which the first is minimised, and its gradient (B, 3, H, W)."""
+    """Maps (B, 3, H, W) to values (B, T), of which the first is minimised, and its gradient (B, 3, H, W)."""
 
 FIRST_STEP_LEVELS = 5.0
-"""Largest change of a pixel by the first step, in levels of 0–255, while no curvature is known."""
+"""Largest change of a pixel by a step without known curvature, such as the first, in levels of 0–255."""
 GROWTH = 6.0
-"""Largest ratio of a step's length to the length of the step before: the first secants know one direction only."""
+"""Largest ratio of a step's length to that of the step before, since the first secants describe only one direction."""
 BLIND_GROWTH = 2.0
-"""Ratio of a step's length to the length of the step before, while no positive curvature was seen."""
+"""Ratio of a step's length to that of the step before, while no positive curvature has been measured."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ class Minimum:
 
 
 class Minimiser:
-    """Minimises each image of a batch on its own, without clipping, one evaluation at a time.
+    """Minimises each image of a batch independently, without clipping, one evaluation at a time.
 
-    Large tensors are on the device, small matrices on the host.
+    Large tensors are on the device, and small matrices are on the host.
     """
 
     def __init__(  # noqa: PLR0913 - the method has this many parameters
@@ -72,11 +72,12 @@ class Minimiser:
 
         Args:
             start: (B, 3, H, W) float32.
-            evaluations: most evaluations of the batch.
-            history: most steps that are remembered, m; the history takes 8·m bytes per value of the batch.
+            evaluations: largest number of evaluations of the batch.
+            history: largest number of remembered steps, m; the history takes 8·m bytes per value of the batch.
             alpha: exponent of the `SpectralPreconditioner`.
-            plateau: an image is done when its last ten evaluations improved it by less than this share; 0: never.
-            history_device: where the history is kept; None: on the device of the start.
+            plateau: an image is done when its last ten evaluations improved it by less than this share; 0: it never
+                ends early.
+            history_device: device that keeps the history; None: the device of the start.
         """
         self.number = 0
         """Evaluations made so far."""
@@ -99,7 +100,7 @@ class Minimiser:
 
     @property
     def x(self) -> Tensor:
-        """Iterates that are evaluated next, (B, 3, H, W)."""
+        """Images that are evaluated next, (B, 3, H, W)."""
         return self._x
 
     def is_done(self, index: int) -> bool:
@@ -107,7 +108,7 @@ class Minimiser:
         return self.number >= self._evaluations or self._images[index].done
 
     def minimum(self, index: int) -> Minimum:
-        """Return the result of an image so far; without any finite value it is the image's start."""
+        """Return the result of an image so far; if no value was finite, it is the image's start."""
         image = self._images[index]
         return Minimum(self._best[index : index + 1], tuple(image.values), tuple(image.restarts))
 
@@ -131,7 +132,7 @@ class Minimiser:
         return [image.values[-1] for image in self._images]
 
     def select(self, indices: Sequence[int]) -> None:
-        """Continue with these images of the batch only."""
+        """Continue only with these images of the batch."""
         self._images = [self._images[index] for index in indices]
         chosen = list(indices)
         self._x, self._best, self._step = self._x[chosen], self._best[chosen], self._step[chosen]
@@ -142,7 +143,7 @@ class Minimiser:
     def state(self, index: int) -> dict[str, Any]:
         """Return the state of an image as tensors, numbers and lists, for `restore`.
 
-        The tensors of a batch of one image are not copies: they must be copied or written before the next step.
+        If the batch has one image, the tensors are not copies: they must be copied or written before the next step.
         """
         own = slice(index, index + 1)
 
@@ -161,13 +162,13 @@ class Minimiser:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a state of an image of this size and with these settings; the result is the same to the bit.
+        """Continue from the state of an image of this size with these settings; the result is equal to the last bit.
 
         Raises:
             ValueError: the state has another size or other settings.
         """
         if len(self) != 1 or state["s"].shape != self._s.shape or state["x"].shape != self._x.shape:
-            msg = f"a state of {tuple(state['x'].shape)} does not go on as {tuple(self._x.shape)}"
+            msg = f"a state of {tuple(state['x'].shape)} cannot continue as {tuple(self._x.shape)}"
             raise ValueError(msg)
         device = self._x.device
         self.number = state["number"]
@@ -191,7 +192,7 @@ class Minimiser:
             self._z[:, slot] = (preconditioned - self._before[1]).flatten(1)
             self._s[:, slot] = self._step
         rows = []
-        for i, row in enumerate(values):  # one by one: sums of a batch may be rounded otherwise than an image's alone
+        for i, row in enumerate(values):  # one by one, since the sums of a batch may be rounded differently
             both = torch.stack((y[i], g[i]), dim=1)
             norms = torch.stack((g[i].norm() ** 2, self._step[i].norm() * y[i].norm()))
             products = (_products(history[i], both).mT.flatten() for history in (self._s, self._z))
@@ -199,7 +200,7 @@ class Minimiser:
         return torch.stack(rows).double().cpu().numpy()
 
     def _observe(self, facts: NDArray[np.float64], terms: int) -> None:
-        """Take the values of an evaluation, and keep the images that are the best yet."""
+        """Record the values of an evaluation, and keep the images that are the best so far."""
         for index, (image, row) in enumerate(zip(self._images, facts, strict=True)):
             values = tuple(row[:terms].tolist())
             if image.observe(values if math.isfinite(row[terms]) else (math.nan,) * terms, self._plateau):
@@ -208,14 +209,14 @@ class Minimiser:
                 image.done = True  # the gradient has vanished
 
     def _move(self, slot: int, facts: NDArray[np.float64], preconditioned: Tensor) -> None:
-        """Go to the next iterate: x − H·g; the best iterate where a restart is due; nowhere where an image is done."""
+        """Go to the next iterate, x − H·g, or back to the best one for a restart; images that are done stay."""
         m, coefficients = self._history, []
         for index, (image, row) in enumerate(zip(self._images, facts, strict=True)):
             sy, sg, zy, zg = row[2:].reshape(4, m)
             if image.state == "moving":
                 image.learn(slot, sy, zy, row[1])
             else:
-                self._s[index].zero_()  # not used any more, and perhaps not finite
+                self._s[index].zero_()  # no longer used, and perhaps not finite
                 self._z[index].zero_()
             if image.slots:
                 gamma, a, b = image.coefficients(sg, zg)

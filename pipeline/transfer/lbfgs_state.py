@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 OVERRELAXATION = 1.6
-"""Factor of γ. The objective is of fourth order in the features, so curvature behind exceeds curvature ahead."""
+"""Factor of γ. The objective is of fourth order in the features and falls, so the curvature that the last step has
+measured is larger than that of the steps to come."""
 EXPLOSION = 4.0
-"""Ratio of a value to the best one from which it is an explosion, a step that L-BFGS may not recover from."""
+"""Smallest ratio of a value to the best one that counts as an explosion, from which L-BFGS may not recover."""
 PLATEAU_LENGTH = 10
-"""Number of evaluations whose gain decides whether an image has reached its plateau."""
+"""Number of evaluations whose total gain decides whether an image has reached its plateau."""
 SMALLEST_CURVATURE = 1e-8
-"""Least cosine between step and gradient difference; below it a pair holds noise and no curvature."""
+"""Smallest cosine between step and gradient difference; a pair with a smaller one holds noise and no curvature."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class Restart:
     evaluation: int
     """Number of the evaluation that made it necessary, from 1."""
     reason: str
-    """Words behind "the objective"."""
+    """Words that continue "the objective"."""
     step: float
-    """Share of a full step that is taken from the best iterate."""
+    """Share of a full step that the next step from the best iterate takes."""
 
 
 @dataclass
@@ -41,24 +42,25 @@ class ImageState:
     """State of one image of the batch, as far as it is on the host."""
 
     history: int
-    """Pairs of step and gradient difference that the ring holds, m."""
+    """Number of pairs of step and gradient difference that the ring holds, m."""
     steps: NDArray[np.float64] = field(init=False)
-    """SᵀY, (m, m)."""
+    """Products SᵀY of steps and gradient differences, not the steps themselves, (m, m)."""
     curvatures: NDArray[np.float64] = field(init=False)
-    """YᵀPY, (m, m)."""
+    """Products YᵀPY of gradient differences, (m, m)."""
     slots: list[int] = field(default_factory=list)
     """Slots of the ring that hold a pair of this image, oldest first."""
     values: list[tuple[float, ...] | None] = field(default_factory=list)
     """Values of every evaluation; None where one was not finite."""
     bests: list[float] = field(default_factory=lambda: [math.inf])
-    """Least value before the first evaluation and after each one."""
+    """Smallest value before the first evaluation and after each one."""
     restarts: list[Restart] = field(default_factory=list)
     step: float = 1.0
-    """Share of a full step that is taken: halved by every restart, doubled by every new best until it is 1 again."""
+    """Share of a full step that is taken: every restart halves it, and every new best value doubles it, up to 1."""
     state: Literal["resting", "moving", "returning"] = "resting"
-    """At the start or the best iterate, without a step to learn from; on its way; or about to go back to the best."""
+    """Resting: at the start or the best iterate, without a last step. Moving: after a step. Returning: about to go
+    back to the best iterate."""
     done: bool = False
-    """Whether its minimisation has ended before the evaluations are used up."""
+    """Whether the minimisation has ended before the evaluations are used up."""
 
     def __post_init__(self) -> None:
         self.steps, self.curvatures = np.zeros((self.history,) * 2), np.zeros((self.history,) * 2)
@@ -81,14 +83,14 @@ class ImageState:
         return image
 
     def observe(self, values: tuple[float, ...], plateau: float) -> bool:
-        """Take the values of an evaluation.
+        """Record the values of an evaluation.
 
         Args:
-            values: the minimised one first.
-            plateau: the share by which ten evaluations must improve the image; 0: any.
+            values: values of the evaluation; the first is minimised.
+            plateau: share by which ten evaluations must improve the image; 0: the image never ends early.
 
         Returns:
-            Whether the evaluated image is the best yet.
+            Whether the evaluated image is the best so far.
         """
         finite, best = all(map(math.isfinite, values)), self.bests[-1]
         self.values.append(values if finite else None)
@@ -100,7 +102,7 @@ class ImageState:
         elif values[0] < best:
             self.step = min(1.0, 2 * self.step)
         flat = len(self.bests) > PLATEAU_LENGTH + 1 and self.bests[-1] > (1 - plateau) * self.bests[-1 - PLATEAU_LENGTH]
-        # The objective is 0 where photograph and painting are of one and the same colour; no value is better.
+        # The objective is 0 if photograph and painting have one and the same colour everywhere; no value is better.
         self.done = flat or math.isinf(self.bests[-1]) or self.bests[-1] == 0
         return self.bests[-1] < best
 

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TV_SMOOTHING = 1.0
-"""Difference in levels of 0–255 below which total variation is quadratic, so that its gradient exists everywhere."""
+"""Difference, in levels of 0–255, below which total variation is quadratic, so that it has a gradient everywhere."""
 
 _VALUES_AT_ONCE = 1 << 22
-"""Number of features that are converted to float32 or weighted at once for a Gram matrix: 16 MB."""
+"""Number of features that are converted to float32 or weighted at once for a Gram matrix, 16 MB."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def add_mixed(gradient: Tensor, features: Tensor, mixer: Tensor, mask: Tensor) -
     """
     long, total = rows(features), rows(gradient)
     for part in _parts(long):
-        # Weigh the features, not the product, which might exceed float16 where features are large and the mask black.
+        # The features are weighted, not the product, which could exceed float16 where the mask is black.
         weighted = (long[:, part] * rows(mask)[:, part]).to(long.dtype)
         total[:, part].baddbmm_(weighted, mixer)
 

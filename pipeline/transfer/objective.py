@@ -28,9 +28,9 @@ class Objective:
     several styles), C_l is the number of channels of layer l. With w = 1, style_weight = 1000, content_weight = 1 and
     rectified layers it is the objective of leongatys/PytorchNeuralStyleTransfer.
 
-    With a mask m the objective is taken of the composite x = c + m·(z − c) of content c and image z, with guided Gram
+    With a mask m the objective is that of the composite x = c + m·(z − c) of content c and image z, with guided Gram
     matrices (see `guidance`), and the style term is multiplied by mean(m). Content and TV are means over the whole
-    image, so where m is 1 the balance between content and style is as without a mask. The gradient by z is m times the
+    image, so where m is 1 content and style have the same balance as without a mask. The gradient by z is m times the
     gradient by x.
     """
 
@@ -56,8 +56,8 @@ class Objective:
             image: z, (B, 3, H, W) float32, sRGB 0–255.
 
         Returns:
-            Weighted terms (B, 4) float32: total, content, style, tv, of which the first is the sum of the others; and
-            the gradient of the total (B, 3, H, W) float32. An image's row does not depend on the rest of the batch.
+            Weighted terms (B, 4) float32: total, content, style, tv, where the total is the sum of the others; and the
+            gradient of the total (B, 3, H, W) float32. An image's row does not depend on the rest of the batch.
         """
         if self._single:
             each = [one(image[i : i + 1]) for i, one in enumerate(self._single)]
@@ -94,7 +94,7 @@ class _Comparison:
     """Comparison of an image with its targets: first sums over its tiles, then the gradient at each layer."""
 
     def __init__(self, chain: Chain, spec: ObjectiveSpec, targets: Targets, image: Tensor) -> None:
-        self._spec, self._targets, self._half = spec, targets, chain.dtype is torch.float16
+        self._spec, self._targets, self._is_float16 = spec, targets, chain.dtype is torch.float16
         self._scales = {layer: chain.scales[convolution_of(layer)] for layer in spec.layers}
         self._pixels = {layer: pixels_of(image, layer) for layer in spec.layers}
         self._masks: dict[str, Tensor] = {}
@@ -110,7 +110,8 @@ class _Comparison:
         self._products: dict[str, Tensor] = {}
         """Σ m · F·Fᵀ by layer, (B, C, C), of scaled features."""
         self._mixers: dict[str, Tensor] = {}
-        """4 style_weight · w_l/C_l² · (G − A) / (C²·Σ m) by layer: the factor of m·F in the gradient."""
+        """Factor of m·F in the gradient by layer: 4 mean(m) · style_weight · w_l/C_l² · (G − A) / (C²·Σ m). Without a
+        mask, mean(m) is 1 and Σ m is H·W."""
         self._amplifier: Tensor | None = None
 
     def add(self, tile: Tile, layer: str, features: Tensor) -> None:
@@ -139,13 +140,14 @@ class _Comparison:
                 weight = weight * self._share
             style = style + (weight * of_layer).view(-1)
             self._mixers[layer] = difference * (4 * weight / (channels**2 * unscaled))
-        self._amplifier = self._find_amplifier() if self._half else None
+        self._amplifier = self._find_amplifier() if self._is_float16 else None
         return torch.stack((content + style + tv, content, style, tv), dim=1)
 
     def inject(self, tile: Tile, layer: str, features: Tensor, gradient: Tensor | None) -> Tensor:
         """Add the gradient by a tile's features of a tapped layer to the gradient from above.
 
-        Content: 2 content_weight · (F − P) / (C·H·W). Style: 4 style_weight · w_l/C_l² · m·F·(G − A) / (C²·Σ m).
+        Content: 2 content_weight · (F − P) / (C·H·W).
+        Style: 4 mean(m) · style_weight · w_l/C_l² · m·F·(G − A) / (C²·Σ m); without a mask, m is 1 and Σ m is H·W.
         """
         if layer in self._mixers:
             mixer = self._mixers[layer]
@@ -183,8 +185,8 @@ class _Comparison:
     def _find_amplifier(self) -> Tensor:
         """Return the factor (B, 1, 1) that keeps injected gradients within the range of float16.
 
-        It brings the largest to a root mean square of about 1/16 at most. The bound needs known values only:
-        rms(m·F·M)² ≤ trace(M·Σ(m·F·Fᵀ)·M) / (C·H·W), equal where m is 0 or 1.
+        It brings the largest gradient to a root mean square of at most about 1/16. The bound uses only known values:
+        rms(m·F·M)² ≤ trace(M·Σ(m·F·Fᵀ)·M) / (C·H·W), with equality where m is 0 or 1.
         """
         powers = []
         for layer, mixer in self._mixers.items():

@@ -11,9 +11,10 @@ from torch import Tensor
 class SpectralPreconditioner:
     """The preconditioner P: multiplies the two-dimensional cosine spectrum by f^(−2α), with f in cycles per pixel.
 
-    Natural images and the objective's curvature fall with frequency; α = 0 is the identity, which is plain L-BFGS. The
-    cosine transform continues an image by its mirror image, so P is symmetric and positive, and the border moves like
-    the rest. (Continued by zeros the border lags behind, which shows as a pale frame.)
+    The spectrum of natural images and the objective's curvature fall with frequency. For α = 0, P is the identity,
+    which gives plain L-BFGS. The cosine transform continues an image by its mirror image, so P is symmetric and
+    positive, and the border moves as fast as the rest. (If an image is continued by zeros, the border is slower, which
+    shows as a pale frame.)
     """
 
     def __init__(self, height: int, width: int, alpha: float, device: torch.device) -> None:

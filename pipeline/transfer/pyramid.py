@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SHORTEST_SIDE = 32
-"""Shortest side of a scale in px: a smaller one has fewer than two by two features at the network's deepest layer."""
+"""Shortest side of a scale in px: a smaller scale has fewer than 2 × 2 features at the network's deepest layer."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Scale:
     height: int
     """Height in px."""
     evaluations: int
-    """Most evaluations of the objective."""
+    """Largest number of evaluations of the objective."""
 
 
 def schedule(width: int, height: int, evaluations: Sequence[int]) -> tuple[Scale, ...]:
@@ -34,7 +34,7 @@ def schedule(width: int, height: int, evaluations: Sequence[int]) -> tuple[Scale
     Args:
         width: width of the finest scale in px.
         height: height of the finest scale in px.
-        evaluations: by scale, coarse to fine; scales with a side shorter than `SHORTEST_SIDE` are left out.
+        evaluations: evaluations by scale, coarse to fine; scales with a side below `SHORTEST_SIDE` are left out.
     """
     scales = []
     for halvings, count in enumerate(reversed(evaluations)):

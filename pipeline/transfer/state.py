@@ -29,9 +29,9 @@ class Evaluation:
     style: float
     tv: float
     share: float = 0.0
-    """Share of the pair's work that is done after it, by pixels, 0–1."""
+    """Share of the pair's work that is finished when this evaluation is, by pixels, 0–1."""
     planned: int = 0
-    """Most evaluations over all scales; 0: unknown."""
+    """Planned evaluations over all scales; 0: unknown."""
 
 
 @dataclass(frozen=True)
@@ -53,31 +53,31 @@ class OptimisationState:
     scale: int = 0
     """Index of the current scale in the pyramid, coarse to fine from 0."""
     made: int = 0
-    """Evaluations at the scales before."""
+    """Number of evaluations at the earlier scales."""
     image: Tensor | None = None
-    """Result of the scale before, (1, 3, h, w) float32; None at the first."""
+    """Result of the previous scale, (1, 3, h, w) float32; None at the first scale."""
     results: tuple[ScaleResult, ...] = ()
-    """Results of the scales before, coarse to fine."""
+    """Results of the earlier scales, coarse to fine."""
     warnings: tuple[str, ...] = ()
-    """Warnings about the scales before, in words."""
+    """Warnings about the earlier scales, in words."""
     minimiser: dict[str, Any] | None = None
     """`Minimiser.state` in the middle of the scale; None at its start."""
 
     @property
     def evaluations(self) -> int:
-        """Evaluations made in all."""
+        """Number of evaluations so far, over all scales."""
         return self.made + (self.minimiser["number"] if self.minimiser else 0)
 
     def after(self, scale: Scale, minimum: Minimum, warnings: list[str]) -> OptimisationState:
         """Return the state at the start of the next scale.
 
         Args:
-            scale: the scale that is done.
-            minimum: its result.
-            warnings: on top of those about restarts.
+            scale: the finished scale.
+            minimum: the result of the finished scale.
+            warnings: warnings, besides those about restarts.
 
         Raises:
-            NotFiniteError: the objective was not finite at the start of the scale that is done.
+            NotFiniteError: the objective was not finite at the start of the finished scale.
         """
         return OptimisationState(
             self.scale + 1,
@@ -135,6 +135,6 @@ def _restarts(scale: Scale, minimum: Minimum, made: int) -> list[str]:
     """Return a warning for each restart."""
     return [
         f"the objective {restart.reason} at evaluation {made + restart.evaluation} ({scale.width}×{scale.height} px); "
-        f"went on from the best image with steps × {restart.step:g}"
+        f"continued from the best image with steps × {restart.step:g}"
         for restart in minimum.restarts
     ]

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from pipeline.transfer.vgg import Chain
 
 ENGINE_VERSION = "4"
-"""Version of the engine, raised whenever the same inputs and settings give other pixels; part of every key."""
+"""Version of the engine, part of every key. It is raised whenever equal inputs and settings give other pixels."""
 
 _SMALLEST_PAINTING = 16
-"""Shortest side of a painting in px: less has no features at the network's deepest layer."""
+"""Shortest side of a painting in px: a smaller one has no features at the network's deepest layer."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ class StyliseResult:
 
 @dataclass(frozen=True)
 class Optimisation:
-    """How the objective is minimised."""
+    """The parameters of the minimisation."""
 
     scales: tuple[Scale, ...]
     """Scales of the pyramid, coarse to fine; the last one has the content's size."""
     history: int = 20
-    """Most steps that L-BFGS remembers."""
+    """Largest number of steps that L-BFGS remembers."""
     alpha: float = 0.4
     """Exponent of the `SpectralPreconditioner`."""
     plateau: float = 0.0
@@ -69,13 +69,14 @@ class Step:
     evaluations: Mapping[int, Evaluation]
     """Evaluations by index of the pair in the batch."""
     state_of: Callable[[int], OptimisationState]
-    """Returns the state of a pair, by its index. Its tensors must be written or copied before the next evaluation."""
+    """Returns the state of a pair by its index. Its tensors must be written or copied before the next evaluation."""
     image_of: Callable[[int], Tensor]
-    """Returns the best image of a pair at its scale, (1, 3, h, w), by its index; to be copied likewise."""
+    """Returns the best image of a pair at its scale, (1, 3, h, w), by its index. It must be copied before the next
+    evaluation."""
 
 
 class Styliser:
-    """The engine for a batch of pairs of one size and one pyramid; they advance together, and each ends on its own."""
+    """The engine for a batch of pairs of one size and one pyramid. They advance together, and each may end earlier."""
 
     def __init__(  # noqa: PLR0913 - the method has this many parameters
         self,
@@ -91,7 +92,7 @@ class Styliser:
         """Store what `run` needs.
 
         Args:
-            chain: the network, on the device that does the work.
+            chain: the network on its device.
             subjects: pairs whose contents are of one size; all have a mask or none has.
             spec: the objective.
             optimisation: scales and optimiser.
@@ -104,8 +105,8 @@ class Styliser:
         self.states: dict[int, OptimisationState] = {}
         """States of the pairs that are not done, by index, each at the start of its current or next scale."""
 
-    def goes_on_from(self, state: OptimisationState) -> bool:
-        """Whether the state has as many remembered steps as this styliser keeps."""
+    def can_continue(self, state: OptimisationState) -> bool:
+        """Whether the state remembers as many steps as this styliser does."""
         if state.minimiser is None:
             return True
         scale = self._optimisation.scales[state.scale]
@@ -122,8 +123,8 @@ class Styliser:
         """Minimise the objective over the images (Gatys et al. 2016), without clipping.
 
         Args:
-            states: states to continue from, all at one scale, in its middle only if there is one pair; None: start
-                from the contents.
+            states: states to continue from. Several states must all be at the start of one scale; a single state may
+                also be in the middle of a scale. None: start from the contents.
 
         Yields:
             The index of a pair and its result, as soon as it is done; the error if the objective is not finite at the
@@ -237,7 +238,7 @@ def _image_of(minimiser: Minimiser, targets: Targets, indices: list[int], index:
 
 
 def _composite(minimum: Minimum, targets: Targets, row: int) -> Minimum:
-    """Return a result with the image that was evaluated: behind the mask it is the content."""
+    """Return a result with the image that was evaluated, which is the content where the mask is black."""
     if targets.guidance is None:
         return minimum
     return replace(minimum, image=targets.guidance.select([row]).composite(minimum.image))

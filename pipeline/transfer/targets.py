@@ -26,19 +26,19 @@ Grams = dict[str, "Tensor"]
 """Gram matrices of one image by layer, (1, C, C) float32."""
 
 _CACHE_SIZE = 64
-"""Most sets of Gram matrices that are remembered; each has 2.6 MB with the usual layers."""
+"""Largest number of sets of Gram matrices that are cached; each has 2.6 MB with the default layers."""
 
 
 @dataclass(frozen=True)
 class Painting:
-    """A style, and its weight where several are blended."""
+    """A painting, and its weight if several are blended."""
 
     image: Tensor
     """The painting, (1, 3, H, W) float32, sRGB 0–255; its size need not be the content's."""
     weight: float = 1.0
     """Weight in the blend, relative to the other paintings'."""
     key: Hashable = None
-    """Identity for the cache: paintings of one key and size are one image with one mask; None: not cached."""
+    """Identity for the cache: paintings with equal keys and sizes are equal and have equal masks; None: not cached."""
     mask: Tensor | None = None
     """Weights of the statistics, (1, 1, H, W) float32, 0–1; None: 1 everywhere."""
 
@@ -55,7 +55,7 @@ class Subject:
 
 
 class GramCache:
-    """Gram matrices of paintings through one chain; the least recently used are dropped first."""
+    """Gram matrices of paintings, computed with one chain; the least recently used are dropped first."""
 
     def __init__(self, size: int = _CACHE_SIZE) -> None:
         self._size = size
@@ -117,9 +117,9 @@ class Targets:
             spec: layers and weights.
             content: the photograph, (1, 3, H, W).
             paintings: the styles.
-            mask: where the style acts, (1, 1, H, W), 0–1; None: everywhere.
+            mask: the mask, (1, 1, H, W), 0–1; None: the style acts everywhere.
             fit: how an evaluation is fitted into memory.
-            cache: Gram matrices of paintings through this chain; None: no cache.
+            cache: Gram matrices of paintings that were computed with this chain; None: no cache.
         """
         cache = GramCache(0) if cache is None else cache
         kept = _content_features(chain, spec.content_layers, content, fit) if spec.content_layers else {}

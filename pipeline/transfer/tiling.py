@@ -2,8 +2,10 @@
 
 The objective is not a sum over pieces of the image, since Gram matrices are quadratic in sums over the whole image. So
 there are two passes over the tiles: the first adds up Σ F·Fᵀ and Σ (F − P)², the second computes the gradient from the
-sums. Tiles have margins as wide as the network's receptive field, so the features of a tile's core equal those of the
-whole image. They begin at multiples of 16 px, so that poolings are aligned.
+sums. In the first pass the margins of a tile are as wide as the features of its core see beyond the core (96 px for
+conv5_1), so these features equal those of the whole image. In the second pass they are as wide as the whole receptive
+field (160 px), since the gradient of a pixel comes from all features that see it. Both widths are multiples of 16 px,
+and so are the first pixels of the tiles, so that poolings are aligned.
 """
 
 from __future__ import annotations
@@ -26,7 +28,11 @@ ALIGNMENT = 16
 
 @dataclass(frozen=True)
 class Fit:
-    """How an evaluation is fitted into memory. All fits give the same objective and gradient, except for rounding."""
+    """A way to fit an evaluation into memory.
+
+    All fits give the same objective and gradient, except for rounding. Only `history` changes the optimiser's steps,
+    and so the result.
+    """
 
     recompute: bool = False
     """Whether the first two blocks of the network are computed a second time instead of kept."""
@@ -35,12 +41,12 @@ class Fit:
     host: bool = False
     """Whether L-BFGS's history is kept in the host's memory."""
     history: int | None = None
-    """Limit of the steps that L-BFGS remembers, which changes the result; None: no limit beyond the setting."""
+    """Limit of the steps that L-BFGS remembers; None: no limit beyond the setting."""
 
     def slowness(self, width: int, height: int, layers: Collection[str]) -> float:
         """Return about how many times as long an evaluation takes as one that is neither tiled nor recomputed.
 
-        A forward pass is half of an evaluation; tiles need it twice, and have margins.
+        A forward pass is half of an evaluation. Tiles need two forward passes, and have margins.
         """
         if self.tile is None:
             return _SLOWNESS_OF_RECOMPUTING if self.recompute else 1.0
@@ -68,23 +74,27 @@ _SLOWNESS_OF_RECOMPUTING = 1.1
 class Span:
     """A tile along one side of the image, in px."""
 
-    start: int
+    core_start: int
     """First pixel of the core."""
-    stop: int
-    """End of the core."""
-    begin: int
-    """First pixel of the margin before the core."""
-    end: int
-    """End of the margin behind the core."""
+    core_stop: int
+    """First pixel after the core."""
+    margin_start: int
+    """First pixel of the margin before the core, and so of the tile."""
+    margin_stop: int
+    """First pixel after the margin that follows the core, and so after the tile."""
 
     def core_in_tile(self, halvings: int) -> slice:
-        """Return the core in the tile's own features, behind a number of poolings."""
-        shift = self.begin >> halvings
-        return slice((self.start >> halvings) - shift, (self.stop >> halvings) - shift)
+        """Return the core in the tile's own features, after a number of poolings."""
+        shift = self.margin_start >> halvings
+        return slice((self.core_start >> halvings) - shift, (self.core_stop >> halvings) - shift)
 
     def core_in_whole(self, halvings: int) -> slice:
-        """Return the core in the whole image's features, behind a number of poolings."""
-        return slice(self.start >> halvings, self.stop >> halvings)
+        """Return the core in the whole image's features, after a number of poolings."""
+        return slice(self.core_start >> halvings, self.core_stop >> halvings)
+
+    def tile_in_whole(self, halvings: int) -> slice:
+        """Return the tile with its margins in the whole image's features, after a number of poolings."""
+        return slice(self.margin_start >> halvings, self.margin_stop >> halvings)
 
 
 @dataclass(frozen=True)
@@ -97,11 +107,11 @@ class Tile:
     @property
     def area(self) -> int:
         """Number of pixels, with the margin."""
-        return (self.rows.end - self.rows.begin) * (self.columns.end - self.columns.begin)
+        return (self.rows.margin_stop - self.rows.margin_start) * (self.columns.margin_stop - self.columns.margin_start)
 
     def cut(self, image: Tensor) -> Tensor:
         """Return the tile of an image (B, 3, H, W), with its margin: a view."""
-        return image[:, :, self.rows.begin : self.rows.end, self.columns.begin : self.columns.end]
+        return self.tile_of_whole(image)
 
     def core_of_tile(self, of_tile: Tensor, halvings: int = 0) -> Tensor:
         """Return the core of a tensor of the tile: a view."""
@@ -111,10 +121,9 @@ class Tile:
         """Return the core out of a tensor of the whole image: a view."""
         return whole[:, :, self.rows.core_in_whole(halvings), self.columns.core_in_whole(halvings)]
 
-    def tile_of_whole(self, whole: Tensor, halvings: int) -> Tensor:
+    def tile_of_whole(self, whole: Tensor, halvings: int = 0) -> Tensor:
         """Return the tile with its margin out of a tensor of the whole image: a view."""
-        rows, columns = (slice(span.begin >> halvings, span.end >> halvings) for span in (self.rows, self.columns))
-        return whole[:, :, rows, columns]
+        return whole[:, :, self.rows.tile_in_whole(halvings), self.columns.tile_in_whole(halvings)]
 
 
 def tiles(height: int, width: int, side: int | None, margin: int) -> list[Tile]:

@@ -26,14 +26,15 @@ CONVOLUTIONS = (
     "conv4_1", "conv4_2", "conv4_3", "conv4_4",
     "conv5_1",
 )  # fmt: skip
-"""Convolutions in the order of the chain; a pooling stands before each `convN_1` except the first."""
+"""Convolutions in the order of the chain; a pooling precedes each `convN_1` except the first."""
 
 _BLOCK_STARTS = (0, 2, 4, 8, 12)
 """Indices of the convolutions that follow the image or a pooling."""
 _VALUES_AT_ONCE = 1 << 22
-"""Maxima whose indices, of 8 bytes each, are found at once: all of an image's would take as much as its activations."""
+"""Number of maxima whose indices are found at once, since those of a whole image would take as much memory as its
+activations."""
 _DEEP = 4
-"""Index of conv3_1, the first convolution whose activations are kept when not all are."""
+"""Index of conv3_1, the first convolution whose activations are kept with `Keep` "deep"."""
 
 CHANNELS = {"1": 64, "2": 128, "3": 256, "4": 512, "5": 512}
 """Output channels of the convolutions, by block."""
@@ -65,10 +66,10 @@ def convolution_of(layer: str) -> str:
 
 
 def reach(layers: Collection[str]) -> tuple[int, int]:
-    """Return how many px before and after its own the features of these layers see, at most.
+    """Return the largest numbers of px that the features of these layers see before and after their own.
 
-    A feature at i of a layer behind n poolings has the pixels 2ⁿ·i … 2ⁿ·(i+1) − 1 for its own; the second number counts
-    from the first of them. For conv5_1 the result is (70, 85): a receptive field of 156 px.
+    The own pixels of a feature at i of a layer after n poolings are 2ⁿ·i … 2ⁿ·(i+1) − 1. Both numbers count from the
+    first of them. For conv5_1 the result is (70, 85): a receptive field of 156 px.
     """
     before = after = 0
     stride = 1
@@ -110,20 +111,20 @@ class Vgg19:
 
 
 Keep = Literal["all", "deep", "nothing"]
-"""Activations that are kept for the backward pass: all; those of the third block and deeper, a third of the memory (the
-rest is computed once more); or none, where there is no backward pass."""
+"""Activations that are kept for the backward pass: all; those from the third block on, a third of the memory (the rest
+is computed once more); or none, if there is no backward pass."""
 
 Visit = Callable[[str, "Tensor"], None]
-"""Takes a tapped layer's name and its features during the forward pass."""
+"""Function that gets a tapped layer's name and its features during the forward pass."""
 
 
 @dataclass(frozen=True)
 class Activations:
-    """Tensors that the backward pass needs of the forward pass; each is freed when the backward pass has used it."""
+    """Tensors of the forward pass that the backward pass needs; each is freed when the backward pass has used it."""
 
     kept: list[Tensor | None]
     """Activations by index of the convolution, (B, C, H/2ⁿ, W/2ⁿ): before the rectifier if the convolution is tapped,
-    else after it; None: to be computed once more."""
+    else after it; None: they are computed once more."""
     layers: frozenset[str]
     """Layers that are tapped."""
     starts: dict[int, Tensor]
@@ -161,7 +162,7 @@ class Chain:
         self.device, self.dtype, self._pooling, self._padding = device, dtype, pooling, padding
         if device.type == "cuda" and dtype is torch.float32:
             torch.backends.cudnn.allow_tf32 = False  # TF32 has ten bits of precision, float32 has 23
-        self.scales = half_scales() if dtype is torch.float16 else dict.fromkeys(CONVOLUTIONS, 1.0)
+        self.scales = float16_scales() if dtype is torch.float16 else dict.fromkeys(CONVOLUTIONS, 1.0)
         self._mean = torch.tensor(network.mean, device=device).view(1, 3, 1, 1)
         self.forward_kernels: list[tuple[Tensor, Tensor]] = []
         self.backward_kernels: list[Tensor] = []
@@ -172,18 +173,19 @@ class Chain:
             if pooling == "average" and follows_pooling(name):
                 full = full * _AVERAGE_COMPENSATION[name]
             forward, backward = full, full.flip(2, 3).transpose(0, 1)
-            if name == CONVOLUTIONS[0] and self._halves:
+            if name == CONVOLUTIONS[0] and self._is_split:
                 (high, low), (backward_high, backward_low) = self._split(forward), self._split(backward)
                 forward, backward = torch.cat((high, high, low), dim=1), torch.cat((backward_high, backward_low))
             self.forward_kernels.append((self._ready(forward), bias.to(device, dtype)))
             self.backward_kernels.append(self._ready(backward))
 
     @property
-    def _halves(self) -> bool:
+    def _is_split(self) -> bool:
         """Whether the first convolution is computed from split numbers, x·w ≈ x₁·w₁ + x₂·w₁ + x₁·w₂.
 
         That convolution takes differences of neighbouring pixels, and the eight bits of bfloat16 do not resolve one
-        level of 0–255. Nine channels in place of three take no measurable time, and a third off the gradient's error.
+        level of 0–255. Nine channels in place of three take no measurable time, and reduce the gradient's error by a
+        third.
         """
         return self.dtype is not torch.float32
 
@@ -201,9 +203,10 @@ class Chain:
         """Compute the features up to the deepest of the layers.
 
         Args:
-            image: (B, 3, H, W) float32, sRGB 0–255, H and W at least 16; not to be changed before the backward pass.
-            layers: layers to be tapped: `conv4_2` is before the rectifier, `relu4_2` after it.
-            visit: called with each of them, times its `scales`, in order; it must not change or keep the features.
+            image: (B, 3, H, W) float32, sRGB 0–255, H and W at least 16; it must not change before the backward pass.
+            layers: layers that are tapped: `conv4_2` is before the rectifier, `relu4_2` after it.
+            visit: called with each tapped layer's features, times its `scales`, in order; it must not change or keep
+                them.
             keep: activations that are kept for the backward pass.
         """
         activations = Activations([], frozenset(layers), {})
@@ -243,7 +246,7 @@ class Chain:
         centred = image - self._mean
         if self._padding == "replicate":
             centred = F.pad(centred, (1, 1, 1, 1), mode="replicate")
-        if self._halves:
+        if self._is_split:
             high, low = self._split(centred)
             centred = torch.cat((high, low, high), dim=1)
         return self._ready(centred)
@@ -253,8 +256,9 @@ class Chain:
 
         Args:
             activations: result of `forward` with the same image; empty afterwards.
-            inject: called at each tapped layer with its name, its features and the gradient from above (None at the
-                deepest, else it may be changed in place); returns the sum of that and the layer's own gradient.
+            inject: called at each tapped layer with its name, its features and the gradient from the deeper layers
+                (None at the deepest; otherwise it may be changed in place); returns the sum of that gradient and the
+                layer's own.
 
         Returns:
             The gradient by the image, (B, 3, H, W) float32, contiguous.
@@ -296,7 +300,7 @@ class Chain:
         if index:
             return F.conv2d(gradient, self.backward_kernels[index], padding=1)
         full = F.conv2d(gradient, self.backward_kernels[index], padding=1 if self._padding == "zero" else 2).float()
-        if self._halves:
+        if self._is_split:
             full = full[:, :3] + full[:, 3:]
         if self._padding == "zero":
             return full
@@ -307,7 +311,7 @@ class Chain:
         return full[:, :, 1:-1, 1:-1]
 
     def _unpool(self, gradient: Tensor, x: Tensor) -> Tensor:
-        """Return the gradient by x, whose maxima are found once more: keeping their int64 indices takes more memory."""
+        """Return the gradient by x. The maxima of x are found once more, since their int64 indices take more memory."""
         size, stride, padding, dilation, no, yes = [2, 2], [2, 2], [0, 0], [1, 1], False, True
         if self._pooling == "average":
             average = torch.ops.aten.avg_pool2d_backward(gradient, x, size, stride, padding, no, yes, None)
@@ -332,9 +336,9 @@ MEAN_ACTIVATIONS = {
     "conv4_1": 775.63, "conv4_2": 482.57, "conv4_3": 252.91, "conv4_4": 58.181,
     "conv5_1": 68.135,
 }  # fmt: skip
-"""Mean activations of the packaged weights on `calibration_image`, rectified; others are brought to them."""
+"""Mean rectified activations of the packaged weights on `calibration_image`, to which other weights are rescaled."""
 
 
-def half_scales() -> dict[str, float]:
-    """Return powers of two, by convolution, that bring features to a mean of about one: float16 ends at 65504."""
+def float16_scales() -> dict[str, float]:
+    """Return powers of two, by convolution, that bring features to a mean of about one, since float16 ends at 65504."""
     return {name: 2.0 ** -round(torch.tensor(mean).log2().item()) for name, mean in MEAN_ACTIVATIONS.items()}

@@ -1,4 +1,4 @@
-"""VGG19's weights: the packaged ones, torchvision's, or a file. The only module of this package that reads files."""
+"""VGG19's weights: the packaged ones, torchvision's, or a file. No other module of this package reads files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _PREPROCESSING = {
     "caffe": ((123.68, 116.779, 103.939), (1.0, 1.0, 1.0)),
     "torchvision": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
 }
-"""Mean and standard deviation of RGB 0–255 that each kind of training used, by setting."""
+"""Mean and standard deviation of RGB 0–255 by the setting `network.preprocessing`."""
 
 _TORCHVISION_INDEX = dict(zip(CONVOLUTIONS, (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28), strict=True))
 """Index of each convolution in torchvision's `features`."""
@@ -47,14 +47,14 @@ _UNREADABLE = (
     SafetensorError, pickle.UnpicklingError, struct.error, OSError, EOFError,
     RuntimeError, ValueError, TypeError, AttributeError, IndexError,
 )  # fmt: skip
-"""Exceptions of safetensors and torch for files that are damaged, or hold something else than tensors by name."""
+"""Exceptions of safetensors and torch for files that are damaged or hold no tensors by name."""
 
 StateDict = dict[str, "Tensor"]
 
 logger = logging.getLogger(__name__)
 
 _CACHE_VERSION = 1
-"""Version of the cached form, raised when decoding or calibration changes."""
+"""Version of the cached form, which is raised when decoding or calibration changes."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,11 @@ class WeightsSource:
     name: str
     """`packaged`, `torchvision`, or a file's name without its folder."""
     path: Path
-    """The file; torchvision's may be missing until it is downloaded."""
+    """Path of the file; torchvision's may be missing until it is downloaded."""
     sha256: str
-    """SHA-256 of the file in hexadecimal digits; for torchvision's file the first eight, which its name has."""
+    """SHA-256 of the file in hexadecimal digits; for torchvision's file only the first eight, which are in its name."""
     preprocessing: str = "auto"
-    """`caffe`, `torchvision`, or `auto`: told by the names in the file."""
+    """`caffe`, `torchvision`, or `auto`: decided by the names in the file."""
 
 
 def find_weights(name: str, preprocessing: str = "auto") -> WeightsSource:
@@ -76,7 +76,7 @@ def find_weights(name: str, preprocessing: str = "auto") -> WeightsSource:
 
     Args:
         name: `packaged`, `torchvision`, or a path ending in .pth, .pt or .safetensors.
-        preprocessing: `caffe`, `torchvision`, or `auto`: told by the names in the file.
+        preprocessing: `caffe`, `torchvision`, or `auto`: decided by the names in the file.
 
     Raises:
         WeightsError: there is no such file, or torchvision cannot be imported.
@@ -100,7 +100,7 @@ def find_weights(name: str, preprocessing: str = "auto") -> WeightsSource:
 
 
 def load_weights(source: WeightsSource) -> Vgg19:
-    """Load, check, decode and calibrate weights, onto the CPU in float32; the second time from the user's cache.
+    """Load, check, decode and calibrate weights, on the CPU in float32; later calls read the user's cache.
 
     Raises:
         WeightsError: the weights cannot be downloaded or read, their digest is wrong, or a layer is missing.
@@ -175,7 +175,7 @@ def _download(source: WeightsSource) -> None:
     """Download torchvision's file to where torch.hub keeps it, as torchvision does, but without writing to stdout.
 
     Raises:
-        WeightsError: the download fails, or the file that came has another digest than its name says.
+        WeightsError: the download fails, or the digest of the downloaded file differs from that in its name.
     """
     url = _torchvision_weights().url
     try:
@@ -189,7 +189,7 @@ def _download(source: WeightsSource) -> None:
 
 
 def _cache_path(source: WeightsSource) -> Path | None:
-    """Return where decoded weights are kept; None, with a warning, for a user who has no home."""
+    """Return the path of cached decoded weights; None, with a warning, if the user has no home folder."""
     try:
         folder = platformdirs.user_cache_path("impasto", appauthor=False)
     except RuntimeError as error:
@@ -206,7 +206,7 @@ def _digest(tensors: StateDict) -> str:
 
 
 def _from_cache(path: Path) -> Vgg19 | None:
-    """Return the network as it was stored; None without a file, and None with a warning if it is damaged."""
+    """Return the cached network; None if there is no file, or, with a warning, if it is damaged."""
     try:
         if not path.exists():
             return None
@@ -214,12 +214,12 @@ def _from_cache(path: Path) -> Vgg19 | None:
             facts = json.loads(file.metadata()["facts"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the file is no dictionary
         if facts["sha256"] != _digest(tensors):
-            logger.warning("%s: is damaged; it is made anew", path)
+            logger.warning("%s: is damaged; it is made again", path)
             return None
         kernels = {name: (tensors[f"{name}.weight"], tensors[f"{name}.bias"]) for name in CONVOLUTIONS}
         return Vgg19(kernels, tuple(facts["mean"]), tuple(facts["std"]))
     except (*_UNREADABLE, KeyError) as error:
-        logger.warning("%s: cannot be read and is made anew: %s", path, error)
+        logger.warning("%s: cannot be read and is made again: %s", path, error)
         return None
 
 

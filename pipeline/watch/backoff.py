@@ -1,4 +1,4 @@
-"""Waiting after the machine has failed."""
+"""Waits after failures of the machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Backoff:
         self._delay = FIRST_SECONDS
 
     def begin(self, reason: str, now: float) -> float:
-        """Wait from now on, and return for how many seconds. A reason is logged once, until it changes."""
+        """Start a wait, and return its seconds. A reason is logged only if it differs from the last one."""
         if reason != self.reason:
             logger.error("Paused: %s", reason, extra={"event": "paused", "reason": reason})
         seconds = self._delay
@@ -35,9 +35,9 @@ class Backoff:
         return seconds
 
     def end(self) -> None:
-        """Wait no longer, since something has succeeded."""
+        """End the wait, since something has succeeded."""
         if self.reason:
-            logger.warning("Going on after: %s", self.reason, extra={"event": "resumed", "reason": self.reason})
+            logger.warning("Resumed after: %s", self.reason, extra={"event": "resumed", "reason": self.reason})
         self.reason, self._until, self._delay = "", 0.0, FIRST_SECONDS
 
     def lasts(self, now: float) -> bool:

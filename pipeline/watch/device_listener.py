@@ -1,4 +1,4 @@
-"""The watcher's listener, which its stage calls while a pair is on the device."""
+"""The listener of a watcher's stage, which the stage calls while a pair is on the device."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ logger = logging.getLogger(__name__)
 
 
 class DeviceListener:
-    """The stage's `Listener`: asks for a stop between evaluations, tells the observer, and notes that work goes on.
+    """The stage's `Listener`: passes events on to the observer, ends the work if a stop was requested, notes activity.
 
-    The thread of the device calls `pair_started` and `evaluated`; the thread that renders calls `note_activity` while
-    no pair is on the device, and `pair_left`. Any thread may read the attributes.
+    The thread that has the device calls `pair_started` and `evaluated`; with several devices, the thread that renders
+    calls them. The thread that renders also calls `pair_left` and, while no pair is on the device, `note_activity`.
+    Any thread may read the attributes.
     """
 
     def __init__(
         self, stop_request: StopRequest, grace_seconds: float, observer: Observer, clock: Callable[[], float]
     ) -> None:
-        """Give the pair in work `grace_seconds` after a stop is requested."""
+        """Give the pair in progress `grace_seconds` after a stop is requested."""
         self._stop_request, self._grace_seconds = stop_request, grace_seconds
         self._observer, self._clock = observer, clock
         self.pair_name = ""
@@ -54,24 +55,24 @@ class DeviceListener:
         """See `Listener`.
 
         Raises:
-            Interrupted: a stop was requested, and the time of grace is over.
+            Interrupted: a stop was requested, and the period of grace is over.
         """
         self.note_activity()
         self._stop_request.check(self._grace_seconds)
         self._observer.evaluated(pair, evaluation)
 
     def pair_left(self, name: str | None = None) -> None:
-        """Note that a pair has left the device; None: every pair has."""
-        if name is None or self.pair_name == name:  # else the device has gone on to the next pair meanwhile
+        """Record that a pair has left the device; None: every pair has."""
+        if name is None or self.pair_name == name:  # else the device has begun the next pair meanwhile
             self.pair_name = ""
 
     def note_activity(self) -> None:
-        """Note that the thread that renders is alive; log a stop that was requested, once."""
+        """Record that the thread that renders is alive; log a requested stop once."""
         self._last_activity = self._clock()
         if self._stop_request.requested is not None and not self._stop_was_logged:
             self._stop_was_logged = True
             logger.warning(
-                "Stopping: the pair in work is finished if that takes at most %g s, the others go back into the inbox. "
-                "A second signal ends at once, and the next start goes on.",
+                "Stopping: the pair in progress is finished if that takes at most %g s, and the others are put back "
+                "into the inbox. A second signal ends the process at once; the next start resumes its jobs.",
                 self._grace_seconds,
             )

@@ -1,4 +1,4 @@
-"""The thread that scans: it scans the inbox, claims jobs, beats, and takes over the jobs of dead workers."""
+"""The thread that scans: it scans the inbox, claims jobs, sends heartbeats, and takes over the jobs of dead workers."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS: Final = 10.0
-"""Seconds between two beats, by which a worker shows that it is alive, and between two looks for dead workers."""
+"""Seconds between two heartbeats, and between two searches for dead workers."""
 LONGEST_WAIT_SECONDS: Final = 0.5
-"""Longest time in seconds that a thread waits before it looks again for a stop or an error."""
+"""Longest time in seconds that a thread waits before it checks again for a stop or an error."""
 
 
 class ScanThread:
-    """Fills the queue of jobs.
+    """Owns the thread that scans and fills the queue of jobs.
 
-    The thread itself calls `scan`, and a second thread beats where other machines share the spool. The thread that
-    renders calls `start`, `end` and, before `start`, `take_over`; it may read the attributes at any time.
+    The thread that scans calls `scan`. If other machines share the spool, this object also owns a second thread, which
+    sends heartbeats. The thread that renders calls `start`, `end` and, before `start`, `take_over`; it may read the
+    attributes at any time.
     """
 
-    def __init__(  # noqa: PLR0913 - what a scan needs to know
+    def __init__(  # noqa: PLR0913 - the parts and settings of a scan
         self,
         workplace: Workplace,
         queue: JobQueue,
@@ -47,31 +48,31 @@ class ScanThread:
         """Prepare the thread.
 
         Args:
-            workplace: what the scan works with.
-            queue: takes the claimed jobs.
-            render_backoff: while it lasts, nothing is claimed.
+            workplace: the shared objects of the watcher.
+            queue: queue for the claimed jobs.
+            render_backoff: wait of the thread that renders, during which no file is claimed.
             prefetch: largest number of fresh jobs in the queue.
-            is_draining: an error of the disk ends the thread instead of a wait.
+            is_draining: whether an error of the disk ends the thread instead of starting a wait.
             on_scan: called after each scan.
-            on_beat: called after each beat.
+            on_beat: called after each heartbeat.
         """
         self._workplace, self._queue = workplace, queue
         self._render_backoff, self._prefetch, self._is_draining = render_backoff, prefetch, is_draining
         self._on_scan, self._on_beat = on_scan, on_beat
         self.backoff = Backoff()
-        """Wait after an error of the inbox or the spool."""
+        """Wait after errors of the inbox or the spool."""
         self.error: BaseException | None = None
         """Error that ended the thread."""
         self.last_success = float("-inf")
         """Time of the last scan without an error, by the clock of the workplace."""
         self.is_settling = True
-        """Whether more files may still be claimed in this drain; false once all that came in time are in the queue."""
+        """Whether this drain may still claim files; False once all files that came in time are claimed."""
         self._last_beat = float("-inf")
         self._end = threading.Event()
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Begin to scan in a thread of its own."""
+        """Start the threads."""
         self._threads = [threading.Thread(target=self._scan_forever, name="scan", daemon=True)]
         if (
             self._workplace.spool.worker.is_shared
@@ -105,14 +106,14 @@ class ScanThread:
             try:
                 self._workplace.spool.worker.beat()
             except (OSError, EvictedError) as error:
-                logger.debug("%s", error)  # the thread that scans meets it, too
+                logger.debug("%s", error)  # the thread that scans gets the same error
 
     def scan(self) -> None:
-        """Scan the inbox once, claim what is ready, and beat if it is time.
+        """Scan the inbox once, claim ready files, and send a heartbeat if it is due.
 
         Raises:
             EvictedError: other workers took this one for dead.
-            StorageError: inbox or spool failed while draining. A watcher tries again later instead.
+            StorageError: the inbox or the spool failed while draining; otherwise a later scan tries again.
         """
         now = self._workplace.clock()
         if self._workplace.stop_request.rescan:
@@ -123,7 +124,7 @@ class ScanThread:
         try:
             self._scan(now)
         except (OSError, MachineError) as error:
-            self._last_beat = float("-inf")  # a job may have been left half-way, which the next beat finds
+            self._last_beat = float("-inf")  # a job may have been left half claimed, which the next `take_over` finds
             storage = self._explain(error) if isinstance(error, OSError) else error
             if self._is_draining:
                 raise storage from error
@@ -147,18 +148,18 @@ class ScanThread:
         self.is_settling = workplace.scanner.is_settling
 
     def _explain(self, error: OSError) -> StorageError:
-        """Name the spool in place of a job's folder, so that the message is the same at each try."""
+        """Name the spool in place of a job's folder, so that every attempt has the same message."""
         where = Path(str(error.filename or self._workplace.inbox))
         root = self._workplace.spool.root
         return as_storage_error(OSError(error.errno, error.strerror), root if where.is_relative_to(root) else where)
 
     def take_over(self) -> None:
-        """Adopt the jobs of dead workers, and those of this one that an error of the disk left half-way."""
+        """Adopt the jobs of dead workers, and jobs of this worker that an error of the disk interrupted."""
         spool, accounting = self._workplace.spool, self._workplace.accounting
         spool.worker.take_over(self._workplace.outbox.clear_temporary)
         unknown = [job for job in spool.jobs() if not accounting.knows(job)]
-        left_jobs = [job for job in unknown if spool.holds(job)]  # a job that is gone has just been finished
+        left_jobs = [job for job in unknown if spool.holds(job)]  # a job that is gone has been finished meanwhile
         for job in left_jobs:
             self._workplace.scanner.adopt(job)
         if left_jobs:
-            logger.warning("Going on with %d jobs that were left half-way.", len(left_jobs))
+            logger.warning("Resuming %d unfinished jobs.", len(left_jobs))

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from pipeline.watch.stage_feeder import Renderer
 
 SHARED_SETTLE_SECONDS: Final = 10.0
-"""Shortest `watch.settle_seconds` on a network, where other machines see sizes and times late."""
+"""Shortest `watch.settle_seconds` on a network, where sizes and times are seen late."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Folders:
 
 @dataclass(frozen=True)
 class Service:
-    """All that a watcher is made from."""
+    """The folders and settings from which a watcher is made."""
 
     folders: Folders
     settings: Settings
@@ -104,10 +104,10 @@ class Service:
     """Monotonic clock, in seconds."""
 
     def run(self, make_stage: Callable[[Listener, Outbox], Renderer], *, drain: bool = False) -> Summary:
-        """Work until a signal comes or, when draining, until all that lies in the inbox is done.
+        """Work until a signal comes or, when draining, until all files in the inbox are done.
 
         Args:
-            make_stage: makes the stage, which tells the listener and publishes to the outbox.
+            make_stage: makes the stage, which calls the listener and publishes in the outbox.
             drain: whether to drain.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Feeds the stage with the tasks of claimed jobs, and acts on its outcomes."""
+"""Feeds the stage with the tasks of claimed jobs, and handles their outcomes."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ logger = logging.getLogger(__name__)
 
 
 class Renderer(Protocol):
-    """The stage, as far as a watcher needs it."""
+    """The part of a stage's interface that a watcher uses."""
 
     usage: Usage
-    """Where the time of the stage went."""
+    """Times and memory of the stage."""
 
     def process(self, tasks: Iterable[Task | None]) -> Generator[Outcome]:
         """See `Stage.process`."""
 
 
 class StageFeeder:
-    """Takes jobs from the queue, renders their pairs, and puts back into the queue what is to be tried again.
+    """Takes jobs from the queue, renders their pairs, and adds jobs that will be tried again to the queue.
 
     Only the thread that renders calls it.
     """
 
-    def __init__(  # noqa: PLR0913 - both ends of the queue, and what holds it up
+    def __init__(  # noqa: PLR0913 - the parts and settings of the loop
         self,
         workplace: Workplace,
         jobs: Jobs,
@@ -57,13 +57,13 @@ class StageFeeder:
         """Prepare to feed a stage.
 
         Args:
-            workplace: what the watcher works with.
-            jobs: turn jobs into tasks, and take outcomes back.
+            workplace: the shared objects of the watcher.
+            jobs: turns jobs into tasks, and handles their outcomes.
             queue: the claimed jobs.
-            scan_thread: no more tasks follow if it has failed.
-            listener: the stage's.
-            backoff: wait after an error of the outbox or of an input.
-            is_draining: do not try a job again that cannot be read or that a person has to do something about.
+            scan_thread: the thread that scans; after its failure no more tasks follow.
+            listener: the listener of the stage.
+            backoff: wait after errors of the outbox or of an input.
+            is_draining: whether jobs that cannot be read or that need a person's action are left for the next drain.
         """
         self._workplace, self._jobs, self._queue, self._scan_thread = workplace, jobs, queue, scan_thread
         self._listener, self._backoff, self._is_draining = listener, backoff, is_draining
@@ -79,25 +79,25 @@ class StageFeeder:
         """
         tasks = self._tasks()
         try:
-            # The tasks are closed here, too: a job that is half handed out must not stay so until memory is collected.
+            # The tasks are closed here, too: otherwise a job could stay half handed out until memory is collected.
             with contextlib.closing(tasks), contextlib.closing(stage.process(tasks)) as outcomes:
                 for outcome in outcomes:
                     self._finish(outcome)
         except Interrupted:
-            pass  # nothing more is begun, and the caller sees that a stop was requested
+            pass  # no further task begins, and the caller notices the request to stop
         except DeviceError:
             raise
         except MachineError as error:
-            if self._is_draining:  # the next drain goes on
+            if self._is_draining:  # the next drain continues the work
                 raise
             self._backoff.begin(str(error), self._workplace.clock())
         finally:
             self._recall()
 
     def _tasks(self) -> Generator[Task | None]:
-        """Yield the tasks that can be rendered now, and None before a wait, so that the stage goes on without more."""
+        """Yield the tasks that can be rendered now, and None while the stage must continue without a further one."""
         while self._workplace.stop_request.requested is None and self._scan_thread.error is None:
-            if not self._listener.pair_name:  # while a pair is on the device, only the device shows that it works
+            if not self._listener.pair_name:  # while a pair is on the device, only evaluations are signs of activity
                 self._listener.note_activity()
             open_job = None if self._backoff.lasts(self._workplace.clock()) else self._queue.take()
             if open_job is not None:
@@ -124,7 +124,7 @@ class StageFeeder:
 
     @contextlib.contextmanager
     def _kept(self, open_job: OpenJob) -> Iterator[None]:
-        """Keep a job if the machine fails. A defect fails the job, since else each start would end there.
+        """Keep a job if the machine fails. A defect fails the job, since otherwise every start would end there.
 
         Raises:
             MachineError: the machine failed.
@@ -141,10 +141,10 @@ class StageFeeder:
             self._jobs.fail(open_job, error)
 
     def _finish(self, outcome: Outcome) -> None:
-        """Take an outcome back, and do with its job what is next."""
+        """Handle an outcome, and take the next step of its job."""
         self._listener.pair_left(outcome.pair.name)
         entry = self._jobs.in_stage.find(outcome.pair.file_name)
-        if entry is None:  # the job has failed by a defect meanwhile
+        if entry is None:  # the job has failed because of a defect meanwhile
             self._jobs.attempts.take_back_one(outcome)
             return
         open_job, index = entry
@@ -158,19 +158,19 @@ class StageFeeder:
             self._retry_later(open_job, verdict)
         self._backoff.end()
         failure = explain_failure(outcome)
-        if verdict is not None and failure is not None:  # a job may also wait for another of its pairs
+        if verdict is not None and failure is not None:  # without a failure, the job waits for another of its pairs
             logger.info("%s It is tried again in %.0f s.", failure, verdict.seconds)
         self._workplace.wake.set()
 
     def _retry_later(self, open_job: OpenJob, retry: Retry) -> None:
-        """Try a job again when it is time, or in the next drain if it is in vain now."""
+        """Try a job again later, or leave it for the next drain if it needs a person's action."""
         if self._is_draining and (retry.needs_action or open_job in self.set_aside):
             self._set_aside(open_job)
         else:
             self._queue.put(open_job, retry.seconds)
 
     def _retry_unreadable(self, open_job: OpenJob, error: UnreadableError) -> None:
-        """Try a job again after a longer wait than that of other jobs, so that one file does not hold up all others."""
+        """Try a job again after a longer wait than other jobs, so that one file does not delay all others."""
         if self._is_draining:
             logger.error("%s", error)
             self._set_aside(open_job)
@@ -182,11 +182,11 @@ class StageFeeder:
             self.set_aside.append(open_job)
 
     def _recall(self) -> None:
-        """Put back into the queue what was in the stage when it ended."""
+        """Add the jobs that were in the stage when it ended to the queue, and take back their attempts."""
         self._listener.pair_left()
         for open_job in self._jobs.in_stage.clear():
             self._queue.put(open_job)
         try:
             self._jobs.attempts.take_back()
-        except MachineError as error:  # they stay known as begun, and are taken back with the next
+        except MachineError as error:  # the attempts stay open, and the next call takes them back
             logger.debug("%s", error)

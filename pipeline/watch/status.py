@@ -24,7 +24,7 @@ class Activity:
     state: str
     """`running`, `paused` or `stopping`."""
     reason: str
-    """Reason of a pause; empty if there is none."""
+    """Reason of a pause; empty without a pause."""
     on_device: str
     """Name of the pair on the device; empty if there is none."""
     claimed: int
@@ -32,7 +32,7 @@ class Activity:
 
 
 class StatusFile:
-    """Writes status.json, and tells systemd. Only the thread that scans calls it."""
+    """Writes status.json, and notifies systemd. Only the thread that scans calls it."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class StatusFile:
     def status(self) -> dict[str, Any]:
         """Return the content of status.json."""
         unclaimed = self._scanner.unclaimed()
-        # The ctime is when a file was moved into the inbox, or written to.
+        # The ctime is the time at which a file was moved into the inbox, or written to.
         oldest = min((facts.ctime_ns / 1e9 for facts in unclaimed), default=None)
         tickets = self._scanner.waiting_tickets()
         return {
@@ -65,7 +65,7 @@ class StatusFile:
         }
 
     def write(self) -> None:
-        """Write status.json, which need not survive a power cut, and tell the observer its content.
+        """Write status.json, which need not survive a power cut, and pass its content on to the observer.
 
         Raises:
             OSError: the file cannot be written.
@@ -79,10 +79,10 @@ class StatusFile:
         temporary.replace(path)
 
     def tell_systemd(self, idle_seconds: float) -> None:
-        """Send the counts, and a sign of life if the thread that renders has shown one, too.
+        """Send the counts and, if the thread that renders has been active recently, a keep-alive.
 
         Args:
-            idle_seconds: seconds since the last sign of life of the thread that renders.
+            idle_seconds: seconds since the last activity of the thread that renders.
         """
         activity, counts = self._activity(), self._accounting.counts
         state = f"{activity.state}: {activity.reason}" if activity.reason else activity.state

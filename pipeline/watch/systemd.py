@@ -1,4 +1,4 @@
-"""Tells systemd the state of a service, as sd_notify(3) does: by a datagram to the socket that NOTIFY_SOCKET names."""
+"""Reports the state of a service to systemd, as sd_notify(3) does, by datagrams to the socket in NOTIFY_SOCKET."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ logger = logging.getLogger(__name__)
 
 
 class SystemdNotifier:
-    """Sends messages to systemd; does nothing where systemd has not asked for any.
+    """Sends messages to systemd; does nothing if systemd has not requested them.
 
-    A message that cannot be sent is logged, and no more are sent.
+    If a message cannot be sent, that is logged, and no further messages are sent.
     """
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class SystemdNotifier:
         self._status = ""
         microseconds = os.environ.get("WATCHDOG_USEC", "")
         self.watchdog_seconds = int(microseconds) / 1e6 if microseconds.isdecimal() else None
-        """Seconds that systemd waits for a sign of life before it restarts the service; None if it does not wait."""
+        """Seconds that systemd waits for a keep-alive before it restarts the service; None if it expects none."""
 
     def send(self, message: str) -> None:
         """Send one or more lines such as `READY=1`."""
@@ -32,7 +32,7 @@ class SystemdNotifier:
                 channel.settimeout(1)
                 channel.sendto(message.encode(errors="replace"), address)
         except OSError as error:
-            logger.warning("NOTIFY_SOCKET = %s: %s; systemd is not told any more.", self._address, error)
+            logger.warning("NOTIFY_SOCKET = %s: %s; systemd gets no further messages.", self._address, error)
             self._address = ""
 
     def status(self, text: str) -> None:

@@ -1,7 +1,8 @@
 """Watch an inbox, or drain it: one process from its first scan to its summary.
 
-A watcher has two threads. `ScanThread` scans the inbox and claims jobs; the thread that calls `run` renders them, by
-`StageFeeder`, and decides when to wait and when to stop. They share the queue of claimed jobs and the `Workplace`.
+A watcher has two threads, besides those of the stage. The thread of `ScanThread` scans the inbox and claims jobs. The
+thread that calls `run` renders them with `StageFeeder`, and decides when to wait and when to stop. They share the queue
+of claimed jobs and the `Workplace`. If other machines share the spool, a third thread sends heartbeats.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ logger = logging.getLogger(__name__)
 class Watcher:
     """One process that works on one inbox. The thread that calls `run` renders, and calls all other methods, too."""
 
-    def __init__(  # noqa: PLR0913 - its parts, and what it goes by
+    def __init__(  # noqa: PLR0913 - the parts and settings of a watcher
         self,
         workplace: Workplace,
         jobs: Jobs,
@@ -52,13 +53,13 @@ class Watcher:
         """Connect the parts of a watcher.
 
         Args:
-            workplace: what both threads work with.
-            jobs: turn claimed jobs into tasks, and take outcomes back.
-            observer: told what becomes of the pairs.
-            notifier: tells systemd.
+            workplace: the shared objects of the threads.
+            jobs: turns claimed jobs into tasks, and handles their outcomes.
+            observer: receives the events of the watcher.
+            notifier: sends messages to systemd.
             prefetch: largest number of fresh jobs that are claimed ahead.
-            grace_seconds: seconds that the pair in work has after a stop is requested.
-            drain_seconds: take only files that are seen within this time, and end when they are done; None: watch.
+            grace_seconds: seconds that the pair in progress has after a stop is requested.
+            drain_seconds: seconds within which a file must be seen to be drained; None: watch without end.
         """
         self.workplace, self._jobs, self._observer, self._notifier = workplace, jobs, observer, notifier
         self._drain_seconds = drain_seconds
@@ -93,10 +94,10 @@ class Watcher:
         return Activity(state, reason, self.listener.pair_name, len(self._queue) + self._jobs.in_stage.count_jobs())
 
     def run(self, make_stage: Callable[[], Renderer]) -> Summary:
-        """Work until a signal comes or, when draining, until all is done.
+        """Work until a signal comes or, when draining, until all files are done.
 
         Args:
-            make_stage: called once, at the latest when there is something to render.
+            make_stage: makes the stage; called once, at the latest when there is something to render.
 
         Raises:
             MachineError: the device failed or, when draining, the disk; nothing is lost.
@@ -125,10 +126,10 @@ class Watcher:
         return Summary(counts, workplace.clock() - begin, self._exit_code(balance), usage, balance.missing)
 
     def enter(self, stack: contextlib.ExitStack) -> None:
-        """Become a worker of the spool, take over what dead workers left, and scan the inbox for the first time.
+        """Become a worker of the spool, take over the jobs of dead workers, and look at the whole inbox.
 
         Args:
-            stack: undoes all that at its end.
+            stack: gets the callbacks that undo these steps.
 
         Raises:
             StorageError: the spool, the outbox or the inbox cannot be used.
@@ -153,7 +154,7 @@ class Watcher:
             self.workplace.spool.worker.leave()
 
     def _wait_for_jobs(self) -> bool:
-        """Wait until a job is ready; False if there will be none any more."""
+        """Wait until a job is ready; return False if there will be no more jobs."""
         while True:
             self.listener.note_activity()
             if self.scan_thread.error is not None:
@@ -181,7 +182,7 @@ class Watcher:
         tickets = [OpenJob(ticket.claimed, self.workplace.clock()) for ticket in scanner.tickets]
         for open_job in [*self._queue.clear(), *self.feeder.set_aside, *tickets]:
             try:
-                self._jobs.endings.give_up(open_job)
+                self._jobs.endings.put_back(open_job)
             except (OSError, ImpastoError) as error:
                 logger.warning("%s stays claimed until the next start: %s", open_job.job.folder, error)
 

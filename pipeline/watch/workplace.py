@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Workplace:
-    """The folders of one watcher with those who look after them, and what both of its threads go by.
+    """The objects that the threads of one watcher share: its folders and their managers, and its signals and clock.
 
-    `Service` fills it. Each part says of itself which threads may use it.
+    `Service` makes it. The documentation of each object says which threads may use it.
     """
 
     inbox: Path
@@ -33,6 +33,6 @@ class Workplace:
     disk: Disk
     stop_request: StopRequest
     wake: threading.Event
-    """Event that any thread sets to have the inbox scanned at once."""
+    """Event that any thread sets to request a scan at once."""
     clock: Callable[[], float]
     """Monotonic clock, in seconds."""

@@ -31,7 +31,7 @@ import torch
 from PIL import Image
 
 from pipeline.disk import Disk
-from pipeline.images.decode import read_file
+from pipeline.images.files import read_file
 from pipeline.outbox.paths import check_name
 from pipeline.outbox.publish import Outbox
 from pipeline.run import plan as plan_module

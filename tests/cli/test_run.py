@@ -219,7 +219,7 @@ def test_a_time_budget_leaves_evaluations_out_and_says_so(manifest: Path) -> Non
     assert summary["rendered"] + summary["waiting"] == 3
     for line in done:
         assert line["evaluations"] == line["planned"][0] < 400
-        assert any("for want of time" in warning for warning in line["warnings"])
+        assert any("the time budget allowed only" in warning for warning in line["warnings"])
     again = json_lines(run(manifest, "-n", *options[:2], "--json"))
     assert [line["status"] for line in again].count("skip") == len(done), (
         "a picture with fewer evaluations counts as done"

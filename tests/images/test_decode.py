@@ -17,7 +17,8 @@ from PIL import Image, ImageFile, PngImagePlugin, features
 
 from pipeline.errors import ImageError, IncompleteError
 from pipeline.images.colour.icc import ADOBE_RGB, SRGB
-from pipeline.images.decode import Picture, SourceFile, decode, dimensions, read_file
+from pipeline.images.decode import Picture, SourceFile, decode, dimensions
+from pipeline.images.files import read_file
 from pipeline.images.resize import resize
 from tests.conftest import photo
 from tests.images.files import png, tiff

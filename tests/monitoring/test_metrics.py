@@ -145,7 +145,7 @@ def test_a_file_that_is_no_metrics_is_begun_anew(textfile: Path, caplog: pytest.
     textfile.write_bytes(text.encode("latin-1"))
     Metrics(textfile)._write()
     assert values(textfile)["impasto_last_success_timestamp_seconds"] == 0
-    assert "is begun anew" in caplog.text
+    assert "is written again" in caplog.text
 
 
 @pytest.mark.parametrize(

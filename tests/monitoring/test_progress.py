@@ -202,7 +202,7 @@ def test_work_goes_on_when_nobody_can_watch_any_more(caplog: pytest.LogCaptureFi
         display.outcome(outcome(name, None))
     display.rendering_ended()
     assert shown == ["a"]
-    assert [message for message in caplog.messages if "progress is shown no more" in message] == caplog.messages
+    assert [message for message in caplog.messages if "progress is no longer shown" in message] == caplog.messages
     assert len(caplog.messages) == 1
 
 

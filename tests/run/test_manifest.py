@@ -161,7 +161,7 @@ def test_all_bad_rows_are_reported_at_once_by_line(folder: Path) -> None:
         ("content,styl\na.jpg,style.jpg\n", "line 1: unknown column 'styl'. Did you mean style?"),
         ("content,style,network.weights\n", "line 1: unknown column 'network.weights'"),
         ("content,style,image.max_pixels\n", "line 1: unknown column 'image.max_pixels'"),
-        ("content,style,style\n", "line 1: column 'style' stands twice"),
+        ("content,style,style\n", "line 1: column 'style' appears twice"),
         (b"content,style\na.jpg,\xff.jpg\n", "line 2: byte 0xff is not UTF-8"),
         ("content,style\na.jpg,sty\0le.jpg\n", "line 2: there is a NUL character"),
         ('content,style\na.jpg,"style\n', "not CSV"),

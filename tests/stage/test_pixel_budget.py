@@ -64,7 +64,7 @@ def test_what_fits_is_taken_at_once_and_given_back() -> None:
     budget.take(4)
     budget.take(6)
     assert budget.taken == 10
-    budget.give_back(4)
+    budget.release(4)
     budget.take(3)
     assert budget.taken == 9
 
@@ -74,9 +74,9 @@ def test_who_asks_for_more_than_is_left_waits_until_there_is_room() -> None:
     queue.budget.take(8)
     queue.ask(5)
     queue.settle()
-    queue.budget.give_back(2)
+    queue.budget.release(2)
     queue.settle()
-    queue.budget.give_back(1)
+    queue.budget.release(1)
     queue.settle(5)
     assert queue.budget.taken == 10
 
@@ -88,9 +88,9 @@ def test_a_small_one_does_not_pass_a_large_one_that_came_before() -> None:
     queue.ask(1)
     queue.ask(2)
     queue.settle()
-    queue.budget.give_back(4)
+    queue.budget.release(4)
     queue.settle(6)
-    queue.budget.give_back(4)
+    queue.budget.release(4)
     queue.settle(6, 1, 2)
     queue.join()
 
@@ -101,9 +101,9 @@ def test_one_that_is_larger_than_all_gets_in_alone() -> None:
     queue.ask(1000)
     queue.ask(2)
     queue.settle()
-    queue.budget.give_back(1)
+    queue.budget.release(1)
     queue.settle(1000)
-    queue.budget.give_back(1000)
+    queue.budget.release(1000)
     queue.settle(1000, 2)
 
 
@@ -114,7 +114,7 @@ def test_a_large_one_does_not_starve_among_small_ones_and_there_are_never_too_ma
         while not ended.is_set():
             budget.take(3)
             seen.append(budget.taken)
-            budget.give_back(3)
+            budget.release(3)
 
     with ThreadPoolExecutor(5) as pool:
         futures = [pool.submit(small) for _ in range(4)]
@@ -123,7 +123,7 @@ def test_a_large_one_does_not_starve_among_small_ones_and_there_are_never_too_ma
                 large = pool.submit(budget.take, 10)
                 large.result(timeout=5)
                 assert budget.taken == 10
-                budget.give_back(10)
+                budget.release(10)
         finally:
             ended.set()
         for future in futures:
@@ -143,5 +143,5 @@ def test_closing_sends_away_who_waits_and_who_comes() -> None:
     with pytest.raises(Closed):
         queue.budget.take(1)
     assert queue.budget.taken == 8, "requests that were sent away hold no pixels"
-    queue.budget.give_back(8)
+    queue.budget.release(8)
     assert queue.budget.taken == 0

@@ -142,10 +142,10 @@ def test_tiles_cover_an_image_once_and_are_of_about_one_size(height: int, width:
     found = tiles(height, width, side, 160)
     for tile in found:
         tile.core_of_whole(counts).add_(1)
-        assert tile.rows.begin % 16 == tile.columns.begin % 16 == 0
+        assert tile.rows.margin_start % 16 == tile.columns.margin_start % 16 == 0
         assert torch.equal(tile.core_of_tile(tile.cut(counts)), tile.core_of_whole(counts))
     assert counts.unique().tolist() == [1]
-    heights = [tile.rows.stop - tile.rows.start for tile in found]
+    heights = [tile.rows.core_stop - tile.rows.core_start for tile in found]
     assert max(heights) <= side + 16
     assert max(heights) - min(heights) < 32
 

@@ -329,7 +329,7 @@ def test_a_cache_that_may_not_be_read_is_told(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "exists", refuse)
         assert len(load_weights(find_weights("packaged")).kernels) == 13
-    assert "cannot be read and is made anew" in caplog.text
+    assert "cannot be read and is made again" in caplog.text
 
 
 def test_a_user_without_a_home_has_no_cache_and_is_told(

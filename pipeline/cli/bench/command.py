@@ -68,7 +68,7 @@ def show_measurements(
         where: device, precision and threads.
         settings: the settings that were measured with.
         found: the measurements; the table is printed when all are made.
-        is_quiet: do not show on stderr that the work is going on.
+        is_quiet: show no progress on stderr.
     """
     from rich.console import Console
     from rich.table import Table

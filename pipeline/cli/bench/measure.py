@@ -55,9 +55,9 @@ class Measurement:
     share_of_peak: float
     """Speed as a fraction of what the product of two 2048 × 2048 matrices reaches in the same precision."""
     bytes_per_pixel: float | None
-    """Peak memory of a pair in bytes per pixel, beyond network and process; None if the system does not tell it."""
+    """Peak memory of a pair in bytes per pixel, beyond network and process; None if the system does not report it."""
     pairs_per_hour: float
-    """Pairs per hour with the pyramid of the settings, without reading and writing, which go on at the same time."""
+    """Pairs per hour with the pyramid of the settings; reading and writing happen meanwhile and are not included."""
 
 
 class Bench:
@@ -131,7 +131,7 @@ class Bench:
         )
 
     def _convolutions(self, side: int, spec: ObjectiveSpec) -> tuple[float, float]:
-        """Seconds and floating-point operations of all convolutions, forward and backward, each measured by itself."""
+        """Return seconds and operations of all convolutions, forward and backward, each measured by itself."""
         seconds = flops = 0.0
         depth = 1 + max(CONVOLUTIONS.index(convolution_of(layer)) for layer in spec.layers)
         for name, (kernel, bias), back in zip(
@@ -152,7 +152,7 @@ class Bench:
         return torch.rand(shape, device=self._device).to(self._precision)
 
     def _median(self, work: Callable[[], object]) -> float:
-        """Median of the seconds that some work takes, after one run to warm up."""
+        """Return the median of the seconds that some work takes, after one run to warm up."""
         seconds = []
         for _ in range(_RUNS + 1):
             begin = time.perf_counter()
@@ -164,7 +164,7 @@ class Bench:
 
 
 def _peak_bytes(work: Callable[[], object], device: torch.device) -> int | None:
-    """Peak memory of some work in bytes, beyond what was taken before it."""
+    """Return the peak memory of some work in bytes, beyond the memory that was in use before it."""
     trim()  # else freed memory that the process kept would be used again and not be counted
     peak = PeakMemory(device)
     work()

@@ -31,11 +31,11 @@ class Finding:
 
 
 def findings_of(about: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """Run a check and return its findings, and as findings the warnings that it logs and the error that ends it.
+    """Run a check and return its findings. Warnings that it logs and an error that ends it become findings, too.
 
     Args:
         about: the subject of the check.
-        check: it may raise an `ImpastoError` or an `OSError`; other errors are passed on.
+        check: the check; it may raise an `ImpastoError` or an `OSError`, and other errors are passed on.
     """
     handler = _Warnings()
     findings: list[Finding] = []

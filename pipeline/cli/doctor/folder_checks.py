@@ -1,4 +1,4 @@
-"""Checks of folders: each is written to as the pipeline would write to it, and trial files are removed."""
+"""Checks of folders, with trial files that are written as the pipeline would write, and then removed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 LOW_SPACE_BYTES: Final = 2 << 30
 """Free space, in bytes, that a long run may need."""
 MIN_SPACE_BYTES: Final = 64 << 20
-"""Free space, in bytes, below which hardly a picture can be written."""
+"""Free space, in bytes, below which hardly any picture can be written."""
 LOW_INODES: Final = 10_000
 """Number of free inodes below which a long run may run out of them."""
 WATCHES_PER_FOLDER: Final = 2
@@ -43,7 +43,7 @@ SKEW_SECONDS: Final = 5.0
 EVENT_SECONDS: Final = 5.0
 """Seconds within which an event must arrive."""
 WATCH_LIMIT_FILE: Final = Path("/proc/sys/fs/inotify/max_user_watches")
-"""File in which Linux tells how many folders a user may watch."""
+"""File that contains, on Linux, the number of folders that a user may watch."""
 
 
 def folder(path: Path, settings: Settings) -> Iterator[Finding]:
@@ -92,7 +92,7 @@ def _mount(path: Path, about: str, settings: Settings) -> Finding:
     if not is_shared(path) or (watch.polling and watch.settle_seconds >= SHARED_SETTLE_SECONDS):
         return Finding(about, "OK", f"file system {kind}")
     return Finding(
-        about, "WARN", f"file system {kind}: what other machines do here makes no events, and may be seen late.",
+        about, "WARN", f"file system {kind}: changes by other machines cause no events here, and may be seen late.",
         f"For an inbox set watch.polling = true and watch.settle_seconds = {SHARED_SETTLE_SECONDS:g} or more.",
     )  # fmt: skip
 
@@ -166,7 +166,7 @@ def _events(path: Path, about: str) -> Iterator[Finding]:
         arrived = event.wait(EVENT_SECONDS)
     except OSError as error:
         yield Finding(
-            about, "WARN", f"events cannot be had ({error.strerror}); an inbox here is looked through instead.",
+            about, "WARN", f"events are not available ({error.strerror}); an inbox here is scanned regularly instead.",
             "Raise fs.inotify.max_user_watches and max_user_instances by sysctl, or set watch.polling = true.",
         )  # fmt: skip
         return
@@ -197,7 +197,7 @@ def _watches(path: Path, about: str) -> Finding:
 
 
 def _folders(path: Path) -> Iterator[Path]:
-    """The folders that an inbox here would watch."""
+    """Yield the folders that a watcher of this inbox would watch."""
     yield path
     for folder, names, _ in os.walk(path):
         names[:] = [name for name in names if not is_ignored(name)]

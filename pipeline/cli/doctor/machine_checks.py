@@ -44,10 +44,10 @@ if TYPE_CHECKING:
 NVIDIA_DRIVER: Final = Path("/proc/driver/nvidia/version")
 """File that Linux has while an NVIDIA driver is loaded."""
 _PHOTOGRAPH: Final = (4000, 3000)
-"""Size of a photograph of 12 megapixels, in px, whose working size is checked."""
+"""Width and height in px of a photograph of 12 megapixels, for which time and memory are estimated."""
 _WRITTEN_FORMATS: Final[tuple[Format, ...]] = ("jpeg", "png", "webp", "tiff")
 _PROBE_SIDE: Final = 48
-"""Side of the small picture in px."""
+"""Side in px of the picture that the codecs are tried with."""
 _LARGEST_ERROR: Final = 6.0
 """Mean error, in levels of 255, of a picture that is written and read again, beyond which a codec is broken."""
 
@@ -63,7 +63,7 @@ def device(settings: Settings) -> Iterator[Finding]:
     """Check the devices and the precision.
 
     Raises:
-        DeviceError: a CUDA device was asked for that does not exist, or cannot be used.
+        DeviceError: the requested CUDA device does not exist or cannot be used.
     """
     wanted = settings.run.device
     for each in find_devices(wanted):
@@ -73,7 +73,7 @@ def device(settings: Settings) -> Iterator[Finding]:
         elif wanted == "auto" and NVIDIA_DRIVER.exists():
             yield Finding(
                 "device", "WARN", "cpu: there is an NVIDIA card, but torch cannot use it.",
-                "Install a torch that was built for its driver, which nvidia-smi tells: see pytorch.org.",
+                "Install a torch that was built for its driver, which nvidia-smi shows: see pytorch.org.",
             )  # fmt: skip
         else:
             cores = f"{torch.get_num_threads()} threads of {os.cpu_count()} processors"
@@ -112,7 +112,7 @@ def weights(settings: Settings) -> Iterator[Finding]:
     expected = estimator.expect(settings, width, height)
     text = f"{width} × {height} px take about {duration(expected.seconds)} and {memory(expected.bytes)}"
     if expected.fit is None:
-        yield Finding("a pair", "FAIL", f"{text}, which cannot be had.", "Lower image.size, or free memory.")
+        yield Finding("a pair", "FAIL", f"{text}, which is not available.", "Lower image.size, or free memory.")
     elif expected.fit != WHOLE:
         yield Finding(
             "a pair", "WARN", f"{text}, in parts ({expected.fit}), since it does not fit into memory whole.",
@@ -140,7 +140,7 @@ def codecs(settings: Settings) -> Iterator[Finding]:
     ]
     if broken:
         yield Finding(
-            "codecs", "FAIL", f"what is written is not what is read: {', '.join(broken)}.",
+            "codecs", "FAIL", f"a picture changes when it is written and read again: {', '.join(broken)}.",
             "Reinstall: pip install --force-reinstall opencv-python pillow",
         )  # fmt: skip
     allowed = settings.image.kinds

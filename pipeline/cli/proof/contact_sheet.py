@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Measure = Callable[[str], float]
 
 LARGEST_SHEET_PIXELS: Final = 80_000_000
-"""Pixels of the largest sheet; where it would have more, its proofs are drawn smaller."""
+"""Number of pixels of the largest sheet; if a sheet would have more, its proofs are drawn smaller."""
 _MARGIN, _GAP, _PADDING = 32, 14, 8
 """Distances in px: around the sheet, between cells, and between a picture and its words."""
 _THUMBNAIL_SIDE: Final = 132
@@ -54,7 +54,7 @@ def _sized(size: int, *, of_system: bool) -> Font:
 
 
 def _font(size: int, text: str) -> Font:
-    """Pillow's own font, or one of the system's for a text with letters that Pillow's font would draw as boxes."""
+    """Return Pillow's own font, or a font of the system if the text has letters that Pillow's font does not have."""
     return _sized(size, of_system=not all(character < "\x7f" or character == "…" for character in text))
 
 
@@ -71,7 +71,7 @@ def elided(text: str, width: float, measure: Measure) -> str:
 
     Args:
         text: one line.
-        width: in px.
+        width: the width in px.
         measure: returns the width of a text in px.
     """
     if measure(text) <= width:
@@ -88,8 +88,8 @@ def wrapped(text: str, width: float, lines: int, measure: Measure) -> list[str]:
     """Break a text into lines that fit a width.
 
     Args:
-        text: the text; its white space is where it may be broken.
-        width: in px.
+        text: the text, which may be broken at its white space.
+        width: the width in px.
         lines: the largest number of lines; the last one ends in … if the text is longer.
         measure: returns the width of a text in px.
     """
@@ -110,12 +110,12 @@ def wrapped(text: str, width: float, lines: int, measure: Measure) -> list[str]:
 
 
 def _fitting(line: str, width: float, measure: Measure, end: str = "") -> int:
-    """The number of letters of a line that fit together with an end."""
+    """Return the number of letters of a line that fit together with an end."""
     return _longest(len(line), width, lambda kept: measure(f"{line[:kept]}{end}"))
 
 
 def _longest(limit: int, width: float, width_of: Callable[[int], float]) -> int:
-    """The largest number of letters, up to a limit, that fits; more letters are never narrower."""
+    """Return the largest number of letters, up to a limit, that fits; more letters are never narrower."""
     return max(0, bisect.bisect_right(range(limit + 1), width, key=width_of) - 1)
 
 
@@ -199,7 +199,7 @@ def _thumbnail_scale(thumbnail: Image.Image) -> float:
 
 
 def _shrunk(picture: Image.Image, width: float, height: float) -> Image.Image:
-    """A picture that fits into width × height px; a smaller one stays as it is."""
+    """Return a picture that fits into width × height px; a smaller picture stays as it is."""
     scale = min(1.0, width / picture.width, height / picture.height)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     return picture.resize(size, Image.Resampling.LANCZOS) if size != picture.size else picture

@@ -68,7 +68,7 @@ def reductions(size: int, quality: Quality, full_size: int | str) -> Values:
     }
 
 
-def read_grid(  # noqa: PLR0913, PLR0917 - what a command line says of it
+def read_grid(  # noqa: PLR0913, PLR0917 - the parts of a command line
     contents: Sequence[str], styles: Path, base_values: Values, overrides: Values, reduced: Values, rules: ManifestRules
 ) -> Grid:
     """Pair every photograph with every painting, and with every mode of `colour.variants`.
@@ -95,7 +95,7 @@ def read_grid(  # noqa: PLR0913, PLR0917 - what a command line says of it
 
 
 def _library(folder: Path, endings: tuple[str, ...]) -> dict[str, tuple[Path, ...]]:
-    """The paintings and blends of a folder, by the names of their files and folders."""
+    """Return the paintings and blends of a folder, by the names of their files and folders."""
     found: dict[str, tuple[Path, ...]] = {}
     try:
         entries = entries_of(folder)
@@ -130,6 +130,6 @@ def _arranged(pairs: Iterable[Pair], styles: list[str], settings: PairSettings) 
 
 
 def _stem(name: str, names: list[str]) -> str:
-    """A name without its ending, unless another name would then be the same."""
+    """Return a name without its ending, unless another name would then be equal."""
     stem = Path(name).stem
     return stem if sum(Path(each).stem == stem for each in names) == 1 else name

@@ -1,4 +1,4 @@
-"""Writes a proof sheet as one HTML file, with its pictures inside."""
+"""A proof sheet as one HTML file, with its pictures inside."""
 
 from __future__ import annotations
 

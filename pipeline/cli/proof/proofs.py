@@ -14,8 +14,9 @@ from pipeline.cli.proof.html_page import page
 from pipeline.cli.proof.sheet import GENERATOR, Heading, Sheet, SheetCell
 from pipeline.disk import Disk, make_folders, put, storage_errors
 from pipeline.errors import ImpastoError, OccupiedError
-from pipeline.images.decode import decode, read_file
+from pipeline.images.decode import decode
 from pipeline.images.encode import to_samples
+from pipeline.images.files import read_file
 from pipeline.images.resize import over_white, resize_visible
 from pipeline.outbox.metadata import Failure
 from pipeline.outbox.report.page import may_overwrite
@@ -34,9 +35,9 @@ if TYPE_CHECKING:
     from pipeline.transfer.weights import WeightsSource
 
 _THUMBNAIL_SIDE: Final = 264
-"""Longest side of a thumbnail in px: twice that of a heading on the sheet, for screens with small pixels."""
+"""Longest side of a thumbnail in px: twice that of a thumbnail on the drawn sheet, for screens with small pixels."""
 _NOTABLE_ENLARGEMENT: Final = 1.5
-"""Size of the full picture, as a multiple of a proof's, from which on the sheet says that its strokes are finer."""
+"""Ratio of the full picture's side to a proof's from which the sheet says that the full strokes are finer."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,10 @@ def expect(grid: Grid, settings: Settings, weights: WeightsSource, outbox: Outbo
 
 
 def check_replaceable(path: Path) -> None:
-    """Check that a file may be written: there is none yet, or it is an earlier proof.
+    """Check that a file may be written: it does not exist yet, or is an earlier proof.
 
     Raises:
-        OccupiedError: the file is something else.
+        OccupiedError: the file is no earlier proof.
         StorageError: the file cannot be read.
     """
     with storage_errors(path):
@@ -138,7 +139,7 @@ def _cell(cell: Cell, records: dict[str, Metadata | Failure], expected: Forecast
 
 
 def _needs_of(forecast: Forecast) -> str:
-    """Time and memory of the full picture, in words; empty if its photograph cannot be read."""
+    """Return time and memory of the full picture in words; empty if its photograph cannot be read."""
     expected = forecast.expected
     if expected is None:
         return ""
@@ -176,7 +177,7 @@ def _lines(proof: Proof) -> list[str]:
 
 
 def in_full(proof: Proof) -> str:
-    """Time and memory of the full run, in words; pairs without a proof will fail there, too."""
+    """Return time and memory of the full run in words; pairs without a proof will fail there, too."""
     pairs, cells = proof.forecasts.pairs, proof.grid.cells
     known = [
         each.expected
@@ -192,7 +193,7 @@ def in_full(proof: Proof) -> str:
 
 
 def expected_seconds(proof: Proof) -> float:
-    """Seconds of the full run, on all devices at once, without pairs that have no proof."""
+    """Return the seconds of the full run, on all devices at once, without pairs that have no proof."""
     proved, failing = 0.0, 0.0
     for each, cell in zip(proof.forecasts.pairs, proof.grid.cells, strict=True):
         seconds = each.expected.seconds if each.expected is not None else 0.0
@@ -204,13 +205,13 @@ def expected_seconds(proof: Proof) -> float:
 
 
 def enlargement(forecasts: Forecasts, size: int | str) -> float:
-    """Longest side of the largest full picture, as a multiple of the proofs'."""
+    """Return the longest side of the largest full picture, as a multiple of the proofs'."""
     sides = [max(each.item.size) for each in forecasts.pairs if each.item.size is not None]
     return max(sides, default=0) / size if isinstance(size, int) else 1.0
 
 
 def _thumbnail(path: Path, settings: Settings) -> Image.Image | None:
-    """A small RGB picture of an input; None if it cannot be read, which the cells explain."""
+    """Return a small RGB picture of an input; None if it cannot be read, which the cells explain."""
 
     def wanted(width: int, height: int) -> tuple[int, int]:
         scale = min(1.0, _THUMBNAIL_SIDE / max(width, height))

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 GENERATOR: Final = "impasto proof"
-"""Text that every sheet and page contains, so that no other file is overwritten."""
+"""Text that every sheet and page contains, by which an earlier one is recognised and may be overwritten."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Heading:
     name: str
     note: str = ""
     thumbnail: Image | None = None
-    """RGB; None if the file cannot be read."""
+    """Picture in RGB; None if the file cannot be read."""
 
 
 @dataclass(frozen=True)

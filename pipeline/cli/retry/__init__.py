@@ -1,4 +1,5 @@
 """`impasto retry`: have failed pairs and photographs tried again.
 
-`requeue` forgets failures of an outbox and moves failed jobs back into their inbox; `command` prints what was done.
+`requeue` removes failure records from an outbox and moves failed jobs back into their inbox; `command` prints the
+actions.
 """

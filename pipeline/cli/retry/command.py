@@ -46,6 +46,6 @@ def retry_command(  # noqa: PLR0913 - one parameter per option
             left = f", {found.left} left as they are" if found.left else ""
             print_result(f"{found.count} {verb} again{left}." if found.retries else "Nothing has failed.")
             for command in found.commands:
-                print_result(f"Next: {command}, with the options that it had")
+                print_result(f"Next: {command}, with the same options")
         if found.left:
             raise typer.Exit(ExitCode.PARTIAL)

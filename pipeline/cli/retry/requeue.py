@@ -1,6 +1,7 @@
-"""Requeue what failed: remove failure records from the outbox, and move failed jobs back into their inbox.
+"""Prepare failures for another attempt: remove failure records from the outbox, and put failed jobs into the inbox.
 
-Nothing is rendered here. A watcher claims what is back in its inbox; the next run renders pairs of a manifest.
+This module renders nothing. A watcher claims the files that are back in its inbox, and the next run of a manifest
+renders its failed pairs.
 """
 
 from __future__ import annotations
@@ -50,11 +51,11 @@ class Retry:
 
 @dataclass(frozen=True)
 class Retried:
-    """The actions taken on all failures, and the commands to give next."""
+    """The actions taken on all failures, and the commands that the user should run next."""
 
     retries: tuple[Retry, ...]
     commands: tuple[str, ...]
-    """Commands to give next, one for each run or watcher that is concerned and not at work."""
+    """Commands to run next, one for each run or watcher that has failures and is not running."""
 
     @property
     def count(self) -> int:
@@ -71,7 +72,7 @@ def retry(folder: Path, only: Sequence[str] = (), *, dry_run: bool = False) -> R
     """Prepare failures for another attempt.
 
     Args:
-        folder: an outbox, or the inbox of a watcher. The outbox of a watcher stands for its inbox as well.
+        folder: an outbox, or the inbox of a watcher. For the outbox of a watcher, its inbox is included.
         only: names of pairs or files, or patterns such as `sea/*`; empty: all.
         dry_run: change nothing.
 
@@ -107,7 +108,7 @@ def _of_outbox(root: Path, only: Sequence[str], disk: Disk, *, dry_run: bool) ->
 
 
 def _of_failures(box: Outbox, only: Sequence[str], with_job: set[str], disk: Disk, *, dry_run: bool) -> Iterator[Retry]:
-    """Forget failures, except for pairs of a job: their records go when the photograph, back in the inbox, succeeds."""
+    """Remove failure records, except those of jobs: they go when the photograph, back in the inbox, succeeds."""
     for path in sorted(list_outbox(box.root, disk).failures):
         name = path.removeprefix(f"{FAILED_FOLDER}/").removesuffix(".json")
         if name in with_job or not _matches(only, name):
@@ -134,12 +135,12 @@ def _of_inbox(inbox: Path, root: Path, only: Sequence[str], disk: Disk, *, dry_r
         if not _matches(only, job.id, *files, *_results(job, disk)):
             continue
         name = displayable(", ".join(files)) or job.id
-        if dry_run or spool.release(job):
+        if dry_run or spool.put_back(job):
             # A job without files: they were moved back by hand, or by a retry that was interrupted.
             yield Retry(name, BACK if files else FORGOTTEN, "")
         else:
             yield Retry(
-                name, LEFT, "a file of that name is in the inbox by now; its own is in " + displayable(entry.path)
+                name, LEFT, "another file of this name is in the inbox; the failed one is in " + displayable(entry.path)
             )
 
 
@@ -149,7 +150,7 @@ def _names_of_jobs(root: Path, disk: Disk) -> Iterator[str]:
 
 
 def _results(job: Job, disk: Disk) -> Iterator[str]:
-    """The names that the results of a job would have, with and without ending."""
+    """Yield the names that the results of a job would have, with and without ending."""
     try:
         record = JobRecord.model_validate_json(disk.read(job.folder / RECORD))
     except (FileNotFoundError, ValidationError):  # the job failed before its results had names

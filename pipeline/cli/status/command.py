@@ -93,7 +93,7 @@ def _lines_of_run(run: RunState) -> list[str]:
         where = f"process {run.pid} on {run.host}"
         return [
             f"{head}: died ({where}), last heard of at {run.written}: {counts}",
-            f"  To go on: {run.again}, with the options that it had",
+            f"  To continue: {run.again}, with the same options",
         ]
     if run.state == "ended":
         why = f": {run.reason}" if run.reason else ""
@@ -124,7 +124,7 @@ def _lines_of_inbox(found: InboxSurvey) -> list[str]:
         if worker.state == "died" and worker.claimed:
             lines.append("  The next watcher that starts here takes its jobs over.")
     if not found.is_at_work:
-        lines.append("Nobody watches this inbox at the moment.")
+        lines.append("No watcher is running on this inbox.")
     if found.failed:
         lines.append(f"To try again what failed: {found.retry}")
     return lines

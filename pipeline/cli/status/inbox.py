@@ -59,11 +59,11 @@ class InboxSurvey:
 
     path: str
     waiting: int
-    """Photographs and tickets that no watcher has claimed."""
+    """Number of photographs and tickets that no watcher has claimed."""
     oldest_waiting_seconds: float | None
     claimed: int
     done: int
-    """Jobs in the spool's `done/`."""
+    """Number of jobs in the spool's `done/`."""
     failed: int
     done_last_hour: int
     workers: tuple[WorkerState, ...]
@@ -143,7 +143,7 @@ def _worker(disk: Disk, folder: Path) -> WorkerState:
 
 
 def is_worker_alive(name: str, beat: Path) -> bool:
-    """Whether a worker is alive: by its process if that is on this machine, else by the age of its heartbeat."""
+    """Whether a worker is alive, judged by its process if it is on this machine, else by the age of its heartbeat."""
     parts = name.rsplit("-", 2)
     try:
         seen = beat.lstat().st_mtime
@@ -166,7 +166,7 @@ def _last_reasons(disk: Disk, failed: list[os.DirEntry[str]]) -> Iterator[LastEr
 
 
 def _waiting(disk: Disk, inbox: Path, spool: Spool) -> Iterator[float]:
-    """For each file that may be claimed, when it came or was last written, in seconds since 1970."""
+    """Yield for each file that may be claimed when it came or was last written, in seconds since 1970."""
     pictures = endings(ImageSettings().kinds)
     for name, entry in walk(disk, inbox, is_excluded=lambda path: is_ignored(path.name)):
         if isinstance(entry, OSError):
@@ -178,5 +178,5 @@ def _waiting(disk: Disk, inbox: Path, spool: Spool) -> Iterator[float]:
             facts = FileFacts.of(entry.stat(follow_symlinks=False))
         except FileNotFoundError:  # claimed since it was listed
             continue
-        if not spool.was_given_back(name, facts):
+        if not spool.was_returned(name, facts):
             yield facts.ctime_ns / 1e9

@@ -1,4 +1,4 @@
-"""The state of an outbox, and of the runs that work or worked on it."""
+"""The state of an outbox, and of its present and past runs."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class RunState:
     seconds_left: float | None
     """Seconds left at this rate; None if unknown."""
     again: str
-    """Command that continues this run. Words in capitals and further options must be filled in."""
+    """Command that continues this run. The user must replace words in capitals, and add further options."""
 
     @property
     def is_at_work(self) -> bool:
@@ -133,7 +133,7 @@ def _last_failures(root: Path, listing: Listing, disk: Disk) -> Iterator[LastErr
 
 
 def run_state(record: RunRecord, root: Path) -> RunState:
-    """Return the state of a run: what its record says, and whether its process is alive."""
+    """Return the state of a run, from its record and from whether its process is alive."""
     state: Any = record.state if record.ended is not None or record.is_alive else "died"
     seconds = _seconds_between(record.started, record.written)
     done = record.counts.get("done", 0)

@@ -1,6 +1,6 @@
-"""The state of an outbox or an inbox, from the names of its files, so that it is quick for any number of them.
+"""The state of an outbox or an inbox, taken from the names of its files, so that it is quick even for many files.
 
-A survey locks, makes and changes nothing, so it may be made at any time, beside a run or after one that died.
+A survey locks, makes and changes nothing, so it may be made at any time, during a run or after one that died.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def survey(folder: Path) -> Survey:
 
 
 def kind_of(folder: Path) -> Literal["inbox", "outbox"]:
-    """Whether a folder is an inbox or an outbox.
+    """Return whether a folder is an inbox or an outbox.
 
     Raises:
         UsageError: the folder is neither.

@@ -42,7 +42,7 @@ _DIFFERENCE: Final = 128
 
 
 class ProfileError(ValueError):
-    """A profile is damaged or for another colour space; the message stands behind "its colour profile"."""
+    """A profile is damaged or for another colour space; the message continues "its colour profile"."""
 
 
 def _srgb() -> bytes:
@@ -52,17 +52,17 @@ def _srgb() -> bytes:
 
 
 SRGB: Final = _srgb()
-"""Profile of sRGB (IEC 61966-2-1); its bytes depend on the version of littleCMS only."""
+"""Profile of sRGB (IEC 61966-2-1); its bytes depend only on the version of littleCMS."""
 
 
 def _adobe_rgb() -> bytes:
-    """Make a profile by Adobe RGB (1998), version 2005-05, section 4.3: white point D65, exponent 563 / 256."""
+    """Make a profile as Adobe RGB (1998), version 2005-05, section 4.3 says: white point D65, exponent 563 / 256."""
     primaries = [0.64, 0.33, 1.0, 0.21, 0.71, 1.0, 0.15, 0.06, 1.0]
     return bytes(imagecodecs.cms_profile("rgb", whitepoint=[0.3127, 0.3290, 1.0], primaries=primaries, gamma=563 / 256))
 
 
 ADOBE_RGB: Final = _adobe_rgb()
-"""Profile of Adobe RGB (1998), for files that name it in their EXIF only."""
+"""Profile of Adobe RGB (1998), for files that name this colour space only in their EXIF."""
 
 
 def converter(profile: bytes, space: Space) -> Callable[[Samples], Colours] | None:

@@ -1,7 +1,7 @@
 """Luma and chroma of pictures.
 
 Pictures are (H, W, 3) float32 sRGB, 0–255; results are not clipped, so that a later step loses nothing.
-YUV is by ITU-R BT.601: Y = 0.299 R + 0.587 G + 0.114 B, U = 0.492 (B − Y), V = 0.877 (R − Y).
+YUV is defined by ITU-R BT.601: Y = 0.299 R + 0.587 G + 0.114 B, U = 0.492 (B − Y), V = 0.877 (R − Y).
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def grey(plane: Plane) -> Pixels:
 def with_chroma_of(pixels: Pixels, source: Pixels) -> Pixels:
     """Return the luma (Y) of `pixels` with the chroma (U, V) of `source`; both have one size.
 
-    nazianafis/Neural-Style-Transfer gives the style the chroma of the content before the optimisation;
-    pavelgonchar/color-independent-style-transfer gives it to the result afterwards.
+    nazianafis/Neural-Style-Transfer gives the content's chroma to the style before the optimisation;
+    pavelgonchar/color-independent-style-transfer gives it to the result after the optimisation.
     """
     yuv = rgb_to_yuv(pixels)
     yuv[:, :, 1:] = rgb_to_yuv(source)[:, :, 1:]
@@ -51,7 +51,7 @@ def with_chroma_of(pixels: Pixels, source: Pixels) -> Pixels:
 
 
 def with_chroma_in_gamut(pixels: Pixels, source: Pixels) -> tuple[Pixels, float]:
-    """Return `with_chroma_of` within 0–255: where the chroma does not fit beside a luma, the luma is moved.
+    """Return `with_chroma_of` within 0–255: where luma and chroma together lie outside, the luma is moved.
 
     R, G and B are Y plus offsets o that depend on U and V only. So the colour lies in 0–255 if Y is in
     [−min(o), 255 − max(o)]. This range is never empty, as it holds the luma of `source`, which is in 0–255 itself.
@@ -71,7 +71,7 @@ def with_chroma_in_gamut(pixels: Pixels, source: Pixels) -> tuple[Pixels, float]
 
 
 _ROUNDING = 1e-2
-"""Difference in levels up to which a luma counts as rounded, not as moved."""
+"""Largest difference in levels of a luma that counts as rounded, not as moved."""
 
 
 def blend(of_none: Pixels, of_all: Pixels, strength: float) -> Pixels:

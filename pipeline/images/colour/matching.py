@@ -20,16 +20,16 @@ Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
 Ordinals = np.ndarray[tuple[int], np.dtype[np.uint64]]
 
 _ROUNDING = 1 / 12
-"""Variance in levels² that is added to a painting's in every direction: that of rounding to 8 bits."""
+"""Variance in levels² that is added to a painting's in every direction: the variance of rounding to 8 bits."""
 _TINY = 1e-6
-"""Variance in levels² that is added to the target's, so that Cholesky's factor exists: less than float32 resolves."""
+"""Variance in levels² that is added to the target's so that Cholesky's factor exists; float32 does not resolve it."""
 _STRONGEST: Final[dict[Match, float]] = {"mean-std": 5.0, "cholesky": 12.0, "pca": 12.0, "monge-kantorovich": 5.0}
 """Largest stretch of any direction in colour space: a little more than 36 pairs of painting and photograph needed (4.8,
 11.2, 9.1, 4.4). Only the grain of grey paintings would be stretched more, and become coloured noise."""
 
 
 def linear_match(source: Pixels, target: Pixels, method: Match) -> Pixels:
-    """Map the colours x of `source` to A·(x − μ_s) + μ_t, so that they have the mean and covariance of `target`'s.
+    """Map the colours x of `source` to A·(x − μ_s) + μ_t, so that they have the mean and covariance of `target`.
 
     With covariances Σ, and their Cholesky factors L·Lᵀ = Σ:
 
@@ -79,7 +79,7 @@ def _power(matrix: Matrix, exponent: float) -> Matrix:
 
 
 def histogram_match(source: Pixels, target: Pixels) -> Pixels:
-    """Give each channel of `source` exactly the histogram of `target`'s: the k-th smallest becomes the k-th smallest.
+    """Give each channel of `source` exactly the histogram of `target`: the k-th smallest value becomes the target's.
 
     Where the numbers of pixels differ, values are interpolated. Equal values are ordered by the means of their
     neighbourhoods (Coltuc, Bolon & Chassery 2006, "Exact histogram specification"); values whose means are equal, too,
@@ -116,7 +116,7 @@ def _begins(keys: Ordinals) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
 
 
 def _ordinal(plane: Plane) -> Ordinals:
-    """Return integers of 32 bits in the order of the values: two in one integer are sorted faster than two planes."""
+    """Return integers of 32 bits in the order of the values, since two of them in one integer are sorted fastest."""
     bits = (plane.ravel() + np.float32(0)).view(np.uint32)  # −0 is 0
     sign = np.uint32(1 << 31)
     return np.where(bits & sign, ~bits, bits | sign).astype(np.uint64)

@@ -39,7 +39,7 @@ def preparation(colour: Colour) -> Hashable:
 
 
 def prepare(colour: Colour, content: Pixels, style: Pixels, painted: Pixels | None = None) -> tuple[Pixels, Pixels]:
-    """Return content and style as the network sees them; the arrays themselves where nothing is done.
+    """Return content and style as the network sees them; the given arrays themselves if the mode changes nothing.
 
     Args:
         colour: the mode.
@@ -74,7 +74,7 @@ def _matched_luma(of_style: Plane, of_content: Plane) -> Plane:
 
 
 _FLAT = 0.5
-"""Spread of luma in levels up to which a style counts as flat: less is rounding."""
+"""Largest spread of luma in levels at which a style counts as flat, since it is rounding."""
 
 
 def finishes(colour: Colour) -> bool:

@@ -1,4 +1,4 @@
-"""TIFF directories (IFDs), the structure of EXIF and of TIFF files: entries with their values as they stand in a file.
+"""TIFF directories (IFDs), the structure of EXIF and of TIFF files: entries with their values as a file stores them.
 
 Values are copied, never interpreted, so that a camera's entries are written as they were read. TIFF 6.0, section 2;
 EXIF 3.0 (CIPA DC-008), section 4.6.
@@ -59,7 +59,7 @@ class Exif:
 
 
 class IfdError(ValueError):
-    """The bytes are no TIFF structure; the message says why, with "it" or "its" for the file."""
+    """The bytes are no TIFF structure; the message says why, and calls the file "it"."""
 
 
 def ascii_entry(text: str) -> IfdEntry:
@@ -127,10 +127,10 @@ def _without_pointers(directory: Directory) -> Directory:
 
 @dataclass(frozen=True)
 class Ifd:
-    """One directory as it stands in a file."""
+    """One directory of a file."""
 
     entries: Directory
-    """Entries that are whole, the first of each tag."""
+    """Complete entries, only the first of each tag."""
     note_at: int | None
     """Offset of MakerNote in bytes; None: there is none, or it is in the table itself."""
     next_at: int | None
@@ -144,8 +144,8 @@ _MAX_ENTRIES = 65_535
 class IfdReader:
     """Reads the directories of a TIFF structure, classic or BigTIFF.
 
-    All values that one reader returns have together no more bytes than the file, or overlapping values would exhaust
-    memory.
+    The values that one reader returns have at most as many bytes in total as the file. Otherwise overlapping values
+    could exhaust memory.
     """
 
     def __init__(self, file: BinaryIO, *, is_wanted: Callable[[int, int], bool] = lambda _tag, _kind: True) -> None:
@@ -156,7 +156,7 @@ class IfdReader:
             is_wanted: whether an entry is read, by its tag and its type.
 
         Raises:
-            IfdError: the file does not begin as a TIFF structure does.
+            IfdError: the file does not begin like a TIFF structure.
         """
         self._file, self._is_wanted = file, is_wanted
         self._left = self._size = file.seek(0, os.SEEK_END)
@@ -188,10 +188,10 @@ class IfdReader:
             return _NO_IFD
 
     def directory(self, at: int) -> Ifd:
-        """Read the directory at an offset in bytes; of a table that is cut short, the entries that are there.
+        """Read the directory at an offset in bytes; if its table is cut short, read the entries that it has.
 
         Raises:
-            IfdError: there is none, or it is empty.
+            IfdError: there is no directory, or it is empty.
         """
         word, cell = (8, 8) if self._big else (2, 4)
         size = 4 + 2 * cell
@@ -263,7 +263,7 @@ def _table_size(directory: Directory) -> int:
 
 
 def _table(directory: Directory, order: Order, layout: _DirectoryLayout) -> bytes:
-    """Return the table of a directory, and place the values that do not fit into it."""
+    """Return the table of a directory, and place the values that are too long for its entries."""
     rows = [struct.pack(f"{order}H", len(directory))]
     for tag, entry in sorted(directory.items()):
         count = len(entry.raw) // _SIZES[entry.kind]
@@ -277,7 +277,7 @@ def _table(directory: Directory, order: Order, layout: _DirectoryLayout) -> byte
 
 
 class _DirectoryLayout:
-    """Layout of directories and their values: one behind another at even offsets, around MakerNote if that is fixed."""
+    """Layout of directories and their values: one after another at even offsets, around MakerNote if that is fixed."""
 
     def __init__(self, at: int, exif: Exif, *, keep_note: bool) -> None:
         self._at = at

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 _APP1 = 65533
 """Bytes in a segment of a JPEG; they limit all formats, so that a result's tags do not depend on its format."""
 MAX_EXIF = _APP1 - len(b"Exif\0\0")
-"""Most bytes of a result's EXIF."""
+"""Largest number of bytes of a result's EXIF."""
 MAX_XMP = _APP1 - len(b"http://ns.adobe.com/xap/1.0/\0")
-"""Most bytes of a result's XMP."""
+"""Largest number of bytes of a result's XMP."""
 
 _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _SOFTWARE = 0x112, 0x11A, 0x11B, 0x128, 0x131
 _EXIF_VERSION, _IMAGE_HISTORY, _COLOR_SPACE, _WIDTH, _HEIGHT = 0x9000, 0x9213, 0xA001, 0xA002, 0xA003
@@ -71,7 +71,7 @@ _OUTDATED = frozenset(
 _REQUIRED = frozenset({_ORIENTATION, _SOFTWARE, _EXIF_VERSION, _IMAGE_HISTORY, _COLOR_SPACE, _WIDTH, _HEIGHT})
 """Tags that every result has; they are never left out."""
 _MAX_HISTORY = 4096
-"""Most characters of an ImageHistory that is kept."""
+"""Largest number of characters of an ImageHistory that is kept."""
 
 _TIFF_NS, _EXIF_NS = "http://ns.adobe.com/tiff/1.0/", "http://ns.adobe.com/exif/1.0/"
 _FALSE_IN_XMP = frozenset(
@@ -165,7 +165,7 @@ def _file(image: ImageFile.ImageFile) -> BinaryIO:
 
 
 def _read_tiff(file: BinaryIO) -> tuple[bytes, bytes]:
-    """Return EXIF and XMP of a TIFF file; the file's position is kept."""
+    """Return EXIF and XMP of a TIFF file, and keep the file's position."""
     position = file.tell()
     try:
         found = read_exif(file)
@@ -183,7 +183,7 @@ def _read_tiff(file: BinaryIO) -> tuple[bytes, bytes]:
 
 
 def _read_png(file: BinaryIO) -> tuple[bytes, bytes]:
-    """Return EXIF and XMP of a PNG file, also from behind the pixels (exiftool's); the file's position is kept."""
+    """Return EXIF and XMP of a PNG file, even after the pixels, where exiftool writes it; keep the file's position."""
     position = file.tell()
     exif = xmp = b""
     for kind, data in _png_chunks(file):
@@ -236,7 +236,7 @@ def _parsed(exif: bytes) -> Exif | None:
 
 
 def _dpi(image: Image.Image, exif: Exif) -> tuple[float, float] | None:
-    """Return the format's own resolution, else EXIF's. For a JPEG whose JFIF has none Pillow makes one up."""
+    """Return the format's own resolution, else EXIF's. If a JPEG's JFIF has none, Pillow's value is ignored."""
     has_own = not isinstance(image, TiffImagePlugin.TiffImageFile) and (
         not isinstance(image, JpegImagePlugin.JpegImageFile) or image.info.get("jfif_unit") in (1, 2)
     )
@@ -316,7 +316,7 @@ def _fitting(exif: Exif) -> tuple[bytes, list[str]]:
         if size <= MAX_EXIF:
             break
         length = len(part.pop(tag).raw)
-        size -= 12 + (length if length > 4 else 0)  # noqa: PLR2004 - shorter values stand in the entry itself
+        size -= 12 + (length if length > 4 else 0)  # noqa: PLR2004 - shorter values are in the entry itself
         lost.append("MakerNote" if tag == MAKER_NOTE else f"tag {tag:#06x}")
     main, rest, gps = parts
     left_out = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")  # noqa: PLR2004
@@ -336,7 +336,7 @@ def _xmp_of_result(packet: bytes, *, strip_gps: bool) -> tuple[bytes, list[str]]
     if len(kept) > MAX_XMP:
         return b"", [f"XMP is larger than a file can hold ({_APP1} bytes) and is left out"]
     more = b"HasExtendedXMP" in packet
-    return kept, ["of XMP only the main part was kept, not the extension"] if more else []
+    return kept, ["the extension of XMP was left out; only its main part was kept"] if more else []
 
 
 def _unwanted(*, strip_gps: bool) -> Callable[[str, str], bool]:

@@ -16,7 +16,7 @@ MAX_BYTES = 16 << 20
 """Size in bytes of the largest packet that is parsed."""
 
 _MAX_DEPTH = 100
-"""Most levels of nested elements; each may declare namespaces of its own."""
+"""Largest number of levels of nested elements, each of which may declare namespaces."""
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _START_TAG = re.compile(rb"""<(?:[^>"']|"[^"]*"|'[^']*')*+>""")
@@ -59,8 +59,8 @@ class _Editor:
         self._packet, self._unwanted = packet, unwanted
         self._scopes: list[dict[str, str]] = [{}]
         self._cuts: list[tuple[int, int]] = []
-        self._cut_from: tuple[int, int] | None = None  # begin and depth of the outermost element that is cut
-        self._empty: list[int | None] = []  # for each open element: the end of its tag, if that is empty
+        self._cut_from: tuple[int, int] | None = None  # start and depth of the outermost element that is cut
+        self._empty: list[int | None] = []  # for each open element: the end of its tag if the element is empty
         self.has_rdf = False
         self._parser = expat.ParserCreate("utf-8")
         self._parser.StartElementHandler = self._start

@@ -1,4 +1,4 @@
-"""The page index.html of an outbox: what became of its pairs, readable without impasto.
+"""The page index.html of an outbox: its results and failures, readable without impasto.
 
 `impasto report`, and a run while it works, call `update.write_report`. A report goes through these modules: `read`
 turns the JSON files into records, which `cache` keeps, so that only new and changed files are read;

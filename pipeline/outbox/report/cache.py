@@ -1,4 +1,4 @@
-"""The cache of the report: the fields that the page needs of each file, so that no file is read twice."""
+"""The cache of the report: the fields that the page needs from each file, so that no file is read twice."""
 
 from __future__ import annotations
 

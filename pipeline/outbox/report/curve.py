@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MOST_POINTS: Final = 24
-"""Points of a curve, at most."""
+"""Largest number of points of a curve."""
 LEVELS: Final = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
-"""Digits for the 64 heights of a curve, low to high; a curve is drawn with fewer pixels."""
+"""Digits for the 64 heights of a curve, low to high, which are more than the pixels that a curve is drawn with."""
 
 
 def quantise(trace: Sequence[tuple[int, float]]) -> str:

@@ -20,17 +20,17 @@ Difference = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class UsualSettings:
-    """The settings that those of each pair are compared with."""
+    """The settings with which the settings of each pair are compared."""
 
     preset: str
     settings: Mapping[str, Mapping[str, Any]]
     """Values by section and key."""
     origin: str
-    """Words of the page for where the settings come from."""
+    """Origin of the settings, as the page words it."""
 
 
 def settings_of_run(run: RunRecord) -> UsualSettings:
-    """Return the settings of those pairs of a run that have no settings of their own."""
+    """Return the settings of a run, which its pairs have unless they have settings of their own."""
     return UsualSettings(run.preset, run.settings, "those of the latest run")
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import ImageError, UnreadableError
+from pipeline.images.files import read_file
 from pipeline.outbox.report.read import altered_picture
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.outbox.working_files import Thumbnails
 
 _THREADS: Final = 4
-"""Threads that decode, at most: a decoded picture takes 12 bytes a pixel."""
+"""Largest number of threads that decode, since a decoded picture takes 12 bytes per pixel."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class MadeThumbnails:
 
     made: frozenset[str]
     damaged: Mapping[str, DamagedFile]
-    """Pictures that differ from what their metadata says."""
+    """Pictures that differ from their metadata."""
     without: Mapping[str, str]
     """Reasons why pictures could not be read."""
 
@@ -54,7 +55,7 @@ def make_missing(root: Path, results: Mapping[str, Result], thumbnails: Thumbnai
 
 
 def _make(path: Path, result: Result, thumbnails: Thumbnails) -> DamagedFile | str | None:
-    from pipeline.images.decode import decode, read_file  # noqa: PLC0415 - heavy, and seldom needed
+    from pipeline.images.decode import decode  # noqa: PLC0415 - heavy, and seldom needed
     from pipeline.images.resize import over_white  # noqa: PLC0415
 
     try:

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from pipeline.outbox.run_records import RunRecord
 
 MARKER: Final = '<meta name="generator" content="impasto report">'
-"""Text near the beginning of every page of ours; a file without it is never overwritten."""
+"""Text near the beginning of every page that impasto writes; a file without it is never overwritten."""
 _HERE: Final = Path(__file__).parent
 _MARKED_BYTES: Final = 2048
-"""Bytes at the beginning of a file that contain the marker."""
+"""Number of bytes at the beginning of a file in which the marker is looked for."""
 
 
 @dataclass(frozen=True)
 class PageContent:
-    """All that is on the page."""
+    """The content of the page."""
 
     title: str
     """Name of the outbox."""
@@ -41,11 +41,11 @@ class PageContent:
     run: RunRecord | None
     """Record of the latest run, if there is one."""
     usual: str
-    """Words for the settings that those of a pair are compared with."""
+    """Origin of the settings with which those of a pair are compared, as the page words it."""
     retry_all: str
     """Command that tries all failed pairs again."""
     report_again: str
-    """Command that writes the page anew."""
+    """Command that writes the page again."""
     data: dict[str, Any]
     """Data from which the script makes the gallery."""
 
@@ -60,9 +60,9 @@ def render(content: PageContent) -> str:
     fields = {
         **vars(content),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        "marker": Markup(MARKER),  # noqa: S704 - ours
-        "css": Markup((_HERE / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - ours
-        "script": Markup(script),  # noqa: S704 - ours
+        "marker": Markup(MARKER),  # noqa: S704 - a constant of this module
+        "css": Markup((_HERE / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - a file of this package
+        "script": Markup(script),  # noqa: S704 - a file of this package
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         "data": Markup(json_in_html(content.data)),  # noqa: S704 - escaped there
     }
@@ -83,11 +83,11 @@ def html_environment(folder: Path) -> Environment:
 
 
 def may_overwrite(path: Path, marker: str) -> bool:
-    """Return whether a file may be written: there is none yet, or it has our marker near its beginning.
+    """Return whether a file may be written: it does not exist yet, or it has the marker near its beginning.
 
     Args:
         path: the file; a folder, or a link that leads nowhere, must stay as it is.
-        marker: the text that every file of this kind has.
+        marker: the text that every file of this kind contains.
 
     Raises:
         OSError: the file cannot be read.
@@ -102,7 +102,7 @@ def may_overwrite(path: Path, marker: str) -> bool:
 
 
 def json_in_html(value: object) -> str:
-    r"""Return JSON that can neither end its HTML element nor begin another: `<`, `>`, `&`, U+2028, U+2029 as `\u…`.
+    r"""Return JSON that cannot end its HTML element or begin another: `<`, `>`, `&`, U+2028 and U+2029 become `\u…`.
 
     Raises:
         ValueError: a number is not finite.

@@ -1,4 +1,4 @@
-"""The values that the template and the script of the page take: totals, failures, and a compact row for each result."""
+"""The values for the template and the script of the page: totals, failures, and a compact row for each result."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Totals:
     damaged: int
     with_warnings: int
     pairs_per_hour: float | None
-    """Pairs per hour; hours in which no pair was in work do not count. None: no result has readable times."""
+    """Pairs per hour; time in which no pair was in progress does not count. None: no result has readable times."""
     started: str | None
-    """Begin of the first result in UTC, ISO 8601. None: no result has readable times."""
+    """Start of the first result in UTC, ISO 8601. None: no result has readable times."""
     finished: str | None
-    """End of the last result, likewise."""
+    """End of the last result in UTC, ISO 8601. None: no result has readable times."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _iso(timestamp: float) -> str:
 
 
 def _covered(spans: Iterable[tuple[float, float]]) -> float:
-    """Return the seconds that are in at least one of the (begin, end) spans."""
+    """Return the seconds that at least one of the (begin, end) spans covers."""
     covered, until = 0.0, float("-inf")
     for begin, end in sorted(spans):
         covered += max(0.0, end - max(begin, until))
@@ -164,8 +164,8 @@ def data_of_script(contents: Contents, usual: UsualSettings, thumbnail_of: Calla
 
     Args:
         contents: files of the outbox.
-        usual: settings that those of a result are compared with.
-        thumbnail_of: function from a picture's SHA-256 to its thumbnail's file name, or "" if there is none.
+        usual: settings with which those of a result are compared.
+        thumbnail_of: returns the file name of a picture's thumbnail by the picture's SHA-256, or "" if there is none.
     """
     tables = _SharedValues(thumbnail_of)
     latest = sorted(contents.results.items(), key=lambda item: (item[1].finished, item[0]), reverse=True)

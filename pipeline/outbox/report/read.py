@@ -1,4 +1,4 @@
-"""The JSON files of an outbox as records; files that have not changed since the last report are not read."""
+"""The JSON files of an outbox as records; files that have not changed since the last report are not read again."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ SettingsByName = dict[str, dict[str, dict[str, Any]]]
 _THREADS: Final = 4
 """Threads that read files: a network disk answers slowly, but several requests at once."""
 _PERMISSIONS: Final = "Correct its permissions."
-_RUN_AGAIN: Final = "Run the same command again to make it anew."
+_RUN_AGAIN: Final = "Run the same command again to replace it."
 
 
 @dataclass(frozen=True)
 class Contents:
-    """All that the outbox has."""
+    """The contents of an outbox."""
 
     results: dict[str, Result]
     """Results, by the path of the picture."""
@@ -125,7 +125,8 @@ def _contents(
 
 def _without_metadata(path: str, marks: MarkFiles) -> DamagedFile:
     if marks.read(path) is not None:
-        return DamagedFile(reason="A picture without metadata: it is in work, or its run was ended.", remedy=_RUN_AGAIN)
+        reason = "A picture without metadata: it is in progress, or its run was ended."
+        return DamagedFile(reason=reason, remedy=_RUN_AGAIN)
     return DamagedFile(
         reason="A picture without metadata: no result of impasto, or its metadata was removed.",
         remedy="Move it out of the outbox, or run the same command again.",

@@ -1,4 +1,4 @@
-"""Bring OUTBOX/index.html up to date with what is in the outbox."""
+"""Bring OUTBOX/index.html up to date with the contents of the outbox."""
 
 from __future__ import annotations
 

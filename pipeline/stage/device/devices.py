@@ -8,10 +8,10 @@ from pipeline.errors import DeviceError
 
 
 def find_devices(name: str) -> list[torch.device]:
-    """Return the devices for `run.device`: `cuda` takes all CUDA devices, `auto` too, or the CPU if there are none.
+    """Return the devices for `run.device`: for `cuda` and `auto` all CUDA devices; for `auto` without one, the CPU.
 
     Raises:
-        DeviceError: a CUDA device was asked for that does not exist.
+        DeviceError: the requested CUDA device does not exist.
     """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "cpu" or (name == "auto" and count == 0):
@@ -31,13 +31,13 @@ def find_device(name: str) -> torch.device:
     """Return the first of the devices for `run.device`.
 
     Raises:
-        DeviceError: a CUDA device was asked for that does not exist.
+        DeviceError: the requested CUDA device does not exist.
     """
     return find_devices(name)[0]
 
 
 def open_card(device: torch.device) -> None:
-    """Open a CUDA device before a thread pins memory, which would open the first one instead.
+    """Open a CUDA device; otherwise a thread that pins memory would open the first device instead.
 
     Raises:
         DeviceError: the device cannot be used.
@@ -55,9 +55,9 @@ def open_card(device: torch.device) -> None:
 
 
 def find_precision(name: str, device: torch.device) -> torch.dtype:
-    """Return the type of convolutions for `network.precision`: `auto` takes the fastest that the device has natively.
+    """Return the type of convolutions for `network.precision`: for `auto`, the fastest that the device has natively.
 
-    Half precision that is emulated is slower than float32, so `auto` never takes that.
+    Emulated half precision is slower than float32, so `auto` never chooses it.
     """
     if name != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]

@@ -33,7 +33,7 @@ _SIDES: Final = (64, 256)
 _EVALUATIONS: Final = 3
 """Number of evaluations over which the time of one is averaged."""
 _EVALUATIONS_PER_SCALE: Final = 1.5
-"""Cost of the start of a scale, where targets are computed, in evaluations."""
+"""Cost of the start of a scale, at which targets are computed, in evaluations."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Expected:
     bytes: int
     """Bytes on the device."""
     fit: Fit | None
-    """How the pair is fitted into memory; None: it does not fit."""
+    """Fit with which the pair is computed; None: it does not fit into memory."""
 
 
 class Estimator:
@@ -55,7 +55,7 @@ class Estimator:
         """Measure evaluations on the first device of the settings.
 
         Raises:
-            MachineError: there is no such device, or the weights cannot be had.
+            MachineError: there is no such device, or the weights cannot be loaded.
         """
         self.device = find_device(settings.run.device)
         self._precision = find_precision(settings.network.precision, self.device)
@@ -92,13 +92,13 @@ class Estimator:
     ) -> Expected:
         """Return the time and memory of a pair of this working size.
 
-        The same question has the same answer each time; it counts the memory that was free at the first time.
+        Equal arguments have equal results, even if the free memory changes after the first call.
 
         Args:
-            settings: of the pair.
-            width: in px.
-            height: in px.
-            evaluations: at each scale, coarse to fine; None: those of the settings.
+            settings: the settings of the pair.
+            width: width in px.
+            height: height in px.
+            evaluations: evaluations at each scale, coarse to fine; None: those of the settings.
         """
         key = settings, width, height, evaluations
         if key not in self._known:

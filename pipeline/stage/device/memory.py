@@ -1,7 +1,8 @@
-"""How a pair is fitted into the device's memory: predicted before it starts, corrected by measurements.
+"""The choice of a fit for a pair, by its memory, which is predicted before it starts and corrected by measurements.
 
-A fit (`Fit`) is a way to compute with less memory and more time. The ladder has the fits of a device from quick to
-small; a rung is one of them. A pair begins on the first rung that has room, and goes down when memory runs out.
+A fit (`Fit`) is a way to compute with less memory and more time. The ladder lists the fits of a device, from the
+fastest to the smallest; a rung is one of them. A pair begins on the first rung for which memory suffices, and goes down
+when memory runs out.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ ON_CPU: Final = (
     Fit(tile=512),
     Fit(tile=512, history=5),
 )
-"""The ladder of the CPU, from quick to small. Rungs that change nothing for a small image are passed over."""
+"""Ladder of the CPU, from the fastest fit to the smallest. Rungs that change nothing for a small image are skipped."""
 ON_CUDA: Final = (
     WHOLE,
     Fit(recompute=True),
@@ -41,35 +42,35 @@ ON_CUDA: Final = (
     Fit(tile=512, host=True),
     Fit(tile=512, host=True, history=5),
 )
-"""The ladder of a CUDA device, from quick to small."""
+"""Ladder of a CUDA device, from the fastest fit to the smallest."""
 
 SHARE_OF_FREE: Final = 0.9
 """Share of the free memory that a pair may take. The rest is for pairs that are loaded and saved, and for errors."""
 SUSPICIOUS_SHARE: Final = 0.25
-"""Share of the free memory from which a pair is suspected to have ended its process for lack of memory."""
+"""Smallest share of the free memory that a pair must need before a death of its process is put down to its memory."""
 _IMAGES: Final = 8
 """Number of float32 images of full size during an evaluation: content, style, iterate, best, step, its gradient and two
 more."""
 _BYTES_OF_A_STEP: Final = 24
 """Bytes per px that L-BFGS remembers of a step: two float32 images."""
 _IMAGES_OF_A_STEP: Final = 6
-"""Number of float32 images that a step of L-BFGS takes for a while, mostly for cosine transforms, after activations
-are gone."""
+"""Number of float32 images that a step of L-BFGS takes temporarily, mostly for cosine transforms, when activations are
+freed already."""
 _BYTES_OF_A_MASK: Final = 6
 """Bytes per px of a mask: float32, at full size and halved up to four times."""
 _FIXED_BYTES: Final = 24 << 20
 """Bytes for Gram matrices, work memory of convolutions, and leftovers."""
 _HEAP_FACTOR: Final = 1.45
-"""Factor for small images, whose freed memory stays with the process for the next ones."""
+"""Factor for small images, whose freed memory the process keeps for the next images."""
 _REMEMBERED_SECONDS: Final = 3600.0
-"""Seconds for which a size that did not fit is not tried again; later, memory may be free again."""
+"""Seconds until a size that did not fit is tried again, since memory may be free by then."""
 _MIN_LEARNING_BYTES: Final = 256 << 20
-"""Bytes that a pair must take so that predictions are corrected by it."""
+"""Smallest number of bytes that a pair must take before predictions are corrected by its measurement."""
 
 
 @dataclass(frozen=True)
 class MemoryDemand:
-    """All that decides how much memory a pair takes."""
+    """The properties of a pair that determine how much memory it takes."""
 
     width: int
     """Width of the finest scale, in px."""
@@ -88,12 +89,12 @@ class MemoryDemand:
     masked: bool = False
     """Whether the pair has a mask."""
     scale: float = 1.0
-    """Size of the paintings' sides, relative to the content's."""
+    """Length of the paintings' sides, relative to the content's."""
     paintings: int = 1
     """Number of paintings."""
 
     @classmethod
-    def of(  # noqa: PLR0913 - all that decides it
+    def of(  # noqa: PLR0913 - the properties that determine the memory
         cls,
         settings: PairSettings,
         width: int,
@@ -121,7 +122,7 @@ class MemoryDemand:
 
     @property
     def is_usual(self) -> bool:
-        """Whether the memory that it takes says something of other pairs of its size."""
+        """Whether the memory of the pair predicts that of other pairs of its size."""
         return self.scale <= 1 and self.paintings == 1
 
     @property
@@ -133,20 +134,20 @@ class MemoryDemand:
 def predict(demand: MemoryDemand, fit: Fit, images: int = 1) -> int:
     """Return the largest number of bytes that a batch takes on the device, beyond the network and the process.
 
-    An evaluation holds the optimiser's images and its activations. Activations take most at the end of the forward
-    pass, or, where the two first blocks are not kept, in the backward pass through the first: conv1_1, conv1_2 and the
-    gradient of one of them, with the pooled gradient.
+    An evaluation holds the optimiser's images and the activations. Activations take most memory at the end of the
+    forward pass. If the first two blocks are not kept, they take most in the backward pass through the first block:
+    conv1_1, conv1_2, the gradient of one of them, and the pooled gradient.
 
     Args:
         demand: a pair.
-        fit: how it is fitted into memory.
+        fit: how the pair is fitted into memory.
         images: number of pairs like this one in the batch.
     """
     area = max(tile.area for tile in tiles(demand.height, demand.width, fit.tile, gradient_margin(demand.layers)))
     depth = 1 + max(CONVOLUTIONS.index(convolution_of(layer)) for layer in demand.layers)
     per_layer = [channels_of(name) / 4 ** halvings_of(name) for name in CONVOLUTIONS[:depth]]
     kept = sum(per_layer)
-    if fit.recompute:  # the inputs of the second and third block are kept in place of the two first
+    if fit.recompute:  # the inputs of the second and third block are kept in place of the first two blocks
         kept = sum(per_layer[4:]) + (64 / 4 if depth > 2 else 0) + (128 / 16 if depth > 4 else 0)  # noqa: PLR2004
     first_block = 3 * 64 + 64 / 4
     at_once = images if demand.on_cuda else 1  # a CPU takes one image after the other
@@ -168,7 +169,7 @@ def predict(demand: MemoryDemand, fit: Fit, images: int = 1) -> int:
 
 
 class Memory:
-    """Decides how pairs are fitted into the memory of one device; remembers what did not fit. One thread uses it."""
+    """Decides how pairs are fitted into the memory of one device, and remembers failures. Only one thread uses it."""
 
     def __init__(
         self,
@@ -176,17 +177,17 @@ class Memory:
         limit_bytes: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin with nothing learnt.
+        """Begin without measurements.
 
         Args:
-            device: whose memory it is.
-            limit_bytes: largest number of bytes for a batch; None: as much as is free.
+            device: the device.
+            limit_bytes: largest number of bytes for a batch; None: all that are free.
             clock: returns the time in seconds.
         """
         self._device, self._limit, self._clock = device, limit_bytes, clock
         self.ladder: Sequence[Fit] = ON_CUDA if device.type == "cuda" else ON_CPU
         self._failed: dict[Fit, tuple[int, float]] = {}
-        """Smallest number of pixels of a batch that did not fit, and when it was tried last, by fit."""
+        """Smallest number of pixels of a batch that did not fit, and the time of the last failure, by fit."""
         self._corrections: dict[Fit, float] = {}
         """Measured memory relative to predicted memory, by fit."""
 
@@ -200,12 +201,12 @@ class Memory:
         return int(predict(demand, fit, images) * self._corrections.get(fit, 1.0))
 
     def choose(self, demand: MemoryDemand, images: int = 1, at_least: int = 0) -> Fit | None:
-        """Return the quickest fit that has room, or None.
+        """Return the fastest fit for which memory suffices, or None.
 
         Args:
             demand: a pair.
             images: number of pairs like this one in the batch.
-            at_least: number of rungs to go down in any case.
+            at_least: number of rungs that are skipped in any case.
         """
         rungs, free = self.rungs(demand), self.free_bytes()
         for fit in rungs[min(at_least, len(rungs) - 1) :]:
@@ -225,7 +226,7 @@ class Memory:
         return pixels >= fewest and self._clock() - when < _REMEMBERED_SECONDS
 
     def rungs_down(self, demand: MemoryDemand, deaths: int) -> int:
-        """Return how far to go down for a pair over which processes ended; 0 if memory was hardly the reason."""
+        """Return how many rungs to go down for a pair during which processes died; 0 if memory was hardly the cause."""
         is_large = self.predict(demand, self.ladder[0]) >= SUSPICIOUS_SHARE * self.free_bytes()
         return deaths if is_large else 0
 
@@ -239,7 +240,7 @@ class Memory:
         return rungs[index] if index < len(rungs) else None
 
     def learn(self, demand: MemoryDemand, fit: Fit, images: int, measured: int | None) -> None:
-        """Correct predictions by the bytes that a batch took; None: they could not be measured."""
+        """Correct predictions by the measured bytes of a batch; None: they could not be measured."""
         predicted = predict(demand, fit, images)
         if demand.is_usual and measured is not None and min(predicted, measured) >= _MIN_LEARNING_BYTES:
             self._corrections[fit] = min(1.5, max(0.8, measured / predicted))
@@ -250,8 +251,8 @@ class Memory:
         free = int(SHARE_OF_FREE * free)
         return free if self._limit is None else min(free, self._limit)
 
-    def give_back(self) -> None:
-        """Give memory that is cached and not in use back to the device and to the system."""
+    def release(self) -> None:
+        """Release memory that is cached and not in use to the device and to the system."""
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         trim()

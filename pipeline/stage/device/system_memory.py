@@ -15,7 +15,7 @@ import torch
 from pipeline.transfer.tiling import WHOLE, Fit
 
 _LARGE_PIXELS: Final = 1 << 19
-"""Number of pixels from which an image is large, see `keeps_freed_memory`."""
+"""Smallest number of pixels of a large image, see `keeps_freed_memory`."""
 
 _M_MMAP_THRESHOLD: Final = -3
 """Number of this option in malloc.h."""
@@ -24,7 +24,7 @@ _LIMITS_AND_USES: Final = (
     ("memory.max", "memory.current"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
 )
-"""Files with the limit and the use of memory of control groups, versions 2 and 1."""
+"""Files with the memory limit and the memory use of control groups, versions 2 and 1."""
 
 
 def free_cuda_bytes(device: torch.device) -> int:
@@ -34,7 +34,7 @@ def free_cuda_bytes(device: torch.device) -> int:
 
 
 def free_host_bytes(root: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return the bytes that this process may still take without swapping, within the limit of its container if any."""
+    """Return the bytes that this process may still take without swapping, and within the limit of its container."""
     free = int(psutil.virtual_memory().available)
     for limit, use in _LIMITS_AND_USES:
         with suppress(OSError, ValueError):  # there is no limit, or it is "max"
@@ -44,7 +44,7 @@ def free_host_bytes(root: Path = Path("/sys/fs/cgroup")) -> int:
 
 
 def _cached_bytes(limit: Path) -> int:
-    """Bytes of the cache of files, which a control group counts as used, though the kernel frees them when needed."""
+    """Return the bytes of the file cache, which a control group counts as used, although the kernel can free them."""
     with suppress(OSError, ValueError):  # there is no such file
         for line in (limit.parent / "memory.stat").read_text().splitlines():
             name, _, value = line.partition(" ")
@@ -54,16 +54,16 @@ def _cached_bytes(limit: Path) -> int:
 
 
 def keeps_freed_memory(pixels: int, fit: Fit) -> bool:
-    """Whether memory that tensors of an image free is kept for the next ones, instead of given back to the system.
+    """Whether memory that tensors of an image free is kept for the next tensors, instead of released to the system.
 
-    Keeping it saves a tenth of the time of small images. With large ones, a third of the memory would be gaps that the
-    next tensor does not fit into.
+    Keeping it saves a tenth of the time of small images. With large images, a third of the memory would be gaps that
+    are too small for the next tensor.
     """
     return pixels < _LARGE_PIXELS and fit == WHOLE
 
 
 def tune_allocator(pixels: int, fit: Fit = WHOLE) -> None:
-    """Let glibc keep freed memory or not, see `keeps_freed_memory`. Does nothing without glibc."""
+    """Make glibc keep freed memory or release it, see `keeps_freed_memory`. Does nothing without glibc."""
     if sys.platform != "linux":
         return
     with suppress(AttributeError, OSError):  # another C library
@@ -74,14 +74,14 @@ def tune_allocator(pixels: int, fit: Fit = WHOLE) -> None:
 
 
 def trim() -> None:
-    """Give freed memory back to the system. Does nothing without glibc."""
+    """Release freed memory to the system. Does nothing without glibc."""
     if sys.platform == "linux":
         with suppress(AttributeError, OSError):
             ctypes.CDLL(None).malloc_trim(0)
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error means that memory ran out; for some of them torch has only a text, no type."""
+    """Whether an error means that memory ran out; torch marks some of these errors only by their text."""
     text = str(error)
     return (
         isinstance(error, torch.OutOfMemoryError | MemoryError)
@@ -96,13 +96,13 @@ class PeakMemory:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._before: int | None = None
-        """Bytes in use at the begin; None where the system does not tell."""
+        """Bytes in use at the start; None if the system does not report them."""
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
             self._before = torch.cuda.memory_allocated(device)
         elif sys.platform == "linux":
             try:
-                Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew: proc(5)
+                Path("/proc/self/clear_refs").write_text("5")  # resets the peak: proc(5)
             except OSError:  # not allowed in some containers
                 return
             self._before = _status_bytes("VmRSS")
@@ -111,7 +111,7 @@ class PeakMemory:
         """Return the largest number of bytes in use.
 
         Returns:
-            None where the system does not tell. Where the measurement cannot begin anew, it covers the whole process.
+            None if the system does not report it. If the peak cannot be reset, it covers the whole life of the process.
         """
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device)
@@ -125,7 +125,7 @@ class PeakMemory:
         return peak if sys.platform == "darwin" else peak * 1024
 
     def taken_bytes(self) -> int | None:
-        """Return how many bytes more than at the begin were in use; None where the system does not tell."""
+        """Return how many bytes more than at the start were in use; None if the system does not report it."""
         peak = self.bytes()
         return None if peak is None or self._before is None else peak - self._before
 

@@ -1,4 +1,4 @@
-"""The inputs of a pair: files that were read, or pictures from a program."""
+"""The inputs of a pair: files, or pictures of a calling program."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline.settings.pair_settings import ImageSettings
 
 Source = SourceFile | ArrayPicture
-"""One input."""
+"""One input: a file, or a picture of a calling program."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ def dimensions_of(source: Source) -> tuple[int, int] | None:
 
 
 def decode_source(source: Source, images: ImageSettings, wanted: Wanted) -> Picture:
-    """Decode an input, no smaller than wanted.
+    """Decode an input, at least in the wanted size.
 
     Args:
         source: the input.
         images: formats and sizes that are read.
-        wanted: returns the size that is needed, given the input's own, both as (width, height) in px.
+        wanted: returns the wanted size, given the input's own size, both as (width, height) in px.
 
     Raises:
         ImageError: the file cannot be used.
@@ -63,7 +63,7 @@ def decode_source(source: Source, images: ImageSettings, wanted: Wanted) -> Pict
 def describe_inputs(
     pair: Pair, sources: Sources, content: Picture, styles: Sequence[Picture], mask: Picture | None
 ) -> PairInputs:
-    """Return what the metadata says of the inputs."""
+    """Return the description of the inputs for the metadata."""
     style = _describe(pair.style_label, sources.styles[0], styles[0])
     blend = []
     if len(styles) > 1:

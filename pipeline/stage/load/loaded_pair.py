@@ -1,4 +1,4 @@
-"""A pair whose files have been read and brought to their working size."""
+"""A pair whose files have been read and resized to their working size."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Original:
-    """The photograph in the result's size, as far as it is needed after the optimisation."""
+    """The properties of the photograph that are needed after the optimisation, in the result's size."""
 
     bits: Bits
     """Bits per channel of the photograph's file."""
@@ -27,7 +27,7 @@ class Original:
     alpha: Plane | None
     """Opacity, 0–1; None if all is visible."""
     pixels: Pixels | None = None
-    """Pixels of the photograph; None if nothing remains to be done after the optimisation."""
+    """Pixels of the photograph; None if no step after the optimisation needs them."""
     mask: Plane | None = None
     """Weight of the style, 0–1; None: 1 everywhere."""
     is_larger: bool = False
@@ -36,21 +36,21 @@ class Original:
 
 @dataclass(frozen=True)
 class LoadedPainting:
-    """A style, or one of several that are blended."""
+    """A style, or one of several paintings that are blended."""
 
     image: Tensor
     """(1, 3, H', W') float32, sRGB 0–255, in the host's memory."""
     weight: float
     """Share of the painting in the blend."""
     key: Hashable
-    """Key of the pixels, equal where they are equal; None where they depend on the content."""
+    """Key of the pixels, equal for equal pixels; None if they depend on the content."""
     mask: Tensor | None = None
-    """(1, 1, H', W') float32, 0–1: weight of each pixel in the style; None: all count alike."""
+    """(1, 1, H', W') float32, 0–1: weight of each pixel in the style; None: all weights are equal."""
 
 
 @dataclass(frozen=True)
 class LoadedPair:
-    """All that the device needs of a pair, and what the metadata says of its inputs."""
+    """All that the device needs from a pair, and the description of its inputs for the metadata."""
 
     content: Tensor
     """(1, 3, H, W) float32, sRGB 0–255, in the host's memory."""
@@ -76,7 +76,7 @@ class LoadedPair:
 
     @property
     def pixels(self) -> int:
-        """Number of pixels of all pictures that are held."""
+        """Number of pixels of all pictures that the pair holds."""
         images = self.content, *(painting.image for painting in self.paintings)
         kept = self.original.pixels
         return sum(image[0, 0].numel() for image in images) + (kept[:, :, 0].size if kept is not None else 0)
@@ -97,7 +97,7 @@ class LoadedPair:
         )
 
     def pinned(self) -> LoadedPair:
-        """Copy the pair to page-locked memory, from which a card copies it while it works on another."""
+        """Copy the pair to page-locked memory, from which a card copies it while it works on another pair."""
         return replace(
             self,
             content=self.content.pin_memory(),

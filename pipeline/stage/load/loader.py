@@ -1,4 +1,4 @@
-"""Loading: the files of a pair to pictures in their working size, in the colours that the network is shown."""
+"""Loading: the files of a pair to pictures in their working size, with the colours that the network sees."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from pipeline.errors import ImageError
 from pipeline.images.colour.luma_chroma import luma
 from pipeline.images.colour.modes import finishes, prepare
-from pipeline.images.decode import read_file
+from pipeline.images.files import read_file
 from pipeline.images.resize import (
     fit_style,
     fitted_size,
@@ -46,49 +46,49 @@ _DARKEST_MASK: Final = 1 / 255
 """Smallest maximum of a mask, 0–1; a darker one is black everywhere."""
 _NO_PIXELS: Final[Pixels] = np.empty((0, 0, 3), np.float32)
 _PROPORTIONS_TOLERANCE: Final = 0.02
-"""Relative difference of a mask's proportions from the photograph's that rounding explains."""
+"""Largest relative difference between the proportions of mask and photograph that rounding explains."""
 
 
 @dataclass(frozen=True)
 class Loading:
-    """A task whose pair is loaded, with what its metadata needs."""
+    """A task whose pair is loaded, with facts for its metadata."""
 
     task: Task
     loaded: LoadedPair
     key: str
-    """Key of the pair as it was read."""
+    """Key of the pair, from the files as they were read."""
     optimisation: str
-    """See `optimisation_key`."""
+    """Key of the optimisation, see `optimisation_key`."""
     started: datetime
-    """When loading began, UTC."""
+    """Time at which loading began, UTC."""
     seconds: float
     """Seconds that loading took, without the wait for room."""
     ready: float
-    """When loading ended, by `time.perf_counter`."""
+    """Time at which loading ended, by `time.perf_counter`."""
     pixels: int
-    """Number of pixels that the pair holds of the `PixelBudget`; whoever finishes the pair gives them back."""
+    """Number of pixels of the `PixelBudget` that the pair holds until it is finished."""
 
 
 class Loader:
-    """Loads pairs; may be called by several threads at the same time."""
+    """Loads pairs. Several threads may call it at the same time."""
 
     def __init__(self, weights_sha256: str, images: ImageSettings, *, pin: bool) -> None:
-        """Take what is the same for all pairs of a run.
+        """Store the values that all pairs of a run share.
 
         Args:
-            weights_sha256: part of every key.
+            weights_sha256: hash of the weights, which is part of every key.
             images: formats and sizes that are read.
-            pin: load into page-locked memory, from which a card copies a pair while it works on another.
+            pin: load into page-locked memory, from which a card copies a pair while it works on another pair.
         """
         self._weights_sha256, self._images, self._pin = weights_sha256, images, pin
 
     def load(self, task: Task, budget: PixelBudget, sources: Sources | None = None) -> Loading:
-        """Load a pair when there is room for it.
+        """Load a pair as soon as the budget has room for it.
 
         Args:
-            task: the pair's.
-            budget: room for pixels; what the pair holds of it is in the result.
-            sources: pictures of the pair; None: its files are read.
+            task: the task of the pair.
+            budget: room for pixels; the result says how many of them the pair holds.
+            sources: inputs of the pair; None: its files are read.
 
         Raises:
             ImageError: one of its images cannot be used.
@@ -132,17 +132,17 @@ def fingerprint_of(inputs: PairInputs, settings: PairSettings, weights_sha256: s
 
 
 class _Reservation:
-    """The part of a pixel budget that one pair holds; without a budget, nothing is limited."""
+    """The pixels of a budget that one pair holds; without a budget there is no limit."""
 
     def __init__(self, budget: PixelBudget | None = None) -> None:
         self._budget = budget
         self.pixels = 0
-        """Number of pixels held."""
+        """Number of pixels that the pair holds."""
         self.seconds = 0.0
         """Seconds of waiting for room."""
 
     def take_all(self, pixels: int) -> None:
-        """Wait for room for a whole pair. Called once, before decoding, so that no loader waits while holding pixels.
+        """Wait for room for a whole pair. Called once, before decoding, so that no loader waits while it holds pixels.
 
         Raises:
             Closed: the budget was closed.
@@ -154,9 +154,9 @@ class _Reservation:
             self.pixels = pixels
 
     def shrink(self, pixels: int) -> None:
-        """Keep this many pixels, and give the others back."""
+        """Keep this many pixels, and release the others."""
         if self._budget is not None and pixels < self.pixels:
-            self._budget.give_back(self.pixels - pixels)
+            self._budget.release(self.pixels - pixels)
             self.pixels = pixels
 
 
@@ -176,8 +176,8 @@ def load(
     Args:
         pair: the pair.
         images: formats and sizes that are read.
-        room: limits how much is decoded at the same time; None: nothing does.
-        sources: pictures of the pair; None: its files are read.
+        room: limit of the pixels that are decoded at the same time; None: no limit.
+        sources: inputs of the pair; None: its files are read.
 
     Raises:
         ImageError: one of its images cannot be used.
@@ -205,7 +205,7 @@ def load(
         fitted = fit_style(style, *scaled_size(*size, settings.style.scale), settings.style.fit)
         seen, painting = prepare(colour, pixels, fitted, painted)
         key = (file.sha256, settings.style.fit, *painting.shape[:2]) if painting is fitted else None
-        # A style that has the photograph's chroma counts only where it lies over what is painted.
+        # A style with the photograph's chroma counts only where the photograph is painted.
         part = plane if colour.mode == "style-yuv" and key is None else None
         paintings.append(LoadedPainting(_tensor(painting), weight, key, _mask_tensor(part, *painting.shape[1::-1])))
     warnings = [warning for picture in (content, *styles) for warning in picture.warnings]
@@ -221,14 +221,14 @@ def load(
 
 
 def _further_pixels(pair: Pair, files: Sources, size: tuple[int, int]) -> int:
-    """Number of pixels that a pair takes besides its photograph: its other files, and all in their working sizes."""
+    """Return the pixels that a pair needs besides its photograph: its other files, and all files in working size."""
     others = sum(width * height for width, height in (dimensions_of(file) or (0, 0) for file in files.all[1:]))
     scaled = scaled_size(*size, pair.settings.style.scale)
     return others + size[0] * size[1] + len(files.styles) * scaled[0] * scaled[1]
 
 
 def _painted_pixels(pair: Pair, pixels: Pixels, plane: Plane | None) -> Pixels | None:
-    """The pixels that a mask lets be painted, (1, N, 3), for modes that match colours to them; None: all pixels."""
+    """Return the painted pixels of a mask, (1, N, 3), for modes that match colours to them; None: all pixels."""
     if plane is None or pair.settings.colour.mode not in ("luminance", "match", "histogram"):
         return None
     painted: Pixels = pixels[plane >= plane.max() / 2][None]
@@ -236,7 +236,7 @@ def _painted_pixels(pair: Pair, pixels: Pixels, plane: Plane | None) -> Pixels |
 
 
 def _original(pair: Pair, content: Picture, mask: _Mask | None, pixels: Pixels, alpha: Plane | None) -> Original:
-    """The photograph in the result's size: its own if the result is enlarged to that, else that of `pixels`."""
+    """Return the photograph in the result's size: its own size if the result is enlarged, else that of `pixels`."""
     height, width = pixels.shape[:2]
     is_larger = _is_upscaled(pair, (content.width, content.height), (width, height))
     if is_larger:
@@ -252,7 +252,7 @@ def _original(pair: Pair, content: Picture, mask: _Mask | None, pixels: Pixels, 
 
 
 def _small(picture: Picture) -> Pixels:
-    """A picture in the size of a thumbnail, without transparency."""
+    """Return a picture in the size of a thumbnail, without transparency."""
     pixels = picture.pixels if picture.alpha is None else over_white(picture.pixels, picture.alpha)
     return shrink(pixels, LONGEST_SIDE_PX)
 
@@ -269,7 +269,7 @@ def _is_upscaled(pair: Pair, native: tuple[int, int], working: tuple[int, int]) 
 
 
 def _read_style(file: Source, pair: Pair, images: ImageSettings, size: tuple[int, int]) -> Picture:
-    """Decode a painting, no smaller than the photograph's working size asks for; transparency is laid over white."""
+    """Decode a painting, at least in the size that the working size requires; transparency is laid over white."""
     style = pair.settings.style
     target = scaled_size(*size, style.scale)
     picture = decode_source(file, images, lambda width, height: fitted_size(width, height, target, style.fit))
@@ -286,7 +286,7 @@ def _read_style(file: Source, pair: Pair, images: ImageSettings, size: tuple[int
 
 @dataclass(frozen=True)
 class _Mask:
-    """A mask: says where the style acts."""
+    """The mask of a photograph."""
 
     plane: Plane
     """Weight of the style, 0–1; transparent pixels are 0."""

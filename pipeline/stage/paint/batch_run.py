@@ -1,4 +1,4 @@
-"""The optimisation of one batch: with less memory each time it runs out, and always from where it was."""
+"""The optimisation of one batch: each time memory runs out, it continues from the same state with less memory."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 
 class BatchRun:
-    """One batch on the device. When memory runs out, goes down the ladder of fits.
+    """One batch on the device. When memory runs out, it goes down the ladder of fits.
 
-    Pairs of a batch that do not go on from a checkpoint advance together, in a group; if that does not fit into memory,
-    and for pairs that go on from a checkpoint, each pair is a group of its own.
+    The pairs of a batch that have no checkpoint advance together, as one group. A pair that continues from a checkpoint
+    is a group of its own, and so is every pair if the group does not fit into memory.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of the painter that a batch needs
@@ -52,13 +52,13 @@ class BatchRun:
         """Prepare a batch.
 
         Args:
-            pairs: of one size and equal settings.
-            device: paints them.
+            pairs: the pairs, of one size and equal settings.
+            device: the device that paints them.
             chain_for: returns the network on the device, and the Gram matrices computed with it.
-            memory: of the device.
-            demand: on memory, of one of the pairs.
-            listener: told of each evaluation; Interrupted from it ends the batch, with checkpoints.
-            on_checkpoint: called when a checkpoint was written.
+            memory: the memory of the device.
+            demand: the memory demand of one of the pairs.
+            listener: receives each evaluation; if it raises Interrupted, the batch ends with checkpoints.
+            on_checkpoint: called after a checkpoint was written.
         """
         self._pairs, self._device, self._chain_for = pairs, device, chain_for
         self._memory, self._demand, self._listener, self._on_checkpoint = memory, demand, listener, on_checkpoint
@@ -77,7 +77,7 @@ class BatchRun:
             yield from self._fail_all(self._pairs, self._too_large())
             return
         if rungs:
-            _warn_all(self._pairs, f"a process ended over this pair: it was painted with less memory ({fit})")
+            _warn_all(self._pairs, f"a process died during this pair: it was painted with less memory ({fit})")
         groups = self._groups(fit, rungs)
         while groups:
             group = groups.pop(0)
@@ -90,7 +90,7 @@ class BatchRun:
             if trouble is None:
                 memory.learn(demand, fit, images, self._peak.taken_bytes())
                 continue
-            memory.give_back()
+            memory.release()
             group = [pair for pair in group if not pair.is_done]
             lower = memory.below(demand, fit, images)
             if images > 1:
@@ -99,11 +99,11 @@ class BatchRun:
             elif lower is None:
                 yield from self._fail_all(group, self._too_large(trouble))
             else:
-                _warn_all(group, f"out of memory with fit {fit}: went on with {lower} ({trouble})")
+                _warn_all(group, f"out of memory with fit {fit}: continued with {lower} ({trouble})")
                 fit, groups = lower, [group, *groups]
 
     def _groups(self, fit: Fit, rungs: int) -> list[list[PairProgress]]:
-        """The pairs that advance together: those that begin anew, if they fit, and each of the others by itself."""
+        """Return the groups that advance together: all pairs without a checkpoint if they fit, else single pairs."""
         fresh = [pair for pair in self._pairs if not pair.state.evaluations]
         resumed = [pair for pair in self._pairs if pair.state.evaluations]
         fits = self._memory.choose(self._demand, len(fresh), rungs) == fit
@@ -113,7 +113,7 @@ class BatchRun:
     def _try(
         self, group: list[PairProgress], fit: Fit
     ) -> Generator[tuple[Loading, Painted | ImpastoError], None, str | None]:
-        """Paint a group; returns how it ran out of memory, or None. Pairs that are not done keep their state."""
+        """Paint a group; return how it ran out of memory, or None. Pairs that are not done keep their state."""
         self._styliser = None
         try:
             self._styliser = self._styliser_for(group, fit)
@@ -128,7 +128,7 @@ class BatchRun:
             trouble = str(error).partition("\n")[0].partition(". ")[0]
         else:
             return None
-        # Outside of the handler, whose traceback would keep the memory of the evaluation.
+        # This is outside of the handler, whose traceback would keep the memory of the evaluation.
         for index, state in self._styliser.states.items() if self._styliser is not None else ():
             group[index].keep(state)
         self._styliser = None
@@ -147,9 +147,9 @@ class BatchRun:
             on_step=lambda step: self._after_step(group, step),
         )
         for pair in group:
-            if not styliser.goes_on_from(pair.state):
+            if not styliser.can_continue(pair.state):
                 pair.restart_scale()
-                pair.warn("other steps are remembered than before: the scale in work was begun anew")
+                pair.warn("the number of remembered steps has changed: the current scale began again")
         return styliser
 
     def _after_step(self, group: list[PairProgress], step: Step) -> None:
@@ -166,7 +166,7 @@ class BatchRun:
             pair.preview.write_if_due(partial(step.image_of, index))
 
     def _write_checkpoints(self, group: list[PairProgress], step: Step) -> None:
-        """Write a checkpoint of each pair that is not done and has come past its beginning."""
+        """Write a checkpoint of each pair that is not done and has at least one evaluation."""
         waiting: dict[int, OptimisationState] = self._styliser.states if self._styliser is not None else {}
         for index in {*waiting, *step.evaluations}:
             state = step.state_of(index) if index in step.evaluations else waiting[index]
@@ -195,7 +195,7 @@ class BatchRun:
         return OutOfMemoryError(
             f"{self._pairs[0].loading.task.pair.content.name}: does not fit into memory at "
             f"{demand.width}×{demand.height} px: {needed / 2**30:.1f} GiB are needed at least, "
-            f"{memory.free_bytes() / 2**30:.1f} GiB can be had{f' ({trouble})' if trouble else ''}.",
+            f"{memory.free_bytes() / 2**30:.1f} GiB are available{f' ({trouble})' if trouble else ''}.",
             "Lower image.size or optimiser.history, or raise run.memory_gb if that is set.",
         )
 

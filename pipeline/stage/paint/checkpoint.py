@@ -1,4 +1,4 @@
-"""Checkpoints: the state of a pair in work, on disk, from which a later process continues."""
+"""Checkpoints: the state of a pair in progress, on disk, from which a later process continues."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class Checkpoint:
-    """The checkpoint of one pair. A disk that fails is a warning, since the pair itself goes on."""
+    """The checkpoint of one pair. A failing disk causes only a warning, since the pair itself continues."""
 
     def __init__(
         self,
@@ -30,25 +30,25 @@ class Checkpoint:
         seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Read and write nothing yet.
+        """Prepare, without reading or writing.
 
         Args:
-            files: all checkpoints; None: none is ever read or written.
-            key: the pair's.
+            files: files of all checkpoints; None: no checkpoint is read or written.
+            key: key of the pair.
             identity: further numbers and strings that must be equal to continue from a checkpoint.
-            seconds: between two writes.
+            seconds: seconds between two writes.
             clock: returns the time in seconds.
         """
         self._files, self._key, self._identity = files, key, identity
         self._interval = WriteInterval(seconds, clock)
         self.warnings: list[str] = []
-        """Reasons why a checkpoint could not be used or written, each once."""
+        """Reasons why checkpoints could not be used or written, without repetitions."""
 
     def read(self) -> tuple[OptimisationState, tuple[int, ...]] | None:
         """Return the state of the pair, and the evaluations that were planned for it at each scale.
 
         Returns:
-            None if there is no checkpoint, or if it is of no use, which is a warning.
+            None if there is no checkpoint, or if it cannot be used, which causes a warning.
         """
         if self._files is None:
             return None
@@ -59,19 +59,19 @@ class Checkpoint:
                 found = torch.load(file, map_location="cpu", weights_only=True)
             if found["identity"] == self._identity:
                 return OptimisationState.from_plain(found["state"]), tuple(found["evaluations"])
-            reason = f"it is of {found['identity']}"
+            reason = f"it was made with {found['identity']}"
         except Exception as error:  # noqa: BLE001 - torch does not document what it raises for a damaged file
             reason = str(error).partition("\n")[0] or type(error).__name__
-        self._warn(f"a checkpoint could not be used, the pair began anew: {reason}")
+        self._warn(f"a checkpoint could not be used, so the pair began again: {reason}")
         return None
 
     def write_if_due(self, state: Callable[[], OptimisationState], evaluations: tuple[int, ...]) -> bool:
-        """Write the state of the pair if the last write is long enough ago; return whether it was written."""
+        """Write the state of the pair if the interval since the last write is over; return whether it was written."""
         is_due = self._files is not None and self._interval.is_over
         return is_due and self.write(state(), evaluations)
 
     def write(self, state: OptimisationState, evaluations: tuple[int, ...]) -> bool:
-        """Write the state of the pair; return whether it was written. A disk that fails is a warning."""
+        """Write the state of the pair; return whether it was written. A failing disk causes a warning."""
         files = self._files
         if files is None:
             return False

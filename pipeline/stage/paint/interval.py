@@ -1,4 +1,4 @@
-"""When a file about a pair in work is written again."""
+"""The interval between two writes of a file about a pair in progress."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 LARGEST_SHARE: Final = 0.05
-"""Largest share of the time that writing may take. Where the disk is slow, files are written less often."""
+"""Largest share of the time that writing may take. On a slow disk, files are written less often."""
 
 
 class WriteInterval:
-    """The time between two writes: a number of seconds, or longer where writing takes a large share of them."""
+    """The time between two writes: a number of seconds, or longer if writing takes a large share of them."""
 
     def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
         """Begin to wait for the first write.
 
         Args:
-            seconds: between the end of a write and the begin of the next, at least.
+            seconds: shortest time in seconds between the end of a write and the start of the next.
             clock: returns the time in seconds.
         """
         self._seconds, self._clock = seconds, clock
@@ -27,12 +27,12 @@ class WriteInterval:
 
     @property
     def is_over(self) -> bool:
-        """Whether it is time to write."""
+        """Whether the file should be written now."""
         return self._clock() - self._end >= self._wait
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Measure a write; the next interval begins with its end."""
+        """Measure a write; the next interval begins when it ends."""
         begin = self._clock()
         yield
         self._end = self._clock()

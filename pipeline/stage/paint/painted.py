@@ -19,12 +19,12 @@ class Painted:
     seconds: float
     """Seconds on the device; the pair's share of them if it was painted in a batch."""
     fit: Fit
-    """How the evaluations were fitted into memory."""
+    """Fit with which the pair was computed."""
     batch: int
     """Number of pairs that began together."""
     planned: tuple[int, ...]
     """Evaluations planned at each scale, coarse to fine."""
     resumed: int
-    """Number of evaluations made by an earlier process."""
+    """Number of evaluations that an earlier process made."""
     peak_memory_bytes: int | None
-    """Largest memory use meanwhile, in bytes; None where the system does not tell."""
+    """Largest memory use meanwhile, in bytes; None if the system does not report it."""

@@ -41,22 +41,22 @@ _EVALUATIONS_TO_MEASURE: Final = 3
 
 @dataclass(frozen=True)
 class ProgressFiles:
-    """Files about pairs on the device, and how often they are written."""
+    """Files about pairs on the device, and the intervals between their writes."""
 
     checkpoints: CheckpointFiles | None = None
-    """Checkpoints of all pairs; None: none is ever read or written."""
+    """Checkpoints of all pairs; None: no checkpoint is read or written."""
     checkpoint_seconds: float = math.inf
     """Seconds between two checkpoints of a pair."""
     previews: Previews | None = None
-    """Previews of all pairs; None: none is ever written."""
+    """Previews of all pairs; None: no preview is written."""
     preview_seconds: float = 0.0
-    """Seconds between two previews of a pair; 0: none is ever written."""
+    """Seconds between two previews of a pair; 0: no preview is written."""
     on_checkpoint: Callable[[Task], None] = lambda _: None
-    """Called in the device's thread when the state of a task has come further and is on disk."""
+    """Function that the device's thread calls after it has written a checkpoint of a task."""
 
 
 class Painter:
-    """Owns the device: network, caches and memory live as long as it does. One thread at a time uses it."""
+    """Owns the network on a device, its caches and its memory. Only one thread at a time uses it."""
 
     def __init__(  # noqa: PLR0913 - the parts of a painter
         self,
@@ -73,7 +73,7 @@ class Painter:
         self._chains: dict[tuple[Pooling, Padding], tuple[Chain, GramCache]] = {}
 
     def demand_of(self, loading: Loading) -> MemoryDemand:
-        """Return what decides how much memory a pair takes."""
+        """Return the memory demand of a pair."""
         loaded = loading.loaded
         return MemoryDemand.of(
             loading.task.pair.settings,
@@ -88,15 +88,16 @@ class Painter:
     def paint(
         self, batch: Sequence[Loading], evaluations: tuple[int, ...]
     ) -> Iterator[tuple[Loading, Painted | ImpastoError]]:
-        """Stylise pairs of one size and equal settings together; each is returned as soon as it is done.
+        """Stylise pairs of one size and equal settings together; yield each pair as soon as it is done.
 
         Args:
             batch: the pairs.
-            evaluations: at each scale, coarse to fine; a pair that continues from a checkpoint keeps its own.
+            evaluations: evaluations at each scale, coarse to fine; a pair that continues from a checkpoint keeps the
+                evaluations that were planned for it.
 
         Raises:
-            DeviceError: nothing works on the device any more until the process ends.
-            Interrupted: the listener asked to stop; the states of the pairs are on disk.
+            DeviceError: the device failed and cannot be used until the process ends.
+            Interrupted: the listener asked to stop; the pairs have checkpoints.
         """
         for loading in batch:
             self._listener.pair_started(loading.task.pair)
@@ -128,7 +129,7 @@ class Painter:
                 pair.preview.remove()
 
     def _checkpoint(self, loading: Loading) -> Checkpoint:
-        """The checkpoint of a pair; one of another precision would not continue to the same pixels."""
+        """Return the checkpoint of a pair; the pixels would differ if it were continued in another precision."""
         identity = {"precision": str(self.precision), "device": self.device.type}
         return Checkpoint(self._files.checkpoints, loading.key, identity, self._files.checkpoint_seconds)
 
@@ -155,7 +156,7 @@ class Painter:
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-        self.memory.give_back()  # outside of the handler, whose traceback would keep the memory
+        self.memory.release()  # outside of the handler, whose traceback would keep the memory
         return math.inf
 
     def _seconds_per_image(self, loading: Loading, images: int) -> float:

@@ -1,4 +1,4 @@
-"""How far a pair on the device has come."""
+"""The progress of a pair on the device."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 class PairProgress:
-    """One pair of a batch: its state in memory, and the files that tell of it."""
+    """One pair of a batch: its state in memory, its checkpoint and its preview."""
 
     def __init__(
         self, loading: Loading, checkpoint: Checkpoint, preview: Preview, evaluations: tuple[int, ...]
     ) -> None:
-        """Begin at the beginning; see `resume`.
+        """Start without a state; see `resume`.
 
         Args:
             loading: the pair.
-            checkpoint: the pair's.
-            preview: the pair's.
-            evaluations: planned at each scale, coarse to fine.
+            checkpoint: the checkpoint of the pair.
+            preview: the preview of the pair.
+            evaluations: evaluations planned at each scale, coarse to fine.
         """
         self.loading, self.checkpoint, self.preview = loading, checkpoint, preview
         self.planned = evaluations
@@ -33,7 +33,7 @@ class PairProgress:
         self.state = OptimisationState()
         """State from which the optimisation continues."""
         self.resumed = 0
-        """Number of evaluations made by an earlier process."""
+        """Number of evaluations that an earlier process made."""
         self.is_done = False
 
     def resume(self) -> None:
@@ -44,14 +44,14 @@ class PairProgress:
             self.resumed = self.state.evaluations
 
     def keep(self, state: OptimisationState) -> None:
-        """Continue from this state, or from the checkpoint if the pair had come further there."""
+        """Continue from this state, or from the checkpoint if that has more evaluations."""
         found = self.checkpoint.read()
         if found is not None and found[0].evaluations > state.evaluations:
             state = replace(found[0], warnings=tuple(dict.fromkeys((*found[0].warnings, *state.warnings))))
         self.state = state
 
     def restart_scale(self) -> None:
-        """Begin the scale in work anew, without the optimiser's steps so far."""
+        """Begin the current scale again, without the optimiser's steps so far."""
         self.state = replace(self.state, minimiser=None)
         self.resumed = min(self.resumed, self.state.made)
 
@@ -61,5 +61,5 @@ class PairProgress:
             self.state = replace(self.state, warnings=(*self.state.warnings, text))
 
     def finish(self) -> None:
-        """Mark the pair as done, and let go of its state, which holds images."""
+        """Mark the pair as done, and drop its state, which holds images."""
         self.is_done, self.state = True, OptimisationState()

@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from pipeline.stage.load.loaded_pair import LoadedPair, Original
 
 _MIN_MASK: Final = 1 / 512
-"""Smallest value of a mask that is divided by; below it, nothing is painted."""
+"""Smallest value of a mask that serves as a divisor; a pixel with a smaller value is not painted."""
 
 
 def finished(image: Tensor, loaded: LoadedPair, colour: Colour) -> tuple[Pixels, float]:
-    """Enlarge, recolour and mask the image of an optimisation, as the settings of the pair say.
+    """Enlarge, recolour and mask the image of an optimisation, according to the settings of the pair.
 
     Args:
-        image: (1, 3, H, W), in the host's memory: the result of the optimisation.
-        loaded: the pair, whose content has that size.
-        colour: how the result gets its colours.
+        image: the result of the optimisation, (1, 3, H, W), in the host's memory.
+        loaded: the pair, whose content has this size.
+        colour: the colour mode.
 
     Returns:
-        The pixels of the result, and the share of them whose luma gave way to their chroma.
+        The pixels of the result, and the share of pixels whose luma was moved to make room for their chroma.
     """
     pixels, original = _pixels(image), loaded.original
     photograph = original.pixels
@@ -44,7 +44,7 @@ def finished(image: Tensor, loaded: LoadedPair, colour: Colour) -> tuple[Pixels,
         pixels = guided_upscale(pixels, seen, photograph)
     pixels, moved = finish(colour, pixels, photograph)
     if original.mask is not None and loaded.mask is not None:
-        if colour.strength < 1:  # unpainted pixels were recoloured, too, which is taken back
+        if colour.strength < 1:  # unpainted pixels were recoloured, too, which is reversed here
             unpainted, _ = finish(colour, prepare(colour, photograph, photograph)[0], photograph)
             pixels = pixels - (1 - original.mask)[:, :, None] * (unpainted - photograph)
         if original.is_larger:  # the optimisation applied the small mask, which is less sharp
@@ -56,12 +56,12 @@ def finished(image: Tensor, loaded: LoadedPair, colour: Colour) -> tuple[Pixels,
 
 
 def finished_so_far(image: Tensor, loaded: LoadedPair, colour: Colour) -> Pixels:
-    """Return what the result would look like if the optimisation ended now, in its working size.
+    """Return the result that the pair would have if the optimisation ended now, in its working size.
 
     Args:
-        image: (1, 3, h, w), in the host's memory: the image so far, at any scale.
+        image: the image so far, at any scale, (1, 3, h, w), in the host's memory.
         loaded: the pair.
-        colour: how the result gets its colours.
+        colour: the colour mode.
     """
     width, height = loaded.width, loaded.height
     seen = replace(loaded, original=_in_size(loaded.original, width, height))

@@ -1,4 +1,4 @@
-"""Previews: pictures of a pair in work, in the outbox, so that long pairs can be watched."""
+"""Previews: unfinished pictures of a pair in progress, in the outbox, so that a person can watch a long pair."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _JPEG: Final = Encoding("jpeg", jpeg_quality=90)
 
 
 class Preview:
-    """The preview of one pair. The pair goes on without it where disk or memory has no room for one."""
+    """The preview of one pair. The pair continues without a preview if disk or memory does not suffice for one."""
 
     def __init__(
         self, files: Previews | None, seconds: float, loading: Loading, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Write nothing yet.
+        """Prepare, without writing.
 
         Args:
-            files: all previews; None: none is ever written.
-            seconds: between two writes; 0: none is ever written.
+            files: files of all previews; None: no preview is written.
+            seconds: seconds between two writes; 0: no preview is written.
             loading: the pair.
             clock: returns the time in seconds.
         """
@@ -46,7 +46,7 @@ class Preview:
         self._has_failed = False
 
     def write_if_due(self, image: Callable[[], Tensor]) -> None:
-        """Write a preview if the last write is long enough ago.
+        """Write a preview if the interval since the last write is over.
 
         Args:
             image: returns the image so far, (1, 3, h, w) float32, sRGB 0–255, of any size.
@@ -58,7 +58,7 @@ class Preview:
             self._try(lambda: files.write(self._name, self._jpeg_of(image())))
 
     def remove(self) -> None:
-        """Remove the preview, since the pair is no longer in work."""
+        """Remove the preview, since the pair is no longer in progress."""
         files = self._files
         if files is not None:
             self._try(lambda: files.remove(self._name))
@@ -68,12 +68,12 @@ class Preview:
         return encode(finished_so_far(image.cpu(), self._loading.loaded, colour), _JPEG)
 
     def _try(self, work: Callable[[], None]) -> None:
-        """Do something that may lack room; the first failure is a warning in the log."""
+        """Do some work; log its first failure for lack of disk or memory as a warning."""
         try:
             work()
         except Exception as error:
             if not isinstance(error, OSError | ImpastoError) and not is_out_of_memory(error):
                 raise
             if not self._has_failed:
-                logger.warning("no preview of %s can be had: %s", self._name, error)
+                logger.warning("no preview of %s can be made: %s", self._name, error)
             self._has_failed = True

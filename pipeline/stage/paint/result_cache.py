@@ -1,4 +1,4 @@
-"""Results of optimisations that serve several pairs: colour variants that differ only in postprocessing."""
+"""Results of optimisations that several pairs share: colour variants that differ only in postprocessing."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ MAX_PIXELS: Final = 16_000_000
 
 
 class ResultCache:
-    """Optimisation results kept for a pair's other colour variants.
+    """Optimisation results, kept for a pair's other colour variants.
 
-    A result is dropped after its last variant, or when it is the oldest and the cache is full. Used by one thread.
+    A result is dropped after its last variant, or when it is the oldest and the cache is full. Only one thread uses the
+    cache.
     """
 
     def __init__(self, max_pixels: int = MAX_PIXELS) -> None:
@@ -43,7 +44,7 @@ class ResultCache:
             del self._results[oldest]
 
     def take(self, loading: Loading) -> Painted | None:
-        """Return the kept result that serves a pair, which needs no optimisation then; None if there is none."""
+        """Return the kept result that a pair can use in place of its own optimisation; None if there is none."""
         painted, others = self._results.pop(loading.optimisation, (None, 0))
         if painted is not None and others > 1:
             self._results[loading.optimisation] = painted, others - 1

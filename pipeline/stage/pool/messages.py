@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 SIGNALS: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Signals that a terminal or a service manager sends to the child processes, too. Only the parent heeds them."""
+"""Signals that a terminal or a service manager sends to the child processes, too. Only the parent acts on them."""
 
 USAGE_FIELDS: Final = tuple(each.name for each in fields(Usage) if each.name not in {"devices", "_lock"})
 """Fields of `Usage` that each process reports."""
@@ -36,7 +36,7 @@ USAGE_FIELDS: Final = tuple(each.name for each in fields(Usage) if each.name not
 
 @dataclass(frozen=True)
 class Assignment:
-    """All that the process of a device needs to build its stage."""
+    """The values with which the process of a device builds its stage."""
 
     settings: Settings
     """Settings, with the one device of the process."""
@@ -44,8 +44,8 @@ class Assignment:
     outbox: Path
     """Folder of the outbox."""
     parent: str
-    """Folder of the parent for files that are half written. The process has its own in it, which is removed with it
-    if the process is killed."""
+    """Name of the parent's folder for temporary files. The process has a folder of its own in it, which is removed
+    together with it if the process is killed."""
     log_level: int
     """Level of the parent's log."""
     devices: int
@@ -62,13 +62,13 @@ class TaskMessage:
     """A task to be rendered. Its fence stays with the parent; see `FenceCheck`."""
 
     number: int
-    """Number that the answers to this message have."""
+    """Number of the task, which the answers to this message repeat."""
     task: Task
 
 
 @dataclass(frozen=True)
 class EndOfTasks:
-    """No further tasks will come in this call; finish those begun."""
+    """No further tasks will come in this call; finish the tasks that have begun."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +94,12 @@ class PairStarted:
 
     pair: Pair
     max_in_work: int
-    """Largest number of pairs that the process takes at once, from now on."""
+    """Largest number of pairs that the process takes at once from now on."""
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """An evaluation of a pair is over. Most evaluations are left out, see `process.REPORT_SECONDS`."""
+    """A device has made an evaluation of a pair. Most evaluations are left out, see `process.REPORT_SECONDS`."""
 
     pair: Pair
     evaluation: Evaluation
@@ -107,7 +107,7 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class FenceCheck:
-    """A result is about to be published: the parent shall call the fence of its task and send a `FenceAnswer`."""
+    """A result is about to be published: the parent must call the fence of its task and send a `FenceAnswer`."""
 
     number: int
 
@@ -141,4 +141,4 @@ class CallEnded:
 
 
 def no_fence() -> None:
-    """Do nothing; stands in for a task's fence, which cannot be sent to another process."""
+    """Do nothing; a substitute for a task's fence, which cannot be sent to another process."""

@@ -50,11 +50,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 REPORT_SECONDS: Final = 0.2
-"""Seconds, at least, between two evaluations of a process that the parent is told of."""
+"""Shortest time in seconds between two evaluations that a process reports to its parent."""
 
 
 def serve(pipe: Connection, assignment: Assignment) -> None:
-    """Run the process of a device. Returns when the parent closes the pipe, or is gone."""
+    """Run the process of a device, until the parent closes the pipe or dies."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     DeviceProcess(pipe, assignment).run()
@@ -75,16 +75,16 @@ class DeviceProcess:
         self._messages: queue.SimpleQueue[object] = queue.SimpleQueue()
         """Messages for the main thread; None when there will be no more."""
         self._fence_answers: dict[int, queue.SimpleQueue[ImpastoError | None]] = {}
-        """Where threads wait for the answers to their fence checks, by number of the task."""
+        """Queues from which threads take the answers to their fence checks, by number of the task."""
         self._halt_code: ExitCode | None = None
-        """Exit code with which the parent asked to stop; None if it did not."""
+        """Exit code of the parent's request to stop; None if there is none."""
         self._is_orphan = False
         """Whether the pipe is closed."""
         self._stage: Stage | None = None
         self._in_work = 0
         """Number of tasks in the stage."""
         self._reported: dict[str, float] = {}
-        """When the parent was last told of each pair on the device, by `time.monotonic`."""
+        """Time of the last report of each pair on the device, by `time.monotonic`."""
 
     def run(self) -> None:
         """Serve until the pipe is closed."""
@@ -93,15 +93,15 @@ class DeviceProcess:
         )
         logging.captureWarnings(capture=True)
         threading.Thread(target=self._read, name="pipe", daemon=True).start()
-        with contextlib.suppress(Exception):  # the first call of `process` meets the error again
+        with contextlib.suppress(Exception):  # the first call of `process` raises the error again
             self._open_stage()
         while (message := self._messages.get()) is not None:
             if isinstance(message, Begin):
                 self.send(CallEnded(self._process(), self._usage()))
 
     def send(self, message: object) -> None:
-        """Send a message to the parent; does nothing if it is gone."""
-        with self._sending, contextlib.suppress(OSError):  # the thread that reads notices
+        """Send a message to the parent; do nothing if the parent has died."""
+        with self._sending, contextlib.suppress(OSError):  # the thread that reads notices the end of the pipe
             self._pipe.send(message)
 
     def _open_stage(self) -> Stage:
@@ -178,7 +178,7 @@ class DeviceProcess:
     def _check_fence(self, number: int) -> None:
         answer: queue.SimpleQueue[ImpastoError | None] = queue.SimpleQueue()
         self._fence_answers[number] = answer
-        if self._is_orphan:  # checked after the queue is in place, or an end of the pipe in between would be missed
+        if self._is_orphan:  # checked after the queue exists, so that an end of the pipe in between is not missed
             raise Interrupted(ExitCode.INTERRUPTED)
         self.send(FenceCheck(number))
         error = answer.get()
@@ -188,13 +188,16 @@ class DeviceProcess:
     # The stage's listener
 
     def pair_started(self, pair: Pair) -> None:
-        """Tell the parent; raises Interrupted if it asked to stop."""
+        """Report the pair to the parent; raise Interrupted if the parent asked to stop."""
         self._check()
         self._reported[pair.file_name] = float("-inf")
         self.send(PairStarted(pair, self._open_stage().resources.max_in_work))
 
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
-        """Tell the parent now and then, of a batch as often as of one pair; raises Interrupted if it asked to stop."""
+        """Report an evaluation to the parent, unless the last report is recent; raise Interrupted if it asked to stop.
+
+        A batch of any size is reported as often as a single pair.
+        """
         self._check()
         now = time.monotonic()
         if now - self._reported.get(pair.file_name, now) >= REPORT_SECONDS * len(self._reported):

@@ -1,8 +1,8 @@
 """Several devices of one machine as one stage, with a process for each device.
 
-The calling thread hands out tasks, calls fences and listener, and returns outcomes, as with a single stage. Between two
-calls of `process`, the processes keep their networks and caches, until the pool is closed. A process that dies ends the
-call; an attempt at each of its pairs stays counted, as for a single process that dies.
+The calling thread hands out tasks, calls fences and listener, and returns outcomes, as with a single stage. The
+processes keep their networks and caches between two calls of `process`, until the pool is closed. A process that dies
+ends the call; one attempt at each of its pairs stays counted, as when a process without a pool dies.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def make_stage(settings: Settings, weights: WeightsSource, outbox: Outbox, liste
     """Return a stage for the device of the settings, or a pool if they name several; the caller closes it.
 
     Raises:
-        MachineError: there is no such device, or the weights cannot be had.
+        MachineError: there is no such device, or the weights cannot be loaded.
     """
     devices = find_devices(settings.run.device)
     if len(devices) == 1:
@@ -59,7 +59,7 @@ def make_stage(settings: Settings, weights: WeightsSource, outbox: Outbox, liste
 
 
 class StagePool:
-    """Renders pairs on several devices and publishes the results, like a `Stage`. One thread uses it."""
+    """Renders pairs on several devices and publishes the results, like a `Stage`. Only one thread uses it."""
 
     def __init__(
         self, devices: Sequence[str], settings: Settings, weights: WeightsSource, outbox: Outbox, listener: Listener
@@ -68,14 +68,14 @@ class StagePool:
 
         Args:
             devices: as in the setting `run.device`.
-            settings: all settings; `run.device` does not count.
+            settings: all settings; `run.device` is ignored.
             weights: the network's weights.
-            outbox: where results are published.
-            listener: told of what happens on the devices, in the thread that calls `process`.
+            outbox: the outbox in which results are published.
+            listener: receives the events of the devices, in the thread that calls `process`.
 
         Raises:
             DeviceError: a process cannot be started.
-            WeightsError: the weights cannot be had.
+            WeightsError: the weights cannot be loaded.
         """
         load_weights(weights)  # now, so that the processes do not all download and decode them at the same time
         self.usage = Usage(devices=len(devices))
@@ -104,12 +104,13 @@ class StagePool:
         """Render tasks; see `Stage.process`.
 
         Args:
-            tasks: None means that there is no next task for the moment; the iterable is asked again soon.
+            tasks: the tasks; None means that there is no next task at the moment, and the iterable is asked again soon.
 
         Raises:
-            MachineError: the machine cannot go on; finished pairs are published, the others are untouched.
-            DeviceError: likewise, a device failed or its process died.
-            Interrupted: the listener asked to stop; likewise, and the pairs on the devices have checkpoints.
+            MachineError: the machine failed; finished pairs are published, and other pairs have no outcome.
+            DeviceError: a device failed or its process died; finished pairs are published.
+            Interrupted: the listener asked to stop; finished pairs are published, and pairs on the devices have
+                checkpoints.
         """
         try:
             yield from _PoolCall(self._workers, self._listener, self._outbox, self._numbers).run(tasks)
@@ -125,7 +126,7 @@ class StagePool:
             worker.join()
 
     def _add_up(self) -> None:
-        """Add up the usage of the processes. Their times can be compared, since all have the machine's clock."""
+        """Add up the usage of the processes. Their times are comparable, since they use the same clock."""
         parts = [worker.usage for worker in self._workers if worker.usage]
         for name in USAGE_FIELDS if parts else ():
             known = [part[name] for part in parts if part[name] is not None]
@@ -139,11 +140,11 @@ class _PoolCall:
     def __init__(self, workers: Sequence[Worker], listener: Listener, outbox: Outbox, numbers: Iterator[int]) -> None:
         self._workers, self._listener, self._outbox, self._numbers = workers, listener, outbox, numbers
         self.error: Exception | None = None
-        """First error that ends the call; None as long as it goes on."""
+        """First error that ends the call; None while there is none."""
         self._is_halted = False
-        """Whether all processes were told to stop at their next evaluation."""
+        """Whether all processes have been asked to stop at their next evaluation."""
         self._latest: tuple[str, Worker | None] = "", None
-        """Optimisation of the task that was begun last (see `optimisation_key`), and its worker."""
+        """Optimisation of the latest task (see `optimisation_key`), and its worker."""
 
     def run(self, tasks: Iterable[Task | None]) -> Generator[Outcome]:
         """See `StagePool.process`."""
@@ -167,11 +168,11 @@ class _PoolCall:
     def _at_work(self) -> list[Worker]:
         return [worker for worker in self._workers if worker.is_at_work]
 
-    # For the loop that feeds
+    # Methods for `feed`
 
     @property
     def in_work(self) -> int:
-        """Number of tasks that were begun and whose outcomes were not received yet."""
+        """Number of tasks that have begun and whose outcomes are not received yet."""
         return sum(len(worker.tasks) for worker in self._workers)
 
     @property
@@ -186,12 +187,12 @@ class _PoolCall:
             worker.give(next(self._numbers), task)
 
     def _free(self) -> Worker | None:
-        """The worker with the fewest pairs, if it takes another."""
+        """Return the worker with the fewest pairs that takes another one; None if no worker does."""
         free = [worker for worker in self._at_work if len(worker.tasks) < worker.max_in_work]
         return min(free, key=lambda worker: len(worker.tasks), default=None)
 
     def _worker_for(self, task: Task) -> Worker | None:
-        """The worker with the fewest pairs; or that of the previous task, if one optimisation may serve both."""
+        """Return the worker with the fewest pairs, or that of the previous task if one optimisation may serve both."""
         key = optimisation_key(task.pair, map(str, task.pair.files)) if task.pair.settings.colour.variants else ""
         latest_key, worker = self._latest
         if not key or key != latest_key or worker not in self._at_work:
@@ -200,7 +201,7 @@ class _PoolCall:
         return worker
 
     def receive(self, seconds: float) -> Generator[Outcome]:
-        """Wait `seconds` at most for messages of the processes, answer them, and return the outcomes among them."""
+        """Wait at most `seconds` for messages of the processes, answer them, and yield the outcomes among them."""
         workers = {worker.pipe: worker for worker in self._at_work}
         for pipe in wait(list(workers), seconds):
             worker = workers[pipe]  # type: ignore[index]  # it returns some of the pipes it got
@@ -215,7 +216,7 @@ class _PoolCall:
             else:
                 self._on_message(worker, message)
 
-    # What the processes say
+    # Messages of the processes
 
     def _on_message(self, worker: Worker, message: object) -> None:
         match message:
@@ -235,12 +236,12 @@ class _PoolCall:
                     self.fail(error)  # otherwise the process was interrupted because this call has failed
 
     def _call(self, listener: Callable[[], None], starting: Worker | None = None) -> None:
-        """Tell the listener, which may ask to stop.
+        """Call the listener, which may ask to stop.
 
-        If it does so when a pair starts, that worker stops at once; the others finish the pairs on their devices.
+        If it asks when a pair starts, that worker stops at once, and other workers finish the pairs on their devices.
 
         Args:
-            listener: calls it.
+            listener: calls a method of the listener.
             starting: the worker whose pair starts; None: a pair was evaluated.
         """
         if self._is_halted:
@@ -258,9 +259,10 @@ class _PoolCall:
             starting.halt(_code(self.error))
 
     def _on_dead_worker(self, worker: Worker) -> None:
-        """End the call. Each pair of the worker counts one attempt more, since the caller takes back those it made.
+        """End the call, and count a second attempt at each pair of the worker.
 
-        So one attempt remains, for which the pair is rendered alone next time.
+        The caller takes back one attempt at each pair without an outcome. The second one remains, so that the next
+        process knows that a process died during the pair, and renders it alone.
         """
         for task in worker.end():
             try:
@@ -270,7 +272,7 @@ class _PoolCall:
         self.fail(worker.death())
 
     def fail(self, error: Exception) -> None:
-        """End the call by this error, unless another has ended it."""
+        """End the call with this error, unless an earlier error has ended it."""
         self.error = self.error or error
         self._halt(_code(self.error))
 

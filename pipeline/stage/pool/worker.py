@@ -27,23 +27,23 @@ _SPAWN: Final = multiprocessing.get_context("spawn")  # CUDA does not survive a 
 
 
 class Worker:
-    """One device's process, as its parent sees it. One thread uses it."""
+    """The process of one device, for its parent. Only one thread uses it."""
 
     def __init__(self, assignment: Assignment) -> None:
         """Start the process.
 
         Raises:
-            DeviceError: it cannot be started.
+            DeviceError: the process cannot be started.
         """
         self.device = assignment.settings.run.device
         self.tasks: dict[int, Task] = {}
-        """Tasks in work, by number."""
+        """Tasks without an outcome, by number."""
         self.max_in_work = PAIRS_AHEAD
         """Largest number of tasks that the process takes at once."""
         self.is_at_work = False
-        """Whether a call of `process` goes on in the process."""
+        """Whether a call of `process` is running in the process."""
         self.usage: dict[str, Any] = {}
-        """Usage of the process as it reported last, by `USAGE_FIELDS`."""
+        """Last reported usage of the process, by `USAGE_FIELDS`."""
         self.pipe, far_end = _SPAWN.Pipe()
         self.process = _SPAWN.Process(target=serve, args=(far_end, assignment), name=self.device, daemon=True)
         try:
@@ -58,7 +58,7 @@ class Worker:
             far_end.close()
 
     def send(self, message: object) -> bool:
-        """Send a message; return False if the process is gone, which reading from the pipe reports."""
+        """Send a message; return False if the process has died, which the next read from the pipe shows, too."""
         try:
             self.pipe.send(message)
         except OSError:
@@ -76,7 +76,7 @@ class Worker:
             self.tasks[number] = task
 
     def halt(self, code: ExitCode) -> None:
-        """Let the process stop at its next evaluation."""
+        """Ask the process to stop at its next evaluation."""
         if self.is_at_work:
             self.send(Halt(code))
 
@@ -88,9 +88,9 @@ class Worker:
         return unfinished
 
     def dismiss(self) -> None:
-        """Let the process end: at once if it is idle, otherwise at its next evaluation."""
+        """End the process: at once if it is idle, otherwise at its next evaluation."""
         if not self.is_at_work:
-            self.process.kill()  # it has nothing half done, and would take long to end by itself
+            self.process.kill()  # nothing is unfinished, and the process would take long to end by itself
         self.end()
         self.pipe.close()
 
@@ -102,23 +102,23 @@ class Worker:
             self.process.join()
 
     def death(self) -> DeviceError:
-        """Return an error that says how the process ended unexpectedly."""
+        """Return an error that says how the process died."""
         self.process.join(END_SECONDS)
         code = self.process.exitcode
         cause = signal.strsignal(-code) if code is not None and code < 0 else f"exit code {code}"
         return DeviceError(
             f"{self.device}: its process ended unexpectedly ({cause}).",
-            "Look for what ended it, a lack of memory for instance; then run the same command again to continue.",
+            "Find the cause, a lack of memory for instance; then run the same command again to continue.",
         )
 
 
 @contextlib.contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Block signals while the child starts: until it has installed its own handlers, a signal would kill it."""
+    """Block signals while the child starts, since a signal would kill it before it has installed its own handlers."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # started within, it would unblock the signals
+    resource_tracker.ensure_running()  # otherwise it would start now, and unblock the signals
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield

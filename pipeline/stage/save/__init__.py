@@ -1,4 +1,4 @@
-"""Results to files in the outbox. Called by the threads of a stage that save; `pipeline.api` encodes with it.
+"""Results to files in the outbox. The threads of a stage that save call it, and `pipeline.api` encodes with it.
 
-`saver` encodes and publishes, and `rendering_record` writes down how a result was made.
+`saver` encodes and publishes, and `rendering_record` describes how a result was made.
 """

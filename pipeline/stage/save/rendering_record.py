@@ -37,10 +37,10 @@ def describe(
 
     Args:
         loading: the pair.
-        painted: its result.
-        maker: what made the result.
-        seconds: of each step.
-        luma_moved: share of pixels whose luma gave way to their chroma, see `postprocess.finished`.
+        painted: the result of its optimisation.
+        maker: the network, device and precision.
+        seconds: seconds of each step.
+        luma_moved: share of pixels whose luma was moved, see `postprocess.finished`.
     """
     settings, result, loaded = loading.task.pair.settings, painted.result, loading.loaded
     return Rendering(
@@ -73,12 +73,12 @@ def describe(
 
 
 def _shortened(settings: PairSettings, painted: Painted) -> list[str]:
-    """A warning if fewer evaluations were planned than the settings ask for."""
+    """Return a warning if fewer evaluations were planned than the settings ask for."""
     requested = settings.pyramid.planned
     if painted.planned == requested:
         return []
     planned, wanted = ("+".join(map(str, each)) for each in (painted.planned, requested))
-    return [f"for want of time {planned} evaluations were planned instead of {wanted}"]
+    return [f"the time budget allowed only {planned} evaluations instead of {wanted}"]
 
 
 def _record(result: ScaleResult) -> ObjectiveRecord:

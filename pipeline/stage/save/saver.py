@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Saver:
-    """Publishes results; may be called by several threads at the same time."""
+    """Publishes results. Several threads may call it at the same time."""
 
     outbox: Outbox
     maker: Maker
@@ -44,8 +44,8 @@ class Saver:
 
         Args:
             loading: the pair.
-            painted: its result.
-            queue_seconds: between the end of loading and the begin on the device.
+            painted: the result of its optimisation.
+            queue_seconds: seconds between the end of loading and the start on the device.
 
         Returns:
             The metadata.
@@ -79,14 +79,14 @@ class Saver:
         return metadata
 
     def remove_checkpoint(self, loading: Loading) -> None:
-        """Remove the checkpoint of a published pair; a disk that fails is a warning in the log."""
+        """Remove the checkpoint of a published pair; log a failing disk as a warning."""
         try:
             self.outbox.checkpoints.remove(loading.key)
         except OSError as error:  # the pair itself is published, and old checkpoints are removed later
             logger.warning("the checkpoint of %s could not be removed: %s", loading.task.pair.name, error)
 
     def _keep_thumbnails(self, pictures: Mapping[str, Pixels]) -> list[str]:
-        """Write thumbnails that are missing; return a warning if that fails, since the report does without them."""
+        """Write missing thumbnails; return a warning if that fails, since the report does not need them."""
         try:
             for sha256, pixels in pictures.items():
                 if not self.outbox.thumbnails.has(sha256):
@@ -104,7 +104,7 @@ class Encoded:
     bits: Bits
     """Bits per channel."""
     lost: tuple[str, ...]
-    """Warnings about what the file cannot hold."""
+    """Warnings about information that the file cannot hold."""
 
 
 def encode_result(pixels: Pixels, original: Original, pair: Pair, key: str) -> Encoded:
@@ -114,7 +114,7 @@ def encode_result(pixels: Pixels, original: Original, pair: Pair, key: str) -> E
         pixels: (H, W, 3), sRGB, nominally 0–255.
         original: the photograph.
         pair: the pair.
-        key: of the pair; written into the file.
+        key: key of the pair, which is written into the file.
 
     Raises:
         ImageError: the result is larger than the format allows.
@@ -140,7 +140,7 @@ def _encoding(pair: Pair, original: Original) -> Encoding:
 
 
 def _reduced(pair: Pair, original: Original, encoding: Encoding) -> list[str]:
-    """Warnings about what the result's format cannot hold."""
+    """Return warnings about information that the result's format cannot hold."""
     reduced = []
     wanted = pair.settings.output.bit_depth
     if encoding.bits < (original.bits if wanted == "same" else wanted):

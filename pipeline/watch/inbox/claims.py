@@ -1,4 +1,4 @@
-"""Claims: which files of the inbox are stable and can be taken now, and taking them into the spool."""
+"""Claims: decides which files of the inbox can be claimed now, and moves them into the spool."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ if TYPE_CHECKING:
 
 
 class Claims:
-    """Takes stable files out of the inbox. Only the scanning thread uses it."""
+    """Claims stable files of the inbox. Only the scanning thread uses it."""
 
     def __init__(self, files: InboxFiles, tickets: Tickets, spool: Spool, styles: Styles, rules: InboxRules) -> None:
         self._files, self._tickets, self._spool, self._styles, self._rules = files, tickets, spool, styles, rules
 
     def claim_stable(self, room: int, now: float, closes_at: float | None) -> Iterator[Claimed]:
-        """Claim photographs and tickets, and put style pictures to use.
+        """Claim photographs and tickets, and use style pictures.
 
         Args:
-            room: number of photographs to claim at most; tickets and styles need no room.
+            room: largest number of photographs to claim; tickets and styles need no room.
             now: the time, in monotonic seconds.
-            closes_at: time after which a file that is first seen is not taken; None if there is no such time.
+            closes_at: time after which newly seen files are not claimed; None if there is no such time.
 
         Yields:
-            Each photograph's job, as soon as it is claimed. Tickets are handed to `Tickets`.
+            Each photograph's job, as soon as it is claimed. Tickets are passed on to `Tickets`.
 
         Raises:
-            OSError: spool or styles cannot be read or written.
+            OSError: the spool or the styles cannot be read or written.
             EvictedError: other workers took this one for dead.
         """
         names = self._files.tracker.due(now)
-        names.sort(key=lambda name: self._files.form(name) != "ticket")  # first, since they say what they wait for
+        names.sort(key=lambda name: self._files.form(name) != "ticket")  # tickets first, since they reserve files
         for name in names:
             if not self._is_claimable(name, room, closes_at):
                 continue
@@ -59,7 +59,7 @@ class Claims:
                 yield claimed
 
     def is_settling(self, closes_at: float) -> bool:
-        """Whether a file that was seen before a time may still be claimed by then."""
+        """Whether any file that was first seen before `closes_at`, and becomes stable before it, is not claimed yet."""
         tracker = self._files.tracker
         staying = self._files.staying() | self._tickets.awaited_files()
         return any(
@@ -75,13 +75,13 @@ class Claims:
             return False
         action, reason = decide_file(self._view(name, is_empty=known.facts.size == 0))
         if action is FileAction.LEAVE:
-            if self._files.left.get(name) != reason and not self._was_given_back(name):
+            if self._files.left.get(name) != reason and not self._was_returned(name):
                 self._files.leave(name, reason)
             return False
         if action is FileAction.WAIT:
             return False
         has_room = room > 0 or action is FileAction.USE_AS_STYLE or self._files.form(name) == "ticket"
-        return has_room and not self._was_given_back(name)
+        return has_room and not self._was_returned(name)
 
     def _view(self, name: str, *, is_empty: bool) -> FileView:
         candidate = classify(name, self._rules.image_endings)
@@ -94,10 +94,10 @@ class Claims:
             awaited=name in self._tickets.awaited_files(),
         )
 
-    def _was_given_back(self, name: str) -> bool:
-        if not self._spool.was_given_back(name, self._files.tracker.files[name].facts):
+    def _was_returned(self, name: str) -> bool:
+        if not self._spool.was_returned(name, self._files.tracker.files[name].facts):
             return False
-        self._files.keep_given_back(name)
+        self._files.keep_returned(name)
         return True
 
     def _claim(self, name: str, now: float) -> Claimed | None:

@@ -1,4 +1,4 @@
-"""Decisions about the files in the inbox, from what is known of them. Pure functions."""
+"""Decisions about the files in the inbox, from their known properties. The functions are pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class FileAction(StrEnum):
-    """The next step with a file in the inbox."""
+    """The next step for a file in the inbox."""
 
     WAIT = "wait"
     LEAVE = "leave"
@@ -23,20 +23,23 @@ class FileAction(StrEnum):
 
 @dataclass(frozen=True)
 class FileView:
-    """Properties of a file in the inbox that decide what is done with it."""
+    """Properties of a file in the inbox that decide about the next step."""
 
     candidate: Candidate
     is_empty: bool = False
     style_is_known: bool = False
-    """Whether there is a style named `style`."""
+    """Whether a style named `style` exists."""
     style: str = ""
-    """Name of the style that the photograph asks for, or of the default one; empty if there is neither."""
+    """Name of the photograph's style, or of the default style; empty if there is neither."""
     awaited: bool = False
     """Whether a ticket waits for the file."""
 
 
 def decide_file(view: FileView) -> tuple[FileAction, str]:
-    """Return what to do with a stable file and, if it is left, the reason."""
+    """Return the next step for a file that settles, and the reason if it is left.
+
+    The caller checks afterwards whether the file is stable, before it claims the file or uses it as a style.
+    """
     form = view.candidate.form
     if view.awaited:
         return FileAction.WAIT, ""

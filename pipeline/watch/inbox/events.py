@@ -1,4 +1,4 @@
-"""Events that tell of changes in the inbox. They say where to look, never what is there: only a look shows that."""
+"""Events about changes in the inbox. They say only where to look; the state of a file is found by a look at it."""
 
 from __future__ import annotations
 
@@ -34,31 +34,31 @@ _EVENTS: list[type[FileSystemEvent]] = [
     DirCreatedEvent,
     DirMovedEvent,
 ]
-"""Events that the kernel is asked for. FileModifiedEvent is left out: one long copy would fill the queue with it."""
+"""Events that are requested from the kernel. FileModifiedEvent is not, since one long copy would fill the queue."""
 
 
 @dataclass
 class Changes:
-    """Changes that events told of since they were last taken."""
+    """Changes that events have reported since the last call of `take`."""
 
     paths: set[Path] = field(default_factory=set)
     """Paths of files that were created, closed by their writer, or moved here."""
     look_everywhere: bool = False
-    """Whether events were lost, or a folder came, so that single paths do not suffice."""
+    """Whether events were lost or a folder appeared, so that single paths do not suffice."""
 
 
 class ChangeEvents:
-    """A source of events; this one never has any, and serves where the inbox is polled."""
+    """A source of events. This base class never has any; it is used if the inbox is polled."""
 
     def start(self) -> None:
-        """Begin to listen.
+        """Start listening.
 
         Raises:
             OSError: the system cannot watch the inbox.
         """
 
     def watch(self, folders: set[Path]) -> None:
-        """Listen to these folders of the inbox, with all below them, and to no others.
+        """Listen only to these folders of the inbox and their subfolders.
 
         Raises:
             OSError: the system cannot watch a folder that exists.
@@ -69,7 +69,7 @@ class ChangeEvents:
         return Changes()
 
     def is_alive(self) -> bool:
-        """Whether all threads that bring events still run, as far as can be seen from here."""
+        """Whether all threads that deliver events still run, as far as this process can see."""
         return True
 
     def stop(self) -> None:
@@ -77,11 +77,11 @@ class ChangeEvents:
 
 
 class WatchdogEvents(ChangeEvents):
-    """Events from watchdog, which uses what the system offers (inotify on Linux).
+    """Events from watchdog, which uses the system's own (inotify on Linux).
 
-    Its threads can die silently: an exception in the one that reads for all of them
-    (`watchdog.observers.inotify_c.InotifyFD`) leaves objects that claim to be alive. The handler therefore only stores
-    a path, and the scanner tests with an `EventProbe` whether events still arrive.
+    Its threads can die silently: an exception in the thread that reads for all of them
+    (`watchdog.observers.inotify_c.InotifyFD`) leaves objects that still seem to be alive. The handler therefore only
+    stores a path, and the scanner tests with an `EventProbe` whether events still arrive.
 
     The inbox is not watched recursively, since the spool may be in it, and every job would add watches.
 
@@ -93,7 +93,7 @@ class WatchdogEvents(ChangeEvents):
 
         Args:
             inbox: the folder.
-            wake: called from a thread of watchdog when there are changes to take.
+            wake: called from a thread of watchdog when there are changes.
         """
         self._inbox, self._wake = inbox, wake
         self._lock = threading.Lock()
@@ -127,7 +127,7 @@ class WatchdogEvents(ChangeEvents):
                 self._observer.unschedule(self._watches.pop(folder)[0])
             try:
                 watch = self._observer.schedule(self._handler, os.fspath(folder), recursive=True, event_filter=_EVENTS)
-            except FileNotFoundError:  # the folder is gone again
+            except FileNotFoundError:  # the folder has been removed meanwhile
                 continue
             self._watches[folder] = watch, inode
 
@@ -161,7 +161,7 @@ class WatchdogEvents(ChangeEvents):
         if self._observer is not None and self._observer.is_alive():
             watchdog_logger = logging.getLogger("watchdog")
             level = watchdog_logger.level
-            watchdog_logger.setLevel(logging.CRITICAL)  # each thread would log that the others end
+            watchdog_logger.setLevel(logging.CRITICAL)  # otherwise each thread would log that the others end
             self._observer.stop()
             self._observer.join(5)
             watchdog_logger.setLevel(level)
@@ -194,7 +194,7 @@ class _Handler(FileSystemEventHandler):
 
 
 class _OverflowHandler(logging.Handler):
-    """Finds out from watchdog's log, which alone tells, that the kernel's queue overflowed and events are lost."""
+    """Notices in watchdog's log, its only trace, that the kernel's queue overflowed and events are lost."""
 
     LOGGERS = ("watchdog.observers.inotify_c", "watchdog.observers.inotify")
 
@@ -209,13 +209,13 @@ class _OverflowHandler(logging.Handler):
 
 
 PROBE_INTERVAL_SECONDS: Final = 30.0
-"""Seconds between two files that are made to see whether events arrive."""
+"""Seconds between two probe files, which test whether events arrive."""
 PROBE_TIMEOUT_SECONDS: Final = 4.0
-"""Seconds that the event of such a file may take."""
+"""Seconds within which the event of a probe file must arrive."""
 
 
 class EventProbe:
-    """A file that is made in the inbox at regular intervals, to see whether its event arrives.
+    """A probe file that is made in the inbox at regular intervals, to test whether its event arrives.
 
     Times are in monotonic seconds.
     """
@@ -228,27 +228,27 @@ class EventProbe:
         """Time by which the event of the file must have arrived; None while there is no file."""
 
     def begin(self, now: float) -> None:
-        """Let the file be made for the first time one interval from now."""
+        """Schedule the first file, one interval from now."""
         self.next_time = now + PROBE_INTERVAL_SECONDS
 
     def check(self, events: ChangeEvents, changes: Changes, now: float) -> str:
-        """Return why events cannot be relied on any more; empty as long as they can.
+        """Return why events are no longer reliable; an empty text while they are.
 
         Args:
             events: the source of events.
-            changes: what was just taken from it.
+            changes: the changes that were just taken from it.
             now: the time.
 
         Raises:
             OSError: the file cannot be made.
         """
         if not events.is_alive():
-            return "the threads that bring events have ended"
+            return "the threads that deliver events have ended"
         if self._deadline is not None:
             if self.path in changes.paths:
                 self.end()
             elif now > self._deadline:
-                return "a file of our own was not noticed: events do not come any more"
+                return "a probe file caused no event, so events no longer arrive"
         elif now >= self.next_time:
             self._disk.write(self.path, b"")
             self.next_time, self._deadline = now + PROBE_INTERVAL_SECONDS, now + PROBE_TIMEOUT_SECONDS

@@ -1,4 +1,4 @@
-"""The files in the inbox that nobody has claimed: what was seen of each, and which of them stay there."""
+"""The files in the inbox that no worker has claimed: their properties, and the reasons for which some stay there."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ logger = logging.getLogger(__name__)
 
 
 class InboxFiles:
-    """All that is remembered of unclaimed files from one look at the inbox to the next.
+    """The memory of unclaimed files between two looks at the inbox.
 
-    Files are named by their paths in the inbox. Only the scanning thread changes anything; any thread may read.
+    Files are named by their paths in the inbox. Only the scanning thread calls methods that change it; any thread may
+    read.
     """
 
     def __init__(
@@ -47,21 +48,21 @@ class InboxFiles:
 
         Args:
             place: the inbox, and the spool, which may lie in it.
-            styles: told when a style picture of the inbox is put to use, or goes.
-            accounting: told of each file that comes or goes.
+            styles: the styles, which get the style pictures of the inbox.
+            accounting: counts each file that appears or disappears.
             rules: settings of the inbox.
-            on_folder: called when a folder is found where a file was expected.
+            on_folder: called when a folder is found in place of a file.
         """
         self._place, self._styles, self._accounting, self._rules = place, styles, accounting, rules
         self._on_folder = on_folder
         self.tracker = StabilityTracker(rules.settle_seconds)
-        """Facts of each unclaimed file, and when it is stable."""
+        """Facts of each unclaimed file, and the time at which it becomes stable."""
         self.left: dict[str, str] = {}
         """Reason why a file is left in the inbox, by name."""
         self._styles_in_use: dict[str, FileFacts] = {}
         """Facts of each style picture of the inbox that photographs are painted with, by name."""
-        self._given_back: dict[str, FileFacts] = {}
-        """Facts of each finished file that was put back into the inbox, by name."""
+        self._returned: dict[str, FileFacts] = {}
+        """Facts of each finished file that was returned to the inbox, by name."""
 
     def form(self, name: str) -> Form:
         """Return the kind of a file, by its name."""
@@ -74,7 +75,7 @@ class InboxFiles:
     # Looks
 
     def look_everywhere(self, now: float) -> None:
-        """Look at every file in the inbox, and forget those that are gone.
+        """Look at every file in the inbox, and forget files that are gone.
 
         Raises:
             OSError: the inbox cannot be read.
@@ -112,25 +113,25 @@ class InboxFiles:
         elif stat.S_ISDIR(status.st_mode):
             self._on_folder()
         else:
-            closed = after_event and stat.S_ISREG(status.st_mode) and self._rules.looks_complete(path)
-            self._see(name, status, now, closed=closed)
+            looks_finished = after_event and stat.S_ISREG(status.st_mode) and self._rules.looks_complete(path)
+            self._see(name, status, now, looks_finished=looks_finished)
 
-    def _see(self, name: str, status: os.stat_result, now: float, *, closed: bool = False) -> None:
+    def _see(self, name: str, status: os.stat_result, now: float, *, looks_finished: bool = False) -> None:
         if not stat.S_ISREG(status.st_mode):
             self.leave(name, "is no regular file")
             return
         facts = FileFacts.of(status)
-        self.tracker.see(name, facts, now, closed=closed)
+        self.tracker.see(name, facts, now, looks_finished=looks_finished)
         if self.form(name) == "style":
             if self._styles_in_use.get(name, facts) != facts:  # it is being replaced
                 self._stop_style(name)
-        elif name not in self._given_back:
+        elif name not in self._returned:
             self._accounting.see(name)
 
     def _forget(self, name: str) -> None:
         self.tracker.forget(name)
         self.left.pop(name, None)
-        self._given_back.pop(name, None)
+        self._returned.pop(name, None)
         if name in self._styles_in_use:
             self._stop_style(name)
         self._accounting.lose_sight(name)
@@ -144,7 +145,7 @@ class InboxFiles:
             logger.warning("%s %s.", printable(name), reason)
 
     def use_as_style(self, name: str) -> None:
-        """Paint the photographs of a file's folder with it for as long as it does not change."""
+        """Use a file as the style of its folder until the file changes."""
         self._styles_in_use[name] = self.tracker.files[name].facts
         self._styles.drop(name.split("/", maxsplit=1)[0], self._place.inbox / name)
 
@@ -152,36 +153,36 @@ class InboxFiles:
         del self._styles_in_use[name]
         self._styles.drop(name.split("/", maxsplit=1)[0], None)
 
-    def keep_given_back(self, name: str) -> None:
-        """Let a finished file that was put back stay for as long as it does not change."""
-        self._given_back[name] = self.tracker.files[name].facts
+    def keep_returned(self, name: str) -> None:
+        """Leave a returned file in the inbox until it changes."""
+        self._returned[name] = self.tracker.files[name].facts
         self._accounting.ignore(name)
         self.left.pop(name, None)
 
     def is_kept(self, name: str) -> bool:
-        """Whether a file is used as a style or was given back, and has not changed since."""
+        """Whether a file is used as a style or was returned, and has not changed since."""
         facts = self.tracker.files[name].facts
-        return facts in (self._styles_in_use.get(name), self._given_back.get(name))
+        return facts in (self._styles_in_use.get(name), self._returned.get(name))
 
     def staying(self) -> set[str]:
-        """Return the files that are not going to be claimed as they are."""
-        return self.left.keys() | self._styles_in_use.keys() | self._given_back.keys()
+        """Return the files that are not claimed unless they change."""
+        return self.left.keys() | self._styles_in_use.keys() | self._returned.keys()
 
     def unclaimed(self) -> list[FileFacts]:
-        """Return the facts of all files that can be claimed, now or when they are stable."""
+        """Return the facts of all files that can be claimed, now or as soon as they are stable."""
         staying = self.staying()
         return [known.facts for name, known in self.tracker.files.items() if name not in staying]
 
     # Claims
 
     def remove_claimed(self, job: Job, name: str) -> None:
-        """Count a file that was claimed as the job's, and forget it here."""
+        """Count a claimed file for its job, and forget it here."""
         self._accounting.claim(job, name)
         self.tracker.forget(name)
         self.left.pop(name, None)
 
     def handle_not_claimed(self, name: str, error: NotClaimedError, now: float) -> None:
-        """Forget a file that is gone after all; wait again until it is stable if it is held."""
+        """Forget a file that is gone; if it is held, wait again until it is stable."""
         if error.held:
             self.leave(name, f"{error.reason}; it is tried again")
             facts = self.tracker.files[name].facts

@@ -1,4 +1,4 @@
-"""Names in the inbox: they say what each file is for."""
+"""Names in the inbox, from which the purpose of each file is known."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Candidate:
 
     form: Form
     style: str | None = None
-    """Name of the style that a photograph asks for, or that a style picture provides; None at the top of the inbox."""
+    """Name of a photograph's style, or of the style that a style picture provides; None at the top of the inbox."""
 
 
 def classify(relative: str, image_endings: tuple[str, ...]) -> Candidate:

@@ -1,4 +1,4 @@
-"""The rules of one inbox: its settings, and functions for what the inbox itself does not know."""
+"""The rules of one inbox: its settings, and functions that read pictures and tickets for it."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InboxRules:
-    """Settings of one inbox, and what it needs to know of pictures and manifests."""
+    """Settings of one inbox, and functions that read pictures and tickets for it."""
 
     image_endings: tuple[str, ...]
     """Endings of files that are pictures, such as `.jpg`."""
     settle_seconds: float
     """Seconds without a change after which a file is stable."""
     rescan_seconds: float
-    """Seconds between two looks at everything while events come."""
+    """Seconds between two looks at all files while events arrive."""
     poll_seconds: float
-    """Seconds between two looks at everything without events."""
+    """Seconds between two looks at all files without events."""
     ticket_seconds: float
     """Seconds that a ticket waits for its files and styles before it fails."""
     default_style: str
     """Style of photographs at the top of the inbox; empty if there is none."""
     looks_complete: Callable[[Path], bool]
-    """Function that says whether a file ends as files of its kind do."""
+    """Function that returns whether a file ends as its format says."""
     requirements_of_ticket: Callable[[Path], TicketRequirements]
-    """Function that reads what a ticket waits for; raises ImpastoError."""
+    """Function that reads the files and styles that a ticket needs; it raises ImpastoError."""

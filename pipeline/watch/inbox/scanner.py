@@ -1,7 +1,7 @@
-"""The scanner: looks at the inbox round by round, where events tell of changes and at times everywhere.
+"""The scanner: looks at the inbox in rounds, at the paths of events and regularly at all files.
 
-What is found by looking counts; events only say where to look at once. Every file is looked at when the scanner starts,
-whenever events were lost, and at regular intervals.
+Events only say where to look at once; a look decides. The scanner looks at every file when it starts, when events were
+lost, and at regular intervals.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ logger = logging.getLogger(__name__)
 
 
 class Scanner:
-    """Looks at one inbox and hands out what was claimed.
+    """Looks at one inbox, claims its stable files, and hands out their jobs.
 
     The main thread calls `start` and then `adopt` before the scanning thread begins, sets `closes_at`, and calls `stop`
-    after that thread has ended. In between the scanning thread alone calls `round`, `adopt`, `look_again` and
-    `seconds_until_next`. Attributes and properties without an underscore, `unclaimed` and `waiting_tickets` may be read
-    from any thread.
+    after that thread has ended. In between only the scanning thread calls `round`, `adopt`, `look_again` and
+    `seconds_until_next`. Any thread may read public attributes and properties, and call `unclaimed` and
+    `waiting_tickets`.
     """
 
-    def __init__(  # noqa: PLR0913 - what it puts together
+    def __init__(  # noqa: PLR0913 - the parts of a scanner
         self,
         *,
         spool: Spool,
@@ -50,16 +50,16 @@ class Scanner:
         clock: Callable[[], float],
         polling: bool,
     ) -> None:
-        """Make a scanner that has seen nothing yet.
+        """Make a scanner that has not looked yet.
 
         Args:
-            spool: claimed files go there; it also names the inbox.
+            spool: the spool, which gets the claimed files, and which names the inbox.
             styles: the style library.
-            events: used unless `polling`.
+            events: the source of events, which is not used with `polling`.
             rules: settings of the inbox.
-            accounting: told of each file that comes, goes or is claimed.
-            clock: the time, in monotonic seconds.
-            polling: look at everything every `poll_seconds` instead of relying on events.
+            accounting: counts each file that appears, disappears or is claimed.
+            clock: returns the time in monotonic seconds.
+            polling: look at all files every `poll_seconds` instead of relying on events.
         """
         self._spool, self._styles, self._events, self._rules = spool, styles, events, rules
         self._accounting, self._clock, self._polling = accounting, clock, polling
@@ -69,19 +69,19 @@ class Scanner:
         place = spool.place
         self._probe = EventProbe(place.inbox / f"{EVENT_PROBE_PREFIX}{place.worker}", place.disk)
         self.degraded = ""
-        """Reason why events are no longer relied on; empty while they are, or if they never were."""
+        """Reason why the scanner no longer relies on events; empty while it does, or if it never did."""
         self.closes_at: float | None = None
-        """Time, in monotonic seconds, after which files that are first seen are left for the next start."""
+        """Time, in monotonic seconds, after which newly seen files are left for the next start; None: no such time."""
         self.is_settling = True
-        """Whether a file that was seen before `closes_at` may still be claimed."""
+        """Whether any file that was seen before `closes_at` may still be claimed."""
         self._ready: list[Claimed] = []
-        """Jobs for the next round to hand out; they stay here if a round fails."""
+        """Jobs that the next round hands out; they stay here if a round fails."""
         self._next_look = 0.0
-        """Time of the next look at everything, in monotonic seconds."""
+        """Time of the next look at all files, in monotonic seconds."""
 
     @property
     def mode(self) -> str:
-        """The way in which changes are noticed: `polling` or `events`."""
+        """Way in which changes are noticed: `polling` or `events`."""
         return "polling" if self._polling else "events"
 
     @property
@@ -95,15 +95,15 @@ class Scanner:
         return self._tickets.waiting
 
     def waiting_tickets(self) -> dict[str, list[str]]:
-        """Return what each waiting ticket lacks, by the ticket's name."""
+        """Return the files and styles that each waiting ticket lacks, by the ticket's name."""
         return self._tickets.lacking()
 
     def unclaimed(self) -> list[FileFacts]:
-        """Return the facts of all files that can be claimed, now or when they are stable."""
+        """Return the facts of all files that can be claimed, now or as soon as they are stable."""
         return self._files.unclaimed()
 
     def start(self) -> None:
-        """Listen for events, then look at everything.
+        """Start listening for events, then look at all files.
 
         Raises:
             OSError: the inbox cannot be read.
@@ -129,11 +129,11 @@ class Scanner:
         self._probe.end()
 
     def look_again(self) -> None:
-        """Look at everything in the next round."""
+        """Look at all files in the next round."""
         self._next_look = 0.0
 
     def adopt(self, job: Job) -> None:
-        """Go on with a job of an earlier process; the next round hands it out when it is ready.
+        """Continue a job of an earlier process; the next round hands it out if it is ready.
 
         Raises:
             OSError: the job cannot be read; it may be adopted again.
@@ -148,16 +148,16 @@ class Scanner:
             self._tickets.adopt(claimed, ticket, names)
 
     def round(self, room: int) -> list[Claimed]:
-        """Look where there is something to see, and claim what is stable.
+        """Look at changed files, or at all files if that is due, and claim stable files.
 
         Args:
-            room: number of photographs to claim at most.
+            room: largest number of photographs to claim.
 
         Returns:
-            The jobs that can be begun.
+            The jobs that can begin.
 
         Raises:
-            OSError: inbox or spool cannot be read or written; the next round makes up for it.
+            OSError: the inbox or the spool cannot be read or written; the next round looks at all files.
             EvictedError: other workers took this one for dead.
         """
         now = self._clock()
@@ -170,14 +170,14 @@ class Scanner:
             for claimed in self._tickets.serve(now):
                 self._ready.append(claimed)
         except OSError:
-            self.look_again()  # the events were taken and will not come again
+            self.look_again()  # the events have been taken and will not arrive again
             raise
         self.is_settling = self._claims.is_settling(self.closes_at or 0.0)
         ready, self._ready = self._ready, []
         return ready
 
     def seconds_until_next(self) -> float:
-        """Return the seconds until a round has something to do if no event comes before."""
+        """Return the seconds until the next round is due if no event arrives before."""
         now = self._clock()
         tracker = self._files.tracker
         times = [time for time in map(tracker.stable_at, tracker.files) if time > now]
@@ -196,7 +196,7 @@ class Scanner:
 
     def _look_everywhere(self, now: float) -> None:
         self._styles.look()
-        self._watch_folders()  # before the look, so that no change can fall between the two
+        self._watch_folders()  # before the look, so that no change between the two is missed
         self._files.look_everywhere(now)
         self._next_look = now + (self._rules.poll_seconds if self._polling else self._rules.rescan_seconds)
 
@@ -212,10 +212,10 @@ class Scanner:
             self._degrade_without_events(error)
 
     def _degrade_without_events(self, error: OSError) -> None:
-        self._degrade(f"events cannot be had ({error.strerror}); see sysctl fs.inotify.max_user_watches")
+        self._degrade(f"events are not available ({error.strerror}); see sysctl fs.inotify.max_user_watches")
 
     def _degrade(self, reason: str) -> None:
-        logger.warning("%s; from now on the inbox is looked through every %g s.", reason, self._rules.poll_seconds)
+        logger.warning("%s; from now on the inbox is scanned every %g s.", reason, self._rules.poll_seconds)
         self._polling, self.degraded = True, reason
         self._probe.end()
         self.look_again()

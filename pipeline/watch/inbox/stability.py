@@ -1,11 +1,11 @@
-"""Stability: a file in the inbox is taken to be complete once it is stable. Pure; nothing is read here.
+"""Stability: a file in the inbox counts as complete once it is stable. The module is pure and reads no files.
 
 A file is stable when:
 
 1. it is not empty;
-2. size, times, inode and device are the same in two looks;
+2. its size, times, inode and device are equal in two looks;
 3. these looks are `settle_seconds` apart, or a quarter of that if an event said that the file was closed by its writer
-   or moved here, and if it also ends as files of its kind do.
+   or moved here, and if the file also ends as its format says.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pipeline.watch.spool.records import FileFacts
 
 CLOSED_SHARE: Final = 0.25
-"""Fraction of the settling time after which a file is stable that its writer closed and that looks complete."""
+"""Fraction of the settling time that suffices for a file that its writer has closed and that looks complete."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,14 @@ class TrackedFile:
     facts: FileFacts
     first_seen: float
     changed: float
-    """Time at which a change was last seen; the file's own times may be set to anything."""
-    closed: bool = False
-    """Whether its writer closed it, or it was moved here, and no change was seen since."""
+    """Time at which a change was last seen, since the file's own times can be set arbitrarily."""
+    looks_finished: bool = False
+    """Whether an event said that the file was closed or moved here, it looked complete then, and no change was seen
+    since."""
 
 
 class StabilityTracker:
-    """The files in the inbox that nobody has claimed, and when each of them is stable.
+    """The unclaimed files in the inbox, and the time at which each of them becomes stable.
 
     A file is tracked for as long as it exists. Times are in monotonic seconds; files are named by their paths in the
     inbox.
@@ -44,40 +45,40 @@ class StabilityTracker:
         self.files: dict[str, TrackedFile] = {}
         """Tracked files by name."""
 
-    def see(self, name: str, facts: FileFacts, now: float, *, closed: bool = False) -> None:
-        """Take note of a look at a file.
+    def see(self, name: str, facts: FileFacts, now: float, *, looks_finished: bool = False) -> None:
+        """Record a look at a file.
 
         Args:
             name: path in the inbox.
-            facts: what was seen of the file.
+            facts: the facts of the file.
             now: time of the look.
-            closed: whether an event said that it was closed or moved here, and it looks complete.
+            looks_finished: whether an event said that it was closed or moved here, and it looks complete.
         """
         known = self.files.get(name)
         if known is None:
-            self.files[name] = TrackedFile(facts, now, now, closed)
+            self.files[name] = TrackedFile(facts, now, now, looks_finished)
         elif known.facts != facts:
-            self.files[name] = TrackedFile(facts, known.first_seen, now, closed)
-        elif closed and not known.closed:
-            self.files[name] = replace(known, closed=True)
+            self.files[name] = TrackedFile(facts, known.first_seen, now, looks_finished)
+        elif looks_finished and not known.looks_finished:
+            self.files[name] = replace(known, looks_finished=True)
 
     def forget(self, name: str) -> None:
-        """Stop tracking a file that is gone or claimed; nothing happens if it is not tracked."""
+        """Stop tracking a file that is gone or claimed; do nothing if it is not tracked."""
         self.files.pop(name, None)
 
     def stable_at(self, name: str) -> float:
-        """Return the time at which a file is stable if it does not change until then."""
+        """Return the time at which a file becomes stable if it does not change."""
         known = self.files[name]
-        return known.changed + self._settle_seconds * (CLOSED_SHARE if known.closed else 1)
+        return known.changed + self._settle_seconds * (CLOSED_SHARE if known.looks_finished else 1)
 
     def due(self, now: float) -> list[str]:
-        """Return the files that one more look may find to be stable, longest known first."""
+        """Return the files that one more look may find stable, in the order in which they were first seen."""
         return sorted(
             (name for name in self.files if self.stable_at(name) <= now),
             key=lambda name: (self.files[name].first_seen, name),
         )
 
     def is_stable(self, name: str, now: float) -> bool:
-        """Whether a file is stable, given that it was looked at just now."""
+        """Whether a file is stable, if the last look at it was just now."""
         known = self.files.get(name)
         return known is not None and known.facts.size > 0 and self.stable_at(name) <= now

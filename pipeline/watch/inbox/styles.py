@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class Styles:
-    """Paintings in the library's folder, and style pictures of the inbox, which are found first.
+    """Paintings in the library's folder, and style pictures of the inbox, which take precedence.
 
     The scanning thread calls `look` and `drop`; any thread may call `find`.
     """
@@ -30,13 +30,13 @@ class Styles:
         self._dropped: dict[str, Path] = {}
         """Style picture of each folder of the inbox that has one, by the folder's name."""
         self._unreadable: set[Path] = set()
-        """Folders of the library that a warning was logged about."""
+        """Folders of the library about which a warning was logged."""
 
     def look(self) -> None:
-        """Read the library's folder; without one nothing happens.
+        """Read the library's folder, if there is one.
 
         Raises:
-            OSError: the folder cannot be read; the styles of the last look stay.
+            OSError: the folder cannot be read; the styles of the last call remain.
         """
         if self._folder is None:
             return
@@ -69,7 +69,7 @@ class Styles:
         """Use a style picture of the inbox, or stop using it.
 
         Args:
-            name: the folder that it is for.
+            name: name of the folder that the picture is for.
             path: the picture; None if it is gone or being replaced.
         """
         if path is None:
@@ -79,7 +79,7 @@ class Styles:
 
     @property
     def lacks_paintings(self) -> bool:
-        """Whether there is a library's folder, and no style in it."""
+        """Whether there is a library's folder without any style."""
         return self._folder is not None and not self._library
 
     def names(self) -> list[str]:
@@ -87,9 +87,9 @@ class Styles:
         return sorted(self._library)
 
     def find(self, name: str) -> tuple[Path, ...] | None:
-        """Return the painting of a style, or the several of a blend; None if there is no such style.
+        """Return the painting of a style, or the paintings of a blend; None if there is no such style.
 
-        Neither the case of a name in the library nor the way its accents are encoded matters.
+        The case of a name in the library and the encoding of its accents do not matter.
         """
         dropped = self._dropped.get(name)
         return (dropped,) if dropped is not None else self._library.get(_normalise(name))

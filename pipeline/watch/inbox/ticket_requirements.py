@@ -30,16 +30,16 @@ class TicketRequirements:
 def requirements_of_ticket(
     path: Path, base_values: Values, overrides: Values, rules: ManifestRules
 ) -> TicketRequirements:
-    """Read what a manifest in the inbox waits for; its files need not be there yet.
+    """Read the files and styles that a manifest in the inbox needs; its files need not be there yet.
 
-    Such a manifest names files one by one, since nobody knows when a folder is complete, and none outside of the inbox.
-    A style is named as the style library names it, or is a picture in the inbox.
+    Such a manifest names files one by one, since it is unknown when a folder is complete, and only files in the inbox.
+    A style is a name of the style library or a picture in the inbox.
 
     Args:
         path: the manifest.
         base_values: settings weaker than the manifest's rows.
         overrides: settings stronger than the manifest's rows.
-        rules: what a manifest may name.
+        rules: rules for the files and names in the manifest.
 
     Raises:
         UnreadableError: the disk or the network failed; the manifest may be read again.

@@ -35,10 +35,10 @@ class Ticket:
     files: set[str]
     """Paths in the inbox of the files that its job has."""
     requirements: TicketRequirements | None = None
-    """Files and styles that the manifest names; None until it could be read."""
+    """Files and styles that the manifest names; None until it has been read."""
 
     def read(self, requirements_of_ticket: Callable[[Path], TicketRequirements]) -> None:
-        """Read what the ticket waits for, unless that is known; a manifest that is wrong becomes the job's problem."""
+        """Read the ticket's requirements, unless they are known; an error in the manifest becomes the job's problem."""
         if self.requirements is not None or self.claimed.problem is not None:
             return
         try:
@@ -47,7 +47,7 @@ class Ticket:
             logger.warning("%s It is tried again.", error)
         except ImpastoError as error:
             self.claimed.problem = error
-        except Exception as error:  # no file, however strange, may end the process at each start
+        except Exception as error:  # a strange file must not end the process at every start
             logger.exception("%s", self.name)
             self.claimed.problem = internal_error(error, self.name)
 
@@ -56,25 +56,30 @@ class Ticket:
         return sorted(self.requirements.files - self.files) if self.requirements else []
 
     def missing(self, styles: Styles) -> list[str]:
-        """Return what the job lacks, in words: missing files, then missing styles."""
+        """Return the job's missing files, then its missing styles, in words."""
         names = sorted(self.requirements.styles) if self.requirements else []
         return self.missing_files() + [f"the style {name}" for name in names if styles.find(name) is None]
 
     def is_ready(self, styles: Styles) -> bool:
-        """Whether the job has all that it needs, or has failed."""
+        """Whether the job has all required files and styles, or has failed."""
         return self.claimed.problem is not None or (self.requirements is not None and not self.missing(styles))
 
     def fail_waiting(self, seconds: float, lacking: list[str]) -> None:
-        """Let the job fail, since it has waited for so many seconds."""
+        """Let the job fail, since it has waited too long.
+
+        Args:
+            seconds: seconds that it has waited.
+            lacking: missing files and styles, in words.
+        """
         waited_for = ", ".join(lacking) or "the disk"
         self.claimed.problem = TicketError(
-            f"{self.name}: waited {seconds:g} s in vain for {waited_for}.",
-            "Put what is missing into the inbox, and the ticket once more.",
+            f"{self.name}: waited {seconds:g} s, but these did not arrive: {waited_for}.",
+            "Put the missing files into the inbox, and the ticket once more.",
         )
 
 
 class Tickets:
-    """The tickets that wait, and the claims of files for them. Only the scanning thread changes anything."""
+    """The waiting tickets, and the claims of files for them. Only the scanning thread calls methods that change it."""
 
     def __init__(
         self,
@@ -88,7 +93,7 @@ class Tickets:
 
         Args:
             files: the unclaimed files.
-            spool: a ticket's job is there.
+            spool: the spool, which has the tickets' jobs.
             styles: the style library.
             rules: settings of the inbox.
             clock: the time, in monotonic seconds.
@@ -98,7 +103,7 @@ class Tickets:
         """Tickets that lack something, in the order of their claims."""
 
     def add(self, claimed: Claimed, name: str, now: float) -> None:
-        """Let a ticket that was just claimed wait.
+        """Add a ticket that was just claimed.
 
         Raises:
             OSError: the style library cannot be read.
@@ -109,19 +114,19 @@ class Tickets:
         ticket.read(self._rules.requirements_of_ticket)
 
     def adopt(self, claimed: Claimed, name: str, files: Iterable[str]) -> None:
-        """Let a ticket of an earlier process wait, whose job has some files already."""
+        """Add a ticket of an earlier process, whose job may have some files already."""
         self.waiting.append(Ticket(claimed, name, self._clock(), set(files)))
 
     def awaited_files(self) -> set[str]:
-        """Return all files that tickets require; they are not to be claimed as photographs."""
+        """Return all files that tickets require, which must not be claimed as photographs."""
         return {name for ticket in self.waiting if ticket.requirements for name in ticket.requirements.files}
 
     def lacking(self) -> dict[str, list[str]]:
-        """Return what keeps each ticket waiting, by the ticket's name."""
+        """Return the missing files and styles of each ticket, by the ticket's name."""
         return {ticket.name: self._lacking(ticket) for ticket in list(self.waiting)}
 
     def _lacking(self, ticket: Ticket) -> list[str]:
-        """Return what is neither in the job nor ready to be claimed for it."""
+        """Return the files and styles that are neither in the job nor ready to be claimed for it."""
         now = self._clock()
         stable = {name for name in ticket.missing_files() if self._files.tracker.is_stable(name, now)}
         return [name for name in ticket.missing(self._styles) if name not in stable]
@@ -130,7 +135,7 @@ class Tickets:
         """Claim the files of every ticket whose files are all stable, and fail those that waited too long.
 
         Yields:
-            Each job that has all it needs, or has failed; its ticket waits no longer.
+            Each job that has all its files and styles, or has failed; its ticket no longer waits.
 
         Raises:
             OSError: the spool cannot be read or written.
@@ -139,8 +144,8 @@ class Tickets:
             ticket.read(self._rules.requirements_of_ticket)
             if ticket.missing_files():
                 for name in set(self._spool.files(ticket.claimed.job)) - ticket.files:
-                    self._add_file(ticket, name)  # it was moved although the disk reported an error
-            # All files are claimed at once, so that a ticket that can never be done keeps no photograph from another.
+                    self._add_file(ticket, name)  # the file was moved although the disk reported an error
+            # All files are claimed at once, so that a ticket that never completes keeps no photograph from others.
             if not self._lacking(ticket):
                 for name in ticket.missing_files():
                     self._claim_file(ticket, name, now)

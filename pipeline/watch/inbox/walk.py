@@ -1,4 +1,4 @@
-"""Looking through the inbox."""
+"""Reading the status of files in the inbox."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def status_of(disk: Disk, path: Path) -> os.stat_result | None:
     """Return the status of a file, links not followed; None if there is no such file.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the status cannot be read.
     """
     try:
         return disk.lstat(path)
@@ -31,7 +31,7 @@ def walk_statuses(
 ) -> Iterator[tuple[str, os.stat_result | OSError]]:
     """Yield the path and status of all files below a folder; see `pipeline.disk.walk`.
 
-    A file or folder that cannot be read comes with the error; one that was removed meanwhile is left out.
+    A file or folder that cannot be read is yielded with its error; one that was removed meanwhile is left out.
 
     Raises:
         OSError: the folder itself cannot be read.

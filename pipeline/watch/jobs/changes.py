@@ -1,4 +1,4 @@
-"""Whether the files of a job were written to after they were claimed."""
+"""Detects whether the files of a job were written to after they were claimed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ChangeDetector:
-    """Compares the files of jobs with what was last seen of them.
+    """Compares the files of jobs with their last known facts.
 
     The thread that renders calls `was_written_to`, and threads that save call `check_unchanged`.
     """
@@ -24,23 +24,23 @@ class ChangeDetector:
     def __init__(self, spool: Spool, disk: Disk) -> None:
         self._spool, self._disk = spool, disk
         self._lock = threading.Lock()
-        """Held while a job's files are compared."""
+        """Lock that is held while a job's files are compared."""
 
     def was_written_to(self, open_job: OpenJob, files: tuple[str, ...]) -> bool:
-        """Whether one of a job's files was written to since the last call; what is seen now counts from now on.
+        """Whether one of a job's files was written to since the last call, whose facts are then replaced.
 
         Raises:
-            OSError: a file cannot be seen.
+            OSError: the status of a file cannot be read.
         """
         with self._lock:
             return self._compare(open_job, files)
 
     def check_unchanged(self, open_job: OpenJob, pair: Pair) -> None:
-        """Make sure that a result is that of the photograph as it is now.
+        """Check that a result is that of the photograph as it is now.
 
         Raises:
             ChangedError: a file of the job was written to while the pair was painted.
-            UnreadableError: the files cannot be seen.
+            UnreadableError: the status of a file cannot be read.
         """
         try:
             with self._lock:

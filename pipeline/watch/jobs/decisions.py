@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class PairStatus(Enum):
-    """State of a pair of a job. The values describe the states."""
+    """State of a pair of a job, described by the values."""
 
     TO_DO = "to do"
     BLOCKED = "another job works on the same result"
@@ -31,13 +31,13 @@ class JobAction(StrEnum):
 
 
 def decide_job(pairs: Sequence[PairStatus], *, has_files: bool = True, has_reason: bool = False) -> JobAction:
-    """Return what to do with a job. After a restart the same rule decides about each job that lies in the spool.
+    """Return the next step of a job. After a restart the same rule decides about each job in the spool.
 
     Args:
         pairs: the state of each of its pairs.
         has_files: whether the job's folder has any file. A crash before the claim, or after the last file was put back,
             leaves an empty folder.
-        has_reason: whether the job has a reason.json, that is, was being moved to `failed` when the process ended.
+        has_reason: whether the job has a reason.json, because a process ended while it moved the job to `failed`.
     """
     if not has_files:
         return JobAction.REMOVE

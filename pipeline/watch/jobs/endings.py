@@ -1,4 +1,4 @@
-"""The ends of a job: its files are retired, quarantined or put back, and accounted for."""
+"""The ends of a job: its files are retired (archived, deleted or returned), quarantined or put back, and counted."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Retire = Literal["archive", "delete", "return"]
-"""Destination of the files of a finished job: the setting `watch.retire`."""
+"""Treatment of the files of a finished job, by the setting `watch.retire`."""
 
 
 class JobEndings:
     """Ends jobs. Only the thread that renders calls it.
 
-    Methods raise StorageError or OSError if the disk fails; the job is then still open, and may be ended again.
+    Methods raise StorageError or OSError if the disk fails; the job then stays open, and may be ended again.
     """
 
     def __init__(self, workplace: Workplace, names: ResultNames, retire: Retire, observer: Observer) -> None:
@@ -37,10 +37,10 @@ class JobEndings:
         self._names, self._retire, self._observer = names, retire, observer
 
     def end(self, open_job: OpenJob, action: JobAction) -> None:
-        """End a job by an action that is not to wait or to render."""
+        """End a job by any action except `WAIT` and `RENDER`."""
         job = open_job.job
         if action is JobAction.REMOVE:
-            self._spool.release(job)
+            self._spool.put_back(job)
             self._accounting.vanish(job)
         elif action is JobAction.FINISH_FAILING:
             self._names.unmark(job)
@@ -55,7 +55,7 @@ class JobEndings:
             self._accounting.finish(job, "duplicate" if is_duplicate else "done", kept_at, self._disk)
 
     def fail(self, open_job: OpenJob, error: ImpastoError) -> None:
-        """Quarantine a job whose pairs could not be found."""
+        """Quarantine a job because of an error of its own: its pairs could not be found, or there is a defect."""
         open_job.error = error
         open_job.failures.append(error.message)
         logger.error("%s", error)
@@ -63,19 +63,19 @@ class JobEndings:
         self.end(open_job, JobAction.QUARANTINE)
 
     def lose(self, open_job: OpenJob) -> None:
-        """Account for a job that is gone: another worker has it, or it ended before an error came in between."""
+        """Account for a job that is gone: another worker has it, or it ended and an error came afterwards."""
         folder = self._spool.find(open_job.job.id)
         fate = self._spool.fate(folder) if folder is not None else "elsewhere"
         if fate == "elsewhere":
             logger.warning("job %s: another worker has taken it over", open_job.job.id)
         self._accounting.finish(open_job.job, fate, folder, self._disk)
 
-    def give_up(self, open_job: OpenJob) -> bool:
-        """Put the files of a job back into the inbox.
+    def put_back(self, open_job: OpenJob) -> bool:
+        """Put the files of an unfinished job back into the inbox.
 
         Returns:
-            False if the job stays claimed: a process died over it, a result of it is half published, or the name of its
-            file in the inbox is taken.
+            False if the job stays claimed: a process died during it, a result of it has no metadata yet, or the name of
+            a file is taken in the inbox.
         """
         job = open_job.job
         if not self._spool.holds(job):
@@ -84,19 +84,19 @@ class JobEndings:
         if self._names.is_begun(job):
             return False
         self._names.unmark(job)
-        with self._accounting.returning(job, lambda: self._spool.files(job)):
-            is_released = self._spool.release(job)
-        if not is_released:
-            logger.warning("job %s stays claimed: its file's name in the inbox is taken by now", job.id)
-        return is_released
+        with self._accounting.putting_back(job, lambda: self._spool.files(job)):
+            is_put_back = self._spool.put_back(job)
+        if not is_put_back:
+            logger.warning("job %s stays claimed: the name of its file is taken in the inbox", job.id)
+        return is_put_back
 
     def _retire_files(self, job: Job) -> Path | None:
-        """Return the folder in which the files are kept, if they are."""
+        """Archive, delete or return the files; return the folder in which they are kept, or None."""
         date = f"{datetime.now(UTC):%Y-%m-%d}"
         if self._retire == "delete":
             self._spool.delete(job, date)
             return None
-        if self._retire == "return" and self._spool.give_back(job):
+        if self._retire == "return" and self._spool.return_files(job):
             return None
         return self._spool.archive(job, date)
 

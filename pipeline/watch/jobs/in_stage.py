@@ -1,4 +1,4 @@
-"""Which pairs of which jobs are in the stage."""
+"""The pairs of jobs that are in the stage."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class PairsInStage:
-    """The pairs in the stage, by their file names in the outbox. Only the thread that renders changes it."""
+    """The pairs in the stage, by their file names in the outbox. Only the thread that renders changes them."""
 
     def __init__(self) -> None:
         self._entries: dict[str, tuple[OpenJob, int]] = {}
@@ -23,11 +23,11 @@ class PairsInStage:
         self._entries[file_name] = open_job, index
 
     def remove(self, file_name: str) -> None:
-        """Remove a pair that came out of the stage."""
+        """Remove a pair that has left the stage."""
         del self._entries[file_name]
 
     def remove_job(self, open_job: OpenJob) -> None:
-        """Remove all pairs of a job; their outcomes find no job any more."""
+        """Remove all pairs of a job, so that their outcomes are ignored."""
         self._entries = {name: entry for name, entry in self._entries.items() if entry[0] is not open_job}
 
     def clear(self) -> list[OpenJob]:

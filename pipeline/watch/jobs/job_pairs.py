@@ -1,4 +1,4 @@
-"""From a job's files to its pairs."""
+"""The pairs of a job, found from its files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
-from pipeline.images.decode import read_file
+from pipeline.images.files import read_file
 from pipeline.outbox.ledger import Fingerprint
 from pipeline.outbox.paths import check_name
 from pipeline.pair import InputFile, Pair, Style, library_label, make_pairs
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FingerprintReader:
-    """Reads the fingerprints of pairs, which tell whether a result in the outbox is up to date."""
+    """Reads the fingerprints of pairs, which show whether a result in the outbox is up to date."""
 
     weights_sha256: str
     engine_version: str
@@ -45,7 +45,7 @@ class FingerprintReader:
 
 @dataclass(frozen=True)
 class JobPairs:
-    """Finds the pairs of jobs. Both threads of a watcher call it; it changes nothing."""
+    """Finds the pairs of jobs, and changes nothing. The threads that scan and render call it."""
 
     settings: Settings
     base_values: Values
@@ -59,7 +59,7 @@ class JobPairs:
     """Mask of all photographs, or folder of masks, as an absolute path."""
 
     def requirements_of_ticket(self, ticket: Path) -> TicketRequirements:
-        """Return what a ticket waits for.
+        """Return the files and styles that a ticket waits for.
 
         Raises:
             ImpastoError: see `requirements_of_ticket`.

@@ -1,4 +1,4 @@
-"""From a job's pairs to tasks for the stage, and from their outcomes back to the job."""
+"""The life of a job: its pairs become tasks for the stage, and their outcomes decide how it ends."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS: Final = 1.0
-"""Seconds until a job is tried again that another job blocks."""
+"""Seconds until a job that another job blocks is tried again."""
 LONG_RETRY_SECONDS: Final = 30.0
-"""Seconds until a job is tried again that a person has to do something about."""
+"""Seconds until a job that needs a person's action is tried again."""
 
 
 @dataclass(frozen=True)
@@ -50,23 +50,24 @@ class JobRules:
 
     retire: Retire
     max_attempts: int
-    """Failed attempts after which a pair has failed for good."""
+    """Number of failed attempts after which a pair fails for good, if its error may pass: an incomplete file, too
+    little memory, a taken name. Errors of unreadable or changed files have no limit; all others are final at once."""
     incomplete_seconds: float
-    """Seconds during which a photograph may be incomplete without failing."""
+    """Seconds during which an incomplete photograph is tried again, whatever the number of attempts."""
     settle_seconds: float
     """Seconds during which a file must not change before it is taken."""
     pairs_of: Callable[[Job, tuple[str, ...]], list[Pair] | None]
-    """Finds the pairs of a job with these files, before the names of their results are chosen. Returns None if a style
-    or a file is gone; raises ImpastoError if the job is wrong."""
+    """Function that finds the pairs of a job with these files, before the names of their results are chosen. It returns
+    None if a style or a file is gone, and raises ImpastoError if the job is wrong."""
     fingerprint: Callable[[Pair], Fingerprint]
-    """Reads and hashes the files of a pair. Raises ImageError, UnreadableError or MemoryError."""
+    """Function that reads and hashes the files of a pair; it raises ImageError, UnreadableError or MemoryError."""
 
 
 class Jobs:
-    """Decides what is next for each job, and does it.
+    """Decides about the next step of each job, and takes it.
 
-    Only the thread that renders calls it, except that threads that save call the fences of tasks. Methods raise
-    StorageError or OSError if the disk fails; the job is then as it was, and may be tried again.
+    Only the thread that renders calls it; threads that save call the fences of its tasks. Methods raise StorageError or
+    OSError if the disk fails; the job is then unchanged, and may be tried again.
     """
 
     def __init__(self, workplace: Workplace, attempts: Attempts, rules: JobRules, observer: Observer) -> None:
@@ -78,7 +79,7 @@ class Jobs:
         self.in_stage = PairsInStage()
 
     def prepare(self, open_job: OpenJob) -> Iterator[Task | Retry | UnreadableError]:
-        """Yield the tasks of a job that are still to be done; without any, do whatever else is left to do."""
+        """Yield the open tasks of a job; if there are none, end the job or say when to try it again."""
         job = open_job.job
         if not self._spool.holds(job):
             self.endings.lose(open_job)
@@ -100,17 +101,18 @@ class Jobs:
             yield from self._tasks(open_job)
 
     def finish(self, open_job: OpenJob, index: int, outcome: Outcome) -> Retry | UnreadableError | None:
-        """Take a pair of a job back from the stage.
+        """Handle the outcome of a pair of a job.
 
         Returns:
-            What to do with the job next; None if it has ended or waits for other pairs of it.
+            When to try the job again, or the error of an unreadable file; None if the job has ended or waits for its
+            other pairs.
         """
         verdict = self._verdict(open_job, index, outcome.error) if outcome.error else None
         if verdict is None:
             self._settle(open_job, index, outcome)
         else:
             self.attempts.take_back_one(outcome)
-            # By the next try a ticket may have other rows, and a photograph another style.
+            # Before the next attempt the ticket or the style may have changed.
             open_job.is_outdated |= (
                 isinstance(outcome.error, ChangedError) or len({pair.content for pair in open_job.pairs}) == 1
             )
@@ -120,13 +122,13 @@ class Jobs:
         return self._conclude(open_job)
 
     def fail(self, open_job: OpenJob, error: Exception) -> None:
-        """Fail a job by a defect of this program, so that the process goes on."""
+        """Fail a job because of a defect of this program, so that the process continues with other jobs."""
         logger.error("job %s failed", open_job.job.id, exc_info=error)
         self.in_stage.remove_job(open_job)
         self.endings.fail(open_job, internal_error(error))
 
     def _conclude(self, open_job: OpenJob) -> Retry | None:
-        """Do what remains once no pair of a job is in the stage."""
+        """End a job that has no pair in the stage, or return when to try it again."""
         action = decide_job(open_job.states)
         if action in (JobAction.WAIT, JobAction.RENDER):
             return Retry(RETRY_SECONDS)
@@ -149,10 +151,10 @@ class Jobs:
         return True
 
     def _put_back(self, open_job: OpenJob) -> Iterator[Retry]:
-        """Put back a job that lacks a style or a file again, after a style in the inbox has had the time to settle."""
+        """Put back a job that still lacks a style or a file after a style in the inbox has had the time to settle."""
         if self._clock() - open_job.since < 2 * self._rules.settle_seconds:
             yield Retry(self._rules.settle_seconds)
-        elif not self.endings.give_up(open_job):
+        elif not self.endings.put_back(open_job):
             yield Retry(LONG_RETRY_SECONDS, needs_action=True)
 
     # Pairs
@@ -178,15 +180,15 @@ class Jobs:
                 yield retry
 
     def _task(self, open_job: OpenJob, index: int, pair: Pair) -> Task | None:
-        """Return the task of a pair, begun as an attempt; None if the pair's state leaves nothing to do now.
+        """Return the task of a pair, counted as an attempt; None if there is nothing to render now.
 
         Raises:
-            UnreadableError: a file cannot be read, so the pair's state is not known.
+            UnreadableError: a file cannot be read, so the pair's state is unknown.
         """
         try:
             fingerprint = self._rules.fingerprint(pair)
         except (ImageError, MemoryError):
-            fingerprint = None  # the stage will meet the same error, and its verdict counts
+            fingerprint = None  # the stage will raise the same error, and decide
         owner = self._names.owner(open_job.job)
         try:
             open_job.states[index], name = self._names.choose(open_job.job, index, pair, fingerprint)
@@ -218,7 +220,7 @@ class Jobs:
             return error
         if isinstance(error, ChangedError | SupersededError):
             logger.warning("%s", error)
-            return Retry(self._rules.settle_seconds)  # the next try finds out what became of the job
+            return Retry(self._rules.settle_seconds)  # the next attempt finds out the state of the job
         pair = open_job.pairs[index]
         if isinstance(error, IncompleteError) and error.path in pair.files[1:]:
             logger.warning("%s %s waits for it.", error, pair.content_label)
@@ -233,11 +235,11 @@ class Jobs:
         return None
 
     def _settle(self, open_job: OpenJob, index: int, outcome: Outcome) -> None:
-        """Write down that a pair is done or has failed for good."""
+        """Record that a pair is done or has failed for good."""
         if isinstance(outcome.record, Failure):
             try:
                 self._outbox.publish_failure(outcome.pair.name, outcome.record)
-            except OccupiedError as error:  # the folder of the job in failed/ tells of the failure
+            except OccupiedError as error:  # the job's folder in failed/ still records the failure
                 logger.warning("%s", error)
             open_job.error = outcome.error
             open_job.failures.append(outcome.record.reason)

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class OpenJob:
-    """A claimed job and what is known of it. Lists and counters go by the index of the pair in the job."""
+    """The data of a claimed job. Lists and counters are indexed by the pair's index in the job."""
 
     claimed: Claimed
     since: float
     """Time at which the job was handed out, by the watcher's clock."""
     not_before: float = 0.0
-    """Time before which the job is not begun, by the watcher's clock."""
+    """Earliest time at which the job may begin, by the watcher's clock."""
     tries: Counter[int] = field(default_factory=Counter)
     """Failed attempts so far, by index of the pair."""
     pairs: list[Pair] = field(default_factory=list)
@@ -31,13 +31,13 @@ class OpenJob:
     error: ImpastoError | None = None
     """Last error of a pair, or of the job itself."""
     failures: list[str] = field(default_factory=list)
-    """Reasons of all failures, in the order in which they came."""
+    """Reasons of all failures, in their order."""
     is_outdated: bool = False
-    """Whether the pairs must be found anew, since a file of the job was written to."""
+    """Whether the pairs must be found again, since a file of the job was written to."""
     was_tried: bool = False
-    """Whether the job was begun before."""
+    """Whether the job has begun before."""
     is_being_prepared: bool = False
-    """Whether more pairs of the job may follow into the stage."""
+    """Whether more pairs of the job may enter the stage."""
 
     @property
     def job(self) -> Job:
@@ -47,9 +47,9 @@ class OpenJob:
 
 @dataclass(frozen=True)
 class Retry:
-    """A job is to be tried again later."""
+    """A later attempt at a job."""
 
     seconds: float
-    """Seconds until then."""
+    """Seconds until the attempt."""
     needs_action: bool = False
-    """Whether a person has to do something first, so that waiting alone is unlikely to help."""
+    """Whether the attempt is likely to fail unless a person acts before it."""

@@ -1,4 +1,4 @@
-"""Claimed jobs on their way from the thread that scans to the thread that renders."""
+"""The queue of claimed jobs between the thread that scans and the thread that renders."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from pipeline.watch.jobs.open_job import OpenJob
 
 CAP_FACTOR: Final = 16
-"""Largest number of jobs in the queue, as a multiple of `prefetch`; all but `prefetch` wait to be tried again."""
+"""Largest number of jobs in the queue, as a multiple of `prefetch`; at most `prefetch` of them are fresh."""
 
 
 class JobQueue:
-    """Jobs that are to be begun; a job is in the queue at most once. The two threads of a watcher share it.
+    """Jobs that wait for rendering; a job is in the queue at most once.
 
-    The thread that scans puts fresh jobs in and asks for `room`. The thread that renders takes jobs out, and puts back
-    those that it is to try again.
+    The thread that scans adds fresh jobs and asks for `room`. The thread that renders takes jobs out, and adds the jobs
+    that it will try again.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -27,13 +27,13 @@ class JobQueue:
         self._jobs: deque[OpenJob] = deque()
         self._lock = threading.Lock()
         self.changed = threading.Event()
-        """Event that wakes the thread that renders: a job was put in, or the thread that scans has ended."""
+        """Event that wakes the thread that renders: a job was added, or the thread that scans has ended."""
 
     def __len__(self) -> int:
         return len(self._jobs)
 
     def put(self, open_job: OpenJob, seconds: float = 0.0) -> None:
-        """Put in a job that may be begun after some seconds."""
+        """Add a job that may begin after some seconds."""
         with self._lock:
             if open_job not in self._jobs:
                 open_job.not_before = self._clock() + seconds
@@ -41,7 +41,7 @@ class JobQueue:
         self.changed.set()
 
     def take(self) -> OpenJob | None:
-        """Take out the first job that is ready, fresh jobs before those that were tried; None if none is ready."""
+        """Take out the first job that is ready, fresh jobs before tried ones; None if no job is ready."""
         with self._lock:
             ready = [each for each in self._jobs if each.not_before <= self._clock()]
             if not ready:
@@ -52,7 +52,7 @@ class JobQueue:
             return open_job
 
     def ready(self) -> int:
-        """Return the number of jobs that could be begun now."""
+        """Return the number of jobs that could begin now."""
         with self._lock:
             return sum(open_job.not_before <= self._clock() for open_job in self._jobs)
 

@@ -1,4 +1,4 @@
-"""The names of jobs' results in the outbox, and what the outbox tells by them about a pair."""
+"""The names of jobs' results in the outbox, and the states of pairs that follow from them."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ class ResultNames:
         self._spool, self._outbox = spool, outbox
 
     def owner(self, job: Job) -> str:
-        """Return the owner of a job's marks in the outbox. Another worker that takes the job over is another owner."""
+        """Return the owner of a job's marks in the outbox; a worker that takes the job over is a different owner."""
         return f"{self._spool.worker.name}/{job.id}"
 
     def choose(self, job: Job, index: int, pair: Pair, fingerprint: Fingerprint | None) -> tuple[PairStatus, str]:
-        """Return the state of a pair and the name of its result, which is marked if the pair is to do.
+        """Return the state of a pair and the name of its result; the name is marked if the pair must be rendered.
 
         Args:
             job: the job, which is in the spool.
             index: index of the pair in the job.
             pair: the pair, with the name that its result would have in an empty outbox.
-            fingerprint: that of the pair; None if an input cannot be read.
+            fingerprint: fingerprint of the pair; None if an input cannot be read.
 
         Raises:
             OccupiedError: all names that the result could have are taken.
@@ -95,11 +95,11 @@ class ResultNames:
         raise OccupiedError(f"{pair.file_name}: all names that it could have are taken.")
 
     def is_begun(self, job: Job) -> bool:
-        """Whether a process died while it worked on a job, or a result of it is half published."""
+        """Whether a process died during a job, or one of its pictures was published without metadata."""
         return any(mark.attempts or mark.publishing for mark in self._marks(job).values())
 
     def unmark(self, job: Job) -> None:
-        """Take back all marks of a job, so that others may have the names."""
+        """Remove all marks of a job, so that other jobs may have the names."""
         for file_name in self._marks(job):
             self._unmark(job, file_name)
 
@@ -118,7 +118,7 @@ class ResultNames:
         return self._outbox.marks.name_state(file_name, key, lambda owner: self._whose(job, owner))
 
     def _mark(self, job: Job, file_name: str, key: str | None) -> None:
-        """Mark a name, and keep the count of attempts of a worker that had the job before."""
+        """Mark a name, and keep the number of attempts of a worker that had the job before."""
         mark = self._outbox.marks.read(file_name) or Mark()
         self._outbox.marks.write(file_name, mark.model_copy(update={"owner": self.owner(job), "key": key}))
 

@@ -1,4 +1,4 @@
-"""The accounts of all files that were seen: a file that gets lost is noticed."""
+"""The accounting of all files that a watcher has seen, by which a lost file is noticed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Fate = Literal["done", "duplicate", "failed", "elsewhere"]
 
 @dataclass(frozen=True)
 class Balance:
-    """Number of files by what became of them.
+    """Numbers of files by their fate.
 
     seen = done + duplicate + failed + waiting + in_inbox + elsewhere
     """
@@ -33,10 +33,10 @@ class Balance:
     duplicate: int
     failed: int
     waiting: int
-    """Files that are claimed and not yet done."""
+    """Number of files that are claimed and not yet done."""
     in_inbox: int
     elsewhere: int
-    """Files that another watcher has taken, or that were removed from the inbox."""
+    """Number of files that another watcher has taken, or that were removed from the inbox."""
     missing: tuple[str, ...]
     """Files that should be on disk and are not, by their printable paths in the inbox."""
 
@@ -50,17 +50,17 @@ class Balance:
 class FileAccounting:
     """Counts files while a watcher runs. Finished files are only counted; all others are known by their paths.
 
-    The scanning thread reports what it sees and claims, the main thread what becomes of jobs. Both may call any method;
-    a lock protects the counts.
+    The scanning thread reports the files that it sees and claims, and the main thread the ends of jobs. Both may call
+    any method; a lock protects the counts.
     """
 
     def __init__(self) -> None:
         self.seen = 0
         """Number of files seen."""
         self.counts: dict[Fate, int] = {"done": 0, "duplicate": 0, "failed": 0, "elsewhere": 0}
-        """Number of files whose end is known, by their fate."""
+        """Number of files whose fate is known, by fate."""
         self.in_inbox: set[str] = set()
-        """Files that nobody has claimed, by path in the inbox."""
+        """Unclaimed files, by path in the inbox."""
         self.jobs: dict[str, tuple[str, ...]] = {}
         """Paths in the inbox of the files of each open job, by the job's id."""
         self._missing: list[str] = []
@@ -81,7 +81,7 @@ class FileAccounting:
                 self.counts["elsewhere"] += 1
 
     def ignore(self, relative: str) -> None:
-        """Do not count a file that stays in the inbox: a style, or a finished file that was put back."""
+        """Do not count a file that stays in the inbox, since it is a style or was returned."""
         with self._lock:
             if relative in self.in_inbox:
                 self.in_inbox.remove(relative)
@@ -95,16 +95,16 @@ class FileAccounting:
             self.jobs[job.id] = (*self.jobs.get(job.id, ()), relative)
 
     def recover(self, job: Job, files: tuple[str, ...]) -> None:
-        """Report a job of an earlier process that this worker goes on with."""
+        """Report a job of an earlier process that this worker continues."""
         with self._lock:
             self.seen += len(files)
             self.jobs[job.id] = files
 
     @contextlib.contextmanager
-    def returning(self, job: Job, left: Callable[[], tuple[str, ...]]) -> Iterator[None]:
-        """Count the files of a job as being in the inbox again, once the body of the `with` has put them back.
+    def putting_back(self, job: Job, left: Callable[[], tuple[str, ...]]) -> Iterator[None]:
+        """Count the files of a job as being in the inbox again, after the body of the `with` has put them back.
 
-        Other threads wait meanwhile, so that none sees a file in the inbox before it is counted there.
+        Other threads wait meanwhile, so that none of them sees a file in the inbox before it is counted there.
 
         Args:
             job: the job.
@@ -117,7 +117,7 @@ class FileAccounting:
                 remaining = left()
                 files = self.jobs.pop(job.id, ())
                 back = {name for name in files if name not in remaining}
-                self.seen -= len(back & self.in_inbox)  # a crash had left these in both places
+                self.seen -= len(back & self.in_inbox)  # after a crash these files were in both places
                 self.in_inbox |= back
                 if remaining:
                     self.jobs[job.id] = remaining
@@ -130,7 +130,7 @@ class FileAccounting:
     def vanish(self, job: Job) -> None:
         """Report that the folder of a job was found empty.
 
-        A crash before the claim or after the last file was put back leaves such a folder; then no file is known of it.
+        A crash before the claim or after the last file was put back leaves such a folder; then it has no known file.
         """
         with self._lock:
             self._missing += [printable(name) for name in self.jobs.pop(job.id, ())]
@@ -140,12 +140,12 @@ class FileAccounting:
 
         Args:
             job: the job.
-            fate: what became of it.
-            kept_at: folder that must be there now with the job's files; None if none is kept.
-            disk: looks for the folder.
+            fate: the fate of its files.
+            kept_at: folder that must now contain the job's files; None if they are not kept.
+            disk: disk on which the folder is checked.
 
         Raises:
-            OSError: the folder cannot be looked for.
+            OSError: the folder cannot be checked.
         """
         with self._lock:
             files = self.jobs.pop(job.id, ())
@@ -154,15 +154,15 @@ class FileAccounting:
                 self._missing += [printable(name) for name in files]
 
     def balance(self, inbox: Path, spool: Spool, disk: Disk) -> Balance:
-        """Compare the accounts with what is on disk.
+        """Compare the counts with the files on disk.
 
         Args:
-            inbox: folder that files were claimed from.
+            inbox: the inbox.
             spool: the spool of this worker.
-            disk: looks for the files.
+            disk: disk on which the files are checked.
 
         Raises:
-            OSError: inbox or spool cannot be read.
+            OSError: the inbox or the spool cannot be read.
         """
         present = {name for name in self.in_inbox if exists(disk, inbox / name)}
         elsewhere = self.counts["elsewhere"] + len(self.in_inbox - present)

@@ -1,4 +1,4 @@
-"""A job, its files, and what is written about it."""
+"""A job, its files, and the records about it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class JobRecord(BaseModel):
-    """Content of job.json: what a restart cannot tell from the files."""
+    """Content of job.json: the facts that a restart cannot find from the files."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -26,7 +26,7 @@ class JobRecord(BaseModel):
 
 
 class ReturnedFile(BaseModel):
-    """Record of a finished file that was put back into the inbox."""
+    """Record of a finished file that was returned to the inbox."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,7 +37,7 @@ class ReturnedFile(BaseModel):
 
 
 class NotClaimedError(Exception):
-    """A file could not be claimed, since it is gone or, if `held`, since it cannot be moved at present."""
+    """A file could not be claimed, since it is gone or, if `held`, since it cannot be moved now."""
 
     def __init__(self, reason: str, *, held: bool) -> None:
         super().__init__(reason)
@@ -52,10 +52,10 @@ class Job:
     folder: Path
 
     def path(self, relative: str) -> Path:
-        """Return where a file of the job is.
+        """Return the path of a file of the job.
 
         Args:
-            relative: path that the file has in the inbox.
+            relative: path of the file in the inbox.
         """
         return self.folder / "in" / relative
 
@@ -82,10 +82,10 @@ class FileFacts:
 
 @dataclass
 class Claimed:
-    """A job that this worker has claimed or taken over, as long as it is in memory."""
+    """A job that this worker has claimed or taken over, in memory."""
 
     job: Job
     facts: dict[str, FileFacts] = field(default_factory=dict)
     """Facts of each file when it was claimed, by path in the inbox; empty for a job of an earlier process."""
     problem: ImpastoError | None = None
-    """Error for which the job fails without being tried; None if there is none."""
+    """Error with which the job fails before it begins; None if there is none."""

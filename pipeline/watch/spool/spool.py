@@ -1,14 +1,14 @@
-"""The spool: where files are while they are worked on, and afterwards.
+"""The spool: the folders of claimed files, during the work on them and afterwards.
 
     work/<worker>/lock, beat          the worker's lock and heartbeat; see `pipeline.watch.spool.workers`
     work/<worker>/<job>/in/<path>     claimed files, at their paths in the inbox
-    work/<worker>/<job>/job.json      what is known of the job: `JobRecord`
-    done/<date>/<job>/                jobs that are finished
-    failed/<job>/                     jobs that failed, each with reason.json
-    returned/                         records of finished files that were put back into the inbox
+    work/<worker>/<job>/job.json      facts about the job: `JobRecord`
+    done/<date>/<job>/                finished jobs
+    failed/<job>/                     failed jobs, each with reason.json
+    returned/                         records of finished files that were returned to the inbox
 
-A claim is one rename, so of several workers one gets the file and the others see that it is gone. Everything that a
-restart needs is on disk before the next step begins; `decide_job` says what a restart does with each job that it finds.
+A claim is one rename, so that only one of several workers gets the file, and the others find it gone. All that a
+restart needs is on disk before the next step begins; `decide_job` decides what a restart does with each job.
 """
 
 from __future__ import annotations
@@ -40,24 +40,24 @@ if TYPE_CHECKING:
 RECORD: Final = "job.json"
 REASON: Final = "reason.json"
 _DISK_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EROFS, errno.EDQUOT})
-"""Errors that say that no file can be claimed at present; all other errors concern the one file."""
+"""Errors that mean that no file can be claimed now; all other errors concern only one file."""
 
 
 class Spool:
-    """The jobs of one inbox, as one worker uses them. Methods that change the spool raise OSError as the system does.
+    """The jobs of one inbox, for one worker. Methods that change the spool raise OSError as the system does.
 
-    The scanning thread claims and adds files; the main thread finishes jobs and puts them back; both read. Threads that
-    save results call `files`.
+    The scanning thread claims and adds files. The main thread archives, quarantines, deletes, returns and puts back.
+    Both threads read, and threads that save results call `files`.
     """
 
     def __init__(self, root: Path, inbox: Path, disk: Disk, *, shared: bool = False) -> None:
-        """Name a spool; nothing is read or made before `worker.enter`.
+        """Use a folder as a spool; nothing is read or made before `worker.enter`.
 
         Args:
             root: folder of the spool.
-            inbox: folder that files are claimed from.
-            disk: every operation goes through it.
-            shared: the file system is one whose locks other machines may not see.
+            inbox: folder from which files are claimed.
+            disk: disk through which the spool is read and changed.
+            shared: whether other machines, which may not see locks, use the file system, too.
         """
         self.place = SpoolPlace(root, inbox, disk, new_worker_name())
         self._disk = disk
@@ -75,7 +75,7 @@ class Spool:
         return self.place.folder
 
     def claim(self, relative: str) -> Job:
-        """Take a file out of the inbox, as the first file of a new job.
+        """Move a file out of the inbox, as the first file of a new job.
 
         Args:
             relative: path of the file in the inbox.
@@ -97,7 +97,7 @@ class Spool:
         return job
 
     def add(self, job: Job, relative: str) -> None:
-        """Take a further file for a job out of the inbox.
+        """Move a further file for a job out of the inbox.
 
         Raises:
             NotClaimedError: the file is gone or held.
@@ -107,7 +107,7 @@ class Spool:
             make_folders(self._disk, target.parent)
             self._disk.rename(source, target)
         except FileNotFoundError as error:
-            if not exists(self._disk, target):  # else the rename succeeded, and the network lost the answer
+            if not exists(self._disk, target):  # else the rename succeeded, but the network lost the answer
                 raise NotClaimedError("it is gone", held=False) from error
         except OSError as error:
             if error.errno in _DISK_ERRNOS:
@@ -156,11 +156,11 @@ class Spool:
         """Whether a job is still this worker's."""
         return exists(self._disk, job.folder)
 
-    def release(self, job: Job) -> bool:
+    def put_back(self, job: Job) -> bool:
         """Put the files of a job back into the inbox.
 
         Returns:
-            False if the name of one of them is taken there by now; then that file and those after it stay in the job.
+            False if the name of a file is taken in the inbox; then this file and the files after it stay in the job.
         """
         files = self.files(job)
         # The ticket, which is at the top, goes last: it says which files belong together.
@@ -180,7 +180,7 @@ class Spool:
 
         Args:
             job: the job.
-            reason: why it failed; None if that was written before a crash.
+            reason: the reason; None if it was written before a crash.
         """
         if reason is not None:
             self._put(job, REASON, reason)
@@ -196,11 +196,11 @@ class Spool:
         """Move a job to `done`, then remove it; a crash in between leaves it in `done`."""
         remove_tree(self._disk, self.archive(job, date))
 
-    def give_back(self, job: Job) -> bool:
-        """Put the files of a finished job back into the inbox, and record that they are done.
+    def return_files(self, job: Job) -> bool:
+        """Move the files of a finished job back into the inbox, and record that they are done.
 
         Returns:
-            False as `release` does.
+            False if the name of a file is taken; see `put_back`.
         """
         make_folders(self._disk, self.root / "returned")
         for relative in self.files(job):
@@ -208,10 +208,10 @@ class Spool:
             record = ReturnedFile(path=printable(relative), size=facts.size, mtime_ns=facts.mtime_ns, inode=facts.inode)
             target = self._return_record(relative)
             put(self._disk, target, record.model_dump_json().encode(), target.with_suffix(f".{self.worker.name}"))
-        return self.release(job)
+        return self.put_back(job)
 
-    def was_given_back(self, relative: str, facts: FileFacts) -> bool:
-        """Whether a file in the inbox was put back as done by `give_back` and has not changed since."""
+    def was_returned(self, relative: str, facts: FileFacts) -> bool:
+        """Whether `return_files` moved a file into the inbox, and the file has not changed since."""
         try:
             record = ReturnedFile.model_validate_json(self._disk.read(self._return_record(relative)))
         except (FileNotFoundError, ValidationError):
@@ -226,7 +226,7 @@ class Spool:
         return list(jobs_in(self._disk, self.folder))
 
     def find(self, job_id: str) -> Path | None:
-        """Return the folder of a job, in whatever part of the spool it is; None if it is nowhere."""
+        """Return the folder of a job in any part of the spool; None if it is nowhere."""
         work = self.root / "work"
         parents = [work / entry.name for entry in self._disk.entries(work)]
         done = self.root / "done"
@@ -235,7 +235,7 @@ class Spool:
         return next((parent / job_id for parent in parents if exists(self._disk, parent / job_id)), None)
 
     def fate(self, folder: Path) -> Literal["done", "failed", "elsewhere"]:
-        """Return what became of a job, by the folder where `find` found it."""
+        """Return the fate of a job, by the folder that `find` returned."""
         if folder.parent == self.root / "failed":
             return "failed"
         return "done" if folder.parent.parent == self.root / "done" else "elsewhere"

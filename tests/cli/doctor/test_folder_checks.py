@@ -159,7 +159,7 @@ def test_a_file_system_with_another_clock(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_system_that_watches_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder_checks.WatchdogEvents, "start", raising(errno.ENOSPC))
-    assert "events cannot be had (No space left on device)" in found(tmp_path)["WARN"]
+    assert "events are not available (No space left on device)" in found(tmp_path)["WARN"]
 
 
 def test_events_that_do_not_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

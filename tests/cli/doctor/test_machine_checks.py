@@ -139,7 +139,7 @@ def test_a_codec_that_breaks_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     finding = found(machine_checks.codecs)["codecs"]
     assert finding.level == "FAIL"
-    assert finding.text == "what is written is not what is read: webp 8 bits."
+    assert finding.text == "a picture changes when it is written and read again: webp 8 bits."
 
 
 def test_a_codec_that_writes_nonsense(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,7 +98,7 @@ def test_how_to_go_on_is_a_command_that_exists(tmp_path: Path) -> None:
     long_ago = "2026-03-01T20:00:00+00:00"
     record_run(tmp_path, "pair", source="/photos/my cat.jpg", started=long_ago, written=long_ago)
     said = call("status", tmp_path).stdout
-    assert "To go on: impasto pair '/photos/my cat.jpg' STYLE -o OUTPUT, with the options that it had\n" in said
+    assert "To continue: impasto pair '/photos/my cat.jpg' STYLE -o OUTPUT, with the same options\n" in said
     add_failure(tmp_path, "bad")
     assert "Next: impasto pair '/photos/my cat.jpg' STYLE -o OUTPUT, with" in call("retry", tmp_path).stdout
 
@@ -149,7 +149,7 @@ def test_status_of_an_inbox_counts_files_and_jobs(tmp_path: Path) -> None:
     os.utime(tmp_path / f".impasto/work/{host}-1-abc/beat", (0, 0))
     said = call("status", tmp_path).stdout
     assert f"watcher {host}-1-abc: died, 1 claimed" in said
-    assert "Nobody watches this inbox" in said
+    assert "No watcher is running on this inbox" in said
     assert "sea/bad.jpg: It is cut.\n    Copy it again." in said
 
 
@@ -198,7 +198,7 @@ def test_retry_puts_jobs_back_into_the_inbox_and_replaces_nothing(tmp_path: Path
     result = call("retry", tmp_path)
     assert result.exit_code == 3
     assert "sea/bad.jpg: back in the inbox\n" in result.stdout
-    assert "sea/taken.jpg: left: a file of that name is in the inbox by now" in result.stdout
+    assert "sea/taken.jpg: left: another file of this name is in the inbox" in result.stdout
     assert (tmp_path / "sea/bad.jpg").read_bytes() == b"cut"
     assert (tmp_path / "sea/taken.jpg").read_bytes() == b"new"
     assert [path.name for path in (tmp_path / ".impasto/failed").iterdir()] == ["2-b"]

@@ -119,7 +119,7 @@ def test_a_picture_in_work_says_so(tmp_path: Path) -> None:
     marks = MarkFiles(tmp_path, Disk())
     write(marks.path("b.png"), Mark(publishing=True).model_dump_json().encode())
     write_report(tmp_path)
-    assert "it is in work" in troubles(tmp_path)["b.png"]
+    assert "it is in progress" in troubles(tmp_path)["b.png"]
 
 
 def test_only_what_is_new_or_changed_is_read(tmp_path: Path) -> None:

@@ -305,7 +305,7 @@ def test_what_a_card_keeps_is_given_back(monkeypatch: pytest.MonkeyPatch, device
     calls: list[str] = []
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: calls.append("cache"))
     monkeypatch.setattr(memory_module, "trim", lambda: calls.append("trim"))
-    Memory(device).give_back()
+    Memory(device).release()
     assert calls == ["cache"] * cleared + ["trim"]
 
 

@@ -162,7 +162,7 @@ def test_a_loaded_pair_holds_the_pixels_of_its_two_pictures(
         "the budget covers the pixels of both files and of both working pictures"
     )
     assert budget.taken == loading.pixels == 20 * 16 + style
-    budget.give_back(loading.pixels)
+    budget.release(loading.pixels)
     assert budget.taken == 0
 
 

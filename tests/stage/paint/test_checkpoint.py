@@ -153,7 +153,7 @@ def test_one_of_another_precision_or_device_is_not_used(
     checkpoint = make()
     assert checkpoint.read() is None
     (warning,) = checkpoint.warnings
-    assert "began anew" in warning
+    assert "began again" in warning
     assert str(identity) in warning
 
 
@@ -177,7 +177,7 @@ def test_a_damaged_one_is_not_used(
     checkpoint = make()
     assert checkpoint.read() is None
     (warning,) = checkpoint.warnings
-    assert "began anew" in warning
+    assert "began again" in warning
     assert "\n" not in warning
 
 

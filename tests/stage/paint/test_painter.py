@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 LADDER = (Fit(), Fit(recompute=True), Fit(tile=32), Fit(tile=16))
 STEPS = [
-    f"out of memory with fit {fit}: went on with {lower} (CUDA out of memory)"
+    f"out of memory with fit {fit}: continued with {lower} (CUDA out of memory)"
     for fit, lower in itertools.pairwise(LADDER)
 ]
 TOO_MUCH = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 1.00 GiB.\nSee the manual."
@@ -308,7 +308,7 @@ def test_where_nothing_has_room_it_is_told_how_much_is_needed(
     assert sorted(results) == ["a", "b"]
     error = results["a"]
     assert isinstance(error, OutOfMemoryError)
-    assert "2.5 GiB are needed at least, 1.5 GiB can be had." in error.message
+    assert "2.5 GiB are needed at least, 1.5 GiB are available." in error.message
     assert "image.size" in error.remedy
 
 
@@ -329,7 +329,7 @@ def test_over_what_processes_ended_is_painted_with_less_memory(
     monkeypatch.setattr(memory_module, "SUSPICIOUS_SHARE", 0.0)
     (record,) = done(make_stage(), Task(make_pair(), 1, None, deaths=deaths))
     assert record.fit == fit
-    assert record.warnings == [f"a process ended over this pair: it was painted with less memory ({fit})"]
+    assert record.warnings == [f"a process died during this pair: it was painted with less memory ({fit})"]
 
 
 def test_a_small_pair_over_which_a_process_ended_is_painted_as_ever(
@@ -425,7 +425,7 @@ def test_where_another_number_of_steps_is_remembered_the_scale_is_begun_anew(
     assert record.evaluations == 8
     assert record.resumed_at > 0
     assert len(record.warnings) == 1
-    assert record.warnings[0].endswith("the scale in work was begun anew")
+    assert record.warnings[0].endswith("the current scale began again")
 
 
 def test_a_checkpoint_is_taken_up_with_another_fit(make_stage: MakeStage, make_pair: Callable[..., Pair]) -> None:

@@ -159,7 +159,7 @@ def test_a_disk_that_takes_none_stops_no_pair(
     record, seen = render()
     assert (record.status, seen) == ("done", {})
     (message,) = [message for message in caplog.messages if "preview" in message]
-    assert message.startswith("no preview of sea/a can be had: ")
+    assert message.startswith("no preview of sea/a can be made: ")
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory")])
@@ -172,7 +172,7 @@ def test_a_memory_that_has_no_room_for_one_stops_no_pair(
     monkeypatch.setattr(preview_module, "finished_so_far", fail)
     record, seen = render()
     assert (record.status, record.fit, seen) == ("done", "whole", {})
-    assert [message.startswith("no preview of sea/a can be had") for message in caplog.messages] == [True]
+    assert [message.startswith("no preview of sea/a can be made") for message in caplog.messages] == [True]
 
 
 def test_a_defect_is_not_taken_for_want_of_room(monkeypatch: pytest.MonkeyPatch, render: Callable[..., Any]) -> None:

@@ -292,8 +292,8 @@ def test_a_closed_file_that_ends_well_settles_sooner(world: World) -> None:
 @pytest.mark.parametrize(
     ("attribute", "value", "words"),
     [
-        ("is_alive", lambda: False, "threads that bring events have ended"),
-        ("take", None, "events do not come any more"),
+        ("is_alive", lambda: False, "threads that deliver events have ended"),
+        ("take", None, "events no longer arrive"),
         ("start", None, "No space left on device"),
         ("watch", None, "No space left on device"),
     ],

@@ -75,32 +75,32 @@ def test_a_file_that_always_changes_never_settles(tracker: StabilityTracker) -> 
 
 
 def test_closing_shortens_the_time_to_a_quarter(tracker: StabilityTracker) -> None:
-    tracker.see("new", FACTS, 0, closed=True)
+    tracker.see("new", FACTS, 0, looks_finished=True)
     tracker.see("known", FACTS, 0)
-    tracker.see("known", FACTS, 1, closed=True)
+    tracker.see("known", FACTS, 1, looks_finished=True)
     tracker.see("changed", FACTS, 0)
-    tracker.see("changed", replace(FACTS, size=101), 1, closed=True)
+    tracker.see("changed", replace(FACTS, size=101), 1, looks_finished=True)
     assert {name: tracker.stable_at(name) for name in tracker.files} == {"new": 2, "known": 2, "changed": 3}
     assert not tracker.is_stable("new", 1.9)
     assert tracker.is_stable("new", 2)
 
 
 def test_closing_holds_for_looks_that_see_no_change(tracker: StabilityTracker) -> None:
-    tracker.see("a", FACTS, 0, closed=True)
+    tracker.see("a", FACTS, 0, looks_finished=True)
     tracker.see("a", FACTS, 1)
     assert tracker.stable_at("a") == 2
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=str)
 def test_a_change_after_closing_makes_the_time_whole_again(tracker: StabilityTracker, change: dict[str, Any]) -> None:
-    tracker.see("a", FACTS, 0, closed=True)
+    tracker.see("a", FACTS, 0, looks_finished=True)
     tracker.see("a", replace(FACTS, **change), 1)
     assert tracker.stable_at("a") == 9
     assert not tracker.is_stable("a", 8)
 
 
 def test_an_empty_file_is_looked_at_but_never_settles(tracker: StabilityTracker) -> None:
-    tracker.see("a", replace(FACTS, size=0), 0, closed=True)
+    tracker.see("a", replace(FACTS, size=0), 0, looks_finished=True)
     assert tracker.due(1e9) == ["a"]
     assert not tracker.is_stable("a", 1e9)
     tracker.see("a", FACTS, 1e9)
@@ -109,7 +109,7 @@ def test_an_empty_file_is_looked_at_but_never_settles(tracker: StabilityTracker)
 
 
 def test_a_file_that_was_gone_starts_anew(tracker: StabilityTracker) -> None:
-    tracker.see("a", FACTS, 0, closed=True)
+    tracker.see("a", FACTS, 0, looks_finished=True)
     tracker.forget("a")
     assert not tracker.is_stable("a", 100)
     assert tracker.due(100) == []
@@ -173,7 +173,7 @@ def test_a_file_settles_as_long_after_its_last_change_as_it_should(looks: list[t
         if changed is None or what != "same":
             changed, was_closed = now, False
         was_closed |= closed
-        tracker.see("a", facts, now, closed=closed)
+        tracker.see("a", facts, now, looks_finished=closed)
         for later in (now, now + 1, now + SECONDS):
             wanted = later - changed >= (SECONDS / 4 if was_closed else SECONDS)
             assert tracker.is_stable("a", later) is wanted

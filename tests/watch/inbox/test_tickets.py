@@ -84,8 +84,8 @@ def test_a_ticket_that_waits_in_vain_fails_alone(world: World, rows: str, words:
     worker.end()
     assert world.spooled("failed") == {"job.csv"}
     assert world.waiting() == {"b.png"}
-    assert f"waited 100 s in vain for {words}" in reason(world).reason
-    assert "Put what is missing" in reason(world).remedy
+    assert f"waited 100 s, but these did not arrive: {words}" in reason(world).reason
+    assert "Put the missing files" in reason(world).remedy
 
 
 def test_a_ticket_that_failed_may_be_dropped_again(world: World) -> None:
@@ -138,7 +138,7 @@ def test_a_ticket_that_names_what_cannot_come_only_times_out(world: World) -> No
     ticket(world, '{"content": "\\ud800.jpg", "style": "sea"}', "job.json")
     work(world, 110).end()
     assert world.spooled("failed") == {"job.json"}
-    assert "waited 100 s in vain" in reason(world).reason
+    assert "waited 100 s, but these did not arrive" in reason(world).reason
 
 
 def test_a_ticket_that_cannot_be_read_for_a_moment_is_tried_again(

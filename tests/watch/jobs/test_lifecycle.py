@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline.errors import ExitCode, ImageError, IncompleteError, UnreadableError
-from pipeline.images.decode import read_file
+from pipeline.images.files import read_file
 from pipeline.outbox.metadata import Failure, JobFailure
 from pipeline.watch.jobs import job_pairs
 from tests.faults.disk import Crash, FaultyDisk

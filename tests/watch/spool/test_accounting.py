@@ -166,8 +166,8 @@ def test_the_same_name_again_is_another_file(desk: Desk) -> None:
 @pytest.mark.parametrize("seen", ["before the end", "after the end", "never"])
 def test_a_file_that_was_put_back_is_counted_once(desk: Desk, seen: str) -> None:
     job = desk.claim()
-    with desk.books.returning(job, partial(desk.spool.files, job)):
-        assert desk.spool.release(job)
+    with desk.books.putting_back(job, partial(desk.spool.files, job)):
+        assert desk.spool.put_back(job)
         if seen == "before the end":
             desk.books.see(NAME)
     if seen == "after the end":
@@ -181,8 +181,8 @@ def test_a_file_that_was_put_back_is_counted_once(desk: Desk, seen: str) -> None
 def test_a_file_that_was_put_back_can_be_claimed_again(desk: Desk) -> None:
     for _ in range(3):
         job = desk.claim()
-        with desk.books.returning(job, partial(desk.spool.files, job)):
-            desk.spool.release(job)
+        with desk.books.putting_back(job, partial(desk.spool.files, job)):
+            desk.spool.put_back(job)
             desk.books.see(NAME)
     job = desk.claim()
     desk.books.finish(job, "failed", desk.spool.archive(job, DATE), desk.disk)
@@ -195,8 +195,8 @@ def test_a_file_whose_name_was_taken_stays_and_the_other_is_counted(desk: Desk, 
     desk.drop()
     if seen == "before the beginning":
         desk.books.see(NAME)
-    with desk.books.returning(job, partial(desk.spool.files, job)):
-        assert not desk.spool.release(job)
+    with desk.books.putting_back(job, partial(desk.spool.files, job)):
+        assert not desk.spool.put_back(job)
         if seen == "before the end":
             desk.books.see(NAME)
     if seen == "after the end":
@@ -209,8 +209,8 @@ def test_a_file_whose_name_was_taken_stays_and_the_other_is_counted(desk: Desk, 
 def test_of_a_job_that_went_back_by_half_the_rest_waits(desk: Desk) -> None:
     job = desk.claim("list.csv", NAME)
     desk.drop("list.csv")
-    with desk.books.returning(job, partial(desk.spool.files, job)):
-        assert not desk.spool.release(job)
+    with desk.books.putting_back(job, partial(desk.spool.files, job)):
+        assert not desk.spool.put_back(job)
     assert desk.books.jobs == {job.id: ("list.csv",)}
     assert desk.balance() == balanced(2, waiting=1, in_inbox=1)
 
@@ -263,8 +263,8 @@ def test_a_file_that_a_crash_left_in_both_places_is_counted_once_when_it_is_put_
     desk.books = FileAccounting()
     desk.books.see(NAME)
     desk.books.recover(job, desk.spool.files(job))
-    with desk.books.returning(job, partial(desk.spool.files, job)):
-        assert desk.spool.release(job)
+    with desk.books.putting_back(job, partial(desk.spool.files, job)):
+        assert desk.spool.put_back(job)
     balance = desk.balance()
     assert balance == balanced(1, in_inbox=1)
     assert balance.is_even
@@ -325,7 +325,7 @@ def test_a_file_that_somebody_put_into_a_job_is_noticed(desk: Desk) -> None:
 
 def test_a_file_that_lies_in_the_inbox_again_is_not_missing(desk: Desk) -> None:
     job = desk.claim()
-    assert desk.spool.release(job)
+    assert desk.spool.put_back(job)
     balance = desk.balance()
     assert balance == balanced(1, in_inbox=1)
     assert balance.is_even

@@ -132,7 +132,7 @@ def test_a_job_goes_back_under_its_name(inbox: Path) -> None:
     job = worker.claim("sea/a.jpg")
     (inbox / "sea/b.jpg").unlink()
     (inbox / "sea").rmdir()
-    assert worker.release(job)
+    assert worker.put_back(job)
     assert (inbox / "sea/a.jpg").read_bytes() == b"a.jpg"
     assert not job.folder.exists()
 
@@ -143,12 +143,12 @@ def test_a_file_that_has_the_name_by_now_is_not_replaced(inbox: Path, *, links: 
     worker = spool(inbox, FaultyDisk(fault))
     job = worker.claim("sea/a.jpg")
     (inbox / "sea/a.jpg").write_bytes(b"newer")
-    assert not worker.release(job)
-    assert not worker.give_back(job)
+    assert not worker.put_back(job)
+    assert not worker.return_files(job)
     assert (inbox / "sea/a.jpg").read_bytes() == b"newer"
     assert job.path("sea/a.jpg").read_bytes() == b"a.jpg"
     (inbox / "sea/a.jpg").unlink()
-    assert worker.release(job)
+    assert worker.put_back(job)
 
 
 def test_a_ticket_goes_back_last(inbox: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_ticket_goes_back_last(inbox: Path) -> None:
     for name in ("sea/a.jpg", "sea/b.jpg"):
         worker.add(job, name)
     (inbox / "sea/b.jpg").write_bytes(b"newer")
-    assert not worker.release(job)
+    assert not worker.put_back(job)
     assert worker.files(job) == ("job.csv", "sea/b.jpg")
 
 
@@ -169,11 +169,11 @@ def test_a_file_that_was_given_back_is_known_until_it_changes(inbox: Path, tmp_p
     worker.work(12)
     tracker = worker.scanner._files.tracker
     facts = tracker.files["sea/a.jpg"].facts
-    assert worker.spool.was_given_back("sea/a.jpg", facts)
-    assert not worker.spool.was_given_back("sea/b.jpg", facts)
+    assert worker.spool.was_returned("sea/a.jpg", facts)
+    assert not worker.spool.was_returned("sea/b.jpg", facts)
     os.utime(path, (1, 1))
     worker.step(1.0)
-    assert not worker.spool.was_given_back("sea/a.jpg", tracker.files["sea/a.jpg"].facts)
+    assert not worker.spool.was_returned("sea/a.jpg", tracker.files["sea/a.jpg"].facts)
     worker.end()
 
 
