@@ -37,7 +37,7 @@ STEPS: Final = ("load", "queue", "stylise", "save")
 _PIPELINE: Final = logging.getLogger("pipeline")
 _HOOKS: Final = logging.getLogger("pipeline.monitoring.hooks")
 _WARNINGS: Final = "py.warnings"
-"""Name of the logger that tells the warnings of the module `warnings`."""
+"""Name of the logger that gets the warnings of the module `warnings`."""
 _BARE_RECORD: Final = {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message", "asctime", "event"}
 """Attributes of a record that are not fields of the call: those of any record, those that formatters add, the event."""
 
@@ -99,7 +99,7 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
     def __init__(self) -> None:
         logging.Handler.__init__(self)
         self.real: TextIO | None = None
-        """The real stderr, while file descriptor 2 leads into the log; None else."""
+        """The real stderr while file descriptor 2 leads into the log, otherwise None."""
         self._is_gone = False
 
     @property
@@ -112,7 +112,7 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
             super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Tell a defect on stderr. After an error of the pipe or the disk write no more: nobody would read it."""
+        """Print a defect to stderr. After an error of the pipe or the disk write nothing more: nobody would read it."""
         if isinstance(sys.exception(), OSError):
             self._is_gone = True
         else:
@@ -186,7 +186,7 @@ class LogObserver(Observer):
         logger.log(level, "%s: %s: %s", item.action.value, item.pair.name, item.reason, extra=fields)
 
     def outcome(self, outcome: Outcome) -> None:
-        """Log the steps of a pair with their seconds, its warnings, and what became of it."""
+        """Log the steps of a pair with their seconds, its warnings, and its end."""
         record = outcome.record
         if record.status == "done":
             self._done(outcome, record)

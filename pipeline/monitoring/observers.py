@@ -24,12 +24,12 @@ logger = logging.getLogger(__name__)
 
 
 class Observers(Observer):
-    """Tells several observers, one after the other. A context manager, so that all of them hear of an abort, too.
+    """Tells several observers, one after the other. As a context manager it tells them of an abort, too.
 
     No observer can stop the work. An error of the machine, such as a full disk, is logged as a warning, once for each
     observer, which is still told of everything that follows. A defect is logged with its traceback, and the observer
-    that has it is told nothing any more but the end of rendering, at which a display gives the terminal back. So that
-    nobody overlooks the defect, it is raised after all the work is done.
+    that has it is told only one more event, the end of rendering, at which a display gives the terminal back. The
+    defect is raised after all the work is done, so that nobody overlooks it.
     """
 
     def __init__(self, observers: Sequence[Observer]) -> None:
@@ -48,7 +48,7 @@ class Observers(Observer):
         if error is not None and self._is_at_work:
             self.aborted(error)
         if error is None and self._defect is not None:
-            context = "All that could be done is done, but not all of it was told"
+            context = "The work is done, but an observer failed on the way"
             raise internal_error(self._defect, context) from self._defect
 
     def started(self, info: RunInfo) -> None:
@@ -123,7 +123,7 @@ class Observers(Observer):
             except (OSError, ImpastoError) as error:
                 self._warn_once(each, error)
             except Exception as error:
-                logger.exception("%s is told nothing any more; the work goes on.", type(each).__name__)
+                logger.exception("%s has a defect and is told nothing more; the work continues.", type(each).__name__)
                 self._broken.add(each)
                 self._defect = self._defect or error
 

@@ -115,7 +115,7 @@ class LineDisplay(FailureDisplay):
         self._total, self._begin, self._last_line = pairs, self._clock(), self._clock()
 
     def expected(self, pairs: int) -> None:
-        """Count towards another total from now on."""
+        """Set the number of pairs in all."""
         self._total = pairs
 
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:

@@ -94,7 +94,7 @@ class RichDisplay(Observer):
         self._progress.start()
 
     def expected(self, pairs: int) -> None:
-        """Count towards another total from now on."""
+        """Set the number of pairs in all."""
         self._set_total(pairs)
 
     def _set_total(self, pairs: int | None) -> None:
@@ -114,7 +114,7 @@ class RichDisplay(Observer):
 
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
         """Advance the bar of the pair and that of all pairs."""
-        if pair.name not in self._bars:  # a stop kept the beginning of the pair from being told
+        if pair.name not in self._bars:  # a stop came before the pair's start was told
             self.pair_started(pair)
         bar = self._bars[pair.name]
         bar.totals.append(evaluation.total)
@@ -150,7 +150,7 @@ class RichDisplay(Observer):
         finished = self._done + self._failed
         hidden = max(0, len(self._bars) - MAX_BARS)
         notes = [f"{self._failed} failed"] if self._failed else []
-        notes += [f"{hidden} more at work"] if hidden else []
+        notes += [f"{hidden} more in progress"] if hidden else []
         self._progress.update(
             self._all,
             completed=finished + sum(bar.share for bar in self._bars.values()),

@@ -59,7 +59,7 @@ class FileFinder:
             self.problems.add(line, complaint)
         results = earlier_results(files) if complaint else []
         if results:
-            self.problems.add(line, f"{column} {text!r} takes in results of an earlier run: {', '.join(results[:3])}")
+            self.problems.add(line, f"{column} {text!r} holds results of an earlier run: {', '.join(results[:3])}")
         outside = [each for each in files if self.is_outside(each)]
         for each in outside:
             self.problems.add(line, f"{column} {self.label(each)!r} is outside of run.roots")
@@ -94,7 +94,7 @@ class FileFinder:
         return usable
 
     def label(self, path: Path) -> str:
-        """A path relative to the manifest, as messages and the metadata show it."""
+        """Return a path relative to the manifest, as messages and the metadata show it."""
         try:
             relative = os.path.relpath(path, self.folder)
         except ValueError:  # another drive on Windows

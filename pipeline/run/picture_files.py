@@ -1,8 +1,8 @@
 """Rules that tell pictures, masks and litter among files.
 
-A file that a user names is taken as named. What a folder or a pattern brings is judged: litter (`is_ignored`) counts as
-absent, files with one of the allowed endings are taken, and a user is warned about pictures that are left out. The drop
-folder judges names by the same rules.
+A file that a user names is always taken. The files of a folder or a pattern are judged: litter (`is_ignored`) counts
+as absent, files with an allowed ending are taken, and a warning names the pictures that are left out. The drop folder
+judges names by the same rules.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WRITABLE: Final = ".png, .jpg, .webp or .tif"
 
 
 def ending_of(name: str) -> str:
-    """The ending of a file's name, in lower case, with its dot."""
+    """Return the ending of a file's name, in lower case, with its dot."""
     return PurePosixPath(name.replace("\\", "/")).suffix.lower()
 
 
@@ -93,7 +93,7 @@ def _is_hidden_or_junk(name: str) -> bool:
 
 
 def entries_of(folder: Path) -> FoundFiles:
-    """The entries of a folder, by name.
+    """Return the entries of a folder, by name.
 
     Raises:
         OSError: the folder cannot be read.
@@ -102,7 +102,7 @@ def entries_of(folder: Path) -> FoundFiles:
 
 
 def matches_of(pattern: str, folder: Path) -> FoundFiles:
-    """The matches of a pattern, by path. Names that the pattern spells out are not judged.
+    """Return the matches of a pattern, by path. Names that the pattern spells out are not judged.
 
     Args:
         pattern: relative to the folder, or absolute; `**` stands for any number of folders.
@@ -115,18 +115,18 @@ def matches_of(pattern: str, folder: Path) -> FoundFiles:
 
 
 def earlier_results(files: Iterable[Path]) -> list[str]:
-    """The names of those files that are results of an earlier run: their metadata is beside them."""
+    """Return the names of those files that are results of an earlier run, which have metadata beside them."""
     return [path.name for path in files if path.with_name(f"{path.name}.json").exists()]
 
 
 def listed(names: list[str]) -> str:
-    """The first of some names, and how many more there are."""
+    """Return the first names in words, with the number of the others."""
     more = len(names) - NAMES_SHOWN
     return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def remedy_for(names: Iterable[str]) -> str:
-    """Advice for pictures that are not read, without a full stop."""
+    """Return advice for pictures that are not read, without a full stop."""
     found = (BY_ENDING.get(ending_of(name)) for name in names)
     formats = sorted({each.setting for each in found if each is not None and each.is_readable})
     convert = "convert them to JPEG, PNG, WebP or TIFF"
@@ -152,7 +152,7 @@ def warn_about_left_out(where: str, found: FoundFiles, endings: tuple[str, ...])
         logger.warning("%s: %s left out: %s. To have them, %s.", where, count, listed(others), remedy_for(others))
     if dead:
         count = f"{len(dead)} link{'s' * (len(dead) != 1)}"
-        logger.warning("%s: %s to files that are not there left out: %s.", where, count, listed(dead))
+        logger.warning("%s: %s to missing files left out: %s.", where, count, listed(dead))
     if found.unfinished:
         count = f"{len(found.unfinished)} picture{'s' * (len(found.unfinished) != 1)}"
         logger.warning(
@@ -165,7 +165,7 @@ def warn_about_left_out(where: str, found: FoundFiles, endings: tuple[str, ...])
 
 
 def default_mask(file: str) -> Path | None:
-    """The setting `mask.file` as an absolute path; None if it is empty.
+    """Return the setting `mask.file` as an absolute path; None if it is empty.
 
     Raises:
         UsageError: there is no such file or folder.
@@ -179,7 +179,7 @@ def default_mask(file: str) -> Path | None:
 
 
 def mask_for(mask: Path, content: str, endings: Collection[str]) -> Path | None:
-    """The mask of a photograph, or None if the folder of masks has none for it.
+    """Return the mask of a photograph, or None if the folder of masks has none for it.
 
     Args:
         mask: a picture, for all photographs; or a folder of pictures that have the photographs' names.

@@ -124,7 +124,7 @@ def test_of_a_large_batch_some_are_shown_and_others_follow(screen: Screen) -> No
     screen.display.evaluated(pair(names[-1]), evaluation(3))
     everything, *lines = screen.lines()
     assert [line.split()[0] for line in lines] == names[:MAX_BARS]
-    assert everything.endswith("3 more at work")
+    assert everything.endswith("3 more in progress")
     assert "0/?" in everything
     screen.display.outcome(ended(pair(names[0]), None))
     assert [line.split()[0] for line in screen.lines()[1:]] == names[1 : MAX_BARS + 1]

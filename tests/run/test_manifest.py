@@ -203,7 +203,7 @@ def test_files_outside_the_roots_are_refused_links_included(folder: Path) -> Non
 def test_results_are_not_taken_for_contents(folder: Path) -> None:
     (folder / "sub/c__style.png").touch()
     (folder / "sub/c__style.png.json").touch()
-    assert "takes in results of an earlier run: c__style.png" in problems(folder, "content,style\nsub,style.jpg\n")[0]
+    assert "holds results of an earlier run: c__style.png" in problems(folder, "content,style\nsub,style.jpg\n")[0]
 
 
 def test_a_missing_manifest_is_a_usage_error(folder: Path) -> None:

@@ -61,11 +61,11 @@ def proof_command(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Try every photograph with every painting, small, on one sheet.
 
-    It also tells what the full run would take. Proofs have the settings of
-    the full run, except for --size and --quality. In a full picture strokes
-    are finer in proportion, and the painting often takes hold of the photograph
-    more: a sheet shows what goes together. To see the strokes, prove a few
-    pictures with --size nearer to image.size.
+    It also prints how long the full run would take. Proofs have the settings
+    of the full run, except for --size and --quality. A sheet shows which
+    photographs and paintings go together. In a full picture the strokes are
+    finer in proportion, and often stronger: to see them, make proofs of a few
+    pictures with a --size nearer to image.size.
 
     Example: impasto proof data/content --styles data/styles -o proof.png
     """
@@ -91,7 +91,7 @@ def proof_command(  # noqa: PLR0913 - one parameter per option
 
 def _library_of(settings: Settings) -> Path:
     if not settings.styles.folder:
-        raise UsageError("There are no paintings to prove with.", "Name their folder with --styles.")
+        raise UsageError("There are no paintings: styles.folder is empty.", "Name their folder with --styles.")
     return Path(settings.styles.folder)
 
 

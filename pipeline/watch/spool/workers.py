@@ -70,7 +70,7 @@ class Worker:
         return self._place.worker
 
     def enter(self) -> None:
-        """Make the spool if it is not there, check that files can be claimed into it, and become one of its workers.
+        """Make the spool unless it exists, check that files can be claimed into it, and become one of its workers.
 
         Raises:
             UsageError: the spool is on another file system than the inbox.
@@ -90,7 +90,7 @@ class Worker:
         move(disk, unnamed, place.folder)
 
     def _probe(self) -> None:
-        """Rename a file of our own from the inbox into the spool, as a claim does."""
+        """Rename a trial file from the inbox into the spool, as a claim does."""
         place, disk = self._place, self._place.disk
         source, target = place.inbox / f"{PROBE_PREFIX}{place.worker}", place.root / f"probe-{place.worker}"
         disk.write(source, b"")
@@ -180,9 +180,9 @@ class Worker:
 
     @contextlib.contextmanager
     def _locked_if_dead(self, folder: Path) -> Iterator[bool]:
-        """Tell whether the worker of a folder is dead, and hold its lock meanwhile where locks are used."""
+        """Yield whether the worker of a folder is dead, and hold its lock until then where locks are used."""
         if self.is_shared or folder.name.startswith("."):  # a hidden folder is new: its lock may not be held yet
-            # The heartbeat just sent has the time of the machine that keeps the disk, as the others have.
+            # A heartbeat that is sent now has the disk's time, as those of other workers have.
             self.beat()
             try:
                 now = self._place.disk.lstat(self._place.folder / "beat").st_mtime
