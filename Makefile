@@ -1,6 +1,6 @@
 # make demo       paint the sample manifest into out/
 # make test       run the test suite, in parallel
-# make test-all   run every crash point, tiling and damaged file that the suite takes a sample of; half an hour
+# make test-all   run every crash point, tiling and damaged file of which the suite takes a sample; much longer
 # make lint       check style, types, and which module may import which
 # All of them create .venv first if it does not exist (two minutes and 5.6 GB, most of it torch).
 

@@ -374,7 +374,7 @@ def test_schema_is_json_on_stdout() -> None:
 @pytest.mark.timeout(240)
 def test_default_keeps_the_contents_colours_twice_as_well_as_gatys2016(tmp_path: Path) -> None:
     def chroma_difference(preset: str) -> float:
-        size = ["--set", "image.size=64", "--set", "pyramid.evaluations=30"]
+        size = ["--set", "image.size=64", "--set", "pyramid.evaluations=12"]
         assert (
             impasto("run", DATA / "manifest.csv", "--outbox", tmp_path / preset, "--preset", preset, *size).exit_code
             == 0

@@ -231,7 +231,9 @@ def test_a_pair_that_did_not_fit_may_fit_later(
 
 
 @pytest.mark.usefixtures("checkpoint_always")
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize(
+    "seed", [pytest.param(seed, marks=pytest.mark.exhaustive if seed >= 6 else ()) for seed in range(20)]
+)
 def test_wherever_memory_runs_out_every_pair_is_rendered_and_every_step_is_told(
     make_stage: MakeStage, make_pair: Callable[..., Pair], run_out: RunOut, seed: int
 ) -> None:
