@@ -20,12 +20,15 @@ from pipeline.cli.main import app
 from pipeline.cli.proof import command as proof_module
 from pipeline.run import forecast as forecast_module
 from pipeline.run import runner as run_module
+from pipeline.run.observer import Observer
 from pipeline.settings.pair_settings import EVALUATIONS
 from pipeline.stage.device.estimate import Expected
 from pipeline.transfer.tiling import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pipeline.stage.task import Outcome
 
 QUICK = ["--size", "32", "--progress", "never"]
 
@@ -217,6 +220,19 @@ def test_only_an_earlier_proof_is_replaced(pictures: Path) -> None:
         assert Path(name).read_bytes() == b"a dear memory"
         Path(name).unlink()
     assert [proof("photos/a.png").exit_code for _ in range(2)] == [0, 0]
+
+
+def test_a_defect_of_the_display_costs_no_sheet(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(Observer):
+        def outcome(self, outcome: Outcome) -> None:
+            raise KeyError(outcome.pair.name)
+
+    monkeypatch.setattr(proof_module, "display_of", lambda *_: Broken())
+    result = proof("photos/a.png")
+    assert result.exit_code == 1
+    assert "This is a defect of impasto" in result.stderr
+    assert Path("proof.png").is_file()
+    assert Path("proof.html").is_file()
 
 
 def test_many_proofs_are_made_only_if_they_are_meant(
