@@ -29,7 +29,7 @@ from pipeline.stage.pool.messages import (
     PairStarted,
     TaskDone,
 )
-from pipeline.stage.pool.worker import Worker
+from pipeline.stage.pool.process_handle import ProcessHandle
 from pipeline.stage.stage import Stage
 from pipeline.stage.summary import Usage
 from pipeline.stage.task import Outcome, Task
@@ -81,7 +81,7 @@ class StagePool:
         self.usage = Usage(devices=len(devices))
         """Times and memory of all pairs so far."""
         self._outbox, self._listener = outbox, listener
-        self._workers: list[Worker] = []
+        self._handles: list[ProcessHandle] = []
         self._numbers = itertools.count()
         atexit.register(self.close)  # before multiprocessing's handler waits for the processes
         try:
@@ -95,7 +95,7 @@ class StagePool:
                     logging.getLogger().getEffectiveLevel(),
                     len(devices),
                 )
-                self._workers.append(Worker(assignment))
+                self._handles.append(ProcessHandle(assignment))
         except BaseException:
             self.close()
             raise
@@ -113,21 +113,21 @@ class StagePool:
                 checkpoints.
         """
         try:
-            yield from _PoolCall(self._workers, self._listener, self._outbox, self._numbers).run(tasks)
+            yield from _PoolCall(self._handles, self._listener, self._outbox, self._numbers).run(tasks)
         finally:
             self._add_up()
 
     def close(self) -> None:
         """End the processes. The pool cannot be used afterwards."""
         atexit.unregister(self.close)
-        for worker in self._workers:
-            worker.dismiss()
-        for worker in self._workers:
-            worker.join()
+        for handle in self._handles:
+            handle.dismiss()
+        for handle in self._handles:
+            handle.join()
 
     def _add_up(self) -> None:
         """Add up the usage of the processes. Their times are comparable, since they use the same clock."""
-        parts = [worker.usage for worker in self._workers if worker.usage]
+        parts = [handle.usage for handle in self._handles if handle.usage]
         for name in USAGE_FIELDS if parts else ():
             known = [part[name] for part in parts if part[name] is not None]
             add = {"begin": min, "end": max, "peak_memory_bytes": max}.get(name, sum)
@@ -137,23 +137,25 @@ class StagePool:
 class _PoolCall:
     """One call of `StagePool.process`; everything happens in the calling thread."""
 
-    def __init__(self, workers: Sequence[Worker], listener: Listener, outbox: Outbox, numbers: Iterator[int]) -> None:
-        self._workers, self._listener, self._outbox, self._numbers = workers, listener, outbox, numbers
+    def __init__(
+        self, handles: Sequence[ProcessHandle], listener: Listener, outbox: Outbox, numbers: Iterator[int]
+    ) -> None:
+        self._handles, self._listener, self._outbox, self._numbers = handles, listener, outbox, numbers
         self.error: Exception | None = None
         """First error that ends the call; None while there is none."""
         self._is_halted = False
         """Whether all processes have been asked to stop at their next evaluation."""
-        self._latest: tuple[str, Worker | None] = "", None
-        """Optimisation of the latest task (see `optimisation_key`), and its worker."""
+        self._latest: tuple[str, ProcessHandle | None] = "", None
+        """Optimisation of the latest task (see `optimisation_key`), and the handle of its process."""
 
     def run(self, tasks: Iterable[Task | None]) -> Generator[Outcome]:
         """See `StagePool.process`."""
-        for worker in self._workers:
-            worker.begin()
+        for handle in self._handles:
+            handle.begin()
         try:
             yield from feed(tasks, self)
-            for worker in self._workers:
-                worker.send(EndOfTasks())
+            for handle in self._handles:
+                handle.send(EndOfTasks())
             while self._at_work:
                 yield from self.receive(POLL_SECONDS)
         finally:  # the caller wants no further outcome
@@ -165,15 +167,15 @@ class _PoolCall:
             raise self.error
 
     @property
-    def _at_work(self) -> list[Worker]:
-        return [worker for worker in self._workers if worker.is_at_work]
+    def _at_work(self) -> list[ProcessHandle]:
+        return [handle for handle in self._handles if handle.is_at_work]
 
     # Methods for `feed`
 
     @property
     def in_work(self) -> int:
         """Number of tasks that have begun and whose outcomes are not received yet."""
-        return sum(len(worker.tasks) for worker in self._workers)
+        return sum(len(handle.tasks) for handle in self._handles)
 
     @property
     def has_room(self) -> bool:
@@ -181,68 +183,68 @@ class _PoolCall:
         return self._free() is not None
 
     def begin(self, task: Task) -> None:
-        """Give a task to a worker."""
-        worker = self._worker_for(task)
-        if worker is not None:
-            worker.give(next(self._numbers), task)
+        """Give a task to a process."""
+        handle = self._handle_for(task)
+        if handle is not None:
+            handle.give(next(self._numbers), task)
 
-    def _free(self) -> Worker | None:
-        """Return the worker with the fewest pairs that takes another one; None if no worker does."""
-        free = [worker for worker in self._at_work if len(worker.tasks) < worker.max_in_work]
-        return min(free, key=lambda worker: len(worker.tasks), default=None)
+    def _free(self) -> ProcessHandle | None:
+        """Return the process with the fewest pairs that takes another one; None if no process does."""
+        free = [handle for handle in self._at_work if len(handle.tasks) < handle.max_in_work]
+        return min(free, key=lambda handle: len(handle.tasks), default=None)
 
-    def _worker_for(self, task: Task) -> Worker | None:
-        """Return the worker with the fewest pairs, or that of the previous task if one optimisation may serve both."""
+    def _handle_for(self, task: Task) -> ProcessHandle | None:
+        """Return the process with the fewest pairs, or that of the previous task if one optimisation may serve both."""
         key = optimisation_key(task.pair, map(str, task.pair.files)) if task.pair.settings.colour.variants else ""
-        latest_key, worker = self._latest
-        if not key or key != latest_key or worker not in self._at_work:
-            worker = self._free()
-        self._latest = key, worker
-        return worker
+        latest_key, handle = self._latest
+        if not key or key != latest_key or handle not in self._at_work:
+            handle = self._free()
+        self._latest = key, handle
+        return handle
 
     def receive(self, seconds: float) -> Generator[Outcome]:
         """Wait at most `seconds` for messages of the processes, answer them, and yield the outcomes among them."""
-        workers = {worker.pipe: worker for worker in self._at_work}
-        for pipe in wait(list(workers), seconds):
-            worker = workers[pipe]  # type: ignore[index]  # it returns some of the pipes it got
+        handles = {handle.pipe: handle for handle in self._at_work}
+        for pipe in wait(list(handles), seconds):
+            handle = handles[pipe]  # type: ignore[index]  # it returns some of the pipes it got
             try:
-                message = worker.pipe.recv()
+                message = handle.pipe.recv()
             except (EOFError, OSError):
-                self._on_dead_worker(worker)
+                self._on_dead_process(handle)
                 continue
             if isinstance(message, TaskDone):
-                worker.usage = message.usage
-                yield Outcome(worker.tasks.pop(message.number), message.record, message.error)
+                handle.usage = message.usage
+                yield Outcome(handle.tasks.pop(message.number), message.record, message.error)
             else:
-                self._on_message(worker, message)
+                self._on_message(handle, message)
 
     # Messages of the processes
 
-    def _on_message(self, worker: Worker, message: object) -> None:
+    def _on_message(self, handle: ProcessHandle, message: object) -> None:
         match message:
             case FenceCheck(number):
-                worker.send(FenceAnswer(number, _fence_error(worker.tasks[number])))
+                handle.send(FenceAnswer(number, _fence_error(handle.tasks[number])))
             case PairStarted(pair, max_in_work):
-                worker.max_in_work = max_in_work
-                self._call(lambda: self._listener.pair_started(pair), starting=worker)
+                handle.max_in_work = max_in_work
+                self._call(lambda: self._listener.pair_started(pair), starting=handle)
             case Evaluated(pair, evaluation):
                 self._call(lambda: self._listener.evaluated(pair, evaluation))
             case LogMessage(record):
                 logging.getLogger(record.name).handle(record)
             case CallEnded(error, usage):
-                worker.end()
-                worker.usage = usage
+                handle.end()
+                handle.usage = usage
                 if error is not None and not (self.error is not None and isinstance(error, Interrupted)):
                     self.fail(error)  # otherwise the process was interrupted because this call has failed
 
-    def _call(self, listener: Callable[[], None], starting: Worker | None = None) -> None:
+    def _call(self, listener: Callable[[], None], starting: ProcessHandle | None = None) -> None:
         """Call the listener, which may ask to stop.
 
-        If it asks when a pair starts, that worker stops at once, and other workers finish the pairs on their devices.
+        If it asks when a pair starts, that handle stops at once, and other handles finish the pairs on their devices.
 
         Args:
             listener: calls a method of the listener.
-            starting: the worker whose pair starts; None: a pair was evaluated.
+            starting: the handle whose pair starts; None: a pair was evaluated.
         """
         if self._is_halted:
             return
@@ -258,18 +260,18 @@ class _PoolCall:
         if starting is not None and self.error is not None:
             starting.halt(_code(self.error))
 
-    def _on_dead_worker(self, worker: Worker) -> None:
-        """End the call, and count a second attempt at each pair of the worker.
+    def _on_dead_process(self, handle: ProcessHandle) -> None:
+        """End the call, and count a second attempt at each pair of the process.
 
         The caller takes back one attempt at each pair without an outcome. The second one remains, so that the next
         process knows that a process died during the pair, and renders it alone.
         """
-        for task in worker.end():
+        for task in handle.end():
             try:
                 self._outbox.marks.begin_attempt(task.pair.file_name, task.owner, task.key)
             except ImpastoError as error:
                 logger.warning("%s", error)
-        self.fail(worker.death())
+        self.fail(handle.death())
 
     def fail(self, error: Exception) -> None:
         """End the call with this error, unless an earlier error has ended it."""
@@ -279,8 +281,8 @@ class _PoolCall:
     def _halt(self, code: ExitCode) -> None:
         if not self._is_halted:
             self._is_halted = True
-            for worker in self._workers:
-                worker.halt(code)
+            for handle in self._handles:
+                handle.halt(code)
 
 
 def _code(error: Exception) -> ExitCode:

@@ -82,7 +82,7 @@ class Bench:
 
     @property
     def pids(self) -> list[int | None]:
-        return [worker.process.pid for worker in self.pool._workers]
+        return [worker.process.pid for worker in self.pool._handles]
 
     @property
     def checkpoints(self) -> list[Path]:
@@ -109,7 +109,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, _cache: None) -> Iterator[B
     bench = Bench(tmp_path_factory.mktemp("pool"), Settings.model_validate({"run": {"max_reorder": 0}}))
     yield bench
     bench.pool.close()
-    assert not any(worker.process.is_alive() for worker in bench.pool._workers)
+    assert not any(worker.process.is_alive() for worker in bench.pool._handles)
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_each_of_two_devices_renders_some_of_the_pairs_and_each_pair_once(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tasks, given = tasks_of(bench, "six", 6), []
-    for worker in bench.pool._workers:
+    for worker in bench.pool._handles:
         monkeypatch.setattr(worker, "give", _noting(worker.give, given, worker))
     outcomes = list(bench.process([tasks[0], None, *tasks[1:]]))
     assert sorted(outcome.pair.name for outcome in outcomes) == [f"six{number}" for number in range(6)]
@@ -351,7 +351,7 @@ def test_a_process_that_is_killed_is_named_and_its_pair_is_suspect(own_bench: Be
                 if not told:
                     (pid,) = [
                         worker.process.pid
-                        for worker in bench.pool._workers
+                        for worker in bench.pool._handles
                         if any(task.pair is endless.pair for task in worker.tasks.values())
                     ]
                     assert pid is not None

@@ -26,7 +26,7 @@ END_SECONDS: Final = 30.0
 _SPAWN: Final = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
 
 
-class Worker:
+class ProcessHandle:
     """The process of one device, for its parent. Only one thread uses it."""
 
     def __init__(self, assignment: Assignment) -> None:
