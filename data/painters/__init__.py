@@ -1,0 +1,1 @@
+"""Two media, `oil` and `ink`; `maps` and `paths`, of which compositions are made; and one module per painting."""
