@@ -63,7 +63,7 @@ class ImageSettings(Section):
         return frozenset(name.upper() for name in self.formats)
 
 
-ColourMode = Literal["style-yuv", "luminance", "swap-luma", "match", "histogram", "none"]
+ColourMode = Literal["style-yuv", "luminance", "swap-luma", "match", "histogram", "regions", "none"]
 """Colour mode of a result; see `pipeline.images.colour.modes`."""
 
 
@@ -72,7 +72,8 @@ class ColourSettings(Section):
 
     mode: ColourMode = Field(
         "style-yuv",
-        description="style-yuv, luminance, swap-luma, match, histogram or none: how the result gets its colours",
+        description="style-yuv, luminance, swap-luma, match, histogram, none, or "
+        "regions: every region keeps the photograph's colours, every stroke the painting's",
     )
     strength: float = Field(1.0, ge=0, le=1, description="strength of the mode, from 0 (no effect) to 1 (full effect)")
     match: Literal["mean-std", "cholesky", "pca", "monge-kantorovich"] = Field(

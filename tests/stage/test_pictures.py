@@ -141,7 +141,7 @@ def test_a_variant_alone_is_painted_too(render: Callable[..., list[Metadata]], m
     assert record.seconds.stylise > 0
 
 
-@pytest.mark.parametrize("mode", ["style-yuv", "luminance", "swap-luma", "none"])
+@pytest.mark.parametrize("mode", ["style-yuv", "luminance", "swap-luma", "regions", "none"])
 def test_where_a_mask_is_black_the_photograph_stays(
     outbox: Outbox, render: Callable[..., list[Metadata]], make_pair: Callable[..., Pair], tmp_path: Path, mode: str
 ) -> None:
@@ -315,17 +315,22 @@ def test_what_is_not_visible_does_not_bleed_into_a_guided_result(
 
 
 @pytest.mark.parametrize("strength", [0.5, 1.0])
-def test_part_of_luminance_leaves_the_photograph_where_the_mask_is_black(  # noqa: PLR0913, PLR0917 - by name
+@pytest.mark.parametrize("mode", ["luminance", "regions"])
+@pytest.mark.parametrize("upscale", ["none", "guided"])
+def test_part_of_a_mode_leaves_the_photograph_where_the_mask_is_black(  # noqa: PLR0913, PLR0917 - by name
     outbox: Outbox,
     render: Callable[..., list[Metadata]],
     make_pair: Callable[..., Pair],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     strength: float,
+    mode: str,
+    upscale: str,
 ) -> None:
     painted_grey(monkeypatch)
-    mask = half_mask(tmp_path / "m.png")
-    render(make_pair(mask=mask, image={"size": 64}, colour={"mode": "luminance", "strength": strength}))
+    mask, size = half_mask(tmp_path / "m.png"), {"none": 64, "guided": 32}[upscale]
+    image, colour = {"size": size, "upscale": upscale}, {"mode": mode, "strength": strength}
+    render(make_pair(mask=mask, image=image, colour=colour))
     difference = np.abs(pixels(outbox.picture_path("a.png")) - pixels(tmp_path / "a.png"))
     assert difference[:, :31].max() <= 1
     assert difference[:, 33:].mean() > 5

@@ -62,14 +62,48 @@ def with_chroma_in_gamut(pixels: Pixels, source: Pixels) -> tuple[Pixels, float]
     """
     wanted = luma(pixels)
     offsets = source - luma(source)[:, :, None]
-    red, green, blue = offsets[:, :, 0], offsets[:, :, 1], offsets[:, :, 2]  # seven times as fast as along an axis
-    lowest, highest = np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue)
+    lowest, highest = _extremes(offsets)
     moved = np.clip(wanted, -lowest, 255 - highest)
     share = float(np.mean(np.abs(moved - wanted) > _ROUNDING))
     offsets += moved[:, :, None]
     return offsets, share
 
 
+def into_gamut(pixels: Pixels) -> None:
+    """Bring colours into 0–255 in place: where one lies outside, its luma and its chroma give way by half each.
+
+    At its luma, a colour would fit if its chroma were scaled towards grey by a factor. The chroma is scaled half as
+    far, or further, to where R, G and B differ by 255, so that a luma fits; the luma is moved for the rest. If the luma
+    alone gave way, there would be no dark strokes in a saturated sky; if the chroma alone did, they would be grey.
+    Colours within 0–255 are not touched.
+    """
+    lowest, highest = _extremes(pixels)
+    outside = (lowest < 0) | (highest > _WHITE)
+    offsets = pixels[outside][None]
+    wanted = luma(offsets)
+    offsets -= wanted[:, :, None]
+    np.clip(wanted, 0, _WHITE, out=wanted)
+    lowest, highest = (np.abs(extreme) + _TINY for extreme in _extremes(offsets))
+    fits = np.minimum(1, np.minimum(wanted / lowest, (_WHITE - wanted) / highest))
+    kept = np.minimum((1 + fits) / 2, _WHITE / (lowest + highest))
+    offsets *= kept[:, :, None]
+    offsets += np.clip(wanted, lowest * kept, _WHITE - highest * kept)[:, :, None]
+    pixels[outside] = np.clip(offsets[0], 0, _WHITE)  # only rounding is left
+
+
+def share_of_moved(before: Pixels, after: Pixels) -> float:
+    """Return the share of pixels whose luma differs."""
+    return float(np.mean(np.abs(luma(after) - luma(before)) > _ROUNDING))
+
+
+def _extremes(pixels: Pixels) -> tuple[Plane, Plane]:
+    """Return the lowest and the highest of R, G and B of each pixel; seven times as fast as along an axis."""
+    red, green, blue = pixels[:, :, 0], pixels[:, :, 1], pixels[:, :, 2]
+    return np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue)
+
+
+_WHITE = np.float32(255)
+_TINY = np.float32(1e-6)
 _ROUNDING = 1e-2
 """Largest difference in levels of a luma that counts as rounded, not as moved."""
 

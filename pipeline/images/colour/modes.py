@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.images.colour.luma_chroma import blend, grey, luma, with_chroma_in_gamut, with_chroma_of
 from pipeline.images.colour.matching import histogram_match, linear_match
+from pipeline.images.colour.regions import recoloured, with_chroma_of_regions
 from pipeline.images.resize import resize
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.images.colour.matching import Match
     from pipeline.images.picture import Pixels, Plane
 
-Mode = Literal["style-yuv", "luminance", "swap-luma", "match", "histogram", "none"]
+Mode = Literal["style-yuv", "luminance", "swap-luma", "match", "histogram", "regions", "none"]
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,14 @@ def prepare(colour: Colour, content: Pixels, style: Pixels, painted: Pixels | No
         grey_style = grey(_matched_luma(luma(style), luma(painted)))
         return blend(content, grey(luma(content)), colour.strength), blend(style, grey_style, colour.strength)
     if colour.mode == "style-yuv":
-        recoloured = with_chroma_of(style, resize(content, style.shape[1], style.shape[0]))
+        seen = with_chroma_of(style, resize(content, style.shape[1], style.shape[0]))
     elif colour.mode == "histogram":
-        recoloured = histogram_match(style, painted)
+        seen = histogram_match(style, painted)
+    elif colour.mode == "regions":
+        seen = recoloured(style, painted)
     else:
-        recoloured = np.clip(linear_match(style, painted, colour.match), 0, 255)  # a painting has no colours outside
-    return content, blend(style, recoloured, colour.strength)
+        seen = np.clip(linear_match(style, painted, colour.match), 0, 255)  # a painting has no colours outside
+    return content, blend(style, seen, colour.strength)
 
 
 def _matched_luma(of_style: Plane, of_content: Plane) -> Plane:
@@ -79,21 +82,26 @@ _FLAT = 0.5
 
 def finishes(colour: Colour) -> bool:
     """Whether `finish` changes the result, and needs the content for it."""
-    return colour.mode in ("luminance", "swap-luma") and colour.strength > 0
+    return colour.mode in ("luminance", "swap-luma", "regions") and colour.strength > 0
 
 
-def finish(colour: Colour, result: Pixels, content: Pixels) -> tuple[Pixels, float]:
+def finish(colour: Colour, result: Pixels, content: Pixels, mask: Plane | None = None) -> tuple[Pixels, float]:
     """Give the result of the optimisation the content's chroma, where the mode asks for it.
 
     Args:
         colour: the mode.
         result: result of the optimisation.
         content: photograph in the result's size.
+        mask: weight of the style in the result, 0–1; None: 1 everywhere. Modes that treat each pixel by itself ignore
+            it.
 
     Returns:
         The result, and the share of pixels whose luma was moved to make room for their chroma.
     """
     if not finishes(colour):
         return result, 0.0
-    swapped, moved = with_chroma_in_gamut(result, content)
-    return blend(result, swapped, colour.strength), moved
+    if colour.mode == "regions":
+        coloured, moved = with_chroma_of_regions(result, content, mask)
+    else:
+        coloured, moved = with_chroma_in_gamut(result, content)
+    return blend(result, coloured, colour.strength), moved

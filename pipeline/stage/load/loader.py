@@ -229,7 +229,7 @@ def _further_pixels(pair: Pair, files: Sources, size: tuple[int, int]) -> int:
 
 def _painted_pixels(pair: Pair, pixels: Pixels, plane: Plane | None) -> Pixels | None:
     """Return the painted pixels of a mask, (1, N, 3), for modes that match colours to them; None: all pixels."""
-    if plane is None or pair.settings.colour.mode not in ("luminance", "match", "histogram"):
+    if plane is None or pair.settings.colour.mode not in ("luminance", "match", "histogram", "regions"):
         return None
     painted: Pixels = pixels[plane >= plane.max() / 2][None]
     return painted

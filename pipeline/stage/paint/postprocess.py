@@ -42,16 +42,17 @@ def finished(image: Tensor, loaded: LoadedPair, colour: Colour) -> tuple[Pixels,
         height, width = pixels.shape[:2]
         seen, _ = resize_visible(photograph, original.alpha, width, height)
         pixels = guided_upscale(pixels, seen, photograph)
-    pixels, moved = finish(colour, pixels, photograph)
-    if original.mask is not None and loaded.mask is not None:
-        if colour.strength < 1:  # unpainted pixels were recoloured, too, which is reversed here
-            unpainted, _ = finish(colour, prepare(colour, photograph, photograph)[0], photograph)
-            pixels = pixels - (1 - original.mask)[:, :, None] * (unpainted - photograph)
-        if original.is_larger:  # the optimisation applied the small mask, which is less sharp
-            height, width = original.mask.shape
-            applied = resize_plane(loaded.mask[0, 0].numpy(), width, height)
-            sharper = np.minimum(original.mask / np.maximum(applied, _MIN_MASK), 1)
-            pixels = photograph + sharper[:, :, None] * (pixels - photograph)
+    if original.mask is None or loaded.mask is None:
+        return finish(colour, pixels, photograph)
+    height, width = original.mask.shape
+    applied = resize_plane(loaded.mask[0, 0].numpy(), width, height)
+    pixels, moved = finish(colour, pixels, photograph, applied)
+    if colour.mode == "luminance" and colour.strength < 1:  # it greyed unpainted pixels, too, which is reversed here
+        unpainted, _ = finish(colour, prepare(colour, photograph, photograph)[0], photograph)
+        pixels = pixels - (1 - original.mask)[:, :, None] * (unpainted - photograph)
+    if original.is_larger:  # the optimisation applied the small mask, which is less sharp
+        sharper = np.minimum(original.mask / np.maximum(applied, _MIN_MASK), 1)
+        pixels = photograph + sharper[:, :, None] * (pixels - photograph)
     return pixels, moved
 
 

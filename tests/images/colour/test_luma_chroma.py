@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.images.colour.luma_chroma import blend, luma, rgb_to_yuv, with_chroma_in_gamut, with_chroma_of, yuv_to_rgb
+from pipeline.images.colour.luma_chroma import (
+    blend,
+    into_gamut,
+    luma,
+    rgb_to_yuv,
+    share_of_moved,
+    with_chroma_in_gamut,
+    with_chroma_of,
+    yuv_to_rgb,
+)
 from tests import oracle
 from tests.conftest import photo
 
@@ -66,6 +75,36 @@ def test_a_pictures_own_chroma_moves_nothing() -> None:
     same, share = with_chroma_in_gamut(PICTURE, PICTURE)
     assert share == 0
     np.testing.assert_allclose(same, PICTURE, atol=1e-3)
+
+
+@given(st.lists(st.lists(st.floats(-400, 700, width=32), min_size=3, max_size=3), min_size=1, max_size=20))
+def test_into_gamut_hue_stays_and_luma_and_chroma_give_way(colours: list[list[float]]) -> None:
+    before = np.array([colours], np.float32)
+    after = before.copy()
+    into_gamut(after)
+    assert after.min() >= 0
+    assert after.max() <= 255
+    inside = ((before >= 0) & (before <= 255)).all(axis=2)
+    np.testing.assert_array_equal(after[inside], before[inside])
+    wide, narrow = (oracle.yuv(each)[..., 1:] for each in (before, after))
+    cross = wide[..., 0] * narrow[..., 1] - wide[..., 1] * narrow[..., 0]
+    assert np.abs(cross).max() <= 1e-3 * max(1, np.abs(wide).max()) ** 2, "the hue is kept"
+    lengths = np.hypot(*np.moveaxis(wide, 2, 0)), np.hypot(*np.moveaxis(narrow, 2, 0))
+    assert (lengths[1] <= lengths[0] + 1e-3).all()
+    assert share_of_moved(before, before) == 0
+
+
+def test_half_of_what_a_colour_lies_outside_is_taken_from_its_luma() -> None:
+    dark_blue = np.array([[[-30, 0, 120]]], np.float32)
+    after = dark_blue.copy()
+    into_gamut(after)
+    alone, moved = with_chroma_in_gamut(np.full_like(dark_blue, luma(dark_blue)[0, 0]), dark_blue + 30)
+    assert moved == 1
+    assert luma(dark_blue)[0, 0] < luma(after)[0, 0] < luma(alone)[0, 0]
+    assert after[0, 0, 0] == pytest.approx(0, abs=1e-3)
+    fits = luma(dark_blue)[0, 0] / (luma(dark_blue)[0, 0] + 30)
+    np.testing.assert_allclose(oracle.yuv(after)[..., 1:], (1 + fits) / 2 * oracle.yuv(dark_blue)[..., 1:], atol=1e-3)
+    assert share_of_moved(dark_blue, after) == 1
 
 
 def test_a_blend_is_linear_and_exact_at_its_ends() -> None:

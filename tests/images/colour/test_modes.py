@@ -82,6 +82,17 @@ def test_between_the_chroma_comes_ever_nearer_to_the_photographs(mode: Mode) -> 
     assert (np.diff(errors) < 0).all()
 
 
+def test_regions_change_the_painting_before_and_the_chroma_after() -> None:
+    _, recoloured = prepare(Colour("regions"), CONTENT, STYLE)
+    assert np.abs(recoloured - STYLE).mean() > 5
+    content = CONTENT * np.float32(0.6) + 50
+    tinted = content + np.float32([20, 0, -20])
+    results = [finish(Colour("regions", strength), tinted, content)[0] for strength in (0, 0.5, 1)]
+    tints = np.array([oracle.yuv(result - content).mean(axis=(0, 1)) for result in results])
+    shares = tints / tints[0]
+    np.testing.assert_allclose(shares, [[1, 1, 1], [1, 0.5, 0.5], [1, 0, 0]], atol=0.02)
+
+
 def test_style_yuv_gives_the_style_the_photographs_chroma() -> None:
     content, style = prepare(Colour("style-yuv"), CONTENT, photo(64, 48, seed=2).astype(np.float32))
     assert content is CONTENT
