@@ -11,6 +11,7 @@ import torch
 
 from pipeline.settings.pair_settings import PairSettings
 from pipeline.stage.device.memory import SHARE_OF_FREE, MemoryDemand, predict
+from pipeline.stage.engine_config import scales_of
 from pipeline.transfer.tiling import WHOLE
 from pipeline.transfer.vgg import CONVOLUTIONS, channels_of, halvings_of
 
@@ -47,15 +48,15 @@ def flops_of_a_pixel() -> float:
     return 2 * 2 * sum(values)
 
 
-def evaluations_of_a_pair(settings: PairSettings) -> float:
-    """Return the time of a pair in evaluations of full size."""
-    planned = settings.pyramid.planned
-    return sum((count + _STARTS) / 4**halvings for halvings, count in enumerate(reversed(planned)))
+def evaluations_of_a_pair(settings: PairSettings, side: int = SIDES[-1]) -> float:
+    """Return the time of a pair of square pictures in evaluations of full size."""
+    scales = scales_of(settings.pyramid, side, side)
+    return sum((scale.evaluations + _STARTS) * scale.width * scale.height for scale in scales) / side**2
 
 
 def pairs_per_hour(teraflops: float, side: int) -> float:
     """Return the pairs of square pictures per hour, with the default settings."""
-    flops = flops_of_a_pixel() * side**2 * evaluations_of_a_pair(PairSettings())
+    flops = flops_of_a_pixel() * side**2 * evaluations_of_a_pair(PairSettings(), side)
     return 3600 * SHARE * teraflops * 1e12 / flops
 
 

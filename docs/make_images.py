@@ -21,12 +21,12 @@ SIDE = 320
 GAP, LABEL = 6, 26
 """Space between pictures, and height of the text beneath each, in px."""
 QUALITY = 88
-MODES = ("style-yuv", "luminance", "swap-luma", "match", "histogram", "none")
+MODES = ("regions", "luminance", "swap-luma", "match", "histogram", "none")
 TUNING: tuple[tuple[str, tuple[Any, ...]], ...] = (
+    ("objective.content_weight", (0.1, 0.25, 0.6)),
     ("pyramid.quality", ("draft", "standard", "print")),
-    ("objective.style_weight", (3, 10, 30)),
     ("style.scale", (0.5, 1, 2)),
-    ("pyramid.scales", (1, 3, 5)),
+    ("pyramid.detail", (0.0, 0.4, 1.0)),
 )
 Cell = tuple[str, Image.Image]
 
@@ -48,16 +48,17 @@ def opened(path: Path) -> Image.Image:
         return image.convert("RGB")
 
 
-def painted(content: str, style: str, **values: Any) -> Image.Image:
+def painted(content: str, style: str, *, preset: str | None = None, **values: Any) -> Image.Image:
     """Stylise a pair, and shrink the result to the size of a cell.
 
     Args:
         content: name of a sample photograph.
         style: name of a sample painting.
+        preset: preset; None: the default one.
         values: settings by `section.key`.
     """
-    print(content, style, values, flush=True)
-    result = stylise(photograph(content), painting(style), Settings({"image.size": SIZE, **values}))
+    print(content, style, preset or "", values, flush=True)
+    result = stylise(photograph(content), painting(style), Settings({"image.size": SIZE, **values}, preset=preset))
     small = shrink(np.ascontiguousarray(result.picture * 255), SIDE)
     return Image.fromarray(np.clip(np.round(small), 0, 255).astype(np.uint8))
 
@@ -79,14 +80,21 @@ def sheet(rows: list[list[Cell]]) -> Image.Image:
 
 
 def results() -> Image.Image:
-    """Make the sheet of the README: three photographs in the style of three paintings."""
-    styles = ("nocturne", "harvest", "harbour")
+    """Make the sheet of the README: three photographs in the style of four paintings."""
+    styles = ("nocturne", "harvest", "harbour", "pines")
     blank = Image.new("RGB", (1, 1), "white")
     rows: list[list[Cell]] = [[("", blank), *((each, opened(painting(each))) for each in styles)]]
     for content in ("chelsea", "coffee", "rocket"):
         cells: list[Cell] = [(content, opened(photograph(content)))]
         rows.append(cells + [("", painted(content, style)) for style in styles])
     return sheet(rows)
+
+
+def presets() -> Image.Image:
+    """Make the sheet of one pair with the classical algorithm and with the default one."""
+    pair, names = ("chelsea", "nocturne"), ("colour-preserving", "painting")
+    given: list[Cell] = [("photograph", opened(photograph(pair[0]))), ("painting", opened(painting(pair[1])))]
+    return sheet([given + [(f"preset {name}", painted(*pair, preset=name)) for name in names]])
 
 
 def colour_modes() -> Image.Image:
@@ -98,7 +106,7 @@ def colour_modes() -> Image.Image:
 
 def tuning() -> Image.Image:
     """Make the sheet of one pair with different settings, one setting per row."""
-    pair = "chelsea", "harvest"
+    pair = "chelsea", "nocturne"
     usual = painted(*pair)
     defaults = Settings()
     rows = []
@@ -110,7 +118,7 @@ def tuning() -> Image.Image:
     return sheet(rows)
 
 
-IMAGES = {"results": results, "colour-modes": colour_modes, "tuning": tuning}
+IMAGES = {"results": results, "presets": presets, "colour-modes": colour_modes, "tuning": tuning}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or IMAGES:

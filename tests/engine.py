@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import NotFiniteError
+from pipeline.settings.pair_settings import ObjectiveSettings
+from pipeline.settings.presets import PRESETS
+from pipeline.stage.engine_config import NETWORK_SETTINGS, objective_spec
 from pipeline.transfer.lbfgs import Minimiser, Minimum
 from pipeline.transfer.styliser import Optimisation, Step, Styliser, StyliseResult
 
@@ -18,6 +22,21 @@ if TYPE_CHECKING:
     from pipeline.transfer.state import Evaluation
     from pipeline.transfer.targets import Subject
     from pipeline.transfer.vgg import Chain
+
+
+def spec_of(preset: str, **changes: Any) -> ObjectiveSpec:
+    """Return the objective of a preset with changes."""
+    return replace(objective_spec(ObjectiveSettings(**PRESETS[preset]["objective"])), **changes)
+
+
+def network_of(preset: str) -> dict[str, Any]:
+    """Return the pooling and the padding of a preset, with which its chain is built."""
+    return ObjectiveSettings(**PRESETS[preset]["objective"]).model_dump(include=NETWORK_SETTINGS)
+
+
+def sections_of(preset: str) -> dict[str, Any]:
+    """Return the settings of a preset by section, apart from its pyramid."""
+    return {section: values for section, values in PRESETS[preset].items() if section != "pyramid"}
 
 
 def stylise(

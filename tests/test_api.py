@@ -119,7 +119,8 @@ def test_the_result_is_there_as_floats_and_as_the_bytes_of_a_file(
 
 def test_the_objective_is_told_while_it_falls_and_afterwards(arrays: tuple[np.ndarray, np.ndarray]) -> None:
     seen: list[Evaluation] = []
-    result = stylise(*arrays, Settings(image={"size": 80}, pyramid={"evaluations": [2, 3]}), on_evaluation=seen.append)
+    settings = Settings(image={"size": 80}, pyramid={"evaluations": [2, 3], "ratio": 2, "floor": 0})
+    result = stylise(*arrays, settings, on_evaluation=seen.append)
     traces = [scale.trace for scale in result.objective]
     assert [scale.size for scale in result.objective] == [(40, 32), (80, 64)]
     assert [point for trace in traces for point in trace] == [(each.number, each.total) for each in seen]
@@ -197,7 +198,7 @@ def test_threads_do_not_disturb_each_other(arrays: tuple[np.ndarray, np.ndarray]
     assert [np.array_equal(each, alone.pixels) for each in found] == [True] * 3
 
 
-@pytest.mark.parametrize("preset", ["colour-preserving", "gatys2016", "luminance", "pytorch-tutorial"])
+@pytest.mark.parametrize("preset", ["painting", "colour-preserving", "gatys2016", "luminance", "pytorch-tutorial"])
 def test_settings_mean_what_they_mean_on_the_command_line(preset: str) -> None:
     flags = from_set_options(["image.size=99", "objective.style_weight=7"])
     _, wanted = load_settings(None, flags | {"preset": preset})
@@ -224,7 +225,7 @@ def test_settings_do_not_depend_on_the_environment(monkeypatch: pytest.MonkeyPat
         (("CONTENT", []), {}, UsageError, "an empty list"),
         (("CONTENT", "STYLE", Settings(style={"blend_weights": [1, 2]})), {"style": 3}, UsageError, "2 values"),
         (("CONTENT", "STYLE", Settings(colour={"variants": ["none"]})), {}, UsageError, "one result"),
-        (("CONTENT", "STYLE", Settings(VALUES, objective={"style_weight": 1e300})), {}, NotFiniteError, "not finite"),
+        (("CONTENT", "STYLE", Settings(VALUES, objective={"content_weight": 1e300})), {}, NotFiniteError, "not finite"),
         (("CONTENT", "STYLE", Settings(network={"weights": "none.pth"})), {}, WeightsError, "none.pth"),
         (("CONTENT", np.zeros((4, 4))), {}, ImageError, r"style: an array of the shape \(4, 4\)"),
         (("CONTENT", np.zeros((4, 4, 3), np.int64)), {}, ImageError, "style: an array of int64"),

@@ -18,6 +18,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from pipeline.cli.main import app
+from pipeline.settings.pair_settings import EVALUATIONS
 from tests.outbox.report.samples import add_failure
 
 if TYPE_CHECKING:
@@ -55,9 +56,8 @@ def place(tmp_path: Path, make_image: Callable[..., Path], monkeypatch: pytest.M
     monkeypatch.setenv("IMPASTO_IMAGE__SIZE", "40")
     monkeypatch.setenv("IMPASTO_WATCH__SETTLE_SECONDS", "0.1")
     monkeypatch.setattr("pipeline.cli.bench.measure.SIDES", (32,))
-    monkeypatch.setattr(
-        "pipeline.settings.pair_settings.EVALUATIONS", dict.fromkeys(("draft", "standard", "print"), (1,) * 5)
-    )
+    for quality in EVALUATIONS["sqrt2"]:
+        monkeypatch.setitem(EVALUATIONS["sqrt2"], quality, (1,))
     return tmp_path
 
 

@@ -13,7 +13,8 @@ ProgressMode = Literal["auto", "always", "never"]
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", envvar="IMPASTO_CONFIG", help="A config.toml.")]
 PresetOption = Annotated[
-    str | None, typer.Option(help="colour-preserving (default), gatys2016, luminance or pytorch-tutorial.")
+    str | None,
+    typer.Option(help="painting (default), portrait, colour-preserving, gatys2016, luminance or pytorch-tutorial."),
 ]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a setting; repeatable.")

@@ -27,6 +27,13 @@ _NOT_IN_PIXELS: Final[Mapping[str, Any]] = {"image": {"max_pixels", "formats"}, 
 """Settings that cannot change a pair's result: the limits on input files, the modes of further results, and the name of
 the preset, whose values are in the key themselves."""
 
+_ADDED: Final[Mapping[str, Mapping[str, Any]]] = {
+    "objective": {"style": "gram", "content_target": "photograph", "content_layer_weights": []},
+    "pyramid": {"ratio": "2", "floor": 0, "detail": 1.0},
+}
+"""Settings that were added after the first version, with the values that are equivalent to it. With these values they
+are left out of the key, so that the results of earlier versions still count as done."""
+
 
 @dataclass(frozen=True)
 class Fingerprint:
@@ -77,7 +84,22 @@ def style_sha256(paintings: Sequence[str]) -> str:
 
 def settings_in_key(settings: PairSettings) -> dict[str, Any]:
     """Return the settings that change pixels, as JSON values."""
-    return settings.model_dump(mode="json", exclude=dict(_NOT_IN_PIXELS))
+    return _as_first_version(settings.model_dump(mode="json", exclude=dict(_NOT_IN_PIXELS)))
+
+
+def _as_first_version(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings without those that were added later and have no effect."""
+    return {
+        section: {key: value for key, value in values.items() if _ADDED[section].get(key) != value}
+        if section in _ADDED
+        else values
+        for section, values in settings.items()
+    }
+
+
+def _with_added(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings with those that were added later, which a key and the settings of an earlier version lack."""
+    return {section: {**_ADDED.get(section, {}), **values} for section, values in settings.items()}
 
 
 def settings_in_metadata(settings: PairSettings) -> dict[str, Any]:
@@ -125,7 +147,11 @@ def look_up(outbox: Outbox, pair: Pair, fingerprint: Fingerprint | None) -> Ledg
     if failure is None or result.status is Status.DONE:
         return result
     is_same_input = failure.key == (fingerprint.key if fingerprint else None)
-    if failure.error_class == "input" and is_same_input and failure.settings == settings_in_metadata(pair.settings):
+    if (
+        failure.error_class == "input"
+        and is_same_input
+        and _with_added(failure.settings) == settings_in_metadata(pair.settings)
+    ):
         return LedgerEntry(Status.FAILED, f"failed before: {failure.reason}", failure.attempt)
     return LedgerEntry(Status.CHANGED, "failed before, now tried again", failure.attempt)
 
@@ -151,11 +177,12 @@ def _look_up_result(outbox: Outbox, pair: Pair, fingerprint: Fingerprint | None)
 def _changes(metadata: Metadata, now: Fingerprint | None) -> str:
     if now is None:
         return "an input cannot be read any more"
+    before = _with_added(metadata.settings)
     settings = [
         f"{section}.{key}"
-        for section, values in now.settings.items()
+        for section, values in _with_added(now.settings).items()
         for key, value in values.items()
-        if metadata.settings.get(section, {}).get(key) != value
+        if before.get(section, {}).get(key) != value
     ]
     mask = metadata.pair.mask.sha256 if metadata.pair.mask is not None else ""
     parts = {

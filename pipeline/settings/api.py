@@ -23,7 +23,7 @@ class Settings(all_settings.Settings):
     a config file nor the environment is read.
 
     >>> Settings(image={"size": 256}, pyramid={"quality": "draft"}).pyramid.planned
-    (40, 20, 10)
+    (20, 20, 20, 10, 6)
     >>> Settings({"image.size": 256, "objective.style_weight": 30}, preset="gatys2016").colour.mode
     'none'
     >>> Settings({"image.sice": 256})
@@ -43,7 +43,8 @@ class Settings(all_settings.Settings):
 
         Args:
             values: settings by `section.key`, or as a config file has them: `{section: {key: value}}`.
-            preset: `colour-preserving` (the default), `gatys2016`, `luminance` or `pytorch-tutorial`.
+            preset: `painting` (the default), `portrait`, `colour-preserving`, `gatys2016`, `luminance` or
+                `pytorch-tutorial`.
             **sections: `{key: value}`, or a section of another `Settings`, from which the values that were set count.
 
         Raises:

@@ -71,7 +71,7 @@ class ColourSettings(Section):
     """The colours of the result."""
 
     mode: ColourMode = Field(
-        "style-yuv",
+        "regions",
         description="style-yuv, luminance, swap-luma, match, histogram, none, or "
         "regions: every region keeps the photograph's colours, every stroke the painting's",
     )
@@ -93,7 +93,7 @@ class StyleSettings(Section):
     """Size of the painting, and blends."""
 
     fit: Literal["stretch", "cover", "whole"] = Field(
-        "stretch",
+        "whole",
         description="stretch to the photograph's size; cover it, cropped; whole: same short side, not cropped",
     )
     scale: float = Field(
@@ -111,49 +111,90 @@ class StyleSettings(Section):
 class ObjectiveSettings(Section):
     """The objective that is minimised; see `pipeline.transfer.objective`."""
 
+    style: Literal["wasserstein", "gram"] = Field(
+        "wasserstein",
+        description="measure of style: wasserstein, means and covariances of features, or gram, as Gatys did",
+    )
+    content_target: Literal["transported", "photograph"] = Field(
+        "transported",
+        description="structure that is asked for: the photograph's, or as the painting would show it (transported)",
+    )
+
     content_layers: tuple[Annotated[str, Field(pattern=LAYER_PATTERN)], ...] = Field(
-        ("conv4_2",), description="layers where the photograph is compared; conv: before the rectifier, relu: after it"
+        ("relu3_1", "relu4_2"),
+        description="layers where the photograph is compared; conv: before the rectifier, relu: after it",
+    )
+    content_layer_weights: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] = Field(
+        (0.2, 1.0), description="one weight per content layer; empty: all 1"
     )
     style_layers: tuple[Annotated[str, Field(pattern=LAYER_PATTERN)], ...] = Field(
-        ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"), description="layers where the painting is compared"
+        ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), description="layers where the painting is compared"
     )
     style_layer_weights: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] = Field(
         (), description="one weight per style layer; empty: all 1"
     )
-    content_weight: float = Field(1.0, ge=0, allow_inf_nan=False, description="weight of the photograph's structure")
-    style_weight: float = Field(10.0, ge=0, allow_inf_nan=False, description="weight of the painting's texture")
+    content_weight: float = Field(0.25, ge=0, allow_inf_nan=False, description="weight of the photograph's structure")
+    style_weight: float = Field(1.0, ge=0, allow_inf_nan=False, description="weight of the painting's texture")
     tv_weight: float = Field(
-        20_000.0, ge=0, allow_inf_nan=False, description="weight of total variation; more is smoother"
+        0.002, ge=0, allow_inf_nan=False, description="weight of total variation; more is smoother"
     )
     pooling: Literal["max", "average"] = Field(
-        "average", description="pooling of the network: max, or average, scaled to the same magnitude"
+        "max", description="pooling of the network: max, or average, scaled to the same magnitude"
     )
     padding: Literal["zero", "replicate"] = Field(
         "replicate", description="padding at the picture's border: zero, as the network was trained, or replicate"
     )
 
     @model_validator(mode="after")
+    def _weights_suit_the_style(self) -> ObjectiveSettings:
+        for name, largest in _LARGEST_RELATIVE.items():
+            if self.style == "wasserstein" and (value := getattr(self, name)) > largest:
+                msg = (
+                    f"{name} = {value:g} is a weight for Gram matrices; "
+                    'set preset = "colour-preserving", for which it was meant, or leave it out'
+                )
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
     def _one_weight_per_layer(self) -> ObjectiveSettings:
-        if self.style_layer_weights and len(self.style_layer_weights) != len(self.style_layers):
-            msg = (
-                f"style_layer_weights has {len(self.style_layer_weights)} values, "
-                f"but there are {len(self.style_layers)} style_layers"
-            )
-            raise ValueError(msg)
         if not self.style_layers and not self.content_layers:
             msg = "content_layers and style_layers are both empty, so there is nothing to minimise"
             raise ValueError(msg)
+        for kind in ("content", "style"):
+            layers, weights = getattr(self, f"{kind}_layers"), getattr(self, f"{kind}_layer_weights")
+            if weights and len(weights) != len(layers):
+                msg = f"{kind}_layer_weights has {len(weights)} values, but there are {len(layers)} {kind}_layers"
+                raise ValueError(msg)
         return self
 
 
+_LARGEST_RELATIVE = {"style_weight": 9.99, "tv_weight": 1.0}
+"""Largest weights with the Wasserstein distance; larger ones were meant for Gram matrices, or smear the picture."""
+
 Quality = Literal["draft", "standard", "print"]
 
-EVALUATIONS: Final[dict[Quality, tuple[int, ...]]] = {
-    "draft": (10, 20, 40, 40, 40),
-    "standard": (25, 30, 60, 60, 60),
-    "print": (100, 150, 200, 200, 200),
+Ratio = Literal["2", "sqrt2"]
+"""Ratio of the sides of a scale and the next coarser one."""
+
+EVALUATIONS: Final[dict[Ratio, dict[Quality, tuple[int, ...]]]] = {
+    "2": {
+        "draft": (10, 20, 40),
+        "standard": (25, 30, 60),
+        "print": (100, 150, 200),
+    },
+    "sqrt2": {
+        "draft": (6, 10, 20),
+        "standard": (14, 22, 22, 22, 36),
+        "print": (45, 45, 45, 45, 70),
+    },
 }
-"""Evaluations at the finest scale and at each coarser one, by quality."""
+"""Evaluations at the finest scale and at each coarser one, by ratio and quality; the last number is that of all others.
+Each scale starts from the one before: the nearer they are, the fewer evaluations it takes."""
+
+
+def _as_share(value: object) -> object:
+    return {"none": 0.0, "photograph": 1.0}.get(value, value) if isinstance(value, str) else value
 
 
 def _as_tuple(value: object) -> object:
@@ -164,11 +205,22 @@ class PyramidSettings(Section):
     """The scales that the optimisation goes through, coarse to fine."""
 
     quality: Quality = Field("standard", description="draft, standard or print: how many evaluations are spent")
-    scales: int = Field(
-        3, ge=1, le=5, description="number of sizes to work at, each half of the next; more give larger strokes"
+    ratio: Annotated[Ratio, BeforeValidator(str)] = Field(
+        "sqrt2", description="ratio of a size to the next smaller one: 2 or sqrt2, which changes more gradually"
+    )
+    scales: int = Field(5, ge=1, le=9, description="number of sizes to work at; more give larger strokes")
+    floor: int = Field(
+        192,
+        ge=0,
+        le=16384,
+        description="short side in px of the smallest size; at smaller ones a painting's layout is copied; 0: no limit",
+    )
+    detail: Annotated[float, BeforeValidator(_as_share), Field(ge=0, le=1)] = Field(
+        0.4,
+        description='the photograph\'s detail that each size starts with: "none", "photograph", or a share (0 to 1)',
     )
     evaluations: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=100_000)], ...], BeforeValidator(_as_tuple), Field(max_length=8)
+        tuple[Annotated[int, Field(ge=1, le=100_000)], ...], BeforeValidator(_as_tuple), Field(max_length=9)
     ] = Field(
         (),
         description="evaluations at each scale, coarse to fine, in place of quality and scales; one number: one scale",
@@ -177,13 +229,14 @@ class PyramidSettings(Section):
     @property
     def planned(self) -> tuple[int, ...]:
         """Evaluations at each scale, coarse to fine."""
-        return self.evaluations or EVALUATIONS[self.quality][: self.scales][::-1]
+        table = EVALUATIONS[self.ratio][self.quality]
+        return self.evaluations or tuple(table[min(i, len(table) - 1)] for i in reversed(range(self.scales)))
 
 
 class OptimiserSettings(Section):
     """The optimiser, L-BFGS."""
 
-    history: int = Field(20, ge=1, le=1000, description="steps that L-BFGS remembers")
+    history: int = Field(10, ge=1, le=1000, description="steps that L-BFGS remembers")
     alpha: float = Field(
         0.4, ge=0, le=1, description="how much large shapes go before small ones: spectrum times f^(-2 alpha); 0: off"
     )
@@ -226,7 +279,7 @@ class OutputSettings(Section):
 class PairSettings(Section):
     """The settings of one pair; a manifest's column is named `section.key`."""
 
-    preset: str = Field("colour-preserving", description="see `impasto run --help`")
+    preset: str = Field("painting", description="see `impasto run --help`")
     image: ImageSettings = ImageSettings()
     colour: ColourSettings = ColourSettings()
     style: StyleSettings = StyleSettings()
@@ -238,6 +291,9 @@ class PairSettings(Section):
     @model_validator(mode="after")
     def _fit_suits_mode(self) -> PairSettings:
         if "style-yuv" in self.colour.modes and self.style.fit == "whole":
-            msg = 'style.fit = "whole" does not go with colour.mode = "style-yuv", which needs both of one size'
+            msg = (
+                'colour.mode = "style-yuv" needs photograph and painting of one size, not style.fit = "whole"; '
+                'set style.fit = "stretch", or use preset = "colour-preserving"'
+            )
             raise ValueError(msg)
         return self

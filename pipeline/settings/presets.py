@@ -1,18 +1,38 @@
-"""Presets: earlier style-transfer systems as settings."""
+"""Presets: the default, and earlier style-transfer systems as settings."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pipeline.settings.pair_settings import ObjectiveSettings
+from pipeline.settings.pair_settings import ObjectiveSettings, OptimiserSettings, PyramidSettings
 
 if TYPE_CHECKING:
     from pipeline.settings.pair_settings import Values
 
-_DEFAULT_OBJECTIVE = ObjectiveSettings().model_dump()
+_PAINTING: Values = {
+    "colour": {"mode": "regions"},
+    "style": {"fit": "whole"},
+    "objective": ObjectiveSettings().model_dump(),
+    "pyramid": PyramidSettings().model_dump(exclude={"quality", "evaluations"}),
+    "optimiser": OptimiserSettings().model_dump(exclude={"plateau"}),
+}
+
+_GATYS_OBJECTIVE: dict[str, Any] = {
+    "style": "gram",
+    "content_target": "photograph",
+    "content_layers": ("conv4_2",),
+    "content_layer_weights": (),
+    "style_layers": ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"),
+    "style_layer_weights": (),
+    "content_weight": 1.0,
+    "style_weight": 10.0,
+    "tv_weight": 20_000.0,
+    "pooling": "average",
+    "padding": "replicate",
+}
 _AS_TRAINED = {"pooling": "max", "padding": "zero"}
 _RELU_OBJECTIVE = (
-    _DEFAULT_OBJECTIVE
+    _GATYS_OBJECTIVE
     | _AS_TRAINED
     | {
         "content_layers": ("relu4_2",),
@@ -21,8 +41,17 @@ _RELU_OBJECTIVE = (
         "tv_weight": 10_000.0,
     }
 )
+_OPTIMISER: dict[str, Any] = {"history": 20, "alpha": 0.4}
+_HALVED: dict[str, Any] = {"ratio": "2", "scales": 3, "floor": 0, "detail": 1.0}
+"""Pyramid of the presets with Gram matrices."""
 
 PRESETS: dict[str, Values] = {
+    # The Wasserstein distance of features in place of Gram matrices (`pipeline.transfer.wasserstein`), with the
+    # photograph's structure as the painting would show it. relu3_1 holds eyes and edges, relu4_2 holds shapes.
+    "painting": _PAINTING,
+    # The same with more weight on structure, most of all at relu3_1: likeness comes first, and skin is calmer.
+    "portrait": _PAINTING
+    | {"objective": ObjectiveSettings(content_weight=0.4, content_layer_weights=(1.0, 1.0)).model_dump()},
     # nazianafis/Neural-Style-Transfer: the style gets the content's U and V before the network sees it. There the
     # network is as it was trained (max pooling, padding by zeros); average pooling keeps the subject clearer and leaves
     # fewer specks in dark places, replicated borders leave no frame. With Gatys' style weight of 1000 the content term
@@ -30,19 +59,25 @@ PRESETS: dict[str, Values] = {
     "colour-preserving": {
         "colour": {"mode": "style-yuv"},
         "style": {"fit": "stretch"},
-        "objective": _DEFAULT_OBJECTIVE,
+        "objective": _GATYS_OBJECTIVE,
+        "pyramid": _HALVED,
+        "optimiser": _OPTIMISER,
     },
     # leongatys/PytorchNeuralStyleTransfer: rectified taps, 1e3/C² and 1, no total variation, colours of the painting.
     "gatys2016": {
         "colour": {"mode": "none"},
         "style": {"fit": "whole"},
         "objective": _RELU_OBJECTIVE | {"tv_weight": 0.0},
+        "pyramid": _HALVED,
+        "optimiser": _OPTIMISER,
     },
     # pavelgonchar/color-independent-style-transfer: the result's luma, the photograph's chroma.
     "luminance": {
         "colour": {"mode": "swap-luma"},
         "style": {"fit": "whole"},
         "objective": _RELU_OBJECTIVE,
+        "pyramid": _HALVED,
+        "optimiser": _OPTIMISER,
     },
     # pytorch.org's tutorial: its first five convolutions, content at the fourth. Its style weight of 1e6 is for inputs
     # divided by ImageNet's standard deviation (57.1 of 255); the style term grows with the square of the content
@@ -50,7 +85,7 @@ PRESETS: dict[str, Values] = {
     "pytorch-tutorial": {
         "colour": {"mode": "none"},
         "style": {"fit": "stretch"},
-        "objective": _DEFAULT_OBJECTIVE
+        "objective": _GATYS_OBJECTIVE
         | _AS_TRAINED
         | {
             "content_layers": ("conv2_2",),
@@ -58,6 +93,8 @@ PRESETS: dict[str, Values] = {
             "style_weight": 306.0,
             "tv_weight": 0.0,
         },
+        "pyramid": _HALVED,
+        "optimiser": _OPTIMISER,
     },
 }
-"""Presets by name. A preset sets the objective and the handling of colour, not sizes or the number of evaluations."""
+"""Presets by name. A preset sets the objective, the handling of colour and the scales, not the quality or the size."""

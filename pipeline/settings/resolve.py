@@ -132,8 +132,17 @@ def merge(*sources: Values) -> Values:
     for source in sources:
         if "preset" in source:
             merged = _merge(merged, preset_values(source["preset"]))
-        merged = _merge(merged, source)
+        merged = _merge(merged, _with_equal_weights(source))
     return merged
+
+
+def _with_equal_weights(source: Values) -> Values:
+    """Return a source in which layers that are set without weights have equal weights, not those of other layers."""
+    objective = source.get("objective")
+    if not isinstance(objective, dict):
+        return source
+    weights = {f"{kind}_layer_weights": () for kind in ("content", "style") if f"{kind}_layers" in objective}
+    return {**source, "objective": {**weights, **objective}}
 
 
 def load_settings(config: Path | None, overrides: Values) -> tuple[Values, Settings]:
@@ -151,9 +160,13 @@ def load_settings(config: Path | None, overrides: Values) -> tuple[Values, Setti
         UsageError: a source is unreadable, or a value is unknown or out of range.
     """
     file_values = from_file(config) if config else {}
-    validate(merge(file_values), str(config))
     base_values = merge(file_values, from_environment())
-    return base_values, validate(merge(base_values, overrides))
+    try:
+        settings = validate(merge(base_values, overrides))
+    except UsageError:
+        validate(merge(file_values), str(config))  # if the file alone is wrong, the message names it
+        raise
+    return base_values, settings
 
 
 def for_pair(base_values: Values, row: Values, overrides: Values) -> PairSettings:

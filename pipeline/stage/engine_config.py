@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pipeline.pair import Pair
-    from pipeline.settings.pair_settings import ColourSettings, ObjectiveSettings, PairSettings
+    from pipeline.settings.pair_settings import ColourSettings, ObjectiveSettings, PairSettings, PyramidSettings
+    from pipeline.transfer.pyramid import Scale
 
 NETWORK_SETTINGS = {"pooling", "padding"}
 """Settings of [objective] with which a `Chain` is built; the others belong to the `ObjectiveSpec`."""
+
+_SCALES_PER_HALVING = {"2": 1, "sqrt2": 2}
 
 
 def objective_spec(objective: ObjectiveSettings) -> ObjectiveSpec:
@@ -51,6 +54,15 @@ def optimisation_key(pair: Pair, files: Iterable[str]) -> str:
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
+def scales_of(
+    pyramid: PyramidSettings, width: int, height: int, evaluations: tuple[int, ...] | None = None
+) -> tuple[Scale, ...]:
+    """Return the scales of an image, coarse to fine; see `optimisation` for the arguments."""
+    planned = evaluations or pyramid.planned
+    per_halving = _SCALES_PER_HALVING[pyramid.ratio]
+    return schedule(width, height, planned, scales_per_halving=per_halving, floor=pyramid.floor)
+
+
 def optimisation(
     settings: PairSettings, width: int, height: int, evaluations: tuple[int, ...] | None = None
 ) -> Optimisation:
@@ -62,5 +74,6 @@ def optimisation(
         height: height of the image in px.
         evaluations: evaluations at each scale, coarse to fine; None: those of the settings.
     """
-    planned = evaluations or settings.pyramid.planned
-    return Optimisation(schedule(width, height, planned), **dict(settings.optimiser))
+    pyramid = settings.pyramid
+    scales = scales_of(pyramid, width, height, evaluations)
+    return Optimisation(scales, pyramid.detail, **dict(settings.optimiser))

@@ -1,13 +1,16 @@
 """The mathematics of style transfer (Gatys, Ecker & Bethge 2016): tensors in, tensors out.
 
 `pipeline.stage` calls this package, and `pipeline.api` and `impasto bench` use parts of it; it imports none of them.
-Read `vgg` (the network) first, then `losses` (Gram matrices, total variation), `objective` (the weighted sum and its
-gradient), `lbfgs` (the optimiser) and `styliser` (the pyramid of optimisations). `targets` has the features and Gram
-matrices with which an image is compared, `guidance` the masks, `tiling` the evaluation of images that do not fit into
-memory, and `state` the data of a checkpoint.
+Read `vgg` (the network) first, then `moments` (means and second moments of features), `gram` and `wasserstein` (the
+two style terms), `losses` (weights, total variation), `objective` (the weighted sum and its gradient), `lbfgs` (the
+optimiser) and `styliser` (the pyramid of optimisations). `targets` has the features and statistics with which an image
+is compared, `matrix_roots` the roots that the Wasserstein distance needs, `guidance` the masks, `tiling` the evaluation
+of images that do not fit into memory, and `state` the data of a checkpoint.
 
 Departures from Gatys, and the reason for each:
 
+- By default the style term is a Wasserstein distance, in units of the painting's variance. Gram matrices are of fourth
+  order in the features, so that one layer decides nearly everything.
 - A total variation term is added, so that plain areas become smooth.
 - Average pooling, which Gatys recommends, is enlarged to the magnitude of max pooling, so that weights have the same
   effect with both.

@@ -44,11 +44,10 @@ class Guidance:
 
     @staticmethod
     def of(content: Tensor, mask: Tensor, layers: Collection[str]) -> Guidance:
-        """Return the guidance of one image (1, 3, H, W) by its mask (1, 1, H, W), for these style layers."""
+        """Return the guidance of one image (1, 3, H, W) by its mask (1, 1, H, W), for these layers."""
         halvings = sorted({0, *map(halvings_of, layers)})
         masks = {n: F.avg_pool2d(mask, 2**n) if n else mask for n in halvings}
-        sums = {n: each.sum((1, 2, 3)).view(-1, 1, 1) for n, each in masks.items()}
-        return Guidance(content, masks, {n: total.where(total > _SMALLEST_SUM, torch.inf) for n, total in sums.items()})
+        return Guidance(content, masks, {n: positive_sum(each) for n, each in masks.items()})
 
     @property
     def share(self) -> Tensor:
@@ -91,6 +90,12 @@ class Guidance:
             image: x, (B, 3, H, W).
         """
         return self.content + (image - self.content) / self.mask.clamp(min=_FAINTEST)
+
+
+def positive_sum(mask: Tensor) -> Tensor:
+    """Return Σ m of masks (B, 1, H, W), (B, 1, 1); infinite where a mask is black, so that weighted means are 0."""
+    total = mask.sum((1, 2, 3)).view(-1, 1, 1)
+    return total.where(total > _SMALLEST_SUM, torch.inf)
 
 
 def shrink_mask(mask: Tensor, width: int, height: int) -> Tensor:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 OVERRELAXATION = 1.6
-"""Factor of γ. The objective is of fourth order in the features and falls, so the curvature that the last step has
-measured is larger than that of the steps to come."""
+"""Factor of γ. The objective falls, and its Gram term is of fourth order in the features, so the curvature that the
+last step has measured is larger than that of the steps to come. With the Wasserstein term, too, 1.6 is better than 1.0
+and 1.3, and 2.0 is hardly better."""
 EXPLOSION = 4.0
 """Smallest ratio of a value to the best one that counts as an explosion, from which L-BFGS may not recover."""
 PLATEAU_LENGTH = 10

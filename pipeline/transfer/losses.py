@@ -1,13 +1,13 @@
-"""Parts of the objective: its weights, Gram matrices and total variation."""
+"""Parts of the objective: its weights, the gradient of the style term, and total variation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from pipeline.transfer.vgg import channels_of
+from pipeline.transfer.moments import parts, rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 TV_SMOOTHING = 1.0
 """Difference, in levels of 0–255, below which total variation is quadratic, so that it has a gradient everywhere."""
 
-_VALUES_AT_ONCE = 1 << 22
-"""Number of features that are converted to float32 or weighted at once for a Gram matrix, 16 MB."""
+
+Style = Literal["wasserstein", "gram"]
+"""Measure of the difference between an image's and a painting's features; see `wasserstein` and `gram`."""
+ContentTarget = Literal["transported", "photograph"]
+"""Features that the content term asks for: the photograph's, or these after their transport to the painting's."""
 
 
 @dataclass(frozen=True)
@@ -29,63 +32,71 @@ class ObjectiveSpec:
     content_weight: float
     style_weight: float
     tv_weight: float
+    style: Style = "gram"
+    content_target: ContentTarget = "photograph"
+    content_layer_weights: tuple[float, ...] = ()
 
     @property
     def layers(self) -> frozenset[str]:
         """Layers of content and style."""
         return frozenset(self.content_layers + self.style_layers)
 
+    @property
+    def painting_layers(self) -> tuple[str, ...]:
+        """Layers at which the paintings' moments are needed."""
+        transported = self.content_layers if self.content_target == "transported" else ()
+        return tuple(dict.fromkeys((*self.style_layers, *transported)))
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether the terms are relative to variances, so that weights do not depend on the network's activations."""
+        return self.style == "wasserstein"
+
+    def content_weight_of(self, layer: str) -> float:
+        """Return content_weight · w_l of a content layer."""
+        if not self.content_layer_weights:
+            return self.content_weight
+        return self.content_weight * self.content_layer_weights[self.content_layers.index(layer)]
+
     def style_weight_of(self, layer: str) -> float:
-        """Return style_weight · w_l / C_l² of a style layer."""
+        """Return style_weight · w_l of a style layer; if the terms are relative, w is divided by Σ w."""
         weights = self.style_layer_weights or (1.0,) * len(self.style_layers)
-        return self.style_weight * weights[self.style_layers.index(layer)] / channels_of(layer) ** 2
+        total = sum(weights) if self.is_relative else 1.0
+        return self.style_weight * weights[self.style_layers.index(layer)] / (total or 1.0)
 
 
-def rows(features: Tensor) -> Tensor:
-    """Return features (B, C, H, W) as (B, H·W, C): a view if they are channels-last."""
-    return features.permute(0, 2, 3, 1).flatten(1, 2)
-
-
-def gram_sum(features: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Return Σ_i m_i · f_i · f_iᵀ in float32: Gram matrices before the division by Σ m, or by H·W.
-
-    Args:
-        features: (B, C, H, W).
-        mask: m, (B, 1, H, W) float32; None: 1 everywhere.
-
-    Returns:
-        (B, C, C) float32.
-    """
-    long = rows(features)
-    if long.dtype is torch.float32 and mask is None:
-        return long.mT @ long
-    total = features.new_zeros((len(long), long.shape[2], long.shape[2]), dtype=torch.float32)
-    for part in _parts(long):
-        wide = long[:, part].float()
-        total.baddbmm_(wide.mT, wide if mask is None else wide * rows(mask)[:, part])
-    return total
-
-
-def add_mixed(gradient: Tensor, features: Tensor, mixer: Tensor, mask: Tensor) -> None:
-    """Add m_i · M · f_i at every position i, the gradient of a guided Gram matrix.
+def add_mixed(
+    gradient: Tensor, features: Tensor, mixer: Tensor, offset: Tensor | None = None, mask: Tensor | None = None
+) -> None:
+    """Add m_i · (M · f_i + v) at every position i, the gradient of a style term.
 
     Args:
         gradient: (B, C, H, W) channels-last, changed in place.
         features: (B, C, H, W).
         mixer: M, (B, C, C), in the features' precision.
-        mask: m, (B, 1, H, W) float32.
+        offset: v, (B, C), in the features' precision; None: 0.
+        mask: m, (B, 1, H, W) float32; None: 1 everywhere.
     """
     long, total = rows(features), rows(gradient)
-    for part in _parts(long):
-        # The features are weighted, not the product, which could exceed float16 where the mask is black.
-        weighted = (long[:, part] * rows(mask)[:, part]).to(long.dtype)
-        total[:, part].baddbmm_(weighted, mixer)
+    if mask is None and offset is None:
+        total.baddbmm_(long, mixer)
+        return
+    for part in parts(long):
+        own = long[:, part]
+        added = offset[:, None] if offset is not None else own.new_zeros(1)
+        if mask is not None:
+            # The features are weighted, not the product, which could exceed float16 where the mask is black.
+            weights = rows(mask)[:, part]
+            own, added = (own * weights).to(long.dtype), (added * weights).to(long.dtype)
+        # M·f and v nearly cancel out, so they are rounded together, and not with the gradient.
+        total[:, part] += torch.baddbmm(added, own, mixer)
 
 
-def _parts(long: Tensor) -> list[slice]:
-    """Return slices of (B, H·W, C) along its middle dimension."""
-    step = _VALUES_AT_ONCE // long.shape[2]
-    return [slice(start, start + step) for start in range(0, long.shape[1], step)]
+def mixed(features: Tensor, mixer: Tensor, offset: Tensor | None) -> Tensor:
+    """Return M · f_i + v at every position, channels-last; see `add_mixed` for the arguments."""
+    long = rows(features)
+    product = long @ mixer if offset is None else torch.baddbmm(offset[:, None], long, mixer)
+    return product.view(len(features), *features.shape[2:], -1).permute(0, 3, 1, 2)
 
 
 def total_variation(image: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from pipeline.transfer.lbfgs import Minimiser
 from pipeline.transfer.objective import Objective
 from pipeline.transfer.pyramid import Scale, refine, resample, work
 from pipeline.transfer.state import Evaluation, OptimisationState, ScaleResult, evaluation_of
-from pipeline.transfer.targets import GramCache, Painting, Subject, Targets
+from pipeline.transfer.targets import MomentsCache, Painting, Subject, Targets
 from pipeline.transfer.tiling import WHOLE, Fit
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from pipeline.transfer.vgg import Chain
 
 ENGINE_VERSION = "4"
-"""Version of the engine, part of every key. It is raised whenever equal inputs and settings give other pixels."""
+"""Version of the engine, part of every key. It is raised whenever equal inputs and settings give other
+pixels, beyond rounding."""
 
 _SMALLEST_PAINTING = 16
 """Shortest side of a painting in px: a smaller one has no features at the network's deepest layer."""
@@ -54,7 +55,9 @@ class Optimisation:
 
     scales: tuple[Scale, ...]
     """Scales of the pyramid, coarse to fine; the last one has the content's size."""
-    history: int = 20
+    detail: float = 1.0
+    """Share of the photograph's detail that each finer scale starts with, 0–1."""
+    history: int = 10
     """Largest number of steps that L-BFGS remembers."""
     alpha: float = 0.4
     """Exponent of the `SpectralPreconditioner`."""
@@ -86,7 +89,7 @@ class Styliser:
         optimisation: Optimisation,
         *,
         fit: Fit = WHOLE,
-        cache: GramCache | None = None,
+        cache: MomentsCache | None = None,
         on_step: Callable[[Step], None] = lambda _: None,
     ) -> None:
         """Store what `run` needs.
@@ -97,7 +100,7 @@ class Styliser:
             spec: the objective.
             optimisation: scales and optimiser.
             fit: how an evaluation is fitted into memory.
-            cache: Gram matrices of paintings through this chain.
+            cache: moments of paintings through this chain.
             on_step: called after each evaluation by the thread that calls `run`; an exception ends the optimisation.
         """
         self._chain, self._subjects, self._spec, self._optimisation = chain, subjects, spec, optimisation
@@ -203,7 +206,7 @@ class Styliser:
                 cache=self._cache,
             )
             targets.append(target)
-            image = content if state.image is None else refine(state.image.to(content.device), content)
+            image = content if state.image is None else self._refine(state.image, content)
             images.append(image if target.guidance is None else target.guidance.inverse_composite(image))
         minimiser = Minimiser(
             torch.cat(images) if len(images) > 1 else images[0],
@@ -217,6 +220,9 @@ class Styliser:
         if first.minimiser is not None:
             minimiser.restore(first.minimiser)
         return minimiser, Targets.stack(targets)
+
+    def _refine(self, coarse: Tensor, content: Tensor) -> Tensor:
+        return refine(coarse.to(content.device), content, self._optimisation.detail)
 
     def _evaluation(self, targets: Targets, example: Tensor) -> tuple[Evaluate, list[str]]:
         """Return the function that evaluates the objective, and warnings."""

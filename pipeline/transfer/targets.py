@@ -1,32 +1,32 @@
-"""The targets of the objective: the photograph's features and the paintings' Gram matrices."""
+"""The targets of the objective: features that the content term asks for, and statistics of the paintings."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 
-from pipeline.transfer.guidance import Guidance
-from pipeline.transfer.losses import gram_sum
+from pipeline.transfer.gram import GramTarget
+from pipeline.transfer.guidance import Guidance, positive_sum
+from pipeline.transfer.moments import Moments, moment_sums, moments_of, scaled_moments
 from pipeline.transfer.tiling import WHOLE, statistics_margin, tiles
 from pipeline.transfer.vgg import channels_of, convolution_of, halvings_of
+from pipeline.transfer.wasserstein import WassersteinTarget, transport, transport_of, unit_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Hashable, Sequence, Sized
 
     from torch import Tensor
 
     from pipeline.transfer.losses import ObjectiveSpec
+    from pipeline.transfer.style_target import StyleTarget
     from pipeline.transfer.tiling import Fit, Tile
     from pipeline.transfer.vgg import Chain
 
-Grams = dict[str, "Tensor"]
-"""Gram matrices of one image by layer, (1, C, C) float32."""
-
 _CACHE_SIZE = 64
-"""Largest number of sets of Gram matrices that are cached; each has 2.6 MB with the default layers."""
+"""Largest number of paintings, each at one scale, whose moments are cached; one takes 3.5 MB by default."""
 
 
 @dataclass(frozen=True)
@@ -54,25 +54,27 @@ class Subject:
     """Mask, (1, 1, H, W) float32: the style acts where it is 1, the content stays where it is 0; None: 1 everywhere."""
 
 
-class GramCache:
-    """Gram matrices of paintings, computed with one chain; the least recently used are dropped first."""
+class MomentsCache:
+    """Moments of paintings, computed with one chain; the least recently used are dropped first."""
 
     def __init__(self, size: int = _CACHE_SIZE) -> None:
         self._size = size
-        self._grams: OrderedDict[Hashable, Grams] = OrderedDict()
+        self._moments: OrderedDict[Hashable, dict[str, Moments]] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._grams)
+        return len(self._moments)
 
-    def get(self, painting: Painting, layers: tuple[str, ...], compute: Callable[[], Grams]) -> Grams:
-        """Return the Gram matrices of a painting at these layers, computed if they are not in the cache."""
+    def get(
+        self, painting: Painting, layers: tuple[str, ...], compute: Callable[[], dict[str, Moments]]
+    ) -> dict[str, Moments]:
+        """Return the moments of a painting at these layers, computed if they are not in the cache."""
         if painting.key is None:
             return compute()
         key = painting.key, *painting.image.shape[2:], layers
-        found = self._grams.pop(key, None) or compute()
-        self._grams[key] = found
-        if len(self._grams) > self._size:
-            self._grams.popitem(last=False)
+        found = self._moments.pop(key, None) or compute()
+        self._moments[key] = found
+        if len(self._moments) > self._size:
+            self._moments.popitem(last=False)
         return found
 
 
@@ -81,23 +83,28 @@ class Targets:
     """Targets of a batch of images."""
 
     content: dict[str, Tensor]
-    """Features of the contents by layer, (B, C, H/2ⁿ, W/2ⁿ), in the chain's precision and scales."""
-    grams: dict[str, Tensor]
-    """Gram matrices of the styles by layer, (B, C, C) float32."""
+    """Features that the content term asks for, by layer, (B, C, H/2ⁿ, W/2ⁿ), in the chain's precision and scales."""
+    styles: dict[str, StyleTarget]
+    """Statistics of the paintings by layer."""
     guidance: Guidance | None = None
     """Masks; None: the style acts everywhere."""
+    content_units: dict[str, Tensor] = field(default_factory=dict)
+    """Mean variance of the features in `content` by layer, (B,), by which the content term is divided; empty: it is
+    not divided."""
 
     @property
     def images(self) -> int:
         """Number of images, B."""
-        return len(next(iter((*self.content.values(), *self.grams.values()))))
+        each: tuple[Sized, ...] = (*self.content.values(), *self.styles.values())
+        return len(each[0])
 
     def select(self, images: Sequence[int]) -> Targets:
         """Return the targets of some images of the batch."""
         if list(images) == list(range(self.images)):
             return self
-        content, grams = ({layer: t[list(images)] for layer, t in each.items()} for each in (self.content, self.grams))
-        return Targets(content, grams, self.guidance.select(images) if self.guidance is not None else None)
+        content, units = ({k: t[list(images)] for k, t in each.items()} for each in (self.content, self.content_units))
+        styles = {layer: target.select(images) for layer, target in self.styles.items()}
+        return Targets(content, styles, self.guidance.select(images) if self.guidance is not None else None, units)
 
     @staticmethod
     def of(  # noqa: PLR0913 - the objective has this many inputs
@@ -108,32 +115,39 @@ class Targets:
         *,
         mask: Tensor | None = None,
         fit: Fit = WHOLE,
-        cache: GramCache | None = None,
+        cache: MomentsCache | None = None,
     ) -> Targets:
         """Return the targets of one image.
 
         Args:
             chain: the network.
-            spec: layers and weights.
-            content: the photograph, (1, 3, H, W).
-            paintings: the styles.
-            mask: the mask, (1, 1, H, W), 0–1; None: the style acts everywhere.
-            fit: how an evaluation is fitted into memory.
-            cache: Gram matrices of paintings that were computed with this chain; None: no cache.
+            spec: layers and weights of the objective.
+            content: the photograph, (1, 3, H, W) float32, sRGB 0–255.
+            paintings: the paintings, of which the blend is the mixture.
+            mask: weight of the style, (1, 1, H, W), 0–1; None: 1 everywhere.
+            fit: how the forward passes are fitted into memory.
+            cache: moments that are known already.
         """
-        cache = GramCache(0) if cache is None else cache
+        cache = MomentsCache() if cache is None else cache
+        guidance = Guidance.of(content, mask, spec.layers) if mask is not None else None
         kept = _content_features(chain, spec.content_layers, content, fit) if spec.content_layers else {}
-        grams = dict.fromkeys(spec.style_layers, torch.zeros((), device=content.device))
-        total = sum(painting.weight for painting in paintings)
-        for painting in paintings if spec.style_layers else ():
-            of_one = cache.get(
-                painting,
-                spec.style_layers,
-                lambda p=painting: grams_of(chain, spec.style_layers, p.image, fit, p.mask),  # type: ignore[misc]
-            )
-            for layer in grams:
-                grams[layer] = grams[layer] + of_one[layer] * (painting.weight / total)
-        return Targets(kept, grams, Guidance.of(content, mask, spec.style_layers) if mask is not None else None)
+        blend = _blend(chain, spec, paintings, fit, cache)
+        kind = WassersteinTarget if spec.style == "wasserstein" else GramTarget
+        styles: dict[str, StyleTarget] = {layer: kind.of(blend[layer]) for layer in spec.style_layers}
+        units = {}
+        for layer, features in kept.items():
+            if not (spec.is_relative or layer in blend):
+                continue
+            scale = chain.scales[convolution_of(layer)]
+            at_layer = guidance.masks[halvings_of(layer)] if guidance is not None else None
+            is_painted = at_layer is not None and bool(positive_sum(at_layer).isfinite())
+            own = _moments_of_features(features, scale, at_layer if is_painted else None)
+            if spec.content_target == "transported":
+                transport(features, *transport_of(own, blend[layer]), scale, at_layer)
+                own = blend[layer]
+            if spec.is_relative:
+                units[layer] = unit_of(own) / channels_of(layer)
+        return Targets(kept, styles, guidance, units)
 
     @staticmethod
     def stack(each: Sequence[Targets]) -> Targets:
@@ -144,30 +158,30 @@ class Targets:
         guidances = [t.guidance for t in each if t.guidance is not None]
         return Targets(
             {layer: torch.cat([t.content[layer] for t in each]) for layer in first.content},
-            {layer: torch.cat([t.grams[layer] for t in each]) for layer in first.grams},
+            {layer: target.stack([t.styles[layer] for t in each]) for layer, target in first.styles.items()},
             Guidance.stack(guidances) if guidances else None,
+            {layer: torch.cat([t.content_units[layer] for t in each]) for layer in first.content_units},
         )
 
 
-def grams_of(
-    chain: Chain, layers: tuple[str, ...], image: Tensor, fit: Fit = WHOLE, mask: Tensor | None = None
-) -> Grams:
-    """Return Gram matrices G = F·Fᵀ / (H·W) of an image (1, 3, H, W); with a mask (1, 1, H, W) guided ones."""
-    sums: Grams = {}
-    guidance = Guidance.of(image, mask, layers) if mask is not None else None
-    for tile in tiles(image.shape[2], image.shape[3], fit.tile, statistics_margin(layers)):
+def _blend(
+    chain: Chain, spec: ObjectiveSpec, paintings: Sequence[Painting], fit: Fit, cache: MomentsCache
+) -> dict[str, Moments]:
+    """Return the moments of the paintings' mixture, at the layers where they are needed."""
+    layers = spec.painting_layers
+    if not layers:
+        return {}
+    each = [
+        cache.get(painting, layers, lambda p=painting: moments_of(chain, layers, p.image, fit, p.mask))  # type: ignore[misc]
+        for painting in paintings
+    ]
+    weights = [painting.weight for painting in paintings]
+    return {layer: Moments.blend([moments[layer] for moments in each], weights) for layer in layers}
 
-        def add(layer: str, features: Tensor, tile: Tile = tile) -> None:
-            halvings = halvings_of(layer)
-            weights = tile.core_of_whole(guidance.masks[halvings], halvings) if guidance is not None else None
-            part = gram_sum(tile.core_of_tile(features, halvings), weights)
-            sums[layer] = sums[layer] + part if layer in sums else part
 
-        chain.forward(tile.cut(image), layers, add, keep="nothing")
-    counts = {
-        layer: guidance.sums[halvings_of(layer)] if guidance is not None else pixels_of(image, layer) for layer in sums
-    }
-    return {layer: total / (counts[layer] * chain.scales[convolution_of(layer)] ** 2) for layer, total in sums.items()}
+def _moments_of_features(features: Tensor, scale: float, mask: Tensor | None) -> Moments:
+    count: float | Tensor = features[0, 0].numel() if mask is None else positive_sum(mask)
+    return scaled_moments(*moment_sums(features, mask), count, scale)
 
 
 def _content_features(chain: Chain, layers: tuple[str, ...], image: Tensor, fit: Fit) -> dict[str, Tensor]:
@@ -185,9 +199,3 @@ def _content_features(chain: Chain, layers: tuple[str, ...], image: Tensor, fit:
 
         chain.forward(tile.cut(image), layers, put, keep="nothing")
     return kept
-
-
-def pixels_of(image: Tensor, layer: str) -> int:
-    """Return H·W of a layer's features."""
-    height, width = (side >> halvings_of(layer) for side in image.shape[2:])
-    return int(height * width)

@@ -30,8 +30,8 @@ CONVOLUTIONS = (
 
 _BLOCK_STARTS = (0, 2, 4, 8, 12)
 """Indices of the convolutions that follow the image or a pooling."""
-_VALUES_AT_ONCE = 1 << 22
-"""Number of maxima whose indices are found at once, since those of a whole image would take as much memory as its
+_VALUES_AT_ONCE = 1 << 20
+"""Number of maxima whose indices are found at once, 8 MB, since those of a whole image would take as much memory as its
 activations."""
 _DEEP = 4
 """Index of conv3_1, the first convolution whose activations are kept with `Keep` "deep"."""

@@ -66,7 +66,7 @@ class Judge:
     def __init__(self, content: Tensor, style: Tensor) -> None:
         self._weighted = oracle.Weighted(**SETTINGS)
         with torch.no_grad():
-            self._targets = oracle.targets(content, style, self._weighted)
+            self._targets = oracle.targets(content, [(style, 1.0)], self._weighted)
 
     def __call__(self, image: Tensor) -> float:
         with torch.no_grad():

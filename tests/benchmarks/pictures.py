@@ -14,9 +14,9 @@ The columns, with the gates in brackets; `measures` defines them:
     T       the photograph's subject (at least .4)
     G       ghost of the painting's layout (at most .1 above the photograph's own)
     P       pieces of the painting (at most .15 above the photograph's own)
-    B0      spread of luma of 1–2 px in octaves to the painting's (−1 to .4)
+    B0      spread of luma of 1–2 px in octaves to the painting's (at least −1, and at most .4 above that of 2–16 px)
     K       chroma ÷ luma in strokes, in octaves to the painting's
-    E       energy of chroma in strokes ÷ the painting's (at least .7 for modes that promise it)
+    E       energy of chroma in strokes ÷ the painting's
     U       difference to the photograph's chroma in the large, in levels (at most 2 for modes that promise it)
     s       seconds on the device, as the metadata tells
 

@@ -52,6 +52,7 @@ from pipeline.transfer.targets import Painting, Targets
 from pipeline.transfer.tiling import WHOLE, Fit
 from pipeline.transfer.vgg import Chain
 from pipeline.transfer.weights import find_weights, load_weights
+from tests.engine import network_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -155,7 +156,7 @@ def alone(folder: Path, settings: dict[str, Any], in_run: dict[str, float]) -> N
 
 
 def chain_of(dtype: torch.dtype) -> Chain:
-    return Chain(load_weights(find_weights("packaged")), CPU, dtype, pooling="average", padding="replicate")
+    return Chain(load_weights(find_weights("packaged")), CPU, dtype, **network_of("painting"))
 
 
 def picture(side: int, name: str) -> torch.Tensor:

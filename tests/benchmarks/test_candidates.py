@@ -89,7 +89,7 @@ def test_results_are_found_by_the_hashes_of_their_inputs(tmp_path: Path) -> None
     (tmp_path / "notes.json").write_text('["no metadata"]')
     (tmp_path / "other.json").write_text('{"status": "running"}')
     assert read_results(tmp_path) == {
-        (sha256("cat.jpg"), sha256("sea.jpg")): Result(tmp_path / "cat__sea.png", (30, 20), "style-yuv", 9.5)
+        (sha256("cat.jpg"), sha256("sea.jpg")): Result(tmp_path / "cat__sea.png", (30, 20), "regions", 9.5)
     }
 
 

@@ -82,8 +82,9 @@ def test_controls_win_only_with_all_gates_passed() -> None:
         ("T", {"subject": 0.39}),
         ("G", {"ghost": 0.11}),
         ("P", {"patches": 0.16}),
-        ("B0", {"octaves": (-1.01,)}),
-        ("B0", {"octaves": (0.41,)}),
+        ("B0", {"octaves": (-1.01, -1.0, -1.0, -1.0)}),
+        ("B0", {"octaves": (0.41, 0.0, 0.0, 0.0)}),
+        ("B0", {"octaves": (-0.58, -1.0, -1.0, -1.0)}),
     ],
 )
 def test_each_gate_stops_by_itself(gate: str, changes: dict[str, tuple[float, ...]]) -> None:
@@ -91,8 +92,12 @@ def test_each_gate_stops_by_itself(gate: str, changes: dict[str, tuple[float, ..
     assert replace(MEASURED, **changes).failed() == (gate,)
 
 
-def test_colours_are_gates_for_modes_that_promise_them() -> None:
-    measured = replace(MEASURED, stroke_chroma=0.69, tint=2.01)
+def test_more_contrast_in_all_bands_is_no_grain() -> None:
+    assert replace(MEASURED, octaves=(0.9, 0.8, 0.7, 0.6)).failed() == ()
+
+
+def test_the_photographs_colours_are_a_gate_for_modes_that_promise_them() -> None:
+    measured = replace(MEASURED, tint=2.01)
     assert measured.failed("match") == ()
-    assert measured.failed("two-band") == ("E", "U")
+    assert measured.failed("regions") == ("U",)
     assert MEASURED.product == pytest.approx(0.3 * 1.4)

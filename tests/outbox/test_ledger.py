@@ -23,16 +23,22 @@ OTHER = {
     "image.size": 384,
     "colour.mode": "none",
     "style.fit": "cover",
-    "objective.content_layers": ["conv3_2"],
+    "objective.style": "gram",
+    "objective.content_target": "photograph",
+    "objective.content_layers": ["conv3_2", "conv4_2"],
+    "objective.content_layer_weights": [0.5, 1],
     "objective.style_layers": ["conv1_1"],
     "objective.style_layer_weights": [1, 2, 3, 4, 5],
     "objective.content_weight": 1.5,
-    "objective.style_weight": 999.0,
+    "objective.style_weight": 9.0,
     "objective.tv_weight": 0.0,
-    "objective.pooling": "max",
+    "objective.pooling": "average",
     "objective.padding": "zero",
     "pyramid.quality": "draft",
+    "pyramid.ratio": "2",
     "pyramid.scales": 2,
+    "pyramid.floor": 0,
+    "pyramid.detail": 0.5,
     "pyramid.evaluations": [101],
     "optimiser.history": 21,
     "optimiser.alpha": 0.3,
@@ -49,6 +55,30 @@ OTHER = {
     "style.blend_weights": [1, 2],
 }
 """Valid values that differ from the defaults, by setting of a pair."""
+ADDED = {
+    "objective.style": "wasserstein",
+    "objective.content_target": "transported",
+    "objective.content_layer_weights": [2],
+    "pyramid.ratio": "sqrt2",
+    "pyramid.floor": 32,
+    "pyramid.detail": 0.5,
+}
+"""Settings that were added with the preset `painting`, with values that change what the presets before it make."""
+OF_EARLIER_VERSION = [
+    ({"preset": "colour-preserving"}, "9f272031b7d45e636c60b20f10a111c03315e3ff25d5df2fc7fcc87d7c0303cc"),
+    ({"preset": "gatys2016"}, "c4274ef7a831f5c74c4cc8812dea3cbde2d60a975b399540c326d951149fa6a2"),
+    ({"preset": "luminance"}, "afd16a9370efc60e132228e768f4f90e9fcc0b6fbf1220606fc15ad07848018f"),
+    ({"preset": "pytorch-tutorial"}, "0ca73505128ea56ce3a86c6861a7000e20f7001e7b050476dba582185a77e886"),
+    (
+        {"preset": "colour-preserving", "pyramid": {"scales": 5, "quality": "print"}},
+        "3a6daef5fed6d728c11b93d92629e710fe2c763b04adadc267ac7e6dd3d51481",
+    ),
+]
+"""Settings, and the keys that they have with engine version 4 and the hashes of `fingerprint`.
+
+They were computed by commit 8ae811e, the last one before the preset `painting`, with this expression:
+Fingerprint(digest("content"), digest("style"), settings_in_key(for_pair({}, values, {})), digest("weights"), "4").key
+"""
 
 
 def digest(text: str) -> str:
@@ -190,23 +220,77 @@ def test_every_setting_of_a_pair_changes_the_key(name: str) -> None:
         {"image": {"max_pixels": 256}},
         {"image": {"formats": ["png"]}},
         {"colour": {"variants": ["none"]}},
-        {"preset": "colour-preserving"},
+        {"preset": "luminance"},
     ],
 )
 def test_limits_other_results_and_a_presets_name_do_not_change_the_key(values: dict[str, Any]) -> None:
-    assert fingerprint(for_pair({}, values, {})).key == fingerprint().key
+    assert fingerprint(PairSettings(**values)).key == fingerprint().key
 
 
 def test_a_preset_has_the_key_of_its_values() -> None:
     by_name = for_pair({}, {"preset": "gatys2016"}, {})
     by_value = for_pair({}, by_name.model_dump(exclude={"preset"}), {})
-    assert (by_name.preset, by_value.preset) == ("gatys2016", "colour-preserving")
+    assert (by_name.preset, by_value.preset) == ("gatys2016", "painting")
     assert fingerprint(by_name).key == fingerprint(by_value).key != fingerprint().key
 
 
 def test_a_number_has_one_key_however_it_is_written() -> None:
-    whole = for_pair({}, {"objective": {"style_weight": 10}, "image": {"size": "512"}}, {})
+    pyramid = {"floor": "192", "detail": "0.4"}
+    whole = for_pair({}, {"objective": {"style_weight": 1}, "image": {"size": "512"}, "pyramid": pyramid}, {})
     assert fingerprint(whole).key == fingerprint().key
+    halved = (for_pair({}, {"pyramid": {"ratio": ratio}}, {}) for ratio in (2, "2"))
+    assert len({fingerprint(each).key for each in halved}) == 1
+
+
+@pytest.mark.parametrize(("values", "key"), OF_EARLIER_VERSION)
+def test_what_an_earlier_version_could_do_has_the_key_that_it_had(values: dict[str, Any], key: str) -> None:
+    now = fingerprint(for_pair({}, values, {}))
+    assert dataclasses.replace(now, engine_version="4").key == key
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_a_setting_that_was_added_later_counts_where_it_makes_a_difference(
+    outbox: Outbox, pair: Pair, name: str
+) -> None:
+    earlier = {"preset": "colour-preserving", "objective": {"style_weight": 1, "tv_weight": 0}}
+    before = for_pair({}, earlier, {})
+    after = for_pair({}, earlier, from_assignments({name: ADDED[name]}))
+    assert fingerprint(after).key != fingerprint(before).key
+    for old, new in ((before, after), (after, before)):
+        publish(outbox, dataclasses.replace(pair, settings=old), fingerprint(old))
+        entry = look_up(outbox, dataclasses.replace(pair, settings=new), fingerprint(new))
+        assert (entry.status, entry.reason) == (Status.CHANGED, f"changed: {name}")
+
+
+def test_of_a_result_of_an_earlier_version_only_what_changed_is_named(outbox: Outbox, pair: Pair) -> None:
+    before = for_pair({}, {"preset": "colour-preserving"}, {})
+    pair = dataclasses.replace(pair, settings=before)
+    publish(outbox, pair, fingerprint(before))
+    without_added(outbox.metadata_path(pair.file_name))
+    assert look_up(outbox, pair, fingerprint(before)).status is Status.DONE
+    after = for_pair({}, {"preset": "colour-preserving"}, {"objective": {"style_weight": 30}})
+    entry = look_up(outbox, dataclasses.replace(pair, settings=after), fingerprint(after))
+    assert (entry.status, entry.reason) == (Status.CHANGED, "changed: objective.style_weight")
+
+
+def without_added(path: Path) -> None:
+    """Remove the settings that were added later from a record, as an earlier version would have written it."""
+    record = json.loads(path.read_bytes())
+    for section, key in (name.split(".") for name in ADDED):
+        del record["settings"][section][key]
+    path.write_text(json.dumps(record))
+
+
+def test_a_bad_input_that_an_earlier_version_has_recorded_is_not_tried_again(outbox: Outbox, pair: Pair) -> None:
+    earlier = {"preset": "colour-preserving", "objective": {"style_weight": 1, "tv_weight": 0}}
+    pair = dataclasses.replace(pair, settings=for_pair({}, earlier, {}))
+    fail(outbox, pair, None)
+    without_added(outbox.failure_path(pair.name))
+    assert look_up(outbox, pair, None).status is Status.FAILED
+    for name, value in ADDED.items():
+        changed = for_pair({}, earlier, from_assignments({name: value}))
+        entry = look_up(outbox, dataclasses.replace(pair, settings=changed), None)
+        assert entry.status is Status.CHANGED, name
 
 
 def test_what_was_never_rendered_is_new_even_without_an_outbox(outbox: Outbox, pair: Pair) -> None:
@@ -246,7 +330,7 @@ def test_a_changed_part_is_named(outbox: Outbox, pair: Pair, change: dict[str, s
 @pytest.mark.parametrize("name", sorted(set(OTHER) - {"output.format"}))
 def test_a_changed_setting_is_named(outbox: Outbox, pair: Pair, name: str) -> None:
     publish(outbox, pair, fingerprint())
-    with_weights = {"objective.style_layer_weights": []} if name == "objective.style_layers" else {}
+    with_weights = {"objective.content_layer_weights": [0.2, 1]} if name == "objective.content_layers" else {}
     changed = for_pair({}, from_assignments({name: OTHER[name], **with_weights}), {})
     entry = look_up(outbox, dataclasses.replace(pair, settings=changed), fingerprint(changed))
     assert (entry.status, entry.reason) == (Status.CHANGED, f"changed: {name}")

@@ -108,7 +108,7 @@ def test_a_rows_settings_are_above_the_config_and_below_the_flags(folder: Path) 
     text = "content,style,image.size,preset\na.jpg,style.jpg,300,gatys2016\nb.png,style.jpg,,\n"
     first, second = read(folder, text, base_values={"image": {"size": 200}}, overrides={"output": {"format": "jpeg"}})
     assert (first.settings.image.size, first.settings.colour.mode, first.file_name) == (300, "none", "a__style.jpg")
-    assert (second.settings.image.size, second.settings.colour.mode) == (200, "style-yuv")
+    assert (second.settings.image.size, second.settings.colour.mode) == (200, "regions")
     assert read(folder, text, overrides={"image": {"size": 64}})[0].settings.image.size == 64
 
 
@@ -261,9 +261,9 @@ def test_a_blend_has_one_weight_for_each_painting(folder: Path) -> None:
 
 
 def test_variants_are_further_results(folder: Path) -> None:
-    pairs = read(folder, 'content,style,colour.variants\na.jpg,style.jpg,"[""none"", ""style-yuv"", ""none""]"\n')
+    pairs = read(folder, 'content,style,colour.variants\na.jpg,style.jpg,"[""none"", ""regions"", ""none""]"\n')
     assert names(pairs) == ["a__style.png", "a__style--none.png"]
-    assert [pair.settings.colour.mode for pair in pairs] == ["style-yuv", "none"]
+    assert [pair.settings.colour.mode for pair in pairs] == ["regions", "none"]
 
 
 def test_two_rows_may_not_have_variants_of_one_name(folder: Path) -> None:

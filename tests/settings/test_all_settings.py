@@ -59,16 +59,59 @@ def test_wrong_sizes(given: object) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "detail"), [("none", 0.0), ("photograph", 1.0), (0.3, 0.3), ("0.3", 0.3), (0, 0.0), (1, 1.0)]
+)
+def test_the_photographs_detail_has_names_for_its_ends(given: object, detail: float) -> None:
+    assert PairSettings.model_validate({"pyramid": {"detail": given}}).pyramid.detail == detail
+
+
+@pytest.mark.parametrize("given", ["half", 1.5, -0.1, float("nan"), None])
+def test_wrong_shares_of_detail(given: object) -> None:
+    with pytest.raises(ValidationError, match=r"pyramid\.detail"):
+        PairSettings.model_validate({"pyramid": {"detail": given}})
+
+
+@pytest.mark.parametrize(("given", "ratio"), [(2, "2"), ("2", "2"), ("sqrt2", "sqrt2")])
+def test_a_ratio_may_be_a_number(given: object, ratio: str) -> None:
+    assert PairSettings.model_validate({"pyramid": {"ratio": given}}).pyramid.ratio == ratio
+
+
+@pytest.mark.parametrize("given", [3, 1.41, 2.0, "√2"])
+def test_wrong_ratios(given: object) -> None:
+    with pytest.raises(ValidationError, match=r"pyramid\.ratio"):
+        PairSettings.model_validate({"pyramid": {"ratio": given}})
+
+
+@pytest.mark.parametrize(
+    ("ratio", "quality", "planned"),
+    [
+        ("2", "draft", (40, 40, 40, 40, 40, 40, 40, 20, 10)),
+        ("2", "standard", (60, 60, 60, 60, 60, 60, 60, 30, 25)),
+        ("2", "print", (200, 200, 200, 200, 200, 200, 200, 150, 100)),
+        ("sqrt2", "draft", (20, 20, 20, 20, 20, 20, 20, 10, 6)),
+        ("sqrt2", "standard", (36, 36, 36, 36, 36, 22, 22, 22, 14)),
+        ("sqrt2", "print", (70, 70, 70, 70, 70, 45, 45, 45, 45)),
+    ],
+)
+def test_evaluations_are_planned_from_the_finest_scale_up(ratio: str, quality: str, planned: tuple[int, ...]) -> None:
+    for scales in range(1, 10):
+        pyramid = {"ratio": ratio, "quality": quality, "scales": scales}
+        assert PairSettings.model_validate({"pyramid": pyramid}).pyramid.planned == planned[-scales:]
+    given = {"ratio": ratio, "quality": quality, "evaluations": (3, 1)}
+    assert PairSettings.model_validate({"pyramid": given}).pyramid.planned == (3, 1)
+
+
+@pytest.mark.parametrize(
     ("values", "words"),
     [
         ({"objective": {"style_layer_weights": [1, 2]}}, "2 values"),
         ({"objective": {"style_layers": [], "content_layers": []}}, "nothing to minimise"),
         ({"objective": {"style_layers": ["conv6_1"]}}, "should be a layer of VGG19"),
         ({"objective": {"tv_weight": float("nan")}}, "finite"),
-        ({"style": {"fit": "whole"}}, "does not go with"),
+        ({"colour": {"mode": "style-yuv"}}, 'set style.fit = "stretch", or use preset = "colour-preserving"'),
         (
             {"preset": "gatys2016", "colour": {"mode": "none", "variants": ["style-yuv"]}, "style": {"fit": "whole"}},
-            "both of one",
+            "of one size",
         ),
         ({"output": {"format": "jpeg", "bit_depth": 16}}, "bit_depth = 16 does not go with"),
         ({"output": {"format": "webp", "bit_depth": 16}}, "bit_depth = 16 does not go with"),

@@ -9,7 +9,7 @@ import pytest
 from pipeline.errors import UsageError
 from pipeline.settings import Settings
 from pipeline.settings.presets import PRESETS
-from pipeline.settings.resolve import for_pair, from_set_options, load_settings, parse_value
+from pipeline.settings.resolve import for_pair, from_set_options, load_settings, merge, parse_value
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,12 +31,13 @@ def test_stronger_sources_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_preset_stands_just_below_the_values_beside_it(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
-    config.write_text('preset = "gatys2016"\n[objective]\ntv_weight = 5\n[optimiser]\nhistory = 7\n')
+    config.write_text('preset = "gatys2016"\n[objective]\ntv_weight = 5\n[optimiser]\nplateau = 0.1\n')
     base_values, of_run = load_settings(config, {})
     assert (of_run.colour.mode, of_run.objective.tv_weight, of_run.preset) == ("none", 5, "gatys2016")
     again = for_pair(base_values, {"preset": "colour-preserving"}, {})
-    assert again.objective == Settings().objective, "the row's preset resets what the file set"
-    assert again.optimiser.history == 7, "a preset does not touch what it does not name"
+    wanted = load_settings(None, {"preset": "colour-preserving"})[1]
+    assert again.objective == wanted.objective != Settings().objective, "the row's preset resets what the file set"
+    assert again.optimiser.plateau == 0.1, "a preset does not touch what it does not name"
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -97,3 +98,33 @@ def test_a_wrong_set_option_is_an_error(option: str) -> None:
 )
 def test_values_are_read_as_toml_or_else_as_text(text: str, value: Any) -> None:
     assert parse_value(text) == value
+
+
+def test_layers_without_weights_have_equal_weights(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[objective]\ncontent_layers = ["relu4_2"]\n')
+    base_values, of_run = load_settings(config, {})
+    assert (of_run.objective.content_layers, of_run.objective.content_layer_weights) == (("relu4_2",), ())
+    weighted = {"objective": {"content_layers": ["relu3_1"], "content_layer_weights": [2.0]}}
+    assert for_pair(base_values, weighted, {}).objective.content_layer_weights == (2.0,)
+    assert (
+        for_pair(merge(base_values, weighted), {"objective": {"content_layers": []}}, {}).objective.content_layers == ()
+    )
+
+
+@pytest.mark.parametrize(("name", "value"), [("style_weight", 30), ("tv_weight", 20000)])
+def test_weights_for_gram_matrices_want_their_preset(tmp_path: Path, name: str, value: int) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f"[objective]\n{name} = {value}\n")
+    with pytest.raises(UsageError, match=rf"config.toml.*{name} = {value} is a weight for Gram.*colour-preserving"):
+        load_settings(config, {})
+    config.write_text(f'preset = "colour-preserving"\n[objective]\n{name} = {value}\n')
+    assert getattr(load_settings(config, {})[1].objective, name) == value
+
+
+def test_the_command_line_may_complete_what_a_file_sets(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[colour]\nmode = "style-yuv"\n')
+    with pytest.raises(UsageError, match=r"config.toml.*style.fit = \"stretch\""):
+        load_settings(config, {})
+    assert load_settings(config, {"style": {"fit": "stretch"}})[1].style.fit == "stretch"

@@ -25,7 +25,7 @@ MANY = 100
 NUMBERS = itertools.count()
 OTHERS = [
     {"objective": {"style_weight": 2.0}},
-    {"objective": {"pooling": "max"}},
+    {"objective": {"pooling": "average"}},
     {"pyramid": {"evaluations": 7}},
     {"optimiser": {"history": 5}},
     {"evaluations": (3, 4)},

@@ -88,6 +88,11 @@ def render(outbox: Outbox, make_stage: Callable[[], Stage]) -> Callable[..., lis
     return render
 
 
+def style_of(mode: str) -> dict[str, str]:
+    """Return the size of the painting that goes with a colour mode."""
+    return {"fit": "stretch" if mode == "style-yuv" else "whole"}
+
+
 @pytest.fixture
 def make_pair(make_image: Callable[..., Path]) -> Callable[..., Pair]:
     def make(name: str = "a.png", mask: Path | None = None, **sections: Any) -> Pair:
@@ -146,7 +151,7 @@ def test_where_a_mask_is_black_the_photograph_stays(
     outbox: Outbox, render: Callable[..., list[Metadata]], make_pair: Callable[..., Pair], tmp_path: Path, mode: str
 ) -> None:
     mask = half_mask(tmp_path / "m.png")
-    (record,) = render(make_pair(mask=mask, image={"size": 64}, colour={"mode": mode}))
+    (record,) = render(make_pair(mask=mask, image={"size": 64}, colour={"mode": mode}, style=style_of(mode)))
     result, photograph = pixels(outbox.picture_path("a.png")), pixels(tmp_path / "a.png")
     assert np.abs(result[:, :31] - photograph[:, :31]).max() <= 1
     assert np.abs(result[:, 33:] - photograph[:, 33:]).mean() > 0.5
@@ -236,12 +241,12 @@ ODD = {
 TOO_THIN = {("1×4000", "content")}
 
 
-@pytest.mark.parametrize("mode", ["style-yuv", "luminance", "match"])
+@pytest.mark.parametrize("mode", ["regions", "style-yuv", "luminance", "match"])
 @pytest.mark.parametrize(("kind", "role"), [(kind, role) for kind in ODD for role in ("content", "style")])
 def test_odd_pictures_give_a_clear_error_or_a_finite_result(  # noqa: PLR0913, PLR0917 - by name
     outbox: Outbox, make_stage: Callable[[], Stage], make_pair: Callable[..., Pair], kind: str, role: str, mode: str
 ) -> None:
-    pair = make_pair(colour={"mode": mode}, pyramid={"evaluations": [3]})
+    pair = make_pair(colour={"mode": mode}, style=style_of(mode), pyramid={"evaluations": [3]})
     Image.fromarray(ODD[kind]).save(pair.content if role == "content" else pair.styles[0])
     with outbox.locked():
         (outcome,) = make_stage().process([Task(pair, 1, None)])

@@ -37,6 +37,7 @@ from pipeline.transfer.tiling import WHOLE
 from pipeline.transfer.weights import find_weights
 from tests import oracle
 from tests.conftest import pixels
+from tests.engine import sections_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -51,8 +52,11 @@ SECONDS = 20
 """Seconds after which a test gives up waiting for an event."""
 WHEN = Evaluation(1, 4.0, 1.0, 2.0, 1.0)
 RESULT = (ScaleResult(Scale(40, 32, 1), WHEN, WHEN, WHEN, ((1, 4.0),)),)
-LARGE = {"image": {"size": 64}, "pyramid": {"evaluations": (2, 3)}}
+LARGE = {"image": {"size": 64}, "pyramid": {"evaluations": (2, 3), "floor": 0}}
 """Settings for `make_pair` with a width and a height of 64 px: two scales."""
+
+BOTH = pytest.mark.parametrize("preset", ["painting", "colour-preserving"])
+"""Runs a test with either measure of style."""
 
 IMAGES = ImageSettings(max_pixels=10**6)
 
@@ -277,7 +281,7 @@ def test_a_pair_becomes_a_picture_with_metadata(make_stage: MakeStage, outbox: O
 
 
 def test_the_style_that_the_network_sees_has_the_contents_chroma(make_pair: MakePair) -> None:
-    pair = make_pair()
+    pair = make_pair(colour={"mode": "style-yuv"}, style={"fit": "stretch"})
     loaded = load(pair, IMAGES)
     content = pixels(pair.content)
     style = pixels(pair.styles[0], (40, 32))
@@ -378,7 +382,7 @@ def test_what_the_engine_raises_is_recorded(  # noqa: PLR0913, PLR0917
 
 
 def test_what_is_not_finite_is_recorded_and_the_next_goes_on(make_stage: MakeStage, make_pair: MakePair) -> None:
-    bad = make_pair("bad", objective={"style_weight": 1e38})
+    bad = make_pair("bad", objective={"content_weight": 1e38})
     failure, record = process(make_stage(), bad, make_pair("good"))
     assert isinstance(failure, Failure)
     assert failure.error_class == "input"
@@ -641,12 +645,14 @@ def test_a_suspect_is_alone_and_what_lies_before_it_or_a_gap_does_not_wait_for_i
     assert {"load c", "load d"} == {step for step in steps[10:] if step.startswith("load")}
 
 
-def test_an_interrupted_pair_goes_on_in_the_next_process_to_the_same_pixels(
+@BOTH
+def test_an_interrupted_pair_goes_on_in_the_next_process_to_the_same_pixels(  # noqa: PLR0913, PLR0917 - by name
     make_stage: MakeStage,
     outbox: Outbox,
     other_outbox: Outbox,
     make_pair: MakePair,
     monkeypatch: pytest.MonkeyPatch,
+    preset: str,
 ) -> None:
     interrupted = threading.Event()
     save = Saver.save
@@ -660,7 +666,8 @@ def test_an_interrupted_pair_goes_on_in_the_next_process_to_the_same_pixels(
             interrupted.set()
             raise Interrupted(ExitCode.TERMINATED)
 
-    a, b, c = (make_pair(name, width=64, height=64, seed=seed, **LARGE) for seed, name in enumerate("abc"))
+    sections = sections_of(preset) | LARGE
+    a, b, c = (make_pair(name, width=64, height=64, seed=seed, **sections) for seed, name in enumerate("abc"))
     told: list[str] = []
     with monkeypatch.context() as patch:
         patch.setattr(Saver, "save", save_late)
@@ -688,18 +695,21 @@ def test_an_interrupted_pair_goes_on_in_the_next_process_to_the_same_pixels(
     assert checkpoints(outbox) == []
 
 
-def test_a_batch_that_is_interrupted_goes_on_too(
+@BOTH
+def test_a_batch_that_is_interrupted_goes_on_too(  # noqa: PLR0913, PLR0917 - by name
     make_stage: MakeStage,
     outbox: Outbox,
     other_outbox: Outbox,
     make_pair: MakePair,
     all_together: Callable[[int], None],
+    preset: str,
 ) -> None:
     def interrupt(name: str, number: int) -> None:
         if number == 4:
             raise Interrupted(ExitCode.INTERRUPTED)
 
-    pairs = [make_pair(name, width=64, height=64, seed=seed, **LARGE) for seed, name in enumerate("abc")]
+    sections = sections_of(preset) | LARGE
+    pairs = [make_pair(name, width=64, height=64, seed=seed, **sections) for seed, name in enumerate("abc")]
     all_together(3)
     with pytest.raises(Interrupted):
         process(make_stage(Recorder(interrupt), batch=3), *pairs)
@@ -808,12 +818,14 @@ def test_a_stage_can_be_used_again_after_it_was_interrupted(make_stage: MakeStag
     assert record.resumed_at == 1
 
 
-def test_pairs_of_one_size_go_together_and_become_what_they_are_alone(
+@BOTH
+def test_pairs_of_one_size_go_together_and_become_what_they_are_alone(  # noqa: PLR0913, PLR0917 - by name
     make_stage: MakeStage,
     other_outbox: Outbox,
     make_pair: MakePair,
     all_together: Callable[[int], None],
     monkeypatch: pytest.MonkeyPatch,
+    preset: str,
 ) -> None:
     batches: list[list[str]] = []
     paint = Painter.paint
@@ -832,6 +844,7 @@ def test_pairs_of_one_size_go_together_and_become_what_they_are_alone(
             seed=seed,
             image={"size": widths.get(name, 40)},
             pyramid={"evaluations": evaluations.get(name, 3)},
+            **sections_of(preset),
         )
         for seed, name in enumerate(names)
     ]
@@ -868,6 +881,8 @@ def test_one_of_a_batch_that_is_not_finite_leaves_the_others_alone(
         "b": "failed",
         "c": "done",
     }
+    failures = [outcome.record.reason for outcome in found if isinstance(outcome.record, Failure)]
+    assert ["not finite at the start" in reason for reason in failures] == [True]
 
 
 def test_where_memory_runs_out_while_batches_are_measured_pairs_are_painted_alone(
@@ -915,17 +930,17 @@ def test_a_painting_in_its_own_colours_is_looked_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calls: list[tuple[int, ...]] = []
-    grams_of = targets.grams_of
+    moments_of = targets.moments_of
 
     def count(chain: Any, layers: Any, image: Tensor, *arguments: Any) -> Any:
         calls.append(tuple(image.shape))
-        return grams_of(chain, layers, image, *arguments)
+        return moments_of(chain, layers, image, *arguments)
 
     pairs = [make_pair(name, "one.png", seed=seed, colour={"mode": "none"}) for seed, name in enumerate("abc")]
     with monkeypatch.context() as patch:
-        patch.setattr(targets, "grams_of", count)
+        patch.setattr(targets, "moments_of", count)
         process(make_stage(), *pairs)
-    assert calls == [(1, 3, 32, 40)]
+    assert calls == [(1, 3, 32, 50)]
     as_in_fresh_stages(make_stage, outbox, other_outbox, pairs)
 
 

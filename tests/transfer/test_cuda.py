@@ -11,9 +11,8 @@ from PIL import Image
 from pipeline.outbox.metadata import Metadata
 from pipeline.outbox.publish import Outbox
 from pipeline.pair import Pair
-from pipeline.settings.pair_settings import ObjectiveSettings, PairSettings
+from pipeline.settings.pair_settings import PairSettings
 from pipeline.stage.device.devices import find_precision
-from pipeline.stage.engine_config import objective_spec
 from pipeline.stage.resources import Limits
 from pipeline.stage.stage import Stage
 from pipeline.stage.task import Task
@@ -27,7 +26,7 @@ from pipeline.transfer.tiling import Fit
 from pipeline.transfer.vgg import Chain, Vgg19
 from pipeline.transfer.weights import find_weights
 from tests.conftest import photo
-from tests.engine import stylise
+from tests.engine import network_of, spec_of, stylise
 from tests.masks import disc
 
 if TYPE_CHECKING:
@@ -38,38 +37,44 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
-SPEC = objective_spec(ObjectiveSettings())
+SPEC = spec_of("painting")
+BOTH = pytest.mark.parametrize("preset", ["painting", "colour-preserving"])
+"""Runs a test with either measure of style."""
 
 
 def tensor(seed: int, width: int = 83, height: int = 66) -> torch.Tensor:
     return torch.from_numpy(photo(width, height, seed)).permute(2, 0, 1)[None].float()
 
 
-def chain(network: Vgg19, device: torch.device, dtype: torch.dtype = torch.float32) -> Chain:
-    return Chain(network, device, dtype, pooling="average", padding="replicate")
+def chain(network: Vgg19, device: torch.device, dtype: torch.dtype = torch.float32, preset: str = "painting") -> Chain:
+    return Chain(network, device, dtype, **network_of(preset))
 
 
-def objective(on: Chain, *, masked: bool = False) -> Objective:
-    content, style = tensor(0).to(on.device), tensor(1).to(on.device)
+def objective(on: Chain, preset: str, *, masked: bool = False) -> Objective:
+    content, style, spec = tensor(0).to(on.device), tensor(1).to(on.device), spec_of(preset)
     mask = disc(83, 66).to(on.device) if masked else None
-    return Objective(on, SPEC, Targets.of(on, SPEC, content, [Painting(style, mask=mask)], mask=mask))
+    return Objective(on, spec, Targets.of(on, spec, content, [Painting(style, mask=mask)], mask=mask))
 
 
+@BOTH
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(("dtype", "allowed"), [(torch.float32, 1e-4), (torch.bfloat16, 0.08), (torch.float16, 0.08)])
 def test_objective_and_gradient_are_those_of_the_cpu(
-    network: Vgg19, dtype: torch.dtype, allowed: float, *, masked: bool
+    network: Vgg19, dtype: torch.dtype, allowed: float, preset: str, *, masked: bool
 ) -> None:
-    image = tensor(2)
-    terms, gradient = objective(chain(network, CPU), masked=masked)(image)
-    found, found_gradient = objective(chain(network, CUDA, dtype), masked=masked)(image.to(CUDA))
+    if preset == "painting":
+        allowed = max(allowed, 1e-2)  # max pooling: where two features are nearly equal, rounding chooses
+    image = tensor(2) + 5 * torch.randn(1, 3, 66, 83, generator=torch.Generator().manual_seed(0))
+    terms, gradient = objective(chain(network, CPU, preset=preset), preset, masked=masked)(image)
+    found, found_gradient = objective(chain(network, CUDA, dtype, preset), preset, masked=masked)(image.to(CUDA))
     assert found[0].tolist() == pytest.approx(terms[0].tolist(), rel=0.03)
     assert (found_gradient.cpu() - gradient).norm() <= allowed * gradient.norm()
 
 
+@BOTH
 @pytest.mark.parametrize("masked", [False, True])
-def test_a_captured_graph_gives_what_it_was_captured_from(network: Vgg19, *, masked: bool) -> None:
-    evaluate = objective(chain(network, CUDA), masked=masked)
+def test_a_captured_graph_gives_what_it_was_captured_from(network: Vgg19, preset: str, *, masked: bool) -> None:
+    evaluate = objective(chain(network, CUDA, preset=preset), preset, masked=masked)
     images = [tensor(seed).to(CUDA) for seed in (3, 4)]
     expected = [evaluate(image) for image in images]
     replayed, warnings = capture(evaluate, tensor(2).to(CUDA))
@@ -86,7 +91,7 @@ def test_pairs_are_painted_in_the_precision_of_the_device(network: Vgg19) -> Non
     pairs = [Subject(tensor(i).to(CUDA), [Painting(tensor(i + 4).to(CUDA))]) for i in range(3)]
     for result in stylise(on, pairs, SPEC, Optimisation(schedule(83, 66, (20, 20)))):
         assert result.image.isfinite().all()
-        assert result.scales[0].best.total < 0.5 * result.scales[0].first.total
+        assert result.scales[0].best.total < 0.7 * result.scales[0].first.total
         assert result.warnings == ()
 
 

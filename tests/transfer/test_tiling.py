@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from pipeline.settings.pair_settings import ObjectiveSettings
 from pipeline.settings.presets import PRESETS
-from pipeline.transfer.losses import ObjectiveSpec
 from pipeline.transfer.objective import Objective
 from pipeline.transfer.targets import Painting, Targets
 from pipeline.transfer.tiling import WHOLE, Fit, gradient_margin, statistics_margin, tiles
 from pipeline.transfer.vgg import CONVOLUTIONS, Chain, Vgg19, reach
 from tests.conftest import photo
+from tests.engine import network_of, spec_of
 from tests.masks import disc, hard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from pipeline.transfer.losses import ObjectiveSpec
+
 CPU = torch.device("cpu")
-DEFAULT_LAYERS = ObjectiveSettings().style_layers
+DEFAULT_LAYERS = spec_of("painting").style_layers
 
 
 def tensor(seed: int, width: int, height: int) -> torch.Tensor:
@@ -30,9 +31,7 @@ def tensor(seed: int, width: int, height: int) -> torch.Tensor:
 
 
 def chain_and_spec(network: Vgg19, preset: str, dtype: torch.dtype = torch.float32) -> tuple[Chain, ObjectiveSpec]:
-    settings = ObjectiveSettings(**PRESETS[preset]["objective"])
-    chain = Chain(network, CPU, dtype, pooling=settings.pooling, padding=settings.padding)
-    return chain, ObjectiveSpec(**settings.model_dump(exclude={"pooling", "padding"}))
+    return Chain(network, CPU, dtype, **network_of(preset)), spec_of(preset)
 
 
 def evaluate(  # noqa: PLR0913 - an evaluation depends on all of them
@@ -69,11 +68,14 @@ def test_every_fit_gives_the_same_objective_and_gradient(
     assert (found_gradient - gradient).norm() <= 1e-3 * gradient.norm()
 
 
-@pytest.mark.parametrize(("mask_of", "size", "fit"), sample(2, [disc, hard], SIZES, FITS[:2]))
+@pytest.mark.parametrize(
+    ("mask_of", "preset", "size", "fit"),
+    sample(3, [disc, hard], ["painting", "colour-preserving"], SIZES, FITS[:2]),
+)
 def test_every_fit_minds_the_mask(
-    network: Vgg19, mask_of: Callable[[int, int], torch.Tensor], size: tuple[int, int], fit: Fit
+    network: Vgg19, mask_of: Callable[[int, int], torch.Tensor], preset: str, size: tuple[int, int], fit: Fit
 ) -> None:
-    chain, spec = chain_and_spec(network, "colour-preserving")
+    chain, spec = chain_and_spec(network, preset)
     mask = mask_of(*size)
     terms, gradient = evaluate(chain, spec, *size, WHOLE, mask=mask)
     found, found_gradient = evaluate(chain, spec, *size, fit, mask=mask)
@@ -82,8 +84,9 @@ def test_every_fit_minds_the_mask(
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_tiles_in_half_precision(network: Vgg19, dtype: torch.dtype) -> None:
-    chain, spec = chain_and_spec(network, "colour-preserving", dtype)
+@pytest.mark.parametrize("preset", ["painting", "colour-preserving"])
+def test_tiles_in_half_precision(network: Vgg19, dtype: torch.dtype, preset: str) -> None:
+    chain, spec = chain_and_spec(network, preset, dtype)
     terms, gradient = evaluate(chain, spec, 71, 190, WHOLE)
     found, found_gradient = evaluate(chain, spec, 71, 190, Fit(tile=112))
     assert found == pytest.approx(terms, rel=1e-3)

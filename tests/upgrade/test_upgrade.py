@@ -27,7 +27,10 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folders as the earlier version left them."""
     with tarfile.open(STATE) as tar:
         tar.extractall(tmp_path, filter="data")
-    monkeypatch.setenv("IMPASTO_CONFIG", str(tmp_path / "config.toml"))
+    config = tmp_path / "config.toml"
+    of_that_version = config.read_text(encoding="utf-8")
+    config.write_text(f'preset = "colour-preserving"\n{of_that_version}', encoding="utf-8")  # its default preset
+    monkeypatch.setenv("IMPASTO_CONFIG", str(config))
     return tmp_path
 
 

@@ -10,12 +10,12 @@ import torch
 
 from pipeline.stage.device.devices import find_device, find_precision
 from pipeline.stage.device.memory import Memory, MemoryDemand
-from pipeline.stage.engine_config import objective_spec
+from pipeline.stage.engine_config import objective_spec, scales_of
 from pipeline.transfer.calibration import calibration_image
 from pipeline.transfer.cuda_graph import capture
 from pipeline.transfer.lbfgs import Minimiser
 from pipeline.transfer.objective import Objective
-from pipeline.transfer.pyramid import resample, schedule
+from pipeline.transfer.pyramid import resample
 from pipeline.transfer.targets import Painting, Targets
 from pipeline.transfer.vgg import Chain
 from pipeline.transfer.weights import load_weights
@@ -106,7 +106,7 @@ class Estimator:
         return self._known[key]
 
     def _expect(self, settings: PairSettings, width: int, height: int, evaluations: tuple[int, ...] | None) -> Expected:
-        scales = schedule(width, height, evaluations or settings.pyramid.planned)
+        scales = scales_of(settings.pyramid, width, height, evaluations)
         demand = MemoryDemand.of(settings, width, height, self._precision, self.device)
         fit = self._memory.choose(demand)
         slowness = fit.slowness(width, height, demand.layers) if fit is not None else 1.0

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from pipeline.stage.device.system_memory import free_cuda_bytes, free_host_bytes, keeps_freed_memory, trim
-from pipeline.stage.engine_config import objective_spec
+from pipeline.stage.engine_config import objective_spec, scales_of
 from pipeline.transfer.tiling import WHOLE, Fit, gradient_margin, statistics_margin, tiles
 from pipeline.transfer.vgg import CONVOLUTIONS, channels_of, convolution_of, halvings_of
 
@@ -59,7 +59,7 @@ freed already."""
 _BYTES_OF_A_MASK: Final = 6
 """Bytes per px of a mask: float32, at full size and halved up to four times."""
 _FIXED_BYTES: Final = 24 << 20
-"""Bytes for Gram matrices, work memory of convolutions, and leftovers."""
+"""Bytes for moments of features, work memory of convolutions, and leftovers."""
 _HEAP_FACTOR: Final = 1.45
 """Factor for small images, whose freed memory the process keeps for the next images."""
 _REMEMBERED_SECONDS: Final = 3600.0
@@ -106,14 +106,14 @@ class MemoryDemand:
         paintings: int = 1,
     ) -> MemoryDemand:
         """Return the demand of a pair of this working size, in px."""
-        spec = objective_spec(settings.objective)
+        spec, finest = objective_spec(settings.objective), scales_of(settings.pyramid, width, height)[-1]
         return cls(
             width,
             height,
             spec.layers,
             spec.content_layers,
             precision.itemsize,
-            min(settings.optimiser.history, max(1, settings.pyramid.planned[-1] - 1)),
+            min(settings.optimiser.history, max(1, finest.evaluations - 1)),
             on_cuda=device.type == "cuda",
             masked=masked,
             scale=settings.style.scale,

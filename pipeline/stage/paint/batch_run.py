@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pipeline.stage.paint.pair_progress import PairProgress
     from pipeline.stage.task import Task
     from pipeline.transfer.state import OptimisationState
-    from pipeline.transfer.targets import GramCache
+    from pipeline.transfer.targets import MomentsCache
     from pipeline.transfer.tiling import Fit
     from pipeline.transfer.vgg import Chain
 
@@ -43,7 +43,7 @@ class BatchRun:
         pairs: Sequence[PairProgress],
         device: torch.device,
         *,
-        chain_for: Callable[[PairSettings], tuple[Chain, GramCache]],
+        chain_for: Callable[[PairSettings], tuple[Chain, MomentsCache]],
         memory: Memory,
         demand: MemoryDemand,
         listener: Listener,
@@ -54,7 +54,7 @@ class BatchRun:
         Args:
             pairs: the pairs, of one size and equal settings.
             device: the device that paints them.
-            chain_for: returns the network on the device, and the Gram matrices computed with it.
+            chain_for: returns the network on the device, and the moments computed with it.
             memory: the memory of the device.
             demand: the memory demand of one of the pairs.
             listener: receives each evaluation; if it raises Interrupted, the batch ends with checkpoints.

@@ -20,7 +20,7 @@ from pipeline.stage.paint.pair_progress import PairProgress
 from pipeline.stage.paint.preview import Preview
 from pipeline.transfer.cuda_graph import capture
 from pipeline.transfer.objective import Objective
-from pipeline.transfer.targets import GramCache, Painting, Targets
+from pipeline.transfer.targets import MomentsCache, Painting, Targets
 from pipeline.transfer.vgg import Chain
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Painter:
     ) -> None:
         self._network, self.device, self.precision, self.memory = network, device, precision, memory
         self._listener, self._files = listener, files or ProgressFiles()
-        self._chains: dict[tuple[Pooling, Padding], tuple[Chain, GramCache]] = {}
+        self._chains: dict[tuple[Pooling, Padding], tuple[Chain, MomentsCache]] = {}
 
     def demand_of(self, loading: Loading) -> MemoryDemand:
         """Return the memory demand of a pair."""
@@ -136,12 +136,12 @@ class Painter:
     def _preview(self, loading: Loading) -> Preview:
         return Preview(self._files.previews, self._files.preview_seconds, loading)
 
-    def chain(self, settings: PairSettings) -> tuple[Chain, GramCache]:
-        """Return the network for these settings, and the Gram matrices computed with it so far."""
+    def chain(self, settings: PairSettings) -> tuple[Chain, MomentsCache]:
+        """Return the network for these settings, and the moments of paintings computed with it so far."""
         pooling, padding = settings.objective.pooling, settings.objective.padding
         if (pooling, padding) not in self._chains:
             chain = Chain(self._network, self.device, self.precision, pooling=pooling, padding=padding)
-            self._chains[pooling, padding] = chain, GramCache()
+            self._chains[pooling, padding] = chain, MomentsCache()
         return self._chains[pooling, padding]
 
     @torch.no_grad()

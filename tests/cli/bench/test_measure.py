@@ -17,7 +17,11 @@ HALVINGS = (0, 0, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4)
 
 def test_figures_agree_with_one_another() -> None:
     settings = Settings.model_validate(
-        {"pyramid": {"evaluations": (9, 5)}, "network": {"precision": "float32"}, "run": {"device": "cpu"}}
+        {
+            "pyramid": {"evaluations": (9, 5), "ratio": 2, "floor": 0},
+            "network": {"precision": "float32"},
+            "run": {"device": "cpu"},
+        }
     )
     bench = Bench(settings)
     assert bench.describe() == {"device": "cpu", "precision": "float32", "threads": torch.get_num_threads()}

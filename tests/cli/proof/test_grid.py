@@ -39,7 +39,7 @@ def test_a_proof_has_the_settings_of_the_full_run_but_few(make_grid: Callable[..
     cell = make_grid(*options, "objective.style_weight=7").cells[0]
     full, small = cell.full.settings, cell.small.settings
     assert (full.image.size, full.pyramid.planned, full.output.format) == (700, (9, 9), "jpeg")
-    assert (small.image.size, small.image.upscale, small.pyramid.planned) == (100, "none", (40, 20, 10))
+    assert (small.image.size, small.image.upscale, small.pyramid.planned) == (100, "none", (20, 20, 20, 10, 6))
     assert small.output.format == "png"
     assert small.objective == full.objective != PairSettings().objective
 
@@ -52,12 +52,12 @@ def test_a_proof_is_not_larger_than_it_needs_to_be(make_grid: Callable[..., Grid
 def test_each_cell_has_a_name_and_a_mode_of_its_own(make_grid: Callable[..., Grid]) -> None:
     grid = make_grid('colour.variants=["none"]')
     assert [(each.style, each.mode) for each in grid.columns] == [
-        (style, mode) for style in "xy" for mode in ("style-yuv", "none")
+        (style, mode) for style in "xy" for mode in ("regions", "none")
     ]
     assert [(cell.row, cell.column) for cell in grid.cells] == [
         (row, column) for row in range(2) for column in range(4)
     ]
-    assert [cell.small.settings.colour.mode for cell in grid.cells] == ["style-yuv", "none"] * 4
+    assert [cell.small.settings.colour.mode for cell in grid.cells] == ["regions", "none"] * 4
     assert len({cell.small.file_name for cell in grid.cells}) == 8
     assert all(cell.small.files == cell.full.files for cell in grid.cells)
 

@@ -165,7 +165,7 @@ def test_sorts(page: Page) -> None:
 
 def test_settings_of_its_own_and_warnings_are_on_the_card(page: Page) -> None:
     card = page.locator(".card", has_text="dog__sea.png")
-    assert card.locator(".differences").text_content() == "objective.style_weight 30 not 10"
+    assert card.locator(".differences").text_content() == "objective.style_weight 30 not 1"
     assert page.locator(".card", has_text="cat__fire.png").locator(".warnings").text_content() == "the memory ran out"
     assert page.locator(".card .warnings").count() == 1
 

@@ -155,11 +155,15 @@ def test_what_is_predicted_is_about_what_is_measured() -> None:
 
 
 def test_the_work_of_a_pair_is_what_its_settings_say() -> None:
-    settings = PairSettings(optimiser={"history": 12}, pyramid={"evaluations": (50, 9)})
+    settings = PairSettings(optimiser={"history": 12}, pyramid={"evaluations": (50, 9), "floor": 24})
     assert MemoryDemand.of(settings, 40, 32, torch.bfloat16, CARD) == MemoryDemand(
         40, 32, SPEC.layers, SPEC.content_layers, 2, 8, on_cuda=True
     ), "the history has no more steps than the evaluations allow"
-    assert MemoryDemand.of(PairSettings(optimiser={"history": 12}), 40, 32, torch.float32, CPU).history == 12
+    assert MemoryDemand.of(PairSettings(optimiser={"history": 12}), 400, 320, torch.float32, CPU).history == 12
+    merged = PairSettings(optimiser={"history": 12}, pyramid={"evaluations": (50, 9), "floor": 32})
+    assert MemoryDemand.of(merged, 40, 32, torch.float32, CPU).history == 12, (
+        "scales that become one have the most evaluations of them"
+    )
 
 
 def test_small_images_do_without_the_rungs_that_would_change_nothing() -> None:

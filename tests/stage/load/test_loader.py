@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 IMAGES = ImageSettings(max_pixels=10**6)
 WEIGHTS = "f" * 64
+STYLE_YUV = {"colour": {"mode": "style-yuv"}, "style": {"fit": "stretch"}}
+"""Settings with which the network sees the painting with the photograph's chroma."""
 
 
 class Noting(PixelBudget):
@@ -73,8 +75,11 @@ def style_key(task: Task) -> object:
     return load(task.pair, IMAGES).paintings[0].key
 
 
-def test_a_style_that_is_recoloured_is_never_taken_for_another(make_task: Callable[..., Task]) -> None:
-    assert style_key(make_task(colour={"mode": "style-yuv"})) is None
+@pytest.mark.parametrize("sections", [STYLE_YUV, {"colour": {"mode": "regions"}}])
+def test_a_style_that_is_recoloured_is_never_taken_for_another(
+    make_task: Callable[..., Task], sections: dict[str, Any]
+) -> None:
+    assert style_key(make_task(**sections)) is None
 
 
 @pytest.mark.parametrize("mode", ["none", "swap-luma"])
@@ -130,7 +135,8 @@ def test_a_large_photograph_is_described_as_it_is_on_disk(make_task: Callable[..
         "format": "jpeg",
     }
     assert (loaded.inputs.style.width, loaded.inputs.style.height) == (640, 800)
-    assert loaded.content.shape == loaded.paintings[0].image.shape == (1, 3, 410, 512)
+    assert loaded.content.shape == (1, 3, 410, 512)
+    assert loaded.paintings[0].image.shape == (1, 3, 512, 410), "the painting has the short side of the photograph"
 
 
 def test_warnings_of_both_images_are_told(make_task: Callable[..., Task]) -> None:
@@ -318,12 +324,14 @@ def test_a_mask_is_part_of_the_key(make_task: Callable[..., Task], tmp_path: Pat
     assert plain.optimisation != masked.optimisation
 
 
-@pytest.mark.parametrize(("other", "shares"), [("swap-luma", True), ("match", False), ("style-yuv", False)])
+@pytest.mark.parametrize(
+    ("other", "shares"), [("swap-luma", True), ("match", False), ("style-yuv", False), ("regions", False)]
+)
 def test_pairs_that_differ_in_the_end_only_share_an_optimisation(
     make_task: Callable[..., Task], loader: Loader, other: str, *, shares: bool
 ) -> None:
     plain, variant = (
-        loader.load(make_task(colour={"mode": mode}, output={"format": kind}), PixelBudget())
+        loader.load(make_task(colour={"mode": mode}, output={"format": kind}, style={"fit": "stretch"}), PixelBudget())
         for mode, kind in (("none", "png"), (other, "tiff"))
     )
     assert (plain.optimisation == variant.optimisation) == shares
@@ -335,19 +343,19 @@ def test_the_photograph_is_kept_only_if_it_is_needed_once_more(make_task: Callab
         pixels = load(make_task(**sections).pair, IMAGES).original.pixels
         return pixels.shape if pixels is not None else None
 
-    assert kept(colour={"mode": "style-yuv"}) is None
+    assert kept(**STYLE_YUV) is None
     assert kept(colour={"mode": "luminance"}) == (16, 20, 3)
     assert kept(colour={"mode": "luminance", "strength": 0}) is None
     assert kept(colour={"mode": "regions"}) == (16, 20, 3)
     assert kept(image={"size": 20, "upscale": "guided"}) == (32, 40, 3)
-    assert kept(image={"size": 40, "upscale": "guided"}) is None
+    assert kept(image={"size": 40, "upscale": "guided"}, **STYLE_YUV) is None
 
 
 def test_the_pixels_of_a_photograph_that_is_kept_are_counted(
     loader: Loader, budget: Noting, make_task: Callable[..., Task]
 ) -> None:
     loading = loader.load(make_task(image={"size": 20, "upscale": "guided"}), budget)
-    assert loading.pixels == budget.taken == 2 * 16 * 20 + 32 * 40
+    assert loading.pixels == budget.taken == 16 * 20 + 16 * 25 + 32 * 40
 
 
 def test_transparency_is_kept_at_the_results_size(make_task: Callable[..., Task], tmp_path: Path) -> None:
@@ -377,14 +385,15 @@ def test_of_a_style_with_the_photographs_chroma_the_part_below_the_mask_counts(
     values = np.zeros((32, 40))
     values[:, 20:] = 255
     mask = grey(tmp_path / "m.png", values)
-    recoloured = load(make_task(mask=mask, style={"scale": 2}).pair, IMAGES)
+    style = {"fit": "stretch", "scale": 2}
+    recoloured = load(make_task(mask=mask, colour={"mode": "style-yuv"}, style=style).pair, IMAGES)
     part = recoloured.paintings[0].mask
     assert part is not None
     assert part.shape == (1, 1, *recoloured.paintings[0].image.shape[2:]) == (1, 1, 32, 40)
     assert (part[..., :18] == 0).all()
     assert (part[..., 22:] == 1).all()
-    for others in ({"mode": "none"}, {"mode": "match"}, {"mode": "style-yuv", "strength": 0}):
-        assert load(make_task(mask=mask, colour=others).pair, IMAGES).paintings[0].mask is None
+    for others in ({"mode": "none"}, {"mode": "regions"}, {"mode": "match"}, {"mode": "style-yuv", "strength": 0}):
+        assert load(make_task(mask=mask, colour=others, style=style).pair, IMAGES).paintings[0].mask is None
 
 
 @pytest.mark.parametrize("mode", ["match", "histogram", "luminance", "regions"])
@@ -410,5 +419,5 @@ def test_a_style_lies_on_white_where_it_is_transparent(make_task: Callable[..., 
     Image.fromarray(rgba).save(task.pair.styles[0])
     loaded = load(task.pair, IMAGES)
     assert loaded.warnings == ("style.png: transparency was laid over white",)
-    assert torch.allclose(loaded.paintings[0].image[..., :9], torch.tensor(204.0))
-    assert (loaded.paintings[0].image[..., 11:] == 0).all()
+    assert torch.allclose(loaded.paintings[0].image[..., :11], torch.tensor(204.0))
+    assert (loaded.paintings[0].image[..., 14:] == 0).all()

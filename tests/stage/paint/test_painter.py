@@ -29,6 +29,7 @@ from pipeline.stage.task import Task
 from pipeline.transfer.objective import Objective
 from pipeline.transfer.tiling import Fit
 from pipeline.transfer.weights import find_weights
+from tests.engine import sections_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,6 +46,8 @@ STEPS = [
     for fit, lower in itertools.pairwise(LADDER)
 ]
 TOO_MUCH = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 1.00 GiB.\nSee the manual."
+BOTH = pytest.mark.parametrize("preset", ["painting", "colour-preserving"])
+"""Runs a test with either measure of style."""
 ALWAYS = 1e-9
 """Seconds between checkpoints, so few that each evaluation writes one."""
 
@@ -117,7 +120,7 @@ def make_pair(make_image: Callable[..., Path]) -> Callable[..., Pair]:
     ) -> Pair:
         content = make_image(f"{name}.png", width=width, height=height, seed=seed)
         style = make_image("style.png", width=50, seed=2)
-        more = {"image": {"size": max(width, height)}, "pyramid": {"evaluations": evaluations}}
+        more = {"image": {"size": max(width, height)}, "pyramid": {"evaluations": evaluations, "floor": 0}}
         settings = PairSettings(**more | sections)
         return Pair(content, (style,), content.name, style.name, name, settings)
 
@@ -179,10 +182,11 @@ def paint(stage: Stage, *tasks: Task | Pair) -> dict[str, Painted | ImpastoError
     return {loading.task.pair.name: result for loading, result in stage.resources.painter.paint(batch, planned)}
 
 
+@BOTH
 def test_each_step_down_the_ladder_is_told_and_the_picture_is_the_same(
-    make_stage: MakeStage, make_pair: Callable[..., Pair], run_out: RunOut
+    make_stage: MakeStage, make_pair: Callable[..., Pair], run_out: RunOut, preset: str
 ) -> None:
-    pairs = [make_pair("a"), make_pair("b", width=36)]
+    pairs = [make_pair("a", **sections_of(preset)), make_pair("b", width=36, **sections_of(preset))]
     usual = done(make_stage(to="usual"), *pairs)
     made = run_out(lambda fit, *_: fit != LADDER[-1])
     records = done(make_stage(), *pairs)
@@ -256,10 +260,11 @@ def test_wherever_memory_runs_out_every_pair_is_rendered_and_every_step_is_told(
         assert len(made) == 4, "no evaluation was made twice"
 
 
+@BOTH
 def test_a_batch_that_runs_out_of_memory_is_painted_one_by_one(
-    make_stage: MakeStage, make_pair: Callable[..., Pair], run_out: RunOut
+    make_stage: MakeStage, make_pair: Callable[..., Pair], run_out: RunOut, preset: str
 ) -> None:
-    pairs = [make_pair(name, seed=seed, evaluations=3) for seed, name in enumerate("abc")]
+    pairs = [make_pair(name, seed=seed, evaluations=3, **sections_of(preset)) for seed, name in enumerate("abc")]
     usual = [paint(make_stage(to="usual"), pair)[pair.name] for pair in pairs]
     batches = itertools.count(1)
     run_out(lambda _, __, images: len(images) > 1 and next(batches) == 2)
@@ -363,11 +368,12 @@ def test_a_pair_that_comes_further_each_time_is_not_to_blame(
     assert counts[-1] == counted
 
 
+@BOTH
 @pytest.mark.usefixtures("checkpoint_always")
 def test_out_of_memory_goes_on_from_the_last_checkpoint(
-    make_stage: MakeStage, make_pair: Callable[..., Pair], run_out: RunOut
+    make_stage: MakeStage, make_pair: Callable[..., Pair], run_out: RunOut, preset: str
 ) -> None:
-    pair = make_pair(evaluations=7)
+    pair = make_pair(evaluations=7, **sections_of(preset))
     (usual,) = done(make_stage(to="usual"), pair)
     made = run_out(lambda _, number, __: number == 5)
     listener = Recorder()
@@ -390,7 +396,7 @@ def test_out_of_memory_without_a_checkpoint_goes_on_from_the_start_of_the_scale(
     assert listener.numbers == [1, 2, 3, 4, 5, 4, 5, 6, 7]
     assert len(made) == 9
     assert record.evaluations == 7
-    assert [part.size for part in (*record.coarser, record.objective)] == [(32, 32), (64, 64)]
+    assert [part.size for part in (*record.coarser, record.objective)] == [(45, 45), (64, 64)]
 
 
 @pytest.mark.usefixtures("checkpoint_always")

@@ -74,7 +74,7 @@ def render(
     ) -> tuple[Metadata | Failure, dict[int, np.ndarray[Any, Any]]]:
         content = make_image("a.png", width=120, height=100, seed=1)
         style = make_image("b.png", width=50, seed=2)
-        settings = PairSettings(**{"image": {"size": 96}, "pyramid": {"evaluations": (3, 3)}} | sections)
+        settings = PairSettings(**{"image": {"size": 96}, "pyramid": {"evaluations": (3, 6), "floor": 0}} | sections)
         pair = Pair(content, (style,), content.name, style.name, "sea/a", settings)
         looking = Looking(outbox, stop_at)
         stage = Stage(
@@ -99,7 +99,7 @@ def render(
 def test_a_pair_is_seen_to_grow_and_the_preview_goes_with_its_end(outbox: Outbox, render: Callable[..., Any]) -> None:
     record, seen = render()
     assert record.status == "done"
-    assert list(seen) == [2, 3, 4, 5, 6], "there is a preview after each evaluation"
+    assert list(seen) == [2, 3, 4, 5, 6, 7, 8, 9], "there is a preview after each evaluation"
     assert {image.shape for image in seen.values()} == {(80, 96, 3)}, "previews have one size at every scale"
     result = pixels(outbox.picture_path("sea/a.png"))
     far = [np.abs(image.astype(float) - result).mean() for image in seen.values()]
@@ -113,10 +113,10 @@ def test_nothing_is_shown_unless_somebody_asks(render: Callable[..., Any]) -> No
 
 
 def test_it_changes_nothing_in_the_result(outbox: Outbox, render: Callable[..., Any]) -> None:
-    for colour in ("style-yuv", "luminance"):
+    for mode in ("regions", "luminance"):
         results = []
         for seconds in (0.0, OFTEN):
-            render(seconds=seconds, colour={"mode": colour})
+            render(seconds=seconds, colour={"mode": mode})
             results.append(outbox.picture_path("sea/a.png").read_bytes())
         assert results[0] == results[1]
 
@@ -130,7 +130,7 @@ def test_it_has_the_colours_that_the_result_will_have(outbox: Outbox, render: Ca
     far = [np.abs(chroma(image) - of_result).mean() for image in seen.values()]
     assert max(far) < 2, "the preview differs from the result by JPEG compression only"
     _, plain = render(colour={"mode": "none"})
-    assert np.abs(chroma(plain[6]) - of_result).mean() > 2 * max(far)
+    assert np.abs(chroma(plain[9]) - of_result).mean() > 2 * max(far)
 
 
 def test_of_an_enlarged_result_the_working_size_is_seen(outbox: Outbox, render: Callable[..., Any]) -> None:

@@ -19,7 +19,7 @@ from pipeline.transfer.tiling import WHOLE
 
 def loading(optimisation: str, mode: str = "none", variants: tuple[str, ...] = ("swap-luma",)) -> Loading:
     """Return a stand-in for a loaded pair."""
-    settings = for_pair({}, {"colour": {"mode": mode, "variants": variants}}, {})
+    settings = for_pair({}, {"colour": {"mode": mode, "variants": variants}, "style": {"fit": "stretch"}}, {})
     task: Any = SimpleNamespace(pair=SimpleNamespace(settings=settings))
     return cast("Loading", SimpleNamespace(task=task, optimisation=optimisation))
 
@@ -44,7 +44,14 @@ def test_a_result_serves_the_other_variant_once_and_takes_no_time_again() -> Non
 
 
 @pytest.mark.parametrize(
-    ("mode", "variants"), [("none", ()), ("none", ("none",)), ("style-yuv", ("none", "match")), ("match", ("none",))]
+    ("mode", "variants"),
+    [
+        ("none", ()),
+        ("none", ("none",)),
+        ("style-yuv", ("none", "match")),
+        ("regions", ("none", "swap-luma")),
+        ("match", ("none",)),
+    ],
 )
 def test_nothing_is_kept_that_no_variant_needs(mode: str, variants: tuple[str, ...]) -> None:
     shared = ResultCache()

@@ -754,7 +754,7 @@ def test_after_a_restart_with_other_variants_each_has_its_own_name(world: World)
     world.settings = {"colour": {"variants": ["match", "none"]}}
     worked(world, 60)
     modes = {name: metadata.settings["colour"]["mode"] for name, metadata in world.check_settled().items()}
-    assert modes == {"p__sea.png": "style-yuv", "p__sea--match.png": "match", "p__sea--none.png": "none"}
+    assert modes == {"p__sea.png": "regions", "p__sea--match.png": "match", "p__sea--none.png": "none"}
 
 
 def test_a_library_with_a_folder_that_cannot_be_read_still_has_its_styles(world: World) -> None:
