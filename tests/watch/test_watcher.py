@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -634,7 +635,11 @@ def test_a_sign_of_life_that_could_not_be_made_is_no_sign_of_death(tmp_path: Pat
     assert worker.scanner.mode == "events"
 
 
-def test_the_status_counts_what_can_be_taken_and_tells_whoever_listens(world: World) -> None:
+def test_the_status_counts_what_can_be_taken_and_tells_whoever_listens(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = SimpleNamespace(time=lambda: time.time() + 60)  # a photograph that has just come may be 0.000 s old
+    monkeypatch.setattr("pipeline.watch.status.time", later)
     world.drop("sea/_style.png", b"a painting")
     world.drop("unknown/left.jpg")
     worker = world.worker().start()
@@ -648,5 +653,5 @@ def test_the_status_counts_what_can_be_taken_and_tells_whoever_listens(world: Wo
     worker.step(scan_thread.BEAT_SECONDS)  # the scan that finds the photograph comes after the heartbeat of this step
     worker.watcher.status_file.write()
     assert [status["unclaimed"] for status in worker.statuses] == [0, 1]
-    assert 0 < worker.statuses[-1]["oldest_unclaimed_seconds"] < 600
+    assert 30 < worker.statuses[-1]["oldest_unclaimed_seconds"] < 600
     worker.end()
