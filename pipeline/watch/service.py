@@ -153,6 +153,7 @@ class Service:
             settle_seconds=settle_seconds,
             pairs_of=pairs.pairs_of,
             fingerprint=self.fingerprints.read,
+            damaged=styles.damaged,
         )
         return Watcher(
             workplace,
@@ -184,6 +185,7 @@ class Service:
                 ticket_seconds=watch.ticket_seconds,
                 default_style=self.settings.styles.default,
                 looks_complete=looks_complete,
+                damage_of=pairs.damage_of,
                 requirements_of_ticket=pairs.requirements_of_ticket,
             ),
             accounting=accounting,

@@ -63,7 +63,7 @@ class StageFeeder:
             scan_thread: the thread that scans; after its failure no more tasks follow.
             listener: the listener of the stage.
             backoff: wait after errors of the outbox or of an input.
-            is_draining: whether jobs that cannot be read or that need a person's action are left for the next drain.
+            is_draining: whether jobs that cannot be read are left for the next drain.
         """
         self._workplace, self._jobs, self._queue, self._scan_thread = workplace, jobs, queue, scan_thread
         self._listener, self._backoff, self._is_draining = listener, backoff, is_draining
@@ -163,8 +163,8 @@ class StageFeeder:
         self._workplace.wake.set()
 
     def _retry_later(self, open_job: OpenJob, retry: Retry) -> None:
-        """Try a job again later, or leave it for the next drain if it needs a person's action."""
-        if self._is_draining and (retry.needs_action or open_job in self.set_aside):
+        """Try a job again later, or leave it for the next drain if a file of it could not be read."""
+        if self._is_draining and open_job in self.set_aside:
             self._set_aside(open_job)
         else:
             self._queue.put(open_job, retry.seconds)

@@ -182,9 +182,11 @@ class Watcher:
         tickets = [OpenJob(ticket.claimed, self.workplace.clock()) for ticket in scanner.tickets]
         for open_job in [*self._queue.clear(), *self.feeder.set_aside, *tickets]:
             try:
-                self._jobs.endings.put_back(open_job)
+                why_not = self._jobs.endings.put_back(open_job)
             except (OSError, ImpastoError) as error:
-                logger.warning("%s stays claimed until the next start: %s", open_job.job.folder, error)
+                why_not = str(error)
+            if why_not:
+                logger.warning("%s stays claimed until the next start: %s", open_job.job.folder, why_not)
 
     def _exit_code(self, balance: Balance) -> ExitCode:
         if not balance.is_even:
@@ -193,4 +195,5 @@ class Watcher:
             return self.workplace.stop_request.requested
         if self.feeder.set_aside:
             return ExitCode.ENVIRONMENT
-        return ExitCode.PARTIAL if balance.failed else ExitCode.OK
+        is_partial = balance.failed or self.workplace.scanner.has_damaged_inputs
+        return ExitCode.PARTIAL if is_partial else ExitCode.OK

@@ -406,6 +406,21 @@ def test_a_drain_puts_back_what_it_cannot_read(live: World) -> None:
     assert live.check_settled()["bad__sea.png"].attempt == 1
 
 
+def test_a_drain_puts_back_the_photographs_of_a_damaged_painting_and_says_so(live: World) -> None:
+    painting = live.styles / "sea.png"
+    painting.write_bytes(b"half")
+    live.drop("sea/a.jpg")
+
+    def render(task: Task) -> None:
+        if painting.read_bytes() == b"half":
+            raise IncompleteError("sea.png: is truncated.", path=task.pair.styles[0])
+
+    assert drain(live, on_render=render).exit_code == ExitCode.PARTIAL
+    assert live.waiting() == {"sea/a.jpg"}
+    painting.write_bytes(b"the sea")
+    assert drain(live, on_render=render).exit_code == ExitCode.OK
+
+
 def test_a_drain_with_a_failure_says_so(live: World) -> None:
     live.drop("sea/bad.jpg", photo("poison"))
     live.drop("sea/good.jpg")
@@ -437,6 +452,7 @@ def test_a_drain_ends_when_the_disk_fails_and_the_next_one_goes_on(
 
 def test_a_drain_ends_though_a_name_in_the_inbox_is_taken(live: World) -> None:
     """Test a job of a dead process that has lost its style and whose photograph cannot go back."""
+    live.settings["watch"]["incomplete_seconds"] = 0.1
     (live.styles / "sky.png").write_bytes(b"the sky")
     live.drop("sky/a.jpg")
     dead = live.worker().start()
@@ -445,9 +461,9 @@ def test_a_drain_ends_though_a_name_in_the_inbox_is_taken(live: World) -> None:
     (live.styles / "sky.png").unlink()
     live.drop("sky/a.jpg", photo("another"))
     summary = drain(live)
-    assert summary.exit_code == ExitCode.ENVIRONMENT
+    assert summary.exit_code == ExitCode.PARTIAL
     assert live.waiting() == {"sky/a.jpg"}
-    assert live.spooled("work") == {"sky/a.jpg"}
+    assert live.spooled("failed") == {"sky/a.jpg"}
     assert not job.folder.exists(), "the worker has taken the job over from the dead process"
 
 
@@ -546,7 +562,7 @@ def test_a_drain_ends_though_a_suspect_cannot_be_read(
         raise IncompleteError("truncated", path=style) if is_style else UnreadableError("Input/output error")
 
     worker.stage.on_render = fail
-    assert worker.watcher.run(lambda: worker.stage).exit_code == 4
+    assert worker.watcher.run(lambda: worker.stage).exit_code == (3 if is_style else 4)
 
 
 def test_a_lasting_error_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -73,10 +73,11 @@ class Claims:
         known = self._files.tracker.files[name]
         if closes_at is not None and known.first_seen > closes_at:
             return False
-        action, reason = decide_file(self._view(name, is_empty=known.facts.size == 0))
+        view = self._view(name, is_empty=known.facts.size == 0)
+        action, reason = decide_file(view)
         if action is FileAction.LEAVE:
             if self._files.left.get(name) != reason and not self._was_returned(name):
-                self._files.leave(name, reason)
+                self._files.leave(name, reason, was_told=bool(view.damage))
             return False
         if action is FileAction.WAIT:
             return False
@@ -91,6 +92,7 @@ class Claims:
             is_empty=is_empty,
             style=style,
             style_is_known=bool(style) and self._styles.find(style) is not None,
+            damage=self._rules.damage_of(name) if candidate.form == "photo" else "",
             awaited=name in self._tickets.awaited_files(),
         )
 

@@ -31,6 +31,8 @@ class FileView:
     """Whether a style named `style` exists."""
     style: str = ""
     """Name of the photograph's style, or of the default style; empty if there is neither."""
+    damage: str = ""
+    """What is wrong with the painting or the mask of a photograph; empty if nothing is known to be."""
     awaited: bool = False
     """Whether a ticket waits for the file."""
 
@@ -60,4 +62,6 @@ def _reason_to_leave(view: FileView) -> str:
             f"asks for the style {printable(view.style)!r}, which is not in styles.folder (--styles); "
             f"add it there, or drop a painting as {printable(view.style)}/_style.jpg"
         )
+    if view.damage:
+        return f"waits for another painting or mask: {view.damage}"
     return ""

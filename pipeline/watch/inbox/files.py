@@ -138,11 +138,11 @@ class InboxFiles:
 
     # Files that stay
 
-    def leave(self, name: str, reason: str) -> None:
-        """Leave a file in the inbox, and log why, once."""
+    def leave(self, name: str, reason: str, *, was_told: bool = False) -> None:
+        """Leave a file in the inbox, and log why, once, unless the reason was logged for many files already."""
         if self.left.get(name) != reason:
             self.left[name] = reason
-            logger.warning("%s %s.", printable(name), reason)
+            logger.log(logging.DEBUG if was_told else logging.WARNING, "%s %s.", printable(name), reason)
 
     def use_as_style(self, name: str) -> None:
         """Use a file as the style of its folder until the file changes."""

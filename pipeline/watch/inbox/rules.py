@@ -30,5 +30,7 @@ class InboxRules:
     """Style of photographs at the top of the inbox; empty if there is none."""
     looks_complete: Callable[[Path], bool]
     """Function that returns whether a file ends as its format says."""
+    damage_of: Callable[[str], str]
+    """Function that returns what is wrong with the painting or the mask of a photograph, by its path in the inbox."""
     requirements_of_ticket: Callable[[Path], TicketRequirements]
     """Function that reads the files and styles that a ticket needs; it raises ImpastoError."""

@@ -94,6 +94,11 @@ class Scanner:
         """Tickets that wait for files or styles."""
         return self._tickets.waiting
 
+    @property
+    def has_damaged_inputs(self) -> bool:
+        """Whether photographs wait for a painting or a mask that cannot be used as it is."""
+        return bool(self._styles.damaged)
+
     def waiting_tickets(self) -> dict[str, list[str]]:
         """Return the files and styles that each waiting ticket lacks, by the ticket's name."""
         return self._tickets.lacking()

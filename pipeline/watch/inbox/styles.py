@@ -7,6 +7,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from pipeline.run.picture_files import is_ignored
+from pipeline.watch.inbox.damaged import DamagedInputs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,13 +32,16 @@ class Styles:
         """Style picture of each folder of the inbox that has one, by the folder's name."""
         self._unreadable: set[Path] = set()
         """Folders of the library about which a warning was logged."""
+        self.damaged = DamagedInputs(disk)
+        """Paintings, and masks that photographs share, which cannot be used as they are now."""
 
     def look(self) -> None:
-        """Read the library's folder, if there is one.
+        """Read the library's folder, if there is one, and forget damaged files that have changed.
 
         Raises:
             OSError: the folder cannot be read; the styles of the last call remain.
         """
+        self.damaged.look()
         if self._folder is None:
             return
         found: dict[str, tuple[Path, ...]] = {}

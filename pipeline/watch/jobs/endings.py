@@ -70,25 +70,22 @@ class JobEndings:
             logger.warning("job %s: another worker has taken it over", open_job.job.id)
         self._accounting.finish(open_job.job, fate, folder, self._disk)
 
-    def put_back(self, open_job: OpenJob) -> bool:
+    def put_back(self, open_job: OpenJob) -> str:
         """Put the files of an unfinished job back into the inbox.
 
         Returns:
-            False if the job stays claimed: a process died during it, a result of it has no metadata yet, or the name of
-            a file is taken in the inbox.
+            Why the job stays claimed; empty if it does not.
         """
         job = open_job.job
         if not self._spool.holds(job):
             self.lose(open_job)
-            return True
+            return ""
         if self._names.is_begun(job):
-            return False
+            return "work on it has begun"  # a process died during it, or its result lacks metadata
         self._names.unmark(job)
         with self._accounting.putting_back(job, lambda: self._spool.files(job)):
             is_put_back = self._spool.put_back(job)
-        if not is_put_back:
-            logger.warning("job %s stays claimed: the name of its file is taken in the inbox", job.id)
-        return is_put_back
+        return "" if is_put_back else "another file has its name in the inbox"
 
     def _retire_files(self, job: Job) -> Path | None:
         """Archive, delete or return the files; return the folder in which they are kept, or None."""

@@ -74,7 +74,7 @@ class JobPairs:
             files: the files in the job's folder, by their paths in the inbox.
 
         Returns:
-            None if a style or a file that the job needs is gone.
+            None if a style or a file that the job needs is gone, or damaged if many photographs share it.
 
         Raises:
             UnreadableError: the disk or the network failed.
@@ -100,7 +100,7 @@ class JobPairs:
     def _pairs_of_photograph(self, job: Job, relative: str) -> list[Pair] | None:
         style = classify(relative, self.image_endings).style or self.settings.styles.default
         paintings = self.styles.find(style) if style else None
-        if paintings is None:
+        if paintings is None or self.damage_of(relative):
             return None
         settings = for_pair(self.base_values, {}, self.overrides)
         name = result_name(relative, style, with_longest_suffix(check_name, settings, relative))
@@ -117,11 +117,23 @@ class JobPairs:
         except UsageError as error:
             raise UsageError(f"{style}: {error.message}", error.remedy) from error
 
+    def damage_of(self, relative: str) -> str:
+        """Return what is wrong with the painting or the mask of a photograph; empty if nothing is known to be."""
+        damaged = self.styles.damaged
+        if not damaged:  # so that masks are not looked for
+            return ""
+        style = classify(relative, self.image_endings).style or self.settings.styles.default
+        mask = self._find_mask(relative)
+        return damaged.why((*((style and self.styles.find(style)) or ()), *([mask.resolve()] if mask else [])))
+
+    def _find_mask(self, relative: str) -> Path | None:
+        return mask_for(self.mask, PurePosixPath(relative).stem, self.image_endings) if self.mask else None
+
     def _mask_of(self, relative: str) -> Path | None:
         if self.mask is None:
             return None
         name = PurePosixPath(relative).stem
-        mask = mask_for(self.mask, name, self.image_endings)
+        mask = self._find_mask(relative)
         if mask is None:
             raise UsageError(
                 f"mask.file = {self.settings.mask.file}: has no mask of the name {printable(name)!r}.",

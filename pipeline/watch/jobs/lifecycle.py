@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pipeline.pair import Pair
     from pipeline.run.observer import Observer
     from pipeline.stage.attempts import Attempts
+    from pipeline.watch.inbox.damaged import DamagedInputs
     from pipeline.watch.spool.records import Job
     from pipeline.watch.workplace import Workplace
 
@@ -40,8 +41,6 @@ logger = logging.getLogger(__name__)
 
 RETRY_SECONDS: Final = 1.0
 """Seconds until a job that another job blocks is tried again."""
-LONG_RETRY_SECONDS: Final = 30.0
-"""Seconds until a job that needs a person's action is tried again."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +57,16 @@ class JobRules:
     """Seconds during which a file must not change before it is taken."""
     pairs_of: Callable[[Job, tuple[str, ...]], list[Pair] | None]
     """Function that finds the pairs of a job with these files, before the names of their results are chosen. It returns
-    None if a style or a file is gone, and raises ImpastoError if the job is wrong."""
+    None if a style or a file is gone or damaged, and raises ImpastoError if the job is wrong."""
     fingerprint: Callable[[Pair], Fingerprint]
     """Function that reads and hashes the files of a pair; it raises ImageError, UnreadableError or MemoryError."""
+    damaged: DamagedInputs
+    """The paintings and masks that photographs wait for."""
+
+    @property
+    def retry_seconds(self) -> float:
+        """Seconds between two attempts at a pair whose error may pass."""
+        return max(self.settle_seconds, self.incomplete_seconds / max(1, self.max_attempts - 1))
 
 
 class Jobs:
@@ -148,14 +154,26 @@ class Jobs:
             yield from self._put_back(open_job)
             return False
         open_job.pairs, open_job.states = pairs, [PairStatus.TO_DO] * len(pairs)
+        open_job.stuck_since = None
         return True
 
     def _put_back(self, open_job: OpenJob) -> Iterator[Retry]:
-        """Put back a job that still lacks a style or a file after a style in the inbox has had the time to settle."""
-        if self._clock() - open_job.since < 2 * self._rules.settle_seconds:
+        """Put back a job that still lacks a style or a file after a style in the inbox has had the time to settle.
+
+        A job that cannot be put back fails after the time for which an incomplete photograph is tried again.
+        """
+        now = self._clock()
+        if now - open_job.since < 2 * self._rules.settle_seconds:
             yield Retry(self._rules.settle_seconds)
-        elif not self.endings.put_back(open_job):
-            yield Retry(LONG_RETRY_SECONDS, needs_action=True)
+        elif why_not := self.endings.put_back(open_job):
+            if open_job.stuck_since is None:
+                open_job.stuck_since = now
+            if now - open_job.stuck_since < self._rules.incomplete_seconds:
+                yield Retry(self._rules.retry_seconds)
+                return
+            lacking = open_job.error.message if open_job.error else "A painting or another file that it needs is gone."
+            error = IncompleteError(f"{lacking} It is not put back: {why_not}.", "Mend that; then use impasto retry.")
+            self.endings.fail(open_job, error)
 
     # Pairs
 
@@ -185,6 +203,7 @@ class Jobs:
         Raises:
             UnreadableError: a file cannot be read, so the pair's state is unknown.
         """
+        open_job.shared |= self._rules.damaged.facts(pair.files[1:])
         try:
             fingerprint = self._rules.fingerprint(pair)
         except (ImageError, MemoryError):
@@ -221,18 +240,23 @@ class Jobs:
         if isinstance(error, ChangedError | SupersededError):
             logger.warning("%s", error)
             return Retry(self._rules.settle_seconds)  # the next attempt finds out the state of the job
-        pair = open_job.pairs[index]
-        if isinstance(error, IncompleteError) and error.path in pair.files[1:]:
-            logger.warning("%s %s waits for it.", error, pair.content_label)
-            return Retry(LONG_RETRY_SECONDS, needs_action=True)
+        if isinstance(error, IncompleteError) and self._is_shared_and_damaged(open_job, error):
+            open_job.error = error
+            return Retry(RETRY_SECONDS)  # then the photograph is put back
         open_job.tries[index] += 1
         may_pass = isinstance(error, IncompleteError | OutOfMemoryError | OccupiedError)
         is_young = self._clock() - open_job.since < self._rules.incomplete_seconds
         may_be_incomplete = isinstance(error, IncompleteError) and is_young
         if may_pass and (may_be_incomplete or open_job.tries[index] < self._rules.max_attempts):
-            seconds = self._rules.incomplete_seconds / max(1, self._rules.max_attempts - 1)
-            return Retry(max(self._rules.settle_seconds, seconds))
+            return Retry(self._rules.retry_seconds)
         return None
+
+    def _is_shared_and_damaged(self, open_job: OpenJob, error: IncompleteError) -> bool:
+        """Whether a photograph's painting or mask is damaged, and has not changed since before it was read."""
+        path = error.path
+        if path not in open_job.shared or open_job.is_ticket:
+            return False
+        return self._rules.damaged.report(path, open_job.shared[path], error)
 
     def _settle(self, open_job: OpenJob, index: int, outcome: Outcome) -> None:
         """Record that a pair is done or has failed for good."""

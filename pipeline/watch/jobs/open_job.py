@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pipeline.errors import ImpastoError
     from pipeline.pair import Pair
     from pipeline.watch.jobs.decisions import PairStatus
-    from pipeline.watch.spool.records import Claimed, Job
+    from pipeline.watch.spool.records import Claimed, FileFacts, Job
 
 
 @dataclass(eq=False)
@@ -32,12 +34,21 @@ class OpenJob:
     """Last error of a pair, or of the job itself."""
     failures: list[str] = field(default_factory=list)
     """Reasons of all failures, in their order."""
+    shared: dict[Path, FileFacts | None] = field(default_factory=dict)
+    """Facts of each painting and mask before it was read; None for one that did not exist."""
+    stuck_since: float | None = None
+    """Time since which the job lacks a file and cannot be put back, by the watcher's clock; None if that is not so."""
     is_outdated: bool = False
     """Whether the pairs must be found again, since a file of the job was written to."""
     was_tried: bool = False
     """Whether the job has begun before."""
     is_being_prepared: bool = False
     """Whether more pairs of the job may enter the stage."""
+
+    @property
+    def is_ticket(self) -> bool:
+        """Whether the job is a ticket with its files, and not one photograph."""
+        return len(self.claimed.facts) > 1
 
     @property
     def job(self) -> Job:
@@ -51,5 +62,3 @@ class Retry:
 
     seconds: float
     """Seconds until the attempt."""
-    needs_action: bool = False
-    """Whether the attempt is likely to fail unless a person acts before it."""

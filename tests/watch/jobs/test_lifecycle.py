@@ -443,6 +443,100 @@ def test_photographs_wait_for_a_style_that_is_not_whole(world: World) -> None:
     assert world.check_settled()["a__sea.png"].pair.style.sha256 == sha256(b"whole")
 
 
+def refuse_half_files(worker: Worker) -> None:
+    """Let the stage refuse paintings and masks that are cut in half."""
+
+    def render(task: Task) -> None:
+        for path in task.pair.files[1:]:
+            if path.read_bytes() == b"half":
+                raise IncompleteError(f"{path.name}: is truncated.", path=path)
+
+    worker.stage.on_render = render
+
+
+def test_a_damaged_painting_does_not_stop_the_photographs_of_others(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    (world.styles / "sky.png").write_bytes(b"half")
+    for number in range(80):
+        world.drop(f"sky/{number:02}.jpg")
+    worker = world.worker().start()
+    refuse_half_files(worker)
+    worker.work(120)
+    world.drop("sea/a.jpg")
+    worker.work(12)
+    assert world.results().keys() == {"a__sea.png"}
+    assert len(world.waiting()) == 80, "the others wait in the inbox, and take no place in the spool"
+    assert "waits for another painting or mask: sky.png: is truncated." in worker.scanner.left["sky/00.jpg"]
+    assert len([line for line in caplog.messages if "sky" in line]) == 1, "there is one line for all photographs"
+    (world.styles / "sky.png").write_bytes(b"the sky")
+    worker.work(400)
+    worker.end()
+    assert len(world.check_settled()) == 81
+    assert (reasons(world), failures(world), worker.scanner.left) == ([], {}, {})
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_photographs_wait_for_a_mask_that_is_not_whole(world: World, tmp_path: Path, *, is_folder: bool) -> None:
+    mask = tmp_path / "masks/a.png" if is_folder else tmp_path / "mask.png"
+    mask.parent.mkdir(exist_ok=True)
+    mask.write_bytes(b"half")
+    world.settings["mask"] = {"file": str(mask.parent if is_folder else mask)}
+    world.drop("sea/a.jpg")
+    worker = world.worker().start()
+    refuse_half_files(worker)
+    worker.work(60)
+    assert world.waiting() == {"sea/a.jpg"}
+    mask.write_bytes(b"whole")
+    worker.work(20)
+    worker.end()
+    assert world.check_settled().keys() == {"a__sea.png"}
+
+
+def test_a_painting_that_never_stops_changing_fails_its_photographs(world: World) -> None:
+    world.drop("sea/a.jpg")
+    worker = world.worker().start()
+
+    def render(task: Task) -> None:
+        painting = task.pair.styles[0]
+        with painting.open("ab") as file:
+            file.write(b"more")
+        raise IncompleteError("sea.png: is truncated.", path=painting)
+
+    worker.stage.on_render = render
+    worker.work(60)
+    worker.end()
+    assert [reason.reason for reason in reasons(world)] == ["sea.png: is truncated."]
+
+
+def test_a_ticket_with_a_damaged_painting_fails_and_its_other_pairs_are_painted(world: World) -> None:
+    (world.styles / "sky.png").write_bytes(b"half")
+    world.drop("a.jpg")
+    world.drop("t.csv", b"content,style\na.jpg,sky\na.jpg,sea\n")
+    worker = world.worker().start()
+    refuse_half_files(worker)
+    worker.work(60)
+    worker.end()
+    assert world.results().keys() == {"a__sea.png"}
+    assert [reason.reason for reason in reasons(world)] == ["sky.png: is truncated."]
+
+
+def test_a_job_that_cannot_be_put_back_fails_in_the_end(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    (world.styles / "sky.png").write_bytes(b"the sky")
+    world.drop("sky/a.jpg")
+    worker = world.worker().start()
+    claim(world, worker)
+    (world.styles / "sky.png").unlink()
+    world.drop("sky/a.jpg", photo("another"))
+    worker.work(120)
+    worker.end()
+    (reason,) = reasons(world)
+    assert "another file has its name in the inbox" in reason.reason
+    assert "impasto retry" in reason.remedy
+    assert (world.waiting(), world.spooled("failed")) == ({"sky/a.jpg"}, {"sky/a.jpg"})
+    assert len([line for line in caplog.messages if "has its name" in line]) == 1
+
+
 def test_a_style_that_is_no_picture_fails_its_photographs_only(world: World) -> None:
     (world.styles / "sky.png").write_bytes(b"text")
     world.drop("sky/a.jpg")
