@@ -306,7 +306,7 @@ def _to_be_saved(pair: Pair, target: Path) -> Pair:
     try:
         output = OutputSettings(**{**dict(pair.settings.output), "format": image_format})
     except ValidationError as error:
-        raise UsageError("\n".join(explain(error))) from error
+        raise UsageError(explain(error)) from error
     return replace(pair, settings=pair.settings.model_copy(update={"output": output}))
 
 

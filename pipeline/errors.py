@@ -31,9 +31,10 @@ import errno
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
-from pipeline.text import encodable
+from pipeline.text import single_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 ErrorClass = Literal["input", "environment", "internal"]
@@ -69,11 +70,17 @@ class ImpastoError(Exception):
     exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
     error_class: ClassVar[ErrorClass] = "internal"
 
-    def __init__(self, message: str, remedy: str = "") -> None:
-        message = encodable(message)
-        super().__init__(message)
-        self.message = message
-        self.remedy = remedy
+    def __init__(self, message: str | Sequence[str], remedy: str = "") -> None:
+        """Keep message and remedy without characters that would command a terminal or begin a line of their own.
+
+        Args:
+            message: one line, or several; names of files in it may have any characters.
+            remedy: one line.
+        """
+        lines = [message] if isinstance(message, str) else message
+        self.message = "\n".join(map(single_line, lines))
+        self.remedy = single_line(remedy)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}".strip()
@@ -94,10 +101,8 @@ class ManifestError(UsageError):
     """One or more rows of a manifest are wrong; `problems` names each with its line."""
 
     def __init__(self, manifest: str, problems: list[str]) -> None:
-        super().__init__(
-            f"{manifest}: {len(problems)} problem{'s' * (len(problems) != 1)}, nothing was rendered.\n"
-            + "\n".join(f"  {problem}" for problem in problems)
-        )
+        count = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
+        super().__init__([f"{manifest}: {count}, nothing was rendered.", *(f"  {problem}" for problem in problems)])
         self.problems = problems
 
 

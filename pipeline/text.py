@@ -6,6 +6,9 @@ import os
 import re
 import shlex
 from datetime import UTC, datetime
+from typing import Any, Final
+
+_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def duration(seconds: float) -> str:
@@ -30,7 +33,7 @@ def rate(per_hour: float) -> str:
 def encodable(text: str) -> str:
     """Replace characters that UTF-8 cannot encode: surrogates, which stand for bytes of a file name that are not UTF-8.
 
-    JSON and messages use this function; `displayable` and `printable` replace more.
+    JSON uses this function; `displayable`, `single_line` and `printable` replace more.
     """
     return re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", text)
 
@@ -38,19 +41,37 @@ def encodable(text: str) -> str:
 def displayable(text: str) -> str:
     """Replace characters that a page cannot show or that alter the text around them, except newlines and tabs.
 
-    These are surrogates as in `encodable`, control characters, and marks that change the direction of writing.
+    These are surrogates as in `encodable`, control characters (C0, DEL and C1, with which a name could command a
+    terminal), separators of lines and paragraphs, and marks that change the direction of writing.
     """
-    return re.sub("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\u202a-\u202e\u2066-\u2069]", "\N{REPLACEMENT CHARACTER}", text)
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def single_line(text: str) -> str:
+    """Replace the characters that `displayable` replaces, and newlines and tabs, so that the text stays on one line.
+
+    Messages use this function for names of files and other text from outside.
+    """
+    return re.sub("[\t\n]", "\N{REPLACEMENT CHARACTER}", displayable(text))
+
+
+def displayable_values(value: Any) -> Any:
+    """Return a value for JSON whose texts, at any depth, are displayable."""
+    if isinstance(value, str):
+        return displayable(value)
+    if isinstance(value, dict):
+        return {displayable_values(key): displayable_values(each) for key, each in value.items()}
+    return [displayable_values(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def printable(name: str) -> str:
-    """Replace all characters that are not printable, even newlines and tabs, so that a name stays on one line."""
+    """Replace all characters that are not printable, even newlines and unusual spaces; for names of files to make."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in name)
 
 
 def shell_quoted(text: str) -> str:
     """Quote an argument for a POSIX shell; one that cannot be displayed is quoted for bash, zsh and ksh."""
-    if displayable(text) == text and "\n" not in text and "\t" not in text:
+    if single_line(text) == text:
         return shlex.quote(text)
     return "$'" + "".join(_escaped(byte) for byte in os.fsencode(text)) + "'"
 

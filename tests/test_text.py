@@ -5,12 +5,22 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.text import displayable, duration, encodable, printable, rate, shell_quoted
+from pipeline.text import (
+    displayable,
+    displayable_values,
+    duration,
+    encodable,
+    printable,
+    rate,
+    shell_quoted,
+    single_line,
+)
 
 NAMES = st.binary(min_size=1).filter(lambda name: b"\0" not in name).map(os.fsdecode)
 
@@ -35,6 +45,9 @@ def test_rates(per_hour: float, words: str) -> None:
         (os.fsdecode(b"caf\xe9"), "caf\N{REPLACEMENT CHARACTER}"),
         ("bell\a", "bell\N{REPLACEMENT CHARACTER}"),
         ("gnp.\u202ephoto", "gnp.\N{REPLACEMENT CHARACTER}photo"),
+        ("a\x9b31mb\x85\x7f", "a\N{REPLACEMENT CHARACTER}31mb" + 2 * "\N{REPLACEMENT CHARACTER}"),
+        ("a\u2028b\u2029\u2066", "a\N{REPLACEMENT CHARACTER}b" + 2 * "\N{REPLACEMENT CHARACTER}"),
+        ("3.00.00\u202fPM \N{FAMILY}\u200d", "3.00.00\u202fPM \N{FAMILY}\u200d"),
     ],
 )
 def test_what_cannot_be_shown_is_replaced(text: str, expected: str) -> None:
@@ -46,7 +59,21 @@ def test_what_cannot_be_shown_is_replaced(text: str, expected: str) -> None:
 def test_each_way_to_clean_a_name_replaces_what_the_weaker_ones_do(name: str) -> None:
     assert encodable(name).encode()
     assert encodable(displayable(name)) == displayable(name)
-    assert displayable(printable(name)) == printable(name)
+    assert displayable(single_line(name)) == single_line(name)
+    assert single_line(printable(name)) == printable(name)
+
+
+@given(st.text())
+def test_a_single_line_holds_no_character_that_a_terminal_obeys(text: str) -> None:
+    line = single_line(text)
+    assert len(line.splitlines()) <= 1
+    assert not [character for character in line if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}]
+
+
+def test_texts_at_any_depth_are_made_displayable() -> None:
+    assert displayable_values({"a\x1b": ["b\x07", 1, None, {"c": ("d\x9b",)}]}) == {
+        "a\ufffd": ["b\ufffd", 1, None, {"c": ["d\ufffd"]}]
+    }
 
 
 @given(NAMES)

@@ -27,10 +27,10 @@ def report_command(
     """
     with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
         from pipeline.outbox.report.update import write_report
-        from pipeline.text import displayable
+        from pipeline.text import single_line
 
         written = write_report(outbox)
-        totals, page = written.totals, displayable(os.fspath(written.path))
+        totals, page = written.totals, single_line(os.fspath(written.path))
         if json_:
             fields = {"event": "report", "path": page, **vars(totals), "thumbnails_made": written.thumbnails_made}
             print_result(json.dumps(fields))

@@ -28,7 +28,7 @@ from pipeline.cli.setup import (
 from pipeline.monitoring.console import ConsoleObserver
 from pipeline.monitoring.stdio import results
 from pipeline.run.observer import RunInfo
-from pipeline.text import duration, memory
+from pipeline.text import duration, memory, single_line
 
 if TYPE_CHECKING:
     from pipeline.run.forecast import Forecasts
@@ -137,7 +137,7 @@ def show_plan(forecasts: Forecasts, *, as_json: bool) -> None:
             fit = "too large" if expected.fit is None else "" if str(expected.fit) == "whole" else str(expected.fit)
             needed = f"{memory(expected.bytes)} {fit}".strip()
             cells += ["+".join(map(str, each.evaluations)), duration(expected.seconds), needed]
-        table.add_row(*(Text(cell, overflow="fold") for cell in cells))
+        table.add_row(*(Text(single_line(cell), overflow="fold") for cell in cells))
     console = Console(file=results(), width=None if results().isatty() else 200)  # a file has no width
     console.print(table)
     actions = [each.item.action for each in forecasts.pairs]

@@ -121,8 +121,6 @@ def errors_to_exit_codes(*, as_json: bool, verbose: bool, log_format: LogFormat 
         except (typer.Exit, typer.Abort):
             raise
         except Exception as error:
-            if not is_logged:
-                raise  # people get the traceback
             text = "%s: %s. %s"
             logger.critical(text, type(error).__name__, error, REPORT_DEFECT, exc_info=True, extra={"event": "defect"})
             raise typer.Exit(ExitCode.INTERNAL) from error

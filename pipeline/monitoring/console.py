@@ -11,7 +11,7 @@ import typer
 from pipeline.errors import REPORT_DEFECT, ExitCode
 from pipeline.monitoring.stdio import print_result
 from pipeline.run.observer import Observer
-from pipeline.text import memory, rate
+from pipeline.text import memory, rate, single_line
 
 if TYPE_CHECKING:
     from pipeline.monitoring.hooks import Hooks
@@ -73,9 +73,9 @@ class ConsoleObserver(Observer):
             logger.warning("results are no longer written to stdout: %s", error)
 
     def _note(self, text: str) -> None:
-        """Print a note for people to stderr."""
+        """Print a note for people to stderr, on one line whatever names it has."""
         if not self._is_quiet:
-            typer.echo(text, err=True)
+            typer.echo(single_line(text), err=True)
 
     def started(self, info: RunInfo) -> None:
         """Print which inbox is watched."""
@@ -136,7 +136,7 @@ class ConsoleObserver(Observer):
         words = _RUN_WORDS if spool is None else _WATCHER_WORDS
         counts = [f"{described[name]} {word}" for name, word in words.items() if described[name]]
         ends = ", ".join((*(counts or ["nothing to do"]), *self._troubles()))
-        self._print(f"{ends}; {summary.seconds:.0f} s; results in {outbox}")
+        self._print(f"{ends}; {summary.seconds:.0f} s; results in {single_line(str(outbox))}")
         self._print_usage(summary.usage)
         if described["failed"]:
             self._note(f"Reasons and remedies are in {(spool or outbox) / 'failed'}.")

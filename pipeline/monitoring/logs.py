@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 from pipeline.errors import exit_code_of
 from pipeline.monitoring.stdio import is_stdout_protected, noise_to_log
 from pipeline.run.observer import Observer
+from pipeline.text import displayable, displayable_values, single_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,16 +121,23 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
 
 
 class HumanFormatter(logging.Formatter):
-    """Formats `WARNING what happened`, and a traceback where there is one."""
+    """Formats `WARNING what happened` on one line, and a traceback where there is one.
+
+    Names of files in a message can neither command the terminal nor begin a line of their own.
+    """
 
     def __init__(self) -> None:
         super().__init__("%(levelname)s %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """Return the line; a warning of Python without the source line that follows it."""
-        if record.name == _WARNINGS:
-            record.message = _first_line(record.message)
+        text = _first_line(record.message) if record.name == _WARNINGS else record.message
+        record.message = single_line(text)
         return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        """Return the traceback."""
+        return displayable(super().formatException(ei))
 
 
 class JsonFormatter(logging.Formatter):
@@ -148,7 +156,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info and record.exc_info[0] is not None:
             entry["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(entry, default=str)
+        return json.dumps(displayable_values(entry), default=lambda value: displayable(str(value)))
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from pipeline.monitoring.progress_bars import RichDisplay
 from pipeline.run.observer import Observer, explain_failure
+from pipeline.text import single_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +97,8 @@ class FailureDisplay(Observer):
         """Print a line for a failure."""
         failure = explain_failure(outcome)
         if failure:
-            print(f"failed: {outcome.pair.name}: {failure}", file=sys.stderr, flush=True)  # noqa: T201
+            text = single_line(f"failed: {outcome.pair.name}: {failure}")
+            print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 class LineDisplay(FailureDisplay):
@@ -138,4 +140,4 @@ class LineDisplay(FailureDisplay):
         meter = tqdm.format_meter(
             round(pairs, 2), self._total or 0, self._last_line - self._begin, ncols=0, unit="pair", postfix=text
         )
-        print(meter, file=sys.stderr, flush=True)  # noqa: T201
+        print(single_line(meter), file=sys.stderr, flush=True)  # noqa: T201

@@ -20,7 +20,7 @@ from rich.table import Column
 from rich.text import Text
 
 from pipeline.run.observer import Observer, explain_failure
-from pipeline.text import duration
+from pipeline.text import duration, single_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -109,7 +109,7 @@ class RichDisplay(Observer):
             self._progress.remove_task(earlier.task)
         totals: list[float] = []
         visible = len(self._bars) < MAX_BARS
-        task = self._progress.add_task(pair.name, total=1.0, count="", totals=totals, visible=visible)
+        task = self._progress.add_task(single_line(pair.name), total=1.0, count="", totals=totals, visible=visible)
         self._bars[pair.name] = _Bar(task, self._clock(), totals)
 
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
@@ -136,7 +136,7 @@ class RichDisplay(Observer):
         self._failed += bool(failure)
         self._show_all()
         self._console.print(
-            f"failed: {name}: {failure}" if failure else f"done: {name}{took}",
+            single_line(f"failed: {name}: {failure}" if failure else f"done: {name}{took}"),
             markup=False,
             highlight=False,
             style="red" if failure else None,

@@ -18,6 +18,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Final, TextIO
 
+from pipeline.text import displayable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -63,7 +65,7 @@ def results() -> TextIO:
 
 
 def print_result(text: str) -> None:
-    """Print one line of results.
+    """Print a line of results, or several; characters of names that would command a terminal are replaced.
 
     Raises:
         OSError: nobody reads stdout any more; further results are lost without an error.
@@ -72,7 +74,7 @@ def print_result(text: str) -> None:
     if stream is None:  # the parent process closed stdout
         return
     try:
-        print(text, file=stream, flush=True)
+        print(displayable(text), file=stream, flush=True)
     except OSError:
         _silence()
         raise

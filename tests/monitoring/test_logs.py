@@ -66,7 +66,7 @@ def test_a_line_of_json_has_what_is_known(capsys: pytest.CaptureFixture[str]) ->
     assert line == {
         "level": "warning",
         "event": "step",
-        "message": "two\nlines of a\x1b[31m\udce9",
+        "message": "two\nlines of a\ufffd[31m\ufffd",
         "pair": "a",
         "seconds": 0.5,
         "logger": "pipeline.stage.somewhere",

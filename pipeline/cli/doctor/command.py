@@ -20,6 +20,7 @@ from pipeline.cli.options import (
 from pipeline.cli.setup import errors_to_exit_codes, resolve_settings
 from pipeline.errors import ExitCode
 from pipeline.monitoring.stdio import print_result, results
+from pipeline.text import single_line
 
 if TYPE_CHECKING:
     from pipeline.cli.doctor.finding import Finding, Level
@@ -70,6 +71,6 @@ def _show(finding: Finding) -> None:
 
     console = Console(file=results(), soft_wrap=True)
     head = Text(f"{finding.level:4}", style=_COLOURS[finding.level])
-    console.print(head.append(f"  {finding.about}: {finding.text}", style="default"), highlight=False)
+    console.print(head.append(single_line(f"  {finding.about}: {finding.text}"), style="default"), highlight=False)
     if finding.remedy:
-        print_result(f"      {finding.remedy}")
+        print_result(f"      {single_line(finding.remedy)}")

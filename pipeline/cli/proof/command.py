@@ -26,6 +26,7 @@ from pipeline.monitoring.logs import LogObserver
 from pipeline.monitoring.observers import Observers
 from pipeline.monitoring.stdio import print_result
 from pipeline.run.observer import Observer
+from pipeline.text import single_line
 
 if TYPE_CHECKING:
     from pipeline.cli.proof.grid import Grid
@@ -162,7 +163,7 @@ def _report(proof: Proof, sheet: Path, page: Path, *, as_json: bool) -> None:
     cells, failed = len(proof.grid.cells), proof.failed
     if not as_json:
         but = f", {failed} of them failed" if failed else ""
-        print_result(f"{cells} proof{'s' * (cells != 1)}{but}: {sheet} and {page}")
+        print_result(single_line(f"{cells} proof{'s' * (cells != 1)}{but}: {sheet} and {page}"))
         print_result(f"In full: {in_full(proof)}.")
         return
     for cell, forecast in zip(proof.grid.cells, proof.forecasts.pairs, strict=True):

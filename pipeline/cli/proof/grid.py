@@ -90,7 +90,7 @@ def read_grid(  # noqa: PLR0913, PLR0917 - the parts of a command line
         pair for content in contents for style in library for pair in expander.pairs(Row(1, content, style, "", "", {}))
     ]
     if expander.problems.found:
-        raise UsageError("\n".join(dict.fromkeys(problem for _, problem in expander.problems.found)))
+        raise UsageError(list(dict.fromkeys(problem for _, problem in expander.problems.found)))
     return _arranged(pairs, list(library), for_pair(base_values, {}, merge(overrides, reduced)))
 
 

@@ -23,7 +23,7 @@ from pipeline.outbox.metadata import Failure
 from pipeline.outbox.paths import FAILED_FOLDER, STATE_FOLDER
 from pipeline.outbox.publish import Outbox
 from pipeline.outbox.run_records import read_runs
-from pipeline.text import displayable
+from pipeline.text import single_line
 from pipeline.watch.spool.records import Job, JobRecord
 from pipeline.watch.spool.spool import RECORD, Spool
 
@@ -88,7 +88,7 @@ def retry(folder: Path, only: Sequence[str] = (), *, dry_run: bool = False) -> R
         else:
             found = _of_outbox(folder, only, disk, dry_run=dry_run)
     if only and not found.retries:
-        names = ", ".join(map(displayable, only))
+        names = ", ".join(map(single_line, only))
         raise UsageError(f"{folder}: nothing that failed is called {names}.", "impasto status names what failed.")
     return found
 
@@ -118,11 +118,12 @@ def _of_failures(box: Outbox, only: Sequence[str], with_job: set[str], disk: Dis
         except FileNotFoundError:  # the pair has succeeded since
             continue
         except ValidationError:
-            yield Retry(displayable(name), LEFT, f"{path} is no record of this version; if it is not yours, remove it")
+            why = f"{single_line(path)} is no record of this version; if it is not yours, remove it"
+            yield Retry(single_line(name), LEFT, why)
             continue
         if not dry_run:
             box.forget_failure(name)
-        yield Retry(displayable(name), FORGOTTEN, "")
+        yield Retry(single_line(name), FORGOTTEN, "")
 
 
 def _of_inbox(inbox: Path, root: Path, only: Sequence[str], disk: Disk, *, dry_run: bool) -> Iterator[Retry]:
@@ -134,13 +135,13 @@ def _of_inbox(inbox: Path, root: Path, only: Sequence[str], disk: Disk, *, dry_r
         files = spool.files(job)
         if not _matches(only, job.id, *files, *_results(job, disk)):
             continue
-        name = displayable(", ".join(files)) or job.id
+        name = single_line(", ".join(files)) or job.id
         if dry_run or spool.put_back(job):
             # A job without files: they were moved back by hand, or by a retry that was interrupted.
             yield Retry(name, BACK if files else FORGOTTEN, "")
         else:
             yield Retry(
-                name, LEFT, "another file of this name is in the inbox; the failed one is in " + displayable(entry.path)
+                name, LEFT, "another file of this name is in the inbox; the failed one is in " + single_line(entry.path)
             )
 
 

@@ -66,8 +66,15 @@ def lines_of(found: Survey) -> list[str]:
         more = f", the last {len(found.last_errors)} of {found.failed}" if found.failed > len(found.last_errors) else ""
         lines.append(f"Failed{more}:")
         for error in found.last_errors:
-            lines += [f"  {error.name}: {error.reason}", *([f"    {error.remedy}"] if error.remedy else [])]
+            lines += _indented(f"  {error.name}: {error.reason}")
+            lines += _indented(f"    {error.remedy}") if error.remedy else []
     return lines
+
+
+def _indented(text: str) -> list[str]:
+    """Return a text as lines; further ones, such as the problems of a manifest, are indented."""
+    first, *more = text.split("\n")
+    return [first, *(f"    {line}" for line in more)]
 
 
 def _lines_of_outbox(found: OutboxSurvey) -> list[str]:

@@ -18,7 +18,7 @@ from pipeline.outbox.metadata import JobFailure
 from pipeline.outbox.run_records import is_process_alive
 from pipeline.run.picture_files import is_ignored
 from pipeline.settings.pair_settings import ImageSettings
-from pipeline.text import displayable, printable, shell_quoted
+from pipeline.text import displayable, printable, shell_quoted, single_line
 from pipeline.watch.inbox.names import classify
 from pipeline.watch.spool.records import FileFacts
 from pipeline.watch.spool.spool import REASON, Spool
@@ -106,7 +106,7 @@ def survey_inbox(inbox: Path, root: Path) -> InboxSurvey:
     since = time.time() - _HOUR_SECONDS
     waiting = list(_waiting(disk, inbox, Spool(root, inbox, disk)))
     return InboxSurvey(
-        path=displayable(str(inbox.absolute())),
+        path=single_line(str(inbox.absolute())),
         waiting=len(waiting),
         oldest_waiting_seconds=round(max(0.0, time.time() - min(waiting)), 1) if waiting else None,
         claimed=sum(worker.claimed for worker in workers),
@@ -133,12 +133,12 @@ def _worker(disk: Disk, folder: Path) -> WorkerState:
         status = _WorkerStatus()
     is_alive = is_worker_alive(folder.name, folder / "beat")
     return WorkerState(
-        name=folder.name,
+        name=single_line(folder.name),
         state=status.state if is_alive else "died",
-        reason=status.reason,
-        on_device=displayable(status.on_device) if is_alive else "",
+        reason=single_line(status.reason),
+        on_device=single_line(status.on_device) if is_alive else "",
         claimed=len(_folders(disk, folder)),
-        written=status.written,
+        written=single_line(status.written),
     )
 
 
@@ -159,9 +159,9 @@ def _last_reasons(disk: Disk, failed: list[os.DirEntry[str]]) -> Iterator[LastEr
         try:
             reason = JobFailure.model_validate_json(disk.read(Path(entry.path) / REASON))
         except (FileNotFoundError, ValidationError):
-            yield LastError(entry.name, f"it has no {REASON}", "", "")
+            yield LastError(single_line(entry.name), f"it has no {REASON}", "", "")
         else:
-            names = ", ".join(map(printable, reason.files)) or entry.name
+            names = single_line(", ".join(reason.files) or entry.name)
             yield LastError(names, displayable(reason.reason), displayable(reason.remedy), reason.failed)
 
 

@@ -13,7 +13,7 @@ from pipeline.disk import Disk
 from pipeline.outbox.listing import list_outbox
 from pipeline.outbox.metadata import Failure
 from pipeline.outbox.run_records import RunRecord, read_runs
-from pipeline.text import displayable, shell_quoted
+from pipeline.text import displayable, shell_quoted, single_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,7 +107,7 @@ def survey_outbox(root: Path) -> OutboxSurvey:
     done = described.keys() & listing.pictures.keys()
     since = (time.time() - _HOUR_SECONDS) * 1e9
     return OutboxSurvey(
-        path=displayable(str(root.absolute())),
+        path=single_line(str(root.absolute())),
         done=len(done),
         failed=len(listing.failures),
         damaged=len(described.keys() ^ listing.pictures.keys()) + len(listing.unreadable),
@@ -121,7 +121,7 @@ def survey_outbox(root: Path) -> OutboxSurvey:
 def _last_failures(root: Path, listing: Listing, disk: Disk) -> Iterator[LastError]:
     latest = sorted(listing.failures, key=lambda path: listing.failures[path], reverse=True)
     for path in latest[:ERRORS_SHOWN]:
-        name = displayable(path.partition("/")[2].removesuffix(".json"))
+        name = single_line(path.partition("/")[2].removesuffix(".json"))
         try:
             record = Failure.model_validate_json(disk.read(root / path))
         except FileNotFoundError:  # the pair has succeeded since
@@ -142,11 +142,11 @@ def run_state(record: RunRecord, root: Path) -> RunState:
     left = waiting / per_hour * _HOUR_SECONDS if per_hour and waiting is not None and state == "running" else None
     return RunState(
         **record.model_dump(include={"command", "host", "pid", "counts", "started", "written", "exit_code"}),
-        source=displayable(record.source),
-        spool=displayable(record.spool),
+        source=single_line(record.source),
+        spool=single_line(record.spool),
         state=state,
-        reason=displayable(record.reason),
-        on_device=tuple(map(displayable, record.on_device)),
+        reason=single_line(record.reason),
+        on_device=tuple(map(single_line, record.on_device)),
         pairs_per_hour=None if per_hour is None else round(per_hour, 1),
         seconds_left=None if left is None else round(left),
         again=_command_to_continue(record, root),

@@ -13,6 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from pipeline.outbox.report.update import update_report
+from pipeline.text import displayable
 from tests.outbox.report.browser import find_chromium, launched
 from tests.outbox.report.samples import BEGIN, SETTINGS, add_failure, add_result, add_thumbnails, write
 
@@ -149,7 +150,7 @@ def test_the_choice_outlives_a_reload(page: Page) -> None:
 
 
 def test_sorts(page: Page) -> None:
-    names = [name.replace("\udce9", "\N{REPLACEMENT CHARACTER}") for name, _ in DONE]
+    names = [displayable(name) for name, _ in DONE]
     by_objective = sorted(range(6), key=lambda index: DONE[index][1]["best"])
     expected = {
         "oldest": range(6),
