@@ -23,7 +23,7 @@ GAP, LABEL = 6, 26
 QUALITY = 88
 MODES = ("regions", "luminance", "swap-luma", "match", "histogram", "none")
 TUNING: tuple[tuple[str, tuple[Any, ...]], ...] = (
-    ("objective.content_weight", (0.1, 0.25, 0.6)),
+    ("objective.content_weight", (0.07, 0.17, 0.6)),
     ("pyramid.quality", ("draft", "standard", "print")),
     ("style.scale", (0.5, 1, 2)),
     ("pyramid.detail", (0.0, 0.4, 1.0)),

@@ -133,7 +133,7 @@ class ObjectiveSettings(Section):
     style_layer_weights: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] = Field(
         (), description="one weight per style layer; empty: all 1"
     )
-    content_weight: float = Field(0.25, ge=0, allow_inf_nan=False, description="weight of the photograph's structure")
+    content_weight: float = Field(0.17, ge=0, allow_inf_nan=False, description="weight of the photograph's structure")
     style_weight: float = Field(1.0, ge=0, allow_inf_nan=False, description="weight of the painting's texture")
     tv_weight: float = Field(
         0.002, ge=0, allow_inf_nan=False, description="weight of total variation; more is smoother"
