@@ -11,6 +11,7 @@ from pipeline.disk import as_storage_error
 from pipeline.errors import EvictedError, MachineError, StorageError
 from pipeline.watch.backoff import Backoff
 from pipeline.watch.jobs.open_job import OpenJob
+from pipeline.watch.spool.records import SpoolRemovedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,7 +106,7 @@ class ScanThread:
         while not self._end.wait(BEAT_SECONDS):
             try:
                 self._workplace.spool.worker.beat()
-            except (OSError, EvictedError) as error:
+            except (OSError, EvictedError, SpoolRemovedError) as error:
                 logger.debug("%s", error)  # the thread that scans gets the same error
 
     def scan(self) -> None:
@@ -122,7 +123,7 @@ class ScanThread:
         if self.backoff.lasts(now):
             return
         try:
-            self._scan(now)
+            self._scan_or_make_spool(now)
         except (OSError, MachineError) as error:
             self._last_beat = float("-inf")  # a job may have been left half claimed, which the next `take_over` finds
             storage = self._explain(error) if isinstance(error, OSError) else error
@@ -133,6 +134,17 @@ class ScanThread:
             self.backoff.end()
             self.last_success = now
         self._on_scan()
+
+    def _scan_or_make_spool(self, now: float) -> None:
+        workplace = self._workplace
+        try:
+            self._scan(now)
+        except SpoolRemovedError:
+            logger.warning(
+                "%s was removed, and is made again. What was in it is lost to this inbox.", workplace.spool.root
+            )
+            workplace.spool.worker.enter()
+            workplace.scanner.start_over()
 
     def _scan(self, now: float) -> None:
         workplace = self._workplace

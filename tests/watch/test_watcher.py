@@ -6,6 +6,8 @@ import contextlib
 import errno
 import json
 import os
+import shutil
+import stat
 import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,7 @@ from pipeline.stage.task import Outcome
 from pipeline.watch import scan_thread
 from pipeline.watch import watcher as watcher_module
 from pipeline.watch.backoff import Backoff
-from tests.faults.disk import FaultyDisk
+from tests.faults.disk import FaultyDisk, HastyDisk
 from tests.faults.world import Clock, World, balance_of, die_over, load_ahead, photo
 
 if TYPE_CHECKING:
@@ -576,20 +578,56 @@ def test_a_lasting_error_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureF
 
 
 def test_an_inbox_that_is_unmounted_is_waited_for(tmp_path: Path) -> None:
+    class Mount(HastyDisk):
+        device = 1
+
+        def lstat(self, path: Path) -> os.stat_result:
+            status = list(super().lstat(path))
+            status[stat.ST_DEV] = self.device
+            return os.stat_result(status)
+
     world = World(tmp_path / "world")
-    worker = world.worker().start()
+    disk = Mount()
+    worker = world.worker(disk).start()
     worker.work(3)
     away = world.root / "away"
     world.inbox.rename(away)
     world.inbox.mkdir()
+    disk.device = 2
     worker.work(30)
-    assert worker.watcher.status_file.status()["state"] == "paused"
+    status = worker.watcher.status_file.status()
+    assert (status["state"], list(world.inbox.iterdir())) == ("paused", []), "nothing is written below the mount point"
+    assert "another file system is mounted there" in status["reason"]
+    disk.device = 1
     world.inbox.rmdir()
     away.rename(world.inbox)
     world.drop("sea/a.jpg")
     worker.work(90)
     worker.end()
     assert world.check_settled().keys() == {"a__sea.png"}
+
+
+@pytest.mark.parametrize("removed", ["inbox", "inbox/.impasto", "inbox/.impasto/work"])
+def test_a_spool_that_is_removed_is_made_again(tmp_path: Path, removed: str, caplog: pytest.LogCaptureFixture) -> None:
+    world = World(tmp_path / "world", {"watch": {"incomplete_seconds": 600.0}})
+    world.drop("sea/half.jpg", b"half")
+    world.drop("t.csv", b"content,style\nx.jpg,sea\n")
+    worker = world.worker().start()
+    worker.work(6)
+    assert world.spooled("work") == {"sea/half.jpg", "t.csv"}
+    shutil.rmtree(world.root / removed)
+    world.inbox.mkdir(exist_ok=True)
+    worker.work(90)
+    world.drop("sea/a.jpg")
+    world.drop("x.jpg")
+    worker.work(600)
+    assert worker.watcher.status_file.status()["state"] == "running"
+    assert world.waiting() == {"x.jpg"}, "the ticket is gone with its spool"
+    assert sum("was removed, and is made again" in message for message in caplog.messages) == 1
+    balance = worker.end()
+    assert (balance.done, balance.elsewhere) == (1, 2)
+    assert world.results().keys() == {"a__sea.png"}
+    assert list((world.inbox / ".impasto/work").iterdir()) == []
 
 
 def test_a_drain_says_what_its_tickets_wait_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

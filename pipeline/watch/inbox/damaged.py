@@ -64,11 +64,12 @@ class DamagedInputs:
         self._files[path] = now, error.message
         return True
 
-    def look(self) -> None:
-        """Forget the files that have changed, so that they are tried again."""
-        for path, (facts, _) in list(self._files.items()):
-            if self._facts(path) != facts:
-                self._files.pop(path, None)
+    def look(self) -> bool:
+        """Forget the files that have changed, so that they are tried again; return whether there are any."""
+        changed = [path for path, (facts, _) in list(self._files.items()) if self._facts(path) != facts]
+        for path in changed:
+            del self._files[path]
+        return bool(changed)
 
     def why(self, paths: Iterable[Path]) -> str:
         """Return why the first damaged file among these cannot be used; an empty text if there is none."""

@@ -137,6 +137,12 @@ class Scanner:
         """Look at all files in the next round."""
         self._next_look = 0.0
 
+    def start_over(self) -> None:
+        """Continue with a spool that was made again; the next round hands out tickets, and their loss is counted."""
+        self._ready += [ticket.claimed for ticket in self._tickets.waiting]
+        self._tickets.waiting.clear()
+        self.look_again()
+
     def adopt(self, job: Job) -> None:
         """Continue a job of an earlier process; the next round hands it out if it is ready.
 

@@ -63,11 +63,12 @@ class JobEndings:
         self.end(open_job, JobAction.QUARANTINE)
 
     def lose(self, open_job: OpenJob) -> None:
-        """Account for a job that is gone: another worker has it, or it ended and an error came afterwards."""
+        """Account for a job that is gone: another worker has it, somebody removed it, or it ended before an error."""
         folder = self._spool.find(open_job.job.id)
         fate = self._spool.fate(folder) if folder is not None else "elsewhere"
         if fate == "elsewhere":
-            logger.warning("job %s: another worker has taken it over", open_job.job.id)
+            what = "another worker has taken it over" if folder is not None else "it was removed from the spool"
+            logger.warning("job %s: %s", open_job.job.id, what)
         self._accounting.finish(open_job.job, fate, folder, self._disk)
 
     def put_back(self, open_job: OpenJob) -> str:

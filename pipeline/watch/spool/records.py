@@ -44,6 +44,10 @@ class NotClaimedError(Exception):
         self.reason, self.held = reason, held
 
 
+class SpoolRemovedError(Exception):
+    """The spool was removed while its inbox, on the same file system, is there."""
+
+
 @dataclass(frozen=True)
 class Job:
     """A claimed file, or a ticket with its files."""

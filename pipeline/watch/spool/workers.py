@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from pipeline.disk import exists, make_folders, move
 from pipeline.errors import EvictedError, UsageError
-from pipeline.watch.spool.records import Job
+from pipeline.watch.spool.records import Job, SpoolRemovedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,6 +63,8 @@ class Worker:
         self.is_shared = is_shared
         """Whether other machines, which may not see the lock, know this worker by its heartbeat alone."""
         self._lock: FileLock | None = None
+        self._device: int | None = None
+        """Device of the inbox's file system when this process became a worker."""
 
     @property
     def name(self) -> str:
@@ -72,6 +74,8 @@ class Worker:
     def enter(self) -> None:
         """Make the spool unless it exists, check that files can be claimed into it, and become one of its workers.
 
+        A worker whose spool was removed calls this again.
+
         Raises:
             UsageError: the spool is on another file system than the inbox.
             OSError: the spool cannot be made or written.
@@ -80,9 +84,12 @@ class Worker:
         for name in ("work", "done", "failed"):
             make_folders(disk, place.root / name)
         self._probe()
+        self._device = disk.lstat(place.inbox).st_dev
+        if self._lock is not None:  # that of a spool that was removed
+            self._lock.release()
         # The folder gets its final name when its lock is already held, so that nobody finds it without a holder.
         unnamed = place.root / "work" / f".{place.worker}"
-        disk.mkdir(unnamed)
+        make_folders(disk, unnamed)  # an attempt that failed half way may have left it
         lock = FileLock(unnamed / "lock", timeout=0)
         lock.acquire()
         self._lock = lock
@@ -136,10 +143,17 @@ class Worker:
 
         Raises:
             EvictedError: the worker's folder is gone.
+            SpoolRemovedError: the spool is gone, but not the inbox.
             OSError: the spool cannot be reached.
         """
         place = self._place
-        place.disk.lstat(place.root / "work")  # raises if the whole file system is gone, which is no eviction
+        try:
+            place.disk.lstat(place.root / "work")
+        except FileNotFoundError as error:  # no eviction, since the spool or its whole file system is gone
+            if place.disk.lstat(place.inbox).st_dev != self._device:
+                text = "another file system is mounted there than when impasto started"
+                raise OSError(errno.ENODEV, text, str(place.inbox)) from error
+            raise SpoolRemovedError from error
         if not exists(place.disk, place.folder):
             raise EvictedError(
                 f"{place.folder}: is gone: other workers took this one for dead and have its jobs.", "Start it again."
@@ -150,6 +164,7 @@ class Worker:
 
         Raises:
             EvictedError: other workers took this one for dead.
+            SpoolRemovedError: the spool is gone, but not the inbox.
         """
         beat = self._place.folder / "beat"
         try:

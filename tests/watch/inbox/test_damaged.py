@@ -29,10 +29,10 @@ def test_a_damaged_file_is_named_once_and_counts_until_it_changes(
     before = damaged.facts([painting])[painting]
     assert [damaged.report(painting, before, ERROR) for _ in range(3)] == [True] * 3
     assert len(caplog.messages) == 1
-    damaged.look()
+    assert not damaged.look()
     assert (damaged.why([other, painting]), damaged.why([other])) == ("sea.png: is truncated.", "")
     painting.write_bytes(b"whole")
-    damaged.look()
+    assert damaged.look()
     assert (damaged.why([painting]), bool(damaged)) == ("", False)
 
 
