@@ -19,12 +19,14 @@ from PIL import UnidentifiedImageError, features
 
 from pipeline.errors import ImageError, IncompleteError
 from pipeline.images.colour.icc import ADOBE_RGB, ProfileError, converter
-from pipeline.images.decode_imagecodecs import DamagedError, UnsupportedError, decode_png, decode_tiff
-from pipeline.images.decode_pillow import colour_space, decode_with_pillow, has_adobe_rgb_exif
+from pipeline.images.decode_imagecodecs import decode_png, decode_tiff
+from pipeline.images.decode_pillow import colour_space, decode_with_pillow
 from pipeline.images.decoded import apply_orientation, to_pixels
+from pipeline.images.file_errors import DamagedError, TruncatedError, UnsupportedError
 from pipeline.images.files import SourceFile
 from pipeline.images.formats import BY_ENDING, DEFAULT_FORMATS, READABLE, detect_format, endings, refusal
 from pipeline.images.header import Header, read_header
+from pipeline.images.integrity.check import before_header, check
 from pipeline.images.picture import Picture, Pixels
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ def dimensions(source: SourceFile) -> tuple[int, int] | None:
         return None
     try:
         with _no_warnings:
-            header = read_header(source.data, found)
+            header = read_header(before_header(source.data, found).data, found)
     except _DAMAGES:
         return None
     return header.width, header.height
@@ -98,10 +100,11 @@ def decode(
     """
     name = source.path.name
     found = _accepted_format(source, formats)
-    lost: list[str] = []
     with _no_warnings:
         with _user_errors(source):
-            header = read_header(source.data, found)
+            readable = before_header(source.data, found)
+            header = read_header(readable.data, found)
+        lost = [*readable.warnings]
         width, height = header.width, header.height
         if width * height > max_pixels:
             raise ImageError(
@@ -110,7 +113,11 @@ def decode(
             )
         target = wanted(width, height) if wanted is not None else None
         with _user_errors(source):
-            pixels, alpha, bits = _load(header, source.data, target, lost)
+            checked = check(readable.data, found)
+            lost.extend(checked.warnings)
+            if checked.data is not readable.data:
+                header = read_header(checked.data, found)
+            pixels, alpha, bits = _load(header, checked.data, target, lost)
     return Picture(pixels, found, width, height, bits, alpha, header.tags, tuple(f"{name}: {each}" for each in lost))
 
 
@@ -159,6 +166,10 @@ def _user_errors(source: SourceFile) -> Iterator[None]:
     except UnidentifiedImageError as error:
         message = f"{name}: truncated, damaged or of a rare kind: its header cannot be read."
         raise IncompleteError(message, remedy, source.path) from error
+    except TruncatedError as error:
+        raise IncompleteError(f"{name}: truncated: {error}.", remedy, source.path) from error
+    except DamagedError as error:
+        raise IncompleteError(f"{name}: damaged: {error}.", remedy, source.path) from error
     except _DAMAGES as error:
         raise IncompleteError(f"{name}: truncated or damaged: {error}.", remedy, source.path) from error
 
@@ -209,7 +220,7 @@ def _load_with_pillow(
 def _converter(header: Header, space: Space, lost: list[str]) -> _Converter | None:
     """Return the conversion to sRGB; None if the file has no usable profile or needs no conversion."""
     profile = header.icc
-    if not profile and space == "rgb" and header.image is not None and has_adobe_rgb_exif(header.image):
+    if not profile and space == "rgb" and header.has_adobe_rgb:
         profile = ADOBE_RGB
     otherwise = "its CMYK was converted without one" if space == "cmyk" else "its colours were taken as sRGB"
     if not profile:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from PIL import ExifTags, Image, TiffImagePlugin
 
-from pipeline.images.decode_imagecodecs import UnsupportedError
 from pipeline.images.decoded import Decoded
+from pipeline.images.file_errors import UnsupportedError
 
 if TYPE_CHECKING:
     from pipeline.images.colour.icc import Space
@@ -32,8 +32,6 @@ _SPACES: Final[dict[str, Space]] = {"L": "gray", "LA": "gray", "RGB": "rgb", "RG
 """Colour spaces by mode."""
 _WITH_ALPHA: Final = {"L": "LA", "RGB": "RGBA"}
 """Modes with alpha for pictures that have a transparent colour, by mode without alpha."""
-_ADOBE_RGB: Final = (0xFFFF, "R03")
-"""ColorSpace "uncalibrated", and the InteroperabilityIndex of DCF's option files (DCF 2.0, CIPA DC-009)."""
 
 
 def colour_space(image: Image.Image) -> Space:
@@ -48,16 +46,6 @@ def colour_space(image: Image.Image) -> Space:
         bits = " of 32 bits" if image.mode in ("I", "F") else ""
         raise UnsupportedError(f"has channels of the kind {image.mode}{bits}, which are not read.")
     return _SPACES[_MODES[image.mode]]
-
-
-def has_adobe_rgb_exif(image: Image.Image) -> bool:
-    """Whether EXIF, which may be damaged, marks colours as Adobe RGB."""
-    try:
-        exif = image.getexif()
-        marks = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace), exif.get_ifd(ExifTags.IFD.Interop).get(1)
-    except (OSError, ValueError, SyntaxError, KeyError, TypeError, IndexError):
-        return False
-    return marks == _ADOBE_RGB
 
 
 def decode_with_pillow(image: Image.Image, orientation: int, *, keep_cmyk: bool) -> tuple[Decoded, int]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
-from pipeline.images.decode_imagecodecs import CMYK, DamagedError, TiffHeader, UnsupportedError, read_tiff_header
+from pipeline.images.file_errors import DamagedError, UnsupportedError
 from pipeline.images.metadata.ifd import IfdError, integers, read_exif
-from pipeline.images.metadata.tags import read_tags
+from pipeline.images.metadata.tags import has_adobe_rgb, read_tags
 from pipeline.images.picture import Tags
+from pipeline.images.tiff_header import CMYK, TiffHeader, read_tiff_header
 
 if TYPE_CHECKING:
     from PIL import ImageFile
@@ -78,6 +79,11 @@ class Header:
         if self.tiff is not None:
             return self.tiff.has_more
         return self.format != "JPEG" and bool(getattr(self.image, "is_animated", False))
+
+    @property
+    def has_adobe_rgb(self) -> bool:
+        """Whether EXIF marks the colours as Adobe RGB; a profile counts more."""
+        return self.tiff.has_adobe_rgb if self.tiff is not None else has_adobe_rgb(self.tags.exif)
 
     @property
     def icc(self) -> bytes:

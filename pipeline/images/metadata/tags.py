@@ -13,6 +13,8 @@ from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlug
 
 from pipeline.images.metadata.ifd import (
     ASCII,
+    EXIF_IFD,
+    INTEROPERABILITY_IFD,
     LONG,
     MAKER_NOTE,
     SHORT,
@@ -21,6 +23,7 @@ from pipeline.images.metadata.ifd import (
     Exif,
     IfdEntry,
     IfdError,
+    IfdReader,
     ascii_entry,
     integers,
     number,
@@ -43,6 +46,8 @@ MAX_XMP = _APP1 - len(b"http://ns.adobe.com/xap/1.0/\0")
 
 _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _SOFTWARE = 0x112, 0x11A, 0x11B, 0x128, 0x131
 _EXIF_VERSION, _IMAGE_HISTORY, _COLOR_SPACE, _WIDTH, _HEIGHT = 0x9000, 0x9213, 0xA001, 0xA002, 0xA003
+_UNCALIBRATED = 0xFFFF
+_INTEROPERABILITY_INDEX, _OPTION_FILE = 1, b"R03"
 _XMP = 700
 _MAX_DPI = 65535
 """Highest resolution in pixels per inch that JFIF can hold."""
@@ -117,6 +122,18 @@ def read_tags(image: Image.Image) -> Tags:
     parsed = _parsed(exif.removeprefix(b"Exif\0\0"))
     xmp = xmp.rstrip(b"\0") if b"<" in xmp else b""
     return Tags(exif.removeprefix(b"Exif\0\0") if parsed else b"", xmp, _dpi(image, parsed or Exif()))
+
+
+def has_adobe_rgb(structure: bytes) -> bool:
+    """Whether EXIF, or the EXIF of a TIFF file, marks the colours as Adobe RGB, as DCF's option files do (DCF 2.0)."""
+    try:
+        reader = IfdReader(io.BytesIO(structure))
+        below = reader.pointed_to(reader.directory(reader.first).entries.get(EXIF_IFD)).entries
+    except IfdError:
+        return False
+    rules = reader.pointed_to(below.get(INTEROPERABILITY_IFD)).entries.get(_INTEROPERABILITY_INDEX)
+    is_uncalibrated = integers(reader.order, below.get(_COLOR_SPACE)) == [_UNCALIBRATED]
+    return is_uncalibrated and rules is not None and rules.raw.rstrip(b"\0") == _OPTION_FILE
 
 
 def tags_of_result(  # noqa: PLR0913 - all but the first are named by callers

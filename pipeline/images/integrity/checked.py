@@ -1,0 +1,15 @@
+"""The outcome of a check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A file without known damage to its pixels."""
+
+    data: bytes
+    """The bytes to decode: the file's, with an end marker if the file has none, without damaged metadata."""
+    warnings: tuple[str, ...] = ()
+    """What is wrong with the file beside its pixels; each continues the file's name."""
