@@ -16,14 +16,23 @@ Values = dict[str, Any]
 LAYER_PATTERN: Final = r"^(conv|relu)([12]_[12]|[34]_[1-4]|5_1)$"
 
 
+_SIDES: Final = (16, 16_384)
+"""Shortest and longest side in px of the setting `image.size`."""
+
+
 def _check_size(value: object) -> int | str:
     if isinstance(value, str) and value.strip().isdecimal():
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 16 <= value <= 16384:  # noqa: PLR2004
+    least, most = _SIDES
+    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
         return value
-    if isinstance(value, str) and (value == "native" or re.fullmatch(r"\d*\.?\d+MP", value)):
-        return value
-    msg = 'should be the longest side in px (16 to 16384), "native", or megapixels like "12MP"'
+    if value == "native":
+        return "native"
+    if isinstance(value, str) and re.fullmatch(r"\d*\.?\d+MP", value):
+        if least**2 <= float(value.removesuffix("MP")) * 1e6 <= most**2:
+            return value
+        raise ValueError(f"should be from {least**2 / 1e6:f} to {most**2 / 1e6:.0f} megapixels")
+    msg = f'should be the longest side in px ({least} to {most}), "native", or megapixels like "12MP"'
     raise ValueError(msg)
 
 

@@ -52,10 +52,26 @@ def test_sizes(given: object, size: object) -> None:
     assert PairSettings.model_validate({"image": {"size": given}}).image.size == size
 
 
-@pytest.mark.parametrize("given", [15, 20000, "big", "12 MP", True, 512.5, "-3MP", None])
+@pytest.mark.parametrize(
+    "given", [15, 20000, "big", "12 MP", True, 512.5, "-3MP", None, "infMP", "nanMP", "inf", "1e3MP"]
+)
 def test_wrong_sizes(given: object) -> None:
     with pytest.raises(ValidationError, match="longest side in px"):
         PairSettings.model_validate({"image": {"size": given}})
+
+
+@pytest.mark.parametrize("given", ["0MP", "0.0MP", "0.0002MP", "269MP", "1" * 400 + "MP"])
+def test_wrong_megapixels(given: object) -> None:
+    with pytest.raises(ValidationError, match=r"should be from 0.000256 to 268 megapixels"):
+        PairSettings.model_validate({"image": {"size": given}})
+
+
+@pytest.mark.parametrize("given", [float("inf"), float("nan"), 0, -1])
+@pytest.mark.parametrize("name", ["image.max_pixels", "style.scale"])
+def test_sizes_that_are_no_size(given: object, name: str) -> None:
+    section, key = name.split(".")
+    with pytest.raises(ValidationError, match=name):
+        PairSettings.model_validate({section: {key: given}})
 
 
 @pytest.mark.parametrize(
