@@ -17,6 +17,11 @@ Values = TypeVar("Values", "Pixels", "Plane")
 
 _FAINTEST = 1 / 512
 """Largest alpha of a pixel that is invisible in 8 bits, and so has no colour."""
+_MOST_CROPPED = 8
+"""Largest size of a painting that covers a photograph, in sizes of the photograph, before its edges are cropped away. A
+larger one, much longer than the photograph is, is cropped first: it could be larger than memory."""
+_MARGIN = 3
+"""Pixels beside the middle of a painting on which the enlargement of the middle depends."""
 SHORTEST_SIDE = 16
 """Shortest side of a picture in px: VGG19 halves it four times before the last layer in use."""
 
@@ -112,8 +117,32 @@ def fit_style(style: Picture, width: int, height: int, fit: str) -> Pixels:
         fit: `stretch`: to exactly this size; `cover`: over this size, with the middle cropped out; `whole`: to the same
             shorter side, uncropped and in proportion, so the result may have another size.
     """
-    scaled = resize(style.pixels, *fitted_size(style.width, style.height, (width, height), fit))
+    across, down = fitted_size(style.width, style.height, (width, height), fit)
     if fit != "cover":
-        return scaled
-    top, left = (scaled.shape[0] - height) // 2, (scaled.shape[1] - width) // 2
+        return resize(style.pixels, across, down)
+    pixels = style.pixels
+    if across * down > _MOST_CROPPED * width * height:
+        pixels, across, down = _without_edges(pixels, (across, down), (width, height))
+    scaled = resize(pixels, across, down)
+    top, left = (down - height) // 2, (across - width) // 2
     return scaled[top : top + height, left : left + width]
+
+
+def _without_edges(pixels: Pixels, fitted: tuple[int, int], content: tuple[int, int]) -> tuple[Pixels, int, int]:
+    """Crop a painting before it is enlarged, evenly at both ends, to little more than its middle that will be left.
+
+    Args:
+        pixels: the painting.
+        fitted: (width, height) in px that the whole painting would be resampled to.
+        content: (width, height) in px that is cropped out of it.
+
+    Returns:
+        The middle, and the width and height in px that it is resampled to.
+    """
+    sides, kept, scaled = (pixels.shape[1], pixels.shape[0]), [], []
+    for side, whole, wanted in zip(sides, fitted, content, strict=True):
+        needed = math.ceil(wanted / whole * side) + 2 * _MARGIN
+        cut = max(0, (side - needed) // 2)
+        kept.append(slice(cut, side - cut))
+        scaled.append(round((side - 2 * cut) / side * whole))
+    return pixels[kept[1], kept[0]], scaled[0], scaled[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -59,6 +60,28 @@ def test_fit_gives_these_sizes(fit: str, shape: tuple[int, int]) -> None:
 
 def test_cover_crops_the_middle_and_does_not_distort() -> None:
     np.testing.assert_array_equal(fit_style(STYLE, 40, 40, "cover"), STYLE.pixels[:, 25:65])
+
+
+@pytest.mark.parametrize("shape", [(1, 500), (500, 1), (3, 900), (40, 1000)])
+def test_a_long_painting_that_covers_is_cropped_before_it_is_enlarged(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    height, width = shape
+    style = Picture(photo(width, height).astype(np.float32), "PNG", width, height)
+    expected = resize(style.pixels, *fitted_size(width, height, (96, 64), "cover"))
+    top, left = (expected.shape[0] - 64) // 2, (expected.shape[1] - 96) // 2
+    largest: list[int] = []
+    original = cv2.resize
+
+    def noting(values: np.ndarray, size: tuple[int, int], **how: int) -> np.ndarray:
+        largest.append(size[0] * size[1])
+        return original(values, size, **how)
+
+    monkeypatch.setattr(cv2, "resize", noting)
+    fitted = fit_style(style, 96, 64, "cover")
+    assert fitted.shape == (64, 96, 3)
+    assert np.abs(fitted - expected[top : top + 64, left : left + 96]).mean() < 3
+    assert max(largest) <= 20 * max(1, *(64 / height, 96 / width)) * 96 * 64
 
 
 SIDES = st.integers(1, 5000)
