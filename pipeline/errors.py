@@ -147,7 +147,11 @@ class WeightsError(MachineError):
 
 
 class DeviceError(MachineError):
-    """The requested device does not exist or has failed."""
+    """The requested device does not exist or has failed; `suspects` are the results' file names of the pairs on it."""
+
+    def __init__(self, message: str, remedy: str = "", suspects: tuple[str, ...] = ()) -> None:
+        super().__init__(message, remedy)
+        self.suspects = suspects
 
 
 class StorageError(MachineError):

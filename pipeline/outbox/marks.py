@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 RUN: Final = "run"
 """Owner of the names of a manifest's results; at most one run works on an outbox at a time."""
+_ACQUITTED: Final = "acquitted"
+"""Name of the file with the number that `Marks.acquitted` returns."""
 _LOCK_SECONDS: Final = 30.0
 """Longest wait for another process that chooses a name, in seconds."""
 
@@ -39,6 +41,7 @@ class Mark(BaseModel):
     owner: str = RUN
     key: str | None = None
     attempts: int = Field(0, ge=0, description="attempts that began and have not ended")
+    alone: int = Field(0, ge=0, description="those of the attempts that began while no other pair was in progress")
     publishing: bool = Field(
         default=False, description="whether a picture of this name without metadata is a result of impasto"
     )
@@ -198,11 +201,17 @@ class Marks:
             if mark is not None and mark.owner == owner:
                 self._disk.unlink(path)
 
-    def begin_attempt(self, file_name: str, owner: str, key: str | None) -> int:
+    def begin_attempt(self, file_name: str, owner: str, key: str | None, *, alone: bool = False) -> int:
         """Count a new attempt on a name, durably, and return the number of unfinished attempts before it.
 
         The caller counts an attempt before it decodes a file, since a damaged file may end the process. A name that
         this owner cannot have keeps its mark, and nothing is counted; see `check_free`.
+
+        Args:
+            file_name: name of the result.
+            owner: owner that makes the attempt.
+            key: key of the pair; None if its inputs cannot be read.
+            alone: whether no other pair is in progress in this process during the attempt.
 
         Raises:
             StorageError: the outbox cannot be written.
@@ -214,10 +223,11 @@ class Marks:
         mark = self.read(file_name)
         if mark is None or mark.owner != owner:
             mark = Mark(owner=owner)
-        self.write(file_name, mark.model_copy(update={"key": key, "attempts": mark.attempts + 1}))
+        counts = {"attempts": mark.attempts + 1, "alone": mark.alone + alone}
+        self.write(file_name, mark.model_copy(update={"key": key, **counts}))
         return mark.attempts
 
-    def end_attempt(self, file_name: str, owner: str, *, take_back: bool = False) -> None:
+    def end_attempt(self, file_name: str, owner: str, *, take_back: bool = False, alone: bool = False) -> None:
         """Forget the attempts on a name, since one has ended.
 
         A name that has a picture without metadata stays marked, so that the picture is known as a result of impasto.
@@ -226,6 +236,7 @@ class Marks:
             file_name: name of the result.
             owner: owner that made the attempts; the mark of another owner stays as it is.
             take_back: forget only the last attempt, which ended without an outcome.
+            alone: whether the last attempt began as one without other pairs.
 
         Raises:
             StorageError: the outbox cannot be written.
@@ -234,11 +245,12 @@ class Marks:
         if mark is None or mark.owner != owner:
             return
         attempts = max(0, mark.attempts - 1) if take_back else 0
+        counts = {"attempts": attempts, "alone": min(attempts, max(0, mark.alone - alone))}
         picture = self._root / file_name
         with name_errors(picture):
             is_published = mark.publishing and exists(self._disk, picture)
             if attempts or (is_published and not self._has_metadata(file_name)):
-                self.write(file_name, mark.model_copy(update={"attempts": attempts}))
+                self.write(file_name, mark.model_copy(update=counts))
             else:
                 self._disk.unlink(self._files.path(file_name))
 
@@ -250,7 +262,32 @@ class Marks:
         """
         mark = self.read(file_name)
         if mark is not None and mark.owner == owner and mark.attempts > 1:
-            self.write(file_name, mark.model_copy(update={"attempts": 1}))
+            self.write(file_name, mark.model_copy(update={"attempts": 1, "alone": min(1, mark.alone)}))
+
+    def acquitted(self) -> int:
+        """Return the number of times that a process died during a pair alone which was rendered later.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        path = self._root / STATE_FOLDER / _ACQUITTED
+        with name_errors(path):
+            try:
+                return int(self._disk.read(path))
+            except (FileNotFoundError, ValueError):  # a damaged number says nothing
+                return 0
+
+    def acquit(self, deaths: int) -> None:
+        """Add to the number that `acquitted` returns.
+
+        Two processes that add at the same moment may lose one of the numbers, which only makes them more cautious.
+
+        Raises:
+            StorageError: the outbox cannot be written.
+        """
+        number, path = self.acquitted() + deaths, self._root / STATE_FOLDER / _ACQUITTED
+        with name_errors(path):
+            put(self._disk, path, str(number).encode(), self._temporary / _ACQUITTED)
 
     def remove_half_result(self, file_name: str, owner: str) -> None:
         """Remove a picture of this owner that was published without metadata and will never have any.

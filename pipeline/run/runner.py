@@ -167,19 +167,37 @@ class _Tally:
         return self._pairs - counts["done"] - counts["failed"] - counts[Action.SKIP] - counts[Action.STILL_FAILED]
 
     def tasks(self, planned: Iterable[PlannedPair | None], stop_request: StopRequest) -> Generator[Task | None]:
-        """Yield the pairs to render as they are planned, each counted as an attempt, until a stop is requested."""
+        """Yield the pairs to render as they are planned, each counted as an attempt, until a stop is requested.
+
+        Pairs during which a process died come after all others, one at a time, those with the fewest deaths first.
+        """
+        suspects = []
         for item in planned:
             if stop_request.requested is not None:
                 return
             if item is None:
                 yield None
                 continue
-            if item.action is Action.RENDER and self._budget is not None and self._budget.is_over:
+            if item.action is Action.RENDER and self._is_over:
                 continue  # it waits for the next run
             task = self._take_up(item)
-            if task is not None:
-                evaluations = self._budget.begin(task.pair) if self._budget is not None else None
-                yield self._attempts.begin(replace(task, evaluations=evaluations))
+            if task is not None and task.deaths:
+                suspects.append(task)
+            elif task is not None:
+                yield self._begin(task)
+        for task in sorted(suspects, key=lambda each: each.deaths):
+            while self._attempts.are_open and stop_request.requested is None:
+                yield None
+            if stop_request.requested is None and not self._is_over:
+                yield self._begin(task)
+
+    @property
+    def _is_over(self) -> bool:
+        return self._budget is not None and self._budget.is_over
+
+    def _begin(self, task: Task) -> Task:
+        evaluations = self._budget.begin(task.pair) if self._budget is not None else None
+        return self._attempts.begin(replace(task, evaluations=evaluations))
 
     def _take_up(self, item: PlannedPair) -> Task | None:
         """Return the task of a planned pair; None if the pair is not rendered."""

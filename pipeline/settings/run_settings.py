@@ -41,7 +41,9 @@ class RunSettings(Section):
         "auto", description="auto, cpu, cuda (all cards at once) or cuda:N"
     )
     roots: tuple[str, ...] = Field((), description="if set, a manifest may only name files within these folders")
-    max_attempts: int = Field(3, ge=1, description="give up a pair after this many crashes without progress")
+    max_attempts: int = Field(
+        3, ge=1, description="give up a pair after this many crashes, without progress, during it alone"
+    )
     batch: int = Field(
         0, ge=0, le=64, description="most pairs of one size that are on the device at once; 0: as many as pay off"
     )

@@ -1,26 +1,40 @@
-"""Attempts at pairs, counted on disk before they begin, so that a pair that kills the process is recognised."""
+"""Attempts at pairs, counted on disk before they begin, so that a pair that kills the process is recognised.
+
+A process can also be killed from outside, by a power cut for instance, and then every pair in progress looks guilty. So
+a pair during which a process died is a suspect: it is rendered after all other pairs and alone. Only deaths of
+processes that had no other pair in progress are evidence against it. A suspect that is rendered in the end is
+acquitted: its deaths came from outside, so more of them are needed as evidence against other pairs.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
-from pipeline.errors import FatalPairError
+from pipeline.errors import DeviceError, FatalPairError
 from pipeline.stage.task import Outcome, Task, failure_of
 
 if TYPE_CHECKING:
     from pipeline.outbox.publish import Outbox
 
+_PATIENCE: Final = 3
+"""Largest number of deaths that make a pair fail, as a multiple of those that suffice if none came from outside."""
+
 
 class Attempts:
     """The attempts of this process. At the end of the context, attempts without an outcome are taken back.
 
-    A process that is killed takes nothing back. The next process renders all pairs that were in progress one by one, so
-    that only the pair that kills it is counted again. Only one thread uses an object of this class.
+    A process that is killed takes nothing back. Only one thread uses an object of this class.
     """
 
     def __init__(self, outbox: Outbox, max_deaths: int) -> None:
-        """Begin without attempts; a pair during which `max_deaths` processes died fails."""
+        """Begin without attempts.
+
+        Args:
+            outbox: the outbox.
+            max_deaths: number of processes that must die during a pair alone before it fails, if no process died for
+                another reason.
+        """
         self._outbox, self._max_deaths = outbox, max_deaths
         self._open: dict[str, Task] = {}
         """Tasks of attempts without an outcome, by file name of the result."""
@@ -28,8 +42,15 @@ class Attempts:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, DeviceError):
+            self.keep(error.suspects)
         self.take_back()
+
+    @property
+    def are_open(self) -> bool:
+        """Whether there are attempts without an outcome."""
+        return bool(self._open)
 
     def consider(self, task: Task) -> Task | Outcome:
         """Return the task with the number of processes that died during it, or its failure if there were too many.
@@ -38,25 +59,32 @@ class Attempts:
             StorageError: the outbox cannot be read.
         """
         mark = self._outbox.marks.read(task.pair.file_name)
-        deaths = mark.attempts if mark is not None and mark.owner == task.owner else 0
-        deaths -= task.pair.file_name in self._open
-        if deaths < self._max_deaths:
-            return replace(task, attempt=task.attempt + deaths, deaths=deaths)
+        if mark is None or mark.owner != task.owner or not mark.attempts:
+            return task
+        begun = self._open.get(task.pair.file_name)
+        deaths, alone = mark.attempts - (begun is not None), mark.alone - (begun is not None and begun.deaths > 0)
+        if alone < self._max_deaths or alone < self._needed:
+            return replace(task, attempt=task.attempt + deaths, deaths=deaths, deaths_alone=alone)
         error = FatalPairError(
-            f"{task.pair.content_label}: the process died {deaths} times while it worked on this pair.",
+            f"{task.pair.content_label}: the process died {alone} times while it worked on this pair alone.",
             "Open both images with another program, and find out why the process died; then try again.",
         )
         return Outcome(task, failure_of(task, error), error)
 
+    @property
+    def _needed(self) -> int:
+        return self._max_deaths + min(self._outbox.marks.acquitted(), (_PATIENCE - 1) * self._max_deaths)
+
     def begin(self, task: Task) -> Task:
-        """Count an attempt, and return its task.
+        """Count an attempt, and return its task. A task during which processes died must begin when none are open.
 
         Raises:
             StorageError: the outbox cannot be written.
         """
-        if task.pair.file_name not in self._open:
-            self._outbox.marks.begin_attempt(task.pair.file_name, task.owner, task.key)
-            self._open[task.pair.file_name] = task
+        name = task.pair.file_name
+        if name not in self._open:
+            self._outbox.marks.begin_attempt(name, task.owner, task.key, alone=task.deaths > 0)
+            self._open[name] = task
         return task
 
     def end(self, outcome: Outcome) -> None:
@@ -65,8 +93,11 @@ class Attempts:
         Raises:
             StorageError: the outbox cannot be written.
         """
-        self._outbox.marks.end_attempt(outcome.pair.file_name, outcome.task.owner)
-        self._open.pop(outcome.pair.file_name, None)
+        task = outcome.task
+        if task.deaths_alone and not isinstance(outcome.error, FatalPairError):
+            self._outbox.marks.acquit(task.deaths_alone)
+        self._outbox.marks.end_attempt(task.pair.file_name, task.owner)
+        self._open.pop(task.pair.file_name, None)
 
     def take_back_one(self, outcome: Outcome) -> None:
         """Take back the attempt at a pair that failed and will be tried again, since the process has survived it.
@@ -74,8 +105,18 @@ class Attempts:
         Raises:
             StorageError: the outbox cannot be written.
         """
-        self._outbox.marks.end_attempt(outcome.pair.file_name, outcome.task.owner, take_back=True)
-        self._open.pop(outcome.pair.file_name, None)
+        self._take_back(outcome.task)
+
+    def keep(self, suspects: tuple[str, ...]) -> None:
+        """Leave attempts counted, since the device failed during them: the next process treats them like a death.
+
+        Otherwise a pair that makes the device fail would end every run, before the pairs behind it.
+
+        Args:
+            suspects: file names of the pairs' results.
+        """
+        for name in suspects:
+            self._open.pop(name, None)
 
     def take_back(self) -> None:
         """Take back all attempts without an outcome, since the process does not end because of these pairs.
@@ -83,6 +124,10 @@ class Attempts:
         Raises:
             StorageError: the outbox cannot be written.
         """
-        for name, task in list(self._open.items()):
-            self._outbox.marks.end_attempt(name, task.owner, take_back=True)
-            del self._open[name]
+        for task in list(self._open.values()):
+            self._take_back(task)
+
+    def _take_back(self, task: Task) -> None:
+        name = task.pair.file_name
+        self._outbox.marks.end_attempt(name, task.owner, take_back=True, alone=task.deaths > 0)
+        self._open.pop(name, None)

@@ -16,8 +16,9 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
-from pipeline.errors import ImpastoError, Interrupted, MachineError, OutOfMemoryError, internal_error
+from pipeline.errors import DeviceError, ImpastoError, Interrupted, MachineError, OutOfMemoryError, internal_error
 from pipeline.stage.batching import QueuedPair, next_of, pick
+from pipeline.stage.device.devices import device_errors
 from pipeline.stage.device.system_memory import is_out_of_memory
 from pipeline.stage.feeding import POLL_SECONDS, feed
 from pipeline.stage.paint.painted import Painted
@@ -56,6 +57,8 @@ class Executor:
         """First error that ends the call; None while there is none."""
         self.in_work = 0
         """Number of tasks that have begun and whose outcomes are not received yet; for the calling thread only."""
+        self._on_device: tuple[str, ...] = ()
+        """Results' file names of the pairs that the device works on."""
         self._loaders = ThreadPoolExecutor(LOADERS, "load")
         self._savers = ThreadPoolExecutor(SAVERS, "save")
         self._device = threading.Thread(target=self._work, name="device", daemon=True)
@@ -117,7 +120,8 @@ class Executor:
         try:
             # The check comes before the device spends time on a result that cannot be published.
             self._resources.saver.outbox.marks.check_free(task.pair.file_name, task.owner)
-            loading = self._resources.loader.load(task, self._budget)
+            with device_errors(self._resources.painter.device, task.pair.name):  # pinning memory meets them, too
+                loading = self._resources.loader.load(task, self._budget)
         except Closed:
             return
         except BaseException as error:  # noqa: BLE001 - it becomes the pair's failure, or ends the call
@@ -149,6 +153,7 @@ class Executor:
                     if self._is_over:
                         return []
                     self._changed.wait(POLL_SECONDS)  # the budget does not notify when a thread begins to wait for it
+            self._on_device = (head.task.pair.file_name,)
             size = self._resources.batch_size(head)  # outside of the lock, since it may measure evaluations
             with self._changed:
                 if self._is_over:
@@ -176,6 +181,7 @@ class Executor:
 
     def _paint(self, batch: list[Loading]) -> None:
         begin = time.perf_counter()
+        self._on_device = tuple(loading.task.pair.file_name for loading in batch)
         queue_seconds = {id(loading): begin - loading.ready for loading in batch}
         unfinished = list(batch)
         self._usage.started()
@@ -229,8 +235,13 @@ class Executor:
         self._put(Outcome(task, failure_of(task, explained), explained))
 
     def fail(self, error: BaseException) -> None:
-        """End the call with this error, unless an earlier error has ended it."""
+        """End the call with this error, unless an earlier error has ended it.
+
+        If the device failed, any pair that it worked on may be the cause, whichever thread met the error.
+        """
         with self._changed:
+            if isinstance(error, DeviceError) and not error.suspects:
+                error.suspects = self._on_device
             self.error = self.error or error
             self._resources.listener.is_stopped = True
             self._changed.notify_all()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from pipeline.errors import ExitCode, Interrupted
+from pipeline.errors import ExitCode, ImpastoError, Interrupted
 from pipeline.settings.pair_settings import ImageSettings
 from pipeline.stage.batching import best_size, size_key
 from pipeline.stage.paint.painted import Painted
@@ -16,7 +17,6 @@ from pipeline.transfer.tiling import WHOLE
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
 
-    from pipeline.errors import ImpastoError
     from pipeline.pair import Pair
     from pipeline.stage.listener import Listener
     from pipeline.stage.load.loader import Loader, Loading
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pipeline.stage.save.saver import Saver
     from pipeline.transfer.state import Evaluation
 
+
+logger = logging.getLogger(__name__)
 
 PAIRS_AHEAD: Final = 4
 """Largest number of pairs in the stage at once, besides the pairs of a batch."""
@@ -104,12 +106,21 @@ class Resources:
             return self.limits.batch or 1  # two cores are as busy with one image as with four
         key = size_key(loading)
         if key not in self._batch_sizes:
+            self._batch_sizes[key] = self._measured_size(loading)
+        return self._batch_sizes[key]
+
+    def _measured_size(self, loading: Loading) -> int:
+        try:
             demand, memory = self.painter.demand_of(loading), self.painter.memory
-            self._batch_sizes[key] = best_size(
+            return best_size(
                 lambda size: self.painter.seconds_per_image(loading, size),
                 lambda size: memory.choose(demand, size) == WHOLE,
             )
-        return self._batch_sizes[key]
+        except ImpastoError:
+            raise
+        except Exception:  # the pairs themselves may succeed, and each of them fails by itself if not
+            logger.exception("no batch could be measured for %s, so it is painted alone", loading.task.pair.name)
+            return 1
 
     def paint(self, batch: Sequence[Loading]) -> Iterator[tuple[Loading, Painted | ImpastoError]]:
         """Yield the results of a batch: first those that another pair's optimisation has made, then the others.

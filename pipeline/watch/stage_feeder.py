@@ -85,7 +85,8 @@ class StageFeeder:
                     self._finish(outcome)
         except Interrupted:
             pass  # no further task begins, and the caller notices the request to stop
-        except DeviceError:
+        except DeviceError as error:
+            self._jobs.attempts.keep(error.suspects)
             raise
         except MachineError as error:
             if self._is_draining:  # the next drain continues the work

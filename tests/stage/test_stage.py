@@ -19,9 +19,11 @@ from pipeline.outbox.working_files import CheckpointFiles
 from pipeline.pair import Pair
 from pipeline.settings.pair_settings import ImageSettings, PairSettings
 from pipeline.stage import executor as executor_module
+from pipeline.stage.device import devices as devices_module
+from pipeline.stage.device.memory import Memory
 from pipeline.stage.device.system_memory import is_out_of_memory
 from pipeline.stage.load import loader as load_module
-from pipeline.stage.load.loader import Loading, load
+from pipeline.stage.load.loader import Loader, Loading, load
 from pipeline.stage.paint.painted import Painted
 from pipeline.stage.paint.painter import Painter
 from pipeline.stage.pixel_budget import PixelBudget
@@ -421,11 +423,70 @@ def test_a_broken_device_ends_the_run_and_is_no_failure_of_the_pair(
 
     monkeypatch.setattr(Styliser, "run", fail)
     listener = Recorder()
-    with pytest.raises(DeviceError, match="illegal memory access"):
+    with pytest.raises(DeviceError, match="illegal memory access") as caught:
         process(make_stage(listener), make_pair("a"), make_pair("b"))
+    assert caught.value.suspects == ("a.png",)
     assert listener.started == ["a"]
     assert not outbox.failure_path("a").exists()
     assert threads() == []
+
+
+def test_a_loader_that_meets_the_broken_device_fails_no_pair(
+    make_stage: MakeStage, outbox: Outbox, make_pair: MakePair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Test page-locked memory, which CUDA refuses after another pair has broken the device."""
+    is_loading, has_failed = threading.Event(), threading.Event()
+    load = Loader.load
+
+    def load_or_fail(self: Loader, task: Task, *more: Any) -> Loading:
+        if task.pair.name != "b":
+            return load(self, task, *more)
+        assert is_loading.wait(SECONDS)
+        has_failed.set()
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    def wait(*_: Any) -> Iterator[tuple[Loading, Painted]]:
+        is_loading.set()
+        assert has_failed.wait(SECONDS)
+        yield from ()
+
+    monkeypatch.setattr(Loader, "load", load_or_fail)
+    monkeypatch.setattr(Painter, "paint", wait)
+    with pytest.raises(DeviceError, match="failed at b: CUDA error") as caught:
+        process(make_stage(), make_pair("a"), make_pair("b"))
+    assert caught.value.suspects == ("a.png",)
+    assert not outbox.failure_path("b").exists()
+
+
+@pytest.mark.parametrize("text", ["cuDNN error: CUDNN_STATUS_NOT_SUPPORTED", "CUDA error: misaligned address"])
+def test_what_fails_while_a_batch_is_measured_stops_no_other_pair(
+    make_stage: MakeStage,
+    make_pair: MakePair,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    text: str,
+) -> None:
+    def fail(*_: Any) -> float:
+        raise RuntimeError(text)
+
+    stage = make_stage()
+    pair = make_pair()
+    loading = stage.resources.loader.load(Task(pair, 1, None), PixelBudget())
+    with monkeypatch.context() as patch:
+        patch.setattr(Painter, "_seconds_per_image", fail)
+        patch.setattr(Memory, "choose", lambda *_: WHOLE)
+        patch.setattr(stage.resources.painter, "device", torch.device("cuda"))
+        patch.setattr(devices_module, "describe_device", str)
+        patch.setattr(stage.resources.painter, "demand_of", lambda _: None)
+        if "CUDA error" in text:
+            with pytest.raises(DeviceError, match="misaligned"):
+                stage.resources.batch_size(loading)
+            return
+        assert stage.resources.batch_size(loading) == 1
+        assert stage.resources.batch_size(loading) == 1
+    (line,) = [line for line in caplog.records if "batch" in line.message]
+    assert line.levelname == "ERROR"
+    assert line.exc_info, "the log has the traceback of the defect"
 
 
 def test_out_of_memory_is_told_from_other_errors() -> None:

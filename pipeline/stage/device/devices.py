@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import TYPE_CHECKING
+
 import torch
 
-from pipeline.errors import DeviceError
+from pipeline.errors import DeviceError, ImpastoError
+from pipeline.stage.device.system_memory import is_out_of_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def find_devices(name: str) -> list[torch.device]:
@@ -73,6 +80,28 @@ def native_precisions(device: torch.device) -> tuple[torch.dtype, ...]:
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     has_bfloat16 = any(capabilities.get(flag) for flag in ("avx512_bf16", "amx_bf16"))
     return (torch.bfloat16, torch.float32) if has_bfloat16 else (torch.float32,)
+
+
+@contextlib.contextmanager
+def device_errors(device: torch.device, name: str) -> Iterator[None]:
+    """Explain an error of CUDA, after which a process cannot use the device any more.
+
+    Args:
+        device: the device.
+        name: name of the pair that is worked on.
+
+    Raises:
+        DeviceError: the device failed. Other errors, and a lack of memory, are passed on.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, ImpastoError) or is_out_of_memory(error) or "CUDA error" not in str(error):
+            raise
+        raise DeviceError(
+            f"{describe_device(device)} failed at {name}: {error}.",
+            "Check the device; then run the same command again to continue.",
+        ) from error
 
 
 def describe_device(device: torch.device) -> str:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from pipeline.errors import DeviceError, ImpastoError
-from pipeline.stage.device.devices import describe_device
+from pipeline.stage.device.devices import device_errors
 from pipeline.stage.device.memory import MemoryDemand
 from pipeline.stage.device.system_memory import is_out_of_memory
 from pipeline.stage.engine_config import objective_spec
@@ -26,6 +25,7 @@ from pipeline.transfer.vgg import Chain
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from pipeline.errors import ImpastoError
     from pipeline.outbox.working_files import CheckpointFiles, Previews
     from pipeline.settings.pair_settings import PairSettings
     from pipeline.stage.device.memory import Memory
@@ -114,16 +114,8 @@ class Painter:
             on_checkpoint=self._files.on_checkpoint,
         )
         try:
-            yield from run.run()
-        except (ImpastoError, GeneratorExit):
-            raise
-        except Exception as error:
-            if "CUDA error" in str(error):
-                raise DeviceError(
-                    f"{describe_device(self.device)} failed at {batch[0].task.pair.name}: {error}.",
-                    "Check the device; then run the same command again to continue.",
-                ) from error
-            raise
+            with device_errors(self.device, batch[0].task.pair.name):
+                yield from run.run()
         finally:
             for pair in pairs:
                 pair.preview.remove()
@@ -150,9 +142,13 @@ class Painter:
 
         Returns:
             Seconds of an evaluation for each image; infinite if they do not fit into memory.
+
+        Raises:
+            DeviceError: the device failed and cannot be used until the process ends.
         """
         try:
-            return self._seconds_per_image(loading, images)
+            with device_errors(self.device, loading.task.pair.name):
+                return self._seconds_per_image(loading, images)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise

@@ -101,14 +101,15 @@ class ProcessHandle:
             self.process.kill()
             self.process.join()
 
-    def death(self) -> DeviceError:
-        """Return an error that says how the process died."""
+    def death(self, unfinished: list[Task]) -> DeviceError:
+        """Return an error that says how the process died, during these tasks."""
         self.process.join(END_SECONDS)
         code = self.process.exitcode
         cause = signal.strsignal(-code) if code is not None and code < 0 else f"exit code {code}"
         return DeviceError(
             f"{self.device}: its process ended unexpectedly ({cause}).",
             "Find the cause, a lack of memory for instance; then run the same command again to continue.",
+            suspects=tuple(task.pair.file_name for task in unfinished),
         )
 
 

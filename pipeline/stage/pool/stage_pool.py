@@ -2,7 +2,7 @@
 
 The calling thread hands out tasks, calls fences and listener, and returns outcomes, as with a single stage. The
 processes keep their networks and caches between two calls of `process`, until the pool is closed. A process that dies
-ends the call; one attempt at each of its pairs stays counted, as when a process without a pool dies.
+ends the call; the attempts at its pairs stay counted, as when a process without a pool dies.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class StagePool:
         load_weights(weights)  # now, so that the processes do not all download and decode them at the same time
         self.usage = Usage(devices=len(devices))
         """Times and memory of all pairs so far."""
-        self._outbox, self._listener = outbox, listener
+        self._listener = listener
         self._handles: list[ProcessHandle] = []
         self._numbers = itertools.count()
         atexit.register(self.close)  # before multiprocessing's handler waits for the processes
@@ -113,7 +113,7 @@ class StagePool:
                 checkpoints.
         """
         try:
-            yield from _PoolCall(self._handles, self._listener, self._outbox, self._numbers).run(tasks)
+            yield from _PoolCall(self._handles, self._listener, self._numbers).run(tasks)
         finally:
             self._add_up()
 
@@ -137,10 +137,8 @@ class StagePool:
 class _PoolCall:
     """One call of `StagePool.process`; everything happens in the calling thread."""
 
-    def __init__(
-        self, handles: Sequence[ProcessHandle], listener: Listener, outbox: Outbox, numbers: Iterator[int]
-    ) -> None:
-        self._handles, self._listener, self._outbox, self._numbers = handles, listener, outbox, numbers
+    def __init__(self, handles: Sequence[ProcessHandle], listener: Listener, numbers: Iterator[int]) -> None:
+        self._handles, self._listener, self._numbers = handles, listener, numbers
         self.error: Exception | None = None
         """First error that ends the call; None while there is none."""
         self._is_halted = False
@@ -261,17 +259,8 @@ class _PoolCall:
             starting.halt(_code(self.error))
 
     def _on_dead_process(self, handle: ProcessHandle) -> None:
-        """End the call, and count a second attempt at each pair of the process.
-
-        The caller takes back one attempt at each pair without an outcome. The second one remains, so that the next
-        process knows that a process died during the pair, and renders it alone.
-        """
-        for task in handle.end():
-            try:
-                self._outbox.marks.begin_attempt(task.pair.file_name, task.owner, task.key)
-            except ImpastoError as error:
-                logger.warning("%s", error)
-        self.fail(handle.death())
+        """End the call. Any of the pairs of the process may have caused its death."""
+        self.fail(handle.death(handle.end()))
 
     def fail(self, error: Exception) -> None:
         """End the call with this error, unless an earlier error has ended it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -83,6 +84,8 @@ class Jobs:
         self._changes = ChangeDetector(workplace.spool, workplace.disk)
         self.endings = JobEndings(workplace, self._names, rules.retire, observer)
         self.in_stage = PairsInStage()
+        self._looks: Counter[str] = Counter()
+        """How often each pair during which processes died was considered, by the file name of its result."""
 
     def prepare(self, open_job: OpenJob) -> Iterator[Task | Retry | UnreadableError]:
         """Yield the open tasks of a job; if there are none, end the job or say when to try it again."""
@@ -231,7 +234,17 @@ class Jobs:
         if isinstance(considered, Outcome):
             self._settle(open_job, index, considered)
             return None
-        return self.attempts.begin(considered)
+        return None if self._must_wait(considered) else self.attempts.begin(considered)
+
+    def _must_wait(self, task: Task) -> bool:
+        """Whether processes died during a pair, so that it waits until no other pair is in progress.
+
+        At first, other jobs may not have begun yet, so it waits in any case: the longer, the more processes died.
+        """
+        if not task.deaths:
+            return False
+        self._looks[task.pair.file_name] += 1
+        return self._looks[task.pair.file_name] <= task.deaths or self.attempts.are_open
 
     def _verdict(self, open_job: OpenJob, index: int, error: ImpastoError) -> Retry | UnreadableError | None:
         """Return when to try a failed pair again; None if the failure is final."""

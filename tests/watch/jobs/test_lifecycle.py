@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline.errors import ExitCode, ImageError, IncompleteError, UnreadableError
+from pipeline.errors import DeviceError, ExitCode, ImageError, IncompleteError, UnreadableError
 from pipeline.images.files import read_file
 from pipeline.outbox.metadata import Failure, JobFailure
 from pipeline.watch.jobs import job_pairs
@@ -298,8 +298,8 @@ def test_a_photograph_that_kills_the_process_is_quarantined_and_its_neighbours_a
     neighbours = {f"sea/{name}.jpg" for name in ("a", "b", "y", "z")}
     for name in (*neighbours, "sea/deadly.jpg"):
         world.drop(name)
-    deaths = [die_over(world, "deadly.jpg") for _ in range(5)]
-    assert deaths == [True, True, True, False, False]
+    deaths = [die_over(world, "deadly.jpg") for _ in range(6)]
+    assert deaths == [True] * 4 + [False] * 2, "the first process died with several photographs, which proves nothing"
     assert world.spooled("failed") == {"sea/deadly.jpg"}
     assert world.spooled("done") == neighbours
     assert len(world.check_settled()) == 4
@@ -308,9 +308,30 @@ def test_a_photograph_that_kills_the_process_is_quarantined_and_its_neighbours_a
     assert failures(world)["deadly__sea.json"].reason == reason.reason
 
 
+def test_a_photograph_at_which_the_device_fails_stops_no_other(world: World) -> None:
+    for name in "abcd":
+        world.drop(f"sea/{name}.jpg")
+
+    def render(task: Task) -> None:
+        if task.pair.content.name == "a.jpg":
+            raise DeviceError("illegal memory access", suspects=(task.pair.file_name,))
+
+    done = []
+    for _ in range(5):
+        worker = world.worker().start()
+        worker.stage.on_render = render
+        with contextlib.suppress(DeviceError):
+            worker.work(12)
+        worker.end()
+        done.append(len(world.spooled("done")))
+    assert done == [0, 3, 3, 3, 3], "photographs behind it are rendered by the second process"
+    assert world.spooled("failed") == {"sea/a.jpg"}
+    assert len(world.check_settled()) == 3
+
+
 def test_a_photograph_that_was_quarantined_may_be_dropped_again(world: World) -> None:
     world.drop("sea/a.jpg")
-    assert [die_over(world, "a.jpg") for _ in range(4)] == [True, True, True, False]
+    assert [die_over(world, "a.jpg") for _ in range(5)] == [True] * 4 + [False]
     world.drop("sea/a.jpg")
     worked(world)
     assert world.check_settled()["a__sea.png"].attempt == 1
