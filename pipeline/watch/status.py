@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.text import displayable_values, now, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pipeline.run.observer import Observer
     from pipeline.watch.systemd import SystemdNotifier
     from pipeline.watch.workplace import Workplace
+
+REASONS_SHOWN: Final = 20
+"""Number of reasons in status.json for which files are left; they are those of the most files."""
+EXAMPLES_SHOWN: Final = 5
+"""Number of files in status.json for each reason, and of files and styles for each ticket."""
+TICKETS_SHOWN: Final = 20
+"""Number of waiting tickets in status.json."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,27 @@ class Activity:
     """Name of the pair on the device; empty if there is none."""
     claimed: int
     """Number of jobs that are claimed and not finished."""
+
+
+def examples_of(left: Mapping[str, str]) -> dict[str, str]:
+    """Return a few of the files that are left, and why, in the order of their names.
+
+    Args:
+        left: reason why a file is left, by its path in the inbox.
+    """
+    room = dict.fromkeys(dict(Counter(left.values()).most_common(REASONS_SHOWN)), EXAMPLES_SHOWN)
+    found = {}
+    for name, why in left.items():
+        if room.get(why, 0) > 0:
+            room[why] -= 1
+            found[printable(name)] = why
+    return dict(sorted(found.items()))
+
+
+def _first(names: list[str]) -> list[str]:
+    """Return the first names, and in words how many others there are."""
+    more = len(names) - EXAMPLES_SHOWN
+    return [*names[:EXAMPLES_SHOWN], *([f"and {more} more"] if more > 0 else [])]
 
 
 class StatusFile:
@@ -50,18 +79,24 @@ class StatusFile:
         # The ctime is the time at which a file was moved into the inbox, or written to.
         oldest = min((facts.ctime_ns / 1e9 for facts in unclaimed), default=None)
         tickets = self._scanner.waiting_tickets()
+        left = self._scanner.left
         return {
             **vars(self._activity()),
             "mode": self._scanner.mode,
             "degraded": self._scanner.degraded,
-            "waiting_tickets": {printable(name): missing for name, missing in tickets.items()},
+            "waiting_tickets": {
+                printable(name): _first(missing) for name, missing in list(tickets.items())[:TICKETS_SHOWN]
+            },
+            "waiting_tickets_count": len(tickets),
             "written": now(),
             "seen": self._accounting.seen,
             "in_inbox": len(self._accounting.in_inbox),
             "unclaimed": len(unclaimed),
             "oldest_unclaimed_seconds": 0.0 if oldest is None else round(max(0.0, time.time() - oldest), 3),
             "finished": dict(self._accounting.counts),
-            "left": {printable(name): why for name, why in sorted(self._scanner.left.items())},
+            "left": examples_of(left),
+            "left_count": len(left),
+            "left_reasons": dict(Counter(left.values()).most_common(REASONS_SHOWN)),
         }
 
     def write(self) -> None:

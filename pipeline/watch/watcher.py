@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.disk import storage_errors
 from pipeline.errors import ExitCode, ImpastoError
+from pipeline.run.picture_files import listed
 from pipeline.stage.summary import Summary, Usage
 from pipeline.text import printable
 from pipeline.watch.backoff import Backoff
@@ -178,7 +179,7 @@ class Watcher:
         """Put the files of unfinished jobs back into the inbox."""
         scanner = self.workplace.scanner
         for name, missing in scanner.waiting_tickets().items():
-            logger.warning("%s is put back: it waits for %s.", printable(name), printable(", ".join(missing)))
+            logger.warning("%s is put back: it waits for %s.", printable(name), printable(listed(missing)))
         tickets = [OpenJob(ticket.claimed, self.workplace.clock()) for ticket in scanner.tickets]
         for open_job in [*self._queue.clear(), *self.feeder.set_aside, *tickets]:
             try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.run.picture_files import is_ignored
 from pipeline.text import printable
+from pipeline.watch.inbox.claim_queue import ClaimQueue
 from pipeline.watch.inbox.names import classify
 from pipeline.watch.inbox.stability import StabilityTracker
 from pipeline.watch.inbox.walk import status_of, walk_statuses
@@ -57,6 +58,8 @@ class InboxFiles:
         self._on_folder = on_folder
         self.tracker = StabilityTracker(rules.settle_seconds)
         """Facts of each unclaimed file, and the time at which it becomes stable."""
+        self.queue = ClaimQueue()
+        """Stable photographs that wait for room or for a style."""
         self.left: dict[str, str] = {}
         """Reason why a file is left in the inbox, by name."""
         self._styles_in_use: dict[str, FileFacts] = {}
@@ -84,6 +87,7 @@ class InboxFiles:
         for name, status in walk_statuses(self._place.disk, self._place.inbox, is_excluded=self.is_excluded):
             if isinstance(status, OSError):
                 self.leave(name, f"cannot be read: {status.strerror}")
+                self.tracker.make_due(name)  # so that the reason is corrected when it can be read again
             else:
                 self._see(name, status, now)
             found.add(name)
@@ -119,8 +123,12 @@ class InboxFiles:
     def _see(self, name: str, status: os.stat_result, now: float, *, looks_finished: bool = False) -> None:
         if not stat.S_ISREG(status.st_mode):
             self.leave(name, "is no regular file")
+            self._stop_tracking(name)
             return
         facts = FileFacts.of(status)
+        known = self.tracker.files.get(name)
+        if known is not None and known.facts == facts and not looks_finished:
+            return
         self.tracker.see(name, facts, now, looks_finished=looks_finished)
         if self.form(name) == "style":
             if self._styles_in_use.get(name, facts) != facts:  # it is being replaced
@@ -128,8 +136,12 @@ class InboxFiles:
         elif name not in self._returned:
             self._accounting.see(name)
 
-    def _forget(self, name: str) -> None:
+    def _stop_tracking(self, name: str) -> None:
         self.tracker.forget(name)
+        self.queue.discard(name)
+
+    def _forget(self, name: str) -> None:
+        self._stop_tracking(name)
         self.left.pop(name, None)
         self._returned.pop(name, None)
         if name in self._styles_in_use:
@@ -164,21 +176,21 @@ class InboxFiles:
         facts = self.tracker.files[name].facts
         return facts in (self._styles_in_use.get(name), self._returned.get(name))
 
-    def staying(self) -> set[str]:
-        """Return the files that are not claimed unless they change."""
-        return self.left.keys() | self._styles_in_use.keys() | self._returned.keys()
-
     def unclaimed(self) -> list[FileFacts]:
         """Return the facts of all files that can be claimed, now or as soon as they are stable."""
-        staying = self.staying()
-        return [known.facts for name, known in self.tracker.files.items() if name not in staying]
+        left, used, returned = self.left, self._styles_in_use, self._returned
+        return [
+            known.facts
+            for name, known in self.tracker.files.items()
+            if not (name in left or name in used or name in returned)
+        ]
 
     # Claims
 
     def remove_claimed(self, job: Job, name: str) -> None:
         """Count a claimed file for its job, and forget it here."""
         self._accounting.claim(job, name)
-        self.tracker.forget(name)
+        self._stop_tracking(name)
         self.left.pop(name, None)
 
     def handle_not_claimed(self, name: str, error: NotClaimedError, now: float) -> None:
@@ -186,7 +198,7 @@ class InboxFiles:
         if error.held:
             self.leave(name, f"{error.reason}; it is tried again")
             facts = self.tracker.files[name].facts
-            self.tracker.forget(name)
+            self._stop_tracking(name)
             self.tracker.see(name, facts, now)
         else:
             self._forget(name)

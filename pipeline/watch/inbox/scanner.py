@@ -183,17 +183,16 @@ class Scanner:
         except OSError:
             self.look_again()  # the events have been taken and will not arrive again
             raise
-        self.is_settling = self._claims.is_settling(self.closes_at or 0.0)
+        self.is_settling = self.closes_at is None or self._claims.is_settling(self.closes_at)
         ready, self._ready = self._ready, []
         return ready
 
     def seconds_until_next(self) -> float:
         """Return the seconds until the next round is due if no event arrives before."""
-        now = self._clock()
-        tracker = self._files.tracker
-        times = [time for time in map(tracker.stable_at, tracker.files) if time > now]
-        times += [self._next_look] if self._polling else [self._next_look, self._probe.next_time]
-        return max(0.0, min(times) - now)
+        times = [self._files.tracker.next_due(), self._next_look]
+        if not self._polling:
+            times.append(self._probe.next_time)
+        return max(0.0, min(times) - self._clock())
 
     def _look(self, changes: Changes, now: float) -> None:
         if not self._polling and (reason := self._probe.check(self._events, changes, now)):

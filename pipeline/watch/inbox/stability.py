@@ -10,6 +10,7 @@ A file is stable when:
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -37,13 +38,15 @@ class StabilityTracker:
     """The unclaimed files in the inbox, and the time at which each of them becomes stable.
 
     A file is tracked for as long as it exists. Times are in monotonic seconds; files are named by their paths in the
-    inbox.
+    inbox. A call costs no more for the files that do not change, however many there are.
     """
 
     def __init__(self, settle_seconds: float) -> None:
         self._settle_seconds = settle_seconds
         self.files: dict[str, TrackedFile] = {}
         """Tracked files by name."""
+        self._heap: list[tuple[float, str]] = []
+        """When each file is due, and its name; an entry of another time than `stable_at` is out of date."""
 
     def see(self, name: str, facts: FileFacts, now: float, *, looks_finished: bool = False) -> None:
         """Record a look at a file.
@@ -56,11 +59,15 @@ class StabilityTracker:
         """
         known = self.files.get(name)
         if known is None:
-            self.files[name] = TrackedFile(facts, now, now, looks_finished)
+            known = TrackedFile(facts, now, now, looks_finished)
         elif known.facts != facts:
-            self.files[name] = TrackedFile(facts, known.first_seen, now, looks_finished)
+            known = TrackedFile(facts, known.first_seen, now, looks_finished)
         elif looks_finished and not known.looks_finished:
-            self.files[name] = replace(known, looks_finished=True)
+            known = replace(known, looks_finished=True)
+        else:
+            return
+        self.files[name] = known
+        self.make_due(name)
 
     def forget(self, name: str) -> None:
         """Stop tracking a file that is gone or claimed; do nothing if it is not tracked."""
@@ -71,12 +78,31 @@ class StabilityTracker:
         known = self.files[name]
         return known.changed + self._settle_seconds * (CLOSED_SHARE if known.looks_finished else 1)
 
-    def due(self, now: float) -> list[str]:
-        """Return the files that one more look may find stable, in the order in which they were first seen."""
-        return sorted(
-            (name for name in self.files if self.stable_at(name) <= now),
-            key=lambda name: (self.files[name].first_seen, name),
-        )
+    def make_due(self, name: str) -> None:
+        """Let `take_due` return a file once more, as soon as it is stable; do nothing if it is not tracked."""
+        if name in self.files:
+            heapq.heappush(self._heap, (self.stable_at(name), name))
+
+    def next_due(self) -> float:
+        """Return the time at which the next file is due; infinite if there is none."""
+        while self._heap and not self._is_current(*self._heap[0]):
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else float("inf")
+
+    def take_due(self, now: float) -> str | None:
+        """Return a file that one more look may find stable; None if there is none.
+
+        Files come in the order in which they become stable. Each is returned once, and again after a change.
+        """
+        if self.next_due() > now:
+            return None
+        _, name = entry = heapq.heappop(self._heap)
+        while self._heap and self._heap[0] == entry:
+            heapq.heappop(self._heap)
+        return name
+
+    def _is_current(self, time: float, name: str) -> bool:
+        return name in self.files and self.stable_at(name) == time
 
     def is_stable(self, name: str, now: float) -> bool:
         """Whether a file is stable, if the last look at it was just now."""

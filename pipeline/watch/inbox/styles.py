@@ -30,6 +30,8 @@ class Styles:
         """Paintings of each style of the library, by normalised name."""
         self._dropped: dict[str, Path] = {}
         """Style picture of each folder of the inbox that has one, by the folder's name."""
+        self.changes = 0
+        """Number of changes by which a photograph that waits for a style, or for a better one, may have got it."""
         self._unreadable: set[Path] = set()
         """Folders of the library about which a warning was logged."""
         self.damaged = DamagedInputs(disk)
@@ -41,7 +43,8 @@ class Styles:
         Raises:
             OSError: the folder cannot be read; the styles of the last call remain.
         """
-        self.damaged.look()
+        if self.damaged.look():
+            self.changes += 1
         if self._folder is None:
             return
         found: dict[str, tuple[Path, ...]] = {}
@@ -52,7 +55,9 @@ class Styles:
                     found.setdefault(_normalise(path.name), paintings)
             elif self._is_painting(path):
                 found.setdefault(_normalise(path.stem), (path.resolve(),))  # the library's owner may use links
-        self._library = found
+        if found != self._library:
+            self._library = found
+            self.changes += 1
 
     def _visible(self, folder: Path) -> list[Path]:
         return [folder / entry.name for entry in self._disk.entries(folder) if not is_ignored(entry.name)]
@@ -80,6 +85,7 @@ class Styles:
             self._dropped.pop(name, None)
         else:
             self._dropped[name] = path
+        self.changes += 1
 
     @property
     def lacks_paintings(self) -> bool:

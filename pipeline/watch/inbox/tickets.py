@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.errors import ImpastoError, TicketError, UnreadableError, internal_error
+from pipeline.run.picture_files import listed
 from pipeline.watch.spool.records import NotClaimedError
 
 if TYPE_CHECKING:
@@ -23,6 +25,27 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+class Checklist:
+    """Names that are checked in turn until all of them pass.
+
+    A check goes on at the name that failed last. So it costs nothing while that name fails, and files that arrive one
+    by one are checked about twice each.
+    """
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self._names = sorted(names)
+        self._position = 0
+
+    def first_failing(self, passes: Callable[[str], bool]) -> str | None:
+        """Return a name that does not pass; None if all do."""
+        for _ in self._names:
+            name = self._names[self._position]
+            if not passes(name):
+                return name
+            self._position = (self._position + 1) % len(self._names)
+        return None
+
+
 @dataclass
 class Ticket:
     """A claimed manifest that waits for its files and styles."""
@@ -36,6 +59,12 @@ class Ticket:
     """Paths in the inbox of the files that its job has."""
     requirements: TicketRequirements | None = None
     """Files and styles that the manifest names; None until it has been read."""
+    missing: set[str] = field(default_factory=set)
+    """Required files that the job does not have."""
+    is_uncertain: bool = False
+    """Whether a file may have been moved into the job although the disk reported an error."""
+    _files: Checklist = field(default_factory=Checklist)
+    _styles: Checklist = field(default_factory=Checklist)
 
     def read(self, requirements_of_ticket: Callable[[Path], TicketRequirements]) -> None:
         """Read the ticket's requirements, unless they are known; an error in the manifest becomes the job's problem."""
@@ -50,19 +79,37 @@ class Ticket:
         except Exception as error:  # a strange file must not end the process at every start
             logger.exception("%s", self.name)
             self.claimed.problem = internal_error(error, self.name)
+        if self.requirements is not None:
+            self.missing = set(self.requirements.files - self.files)
+            self._files, self._styles = Checklist(self.missing), Checklist(self.requirements.styles)
 
-    def missing_files(self) -> list[str]:
-        """Return the required files that the job does not have, in order."""
-        return sorted(self.requirements.files - self.files) if self.requirements else []
+    def add_file(self, name: str) -> None:
+        """Record that the job has a file."""
+        self.files.add(name)
+        self.missing.discard(name)
 
-    def missing(self, styles: Styles) -> list[str]:
-        """Return the job's missing files, then its missing styles, in words."""
+    def has_styles(self, styles: Styles) -> bool:
+        """Whether the manifest is known and all its styles exist."""
+        return (
+            self.requirements is not None and self._styles.first_failing(lambda name: bool(styles.find(name))) is None
+        )
+
+    def can_be_complete(self, styles: Styles, is_stable: Callable[[str], bool]) -> bool:
+        """Whether all styles exist, and all files are in the job or stable in the inbox."""
+        return (
+            self.has_styles(styles)
+            and self._files.first_failing(lambda name: name not in self.missing or is_stable(name)) is None
+        )
+
+    def lacking(self, styles: Styles, is_stable: Callable[[str], bool]) -> list[str]:
+        """Return the files that are neither in the job nor stable in the inbox, then the missing styles, in words."""
+        files = sorted(name for name in self.missing if not is_stable(name))
         names = sorted(self.requirements.styles) if self.requirements else []
-        return self.missing_files() + [f"the style {name}" for name in names if styles.find(name) is None]
+        return files + [f"the style {name}" for name in names if styles.find(name) is None]
 
     def is_ready(self, styles: Styles) -> bool:
         """Whether the job has all required files and styles, or has failed."""
-        return self.claimed.problem is not None or (self.requirements is not None and not self.missing(styles))
+        return self.claimed.problem is not None or (not self.missing and self.has_styles(styles))
 
     def fail_waiting(self, seconds: float, lacking: list[str]) -> None:
         """Let the job fail, since it has waited too long.
@@ -71,7 +118,7 @@ class Ticket:
             seconds: seconds that it has waited.
             lacking: missing files and styles, in words.
         """
-        waited_for = ", ".join(lacking) or "the disk"
+        waited_for = listed(lacking) or "the disk"
         self.claimed.problem = TicketError(
             f"{self.name}: waited {seconds:g} s, but these did not arrive: {waited_for}.",
             "Put the missing files into the inbox, and the ticket once more.",
@@ -101,6 +148,8 @@ class Tickets:
         self._files, self._spool, self._styles, self._rules, self._clock = files, spool, styles, rules, clock
         self.waiting: list[Ticket] = []
         """Tickets that lack something, in the order of their claims."""
+        self._awaited: Counter[str] = Counter()
+        """Number of waiting tickets that require a file, by the file's path in the inbox."""
 
     def add(self, claimed: Claimed, name: str, now: float) -> None:
         """Add a ticket that was just claimed.
@@ -111,25 +160,37 @@ class Tickets:
         ticket = Ticket(claimed, name, now, {name})
         self.waiting.append(ticket)
         self._styles.look()
-        ticket.read(self._rules.requirements_of_ticket)
+        self._read(ticket)
 
     def adopt(self, claimed: Claimed, name: str, files: Iterable[str]) -> None:
         """Add a ticket of an earlier process, whose job may have some files already."""
         self.waiting.append(Ticket(claimed, name, self._clock(), set(files)))
 
-    def awaited_files(self) -> set[str]:
-        """Return all files that tickets require, which must not be claimed as photographs."""
-        return {name for ticket in self.waiting if ticket.requirements for name in ticket.requirements.files}
+    def _read(self, ticket: Ticket) -> None:
+        if ticket.requirements is None:
+            ticket.read(self._rules.requirements_of_ticket)
+            if ticket.requirements is not None:
+                self._awaited.update(ticket.requirements.files)
+
+    def _end(self, ticket: Ticket) -> None:
+        """Let a ticket wait no more; files that it required may be claimed as photographs again."""
+        self.waiting.remove(ticket)
+        for name in ticket.requirements.files if ticket.requirements is not None else ():
+            self._awaited[name] -= 1
+            if not self._awaited[name]:
+                del self._awaited[name]
+                self._files.tracker.make_due(name)
+
+    def is_awaited(self, name: str) -> bool:
+        """Whether a ticket requires a file, which then must not be claimed as a photograph."""
+        return name in self._awaited
 
     def lacking(self) -> dict[str, list[str]]:
         """Return the missing files and styles of each ticket, by the ticket's name."""
-        return {ticket.name: self._lacking(ticket) for ticket in list(self.waiting)}
+        return {ticket.name: self._lacking(ticket, self._clock()) for ticket in list(self.waiting)}
 
-    def _lacking(self, ticket: Ticket) -> list[str]:
-        """Return the files and styles that are neither in the job nor ready to be claimed for it."""
-        now = self._clock()
-        stable = {name for name in ticket.missing_files() if self._files.tracker.is_stable(name, now)}
-        return [name for name in ticket.missing(self._styles) if name not in stable]
+    def _lacking(self, ticket: Ticket, now: float) -> list[str]:
+        return ticket.lacking(self._styles, lambda name: self._files.tracker.is_stable(name, now))
 
     def serve(self, now: float) -> Iterator[Claimed]:
         """Claim the files of every ticket whose files are all stable, and fail those that waited too long.
@@ -141,18 +202,21 @@ class Tickets:
             OSError: the spool cannot be read or written.
         """
         for ticket in list(self.waiting):
-            ticket.read(self._rules.requirements_of_ticket)
-            if ticket.missing_files():
+            self._read(ticket)
+            if ticket.is_uncertain:
                 for name in set(self._spool.files(ticket.claimed.job)) - ticket.files:
-                    self._add_file(ticket, name)  # the file was moved although the disk reported an error
+                    self._add_file(ticket, name)
+                ticket.is_uncertain = False
             # All files are claimed at once, so that a ticket that never completes keeps no photograph from others.
-            if not self._lacking(ticket):
-                for name in ticket.missing_files():
+            if ticket.missing and ticket.can_be_complete(
+                self._styles, lambda name: self._files.tracker.is_stable(name, now)
+            ):
+                for name in sorted(ticket.missing):
                     self._claim_file(ticket, name, now)
             if not ticket.is_ready(self._styles) and now - ticket.since >= self._rules.ticket_seconds:
-                ticket.fail_waiting(self._rules.ticket_seconds, self._lacking(ticket))
+                ticket.fail_waiting(self._rules.ticket_seconds, self._lacking(ticket, now))
             if ticket.is_ready(self._styles):
-                self.waiting.remove(ticket)
+                self._end(ticket)
                 yield ticket.claimed
 
     def _claim_file(self, ticket: Ticket, name: str, now: float) -> None:
@@ -163,11 +227,15 @@ class Tickets:
         try:
             self._spool.add(ticket.claimed.job, name)
         except NotClaimedError as error:
+            ticket.is_uncertain = True
             self._files.handle_not_claimed(name, error, now)
             return
+        except OSError:
+            ticket.is_uncertain = True
+            raise
         ticket.claimed.facts[name] = facts
         self._add_file(ticket, name)
 
     def _add_file(self, ticket: Ticket, name: str) -> None:
-        ticket.files.add(name)
+        ticket.add_file(name)
         self._files.remove_claimed(ticket.claimed.job, name)

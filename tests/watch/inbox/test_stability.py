@@ -28,6 +28,14 @@ CHANGES: list[dict[str, Any]] = [
 ]
 
 
+def due(tracker: StabilityTracker, now: float) -> list[str]:
+    """Take all files that are due."""
+    names = []
+    while (name := tracker.take_due(now)) is not None:
+        names.append(name)
+    return names
+
+
 @pytest.fixture
 def tracker() -> StabilityTracker:
     return StabilityTracker(SECONDS)
@@ -39,10 +47,10 @@ def test_a_file_that_does_not_change_settles(tracker: StabilityTracker) -> None:
     for now in (10, 12, 17.9):
         tracker.see("a", FACTS, now)
         assert not tracker.is_stable("a", now)
-        assert tracker.due(now) == []
+        assert due(tracker, now) == []
     tracker.see("a", FACTS, 18)
     assert tracker.is_stable("a", 18)
-    assert tracker.due(18) == ["a"]
+    assert due(tracker, 18) == ["a"]
 
 
 def test_a_file_that_was_seen_once_is_not_settled_before_its_time(tracker: StabilityTracker) -> None:
@@ -57,7 +65,7 @@ def test_every_change_restarts_the_time(tracker: StabilityTracker, change: dict[
     tracker.see("a", replace(FACTS, **change), 7)
     assert tracker.stable_at("a") == 15
     assert not tracker.is_stable("a", 8)
-    assert tracker.due(14) == []
+    assert due(tracker, 14) == []
     assert tracker.is_stable("a", 15)
 
 
@@ -101,7 +109,7 @@ def test_a_change_after_closing_makes_the_time_whole_again(tracker: StabilityTra
 
 def test_an_empty_file_is_looked_at_but_never_settles(tracker: StabilityTracker) -> None:
     tracker.see("a", replace(FACTS, size=0), 0, looks_finished=True)
-    assert tracker.due(1e9) == ["a"]
+    assert due(tracker, 1e9) == ["a"]
     assert not tracker.is_stable("a", 1e9)
     tracker.see("a", FACTS, 1e9)
     assert not tracker.is_stable("a", 1e9)
@@ -112,7 +120,7 @@ def test_a_file_that_was_gone_starts_anew(tracker: StabilityTracker) -> None:
     tracker.see("a", FACTS, 0, looks_finished=True)
     tracker.forget("a")
     assert not tracker.is_stable("a", 100)
-    assert tracker.due(100) == []
+    assert due(tracker, 100) == []
     tracker.see("a", FACTS, 101)
     assert (tracker.files["a"].first_seen, tracker.stable_at("a")) == (101, 109)
 
@@ -127,8 +135,28 @@ def test_files_are_due_in_the_order_they_came_then_by_name(tracker: StabilityTra
     for name, first_seen in [("z", 0), ("c", 1), ("b", 1), ("a", 2), ("late", 9)]:
         tracker.see(name, FACTS, first_seen)
     tracker.see("z", replace(FACTS, size=101), 3)
-    assert tracker.due(10) == ["b", "c", "a"]
-    assert tracker.due(12) == ["z", "b", "c", "a"]
+    assert due(tracker, 10) == ["b", "c", "a"]
+    assert due(tracker, 12) == ["z"]
+
+
+def test_a_file_is_due_once_and_again_after_a_change_or_on_request(tracker: StabilityTracker) -> None:
+    for now in (0, 3, 9):
+        tracker.see("a", FACTS, now)
+    assert (due(tracker, 9), due(tracker, 100), tracker.next_due()) == (["a"], [], float("inf"))
+    tracker.see("a", replace(FACTS, size=101), 100)
+    assert (tracker.next_due(), due(tracker, 107), due(tracker, 108), due(tracker, 200)) == (108, [], ["a"], [])
+    for name in ("a", "a", "unknown"):
+        tracker.make_due(name)
+    assert (due(tracker, 200), due(tracker, 200)) == (["a"], [])
+
+
+def test_times_that_are_out_of_date_do_not_stay(tracker: StabilityTracker) -> None:
+    for now in range(1000):
+        tracker.see("a", replace(FACTS, size=now + 1), now)
+        tracker.see(str(now), FACTS, now)
+        tracker.forget(str(now))
+        due(tracker, now)
+    assert len(tracker._heap) <= 2 * SECONDS + 2
 
 
 def test_a_file_is_known_by_its_status(tmp_path: Path) -> None:
@@ -177,4 +205,4 @@ def test_a_file_settles_as_long_after_its_last_change_as_it_should(looks: list[t
         for later in (now, now + 1, now + SECONDS):
             wanted = later - changed >= (SECONDS / 4 if was_closed else SECONDS)
             assert tracker.is_stable("a", later) is wanted
-            assert tracker.due(later) == (["a"] if wanted else [])
+            assert (tracker.next_due() <= later) is wanted
