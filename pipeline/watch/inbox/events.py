@@ -51,7 +51,7 @@ class ChangeEvents:
     """A source of events. This base class never has any; it is used if the inbox is polled."""
 
     def start(self) -> None:
-        """Start listening.
+        """Start listening; possible again after `stop`.
 
         Raises:
             OSError: the system cannot watch the inbox.
@@ -73,7 +73,7 @@ class ChangeEvents:
         return True
 
     def stop(self) -> None:
-        """Stop listening."""
+        """Stop listening, and forget changes that were not taken."""
 
 
 class WatchdogEvents(ChangeEvents):
@@ -105,12 +105,15 @@ class WatchdogEvents(ChangeEvents):
 
     def start(self) -> None:
         """See `ChangeEvents`."""
-        observer = Observer()
-        observer.schedule(self._handler, os.fspath(self._inbox), recursive=False, event_filter=_EVENTS)
+        observer = self._observer = Observer()
         for name in _OverflowHandler.LOGGERS:
             logging.getLogger(name).addHandler(self._overflow)
-        observer.start()
-        self._observer = observer
+        try:
+            observer.schedule(self._handler, os.fspath(self._inbox), recursive=False, event_filter=_EVENTS)
+            observer.start()
+        except OSError:
+            self.stop()
+            raise
 
     def watch(self, folders: set[Path]) -> None:
         """See `ChangeEvents`."""
@@ -158,15 +161,17 @@ class WatchdogEvents(ChangeEvents):
         """See `ChangeEvents`."""
         for name in _OverflowHandler.LOGGERS:
             logging.getLogger(name).removeHandler(self._overflow)
-        if self._observer is not None and self._observer.is_alive():
+        if self._observer is not None:
             watchdog_logger = logging.getLogger("watchdog")
             level = watchdog_logger.level
             watchdog_logger.setLevel(logging.CRITICAL)  # otherwise each thread would log that the others end
-            self._observer.stop()
-            self._observer.join(5)
+            self._observer.stop()  # ends its other threads even if its own has ended
+            if self._observer.is_alive():
+                self._observer.join(5)
             watchdog_logger.setLevel(level)
         self._observer = None
         self._watches.clear()
+        self.take()
 
     def _look_everywhere(self) -> None:
         with self._lock:

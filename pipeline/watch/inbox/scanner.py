@@ -7,7 +7,7 @@ lost, and at regular intervals.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pipeline.watch.inbox.claims import Claims
 from pipeline.watch.inbox.events import Changes, EventProbe
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from pipeline.watch.spool.spool import Spool
 
 logger = logging.getLogger(__name__)
+
+FIRST_RESTART_SECONDS: Final = 60.0
+"""Seconds until events are tried again after they have failed for the first time; twice as long each further time."""
+LONGEST_RESTART_SECONDS: Final = 3600.0
+"""Longest time, in seconds, until events are tried again."""
 
 
 class Scanner:
@@ -69,7 +74,12 @@ class Scanner:
         place = spool.place
         self._probe = EventProbe(place.inbox / f"{EVENT_PROBE_PREFIX}{place.worker}", place.disk)
         self.degraded = ""
-        """Reason why the scanner no longer relies on events; empty while it does, or if it never did."""
+        """Reason why the scanner does not rely on events now; empty while it does, or if it never did."""
+        self._told = ""
+        """Last such reason that was logged."""
+        self._next_start = float("inf")
+        """Time at which events are tried again, in monotonic seconds."""
+        self._restart_seconds = FIRST_RESTART_SECONDS
         self.closes_at: float | None = None
         """Time, in monotonic seconds, after which newly seen files are left for the next start; None: no such time."""
         self.is_settling = True
@@ -114,11 +124,7 @@ class Scanner:
             OSError: the inbox cannot be read.
         """
         if not self._polling:
-            try:
-                self._events.start()
-            except OSError as error:
-                self._degrade_without_events(error)
-        self._probe.begin(self._clock())
+            self._start_events(self._clock())
         self._look_everywhere(self._clock())
         if self._styles.lacks_paintings:
             logger.warning(
@@ -194,7 +200,18 @@ class Scanner:
             times.append(self._probe.next_time)
         return max(0.0, min(times) - self._clock())
 
+    def _start_events(self, now: float) -> None:
+        self._polling, self.degraded = False, ""
+        try:
+            self._events.start()
+        except OSError as error:
+            self._degrade_without_events(error)
+        self._probe.begin(now)
+
     def _look(self, changes: Changes, now: float) -> None:
+        if self._polling and now >= self._next_start:
+            self._start_events(now)
+            self.look_again()  # which also watches the folders
         if not self._polling and (reason := self._probe.check(self._events, changes, now)):
             self._degrade(reason)
         if changes.look_everywhere or now >= self._next_look:
@@ -225,7 +242,13 @@ class Scanner:
         self._degrade(f"events are not available ({error.strerror}); see sysctl fs.inotify.max_user_watches")
 
     def _degrade(self, reason: str) -> None:
-        logger.warning("%s; from now on the inbox is scanned every %g s.", reason, self._rules.poll_seconds)
-        self._polling, self.degraded = True, reason
+        """Poll the inbox, until events are tried again."""
+        if reason != self._told:
+            text = "%s; until they are tried again, the inbox is scanned every %g s."
+            logger.warning(text, reason, self._rules.poll_seconds)
+        self._polling, self.degraded, self._told = True, reason, reason
+        self._next_start = self._clock() + self._restart_seconds
+        self._restart_seconds = min(2 * self._restart_seconds, LONGEST_RESTART_SECONDS)
         self._probe.end()
+        self._events.stop()
         self.look_again()

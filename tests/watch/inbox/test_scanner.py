@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -320,6 +321,41 @@ def test_without_events_the_inbox_is_polled(
     worker.end()
     assert world.check_settled().keys() == {"a__sea.png"}
     assert list(world.inbox.glob(".impasto-*")) == [], "no probe file is left"
+
+
+def test_events_are_tried_again_and_relied_on_when_they_come(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    worker = world.worker()
+    hints = worker.with_hints()
+    worker.start()
+    hints.is_deaf = True
+    worker.work(120)
+    hints.is_deaf = False
+    worker.work(300)
+    status = worker.watcher.status_file.status()
+    assert (status["mode"], status["degraded"]) == ("events", "")
+    world.drop("sea/a.jpg")
+    hints.hint.paths.add(world.inbox / "sea/a.jpg")
+    worker.work(5)
+    worker.end()
+    assert world.check_settled().keys() == {"a__sea.png"}
+    assert len([message for message in caplog.messages if "events no longer arrive" in message]) == 1
+
+
+def test_events_that_never_come_are_tried_ever_more_rarely(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    starts: list[float] = []
+
+    def start() -> None:
+        starts.append(world.clock())
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    worker = world.worker()
+    monkeypatch.setattr(worker.with_hints(), "start", start)
+    worker.start()
+    for _ in range(4 * 360):
+        worker.step(10)
+    worker.end()
+    waits = [later - sooner for sooner, later in itertools.pairwise(starts)]
+    assert waits == [60, 120, 240, 480, 960, 1920, 3600, 3600]
 
 
 def test_events_that_come_are_relied_on(world: World) -> None:

@@ -1,0 +1,42 @@
+"""Tests of the events of a real file system."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from watchdog.observers.api import BaseObserver
+
+from pipeline.watch.inbox.events import WatchdogEvents
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_after_a_stop_no_thread_is_left_and_no_path_is_remembered(tmp_path: Path) -> None:
+    threads, woken = threading.active_count(), threading.Event()
+    events = WatchdogEvents(tmp_path, woken.set)
+    for _ in range(2):  # they can be started again
+        events.start()
+        (tmp_path / "sea").mkdir(exist_ok=True)
+        events.watch({tmp_path / "sea"})
+        woken.clear()
+        (tmp_path / "sea/a.jpg").write_bytes(b"a")
+        assert woken.wait(60), "events arrive"
+        events.stop()
+        assert threading.active_count() == threads
+        assert not events.take().paths
+        assert not events.is_alive()
+
+
+def test_a_start_that_fails_leaves_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: BaseObserver) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    threads = threading.active_count()
+    monkeypatch.setattr(BaseObserver, "start", fail)
+    with pytest.raises(OSError, match="No space left"):
+        WatchdogEvents(tmp_path, lambda: None).start()
+    assert threading.active_count() == threads
