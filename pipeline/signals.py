@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from pipeline.errors import ExitCode, Interrupted
 
@@ -12,11 +12,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
+REPEAT_SECONDS: Final = 1.0
+"""Seconds after a signal within which another one counts as the same: `timeout`, for instance, sends SIGTERM to its
+child and at once to the group of the child."""
+
 
 class StopRequest:
     """Turns Ctrl-C and SIGTERM into `Interrupted` at the next safe moment; a second signal ends the process at once.
 
-    The main thread enters the context and gets the signals; any thread may read `requested` and call `check`.
+    Signals within `REPEAT_SECONDS` count as one. The main thread enters the context and gets the signals; any thread
+    may read `requested` and call `check`.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -46,9 +51,11 @@ class StopRequest:
         self.rescan = True
 
     def _request(self, number: int, _: FrameType | None) -> None:
-        self.request(ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.TERMINATED)
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_DFL)
+        if self.requested is None:
+            self.request(ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.TERMINATED)
+        elif self._clock() - self._requested_at >= REPEAT_SECONDS:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
 
     def request(self, code: ExitCode) -> None:
         """Ask for a stop with this exit status."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from pipeline.signals import REPEAT_SECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -73,6 +75,8 @@ class DeviceListener:
             self._stop_was_logged = True
             logger.warning(
                 "Stopping: the pair in progress is finished if that takes at most %g s, and the others are put back "
-                "into the inbox. A second signal ends the process at once; the next start resumes its jobs.",
+                "into the inbox. A second signal, at least %g s later, ends the process at once; the next start "
+                "resumes its jobs.",
                 self._grace_seconds,
+                REPEAT_SECONDS,
             )
