@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+LONGEST_SECONDS: Final = 1e9
+"""Longest time that a setting may ask for, 31 years; far longer ones are too long for the system's timers."""
+
+Seconds = Annotated[float, Field(le=LONGEST_SECONDS)]
+"""A time in seconds, which stands for "for ever" if it is long enough."""
+Count = Annotated[int, Field(le=10**12)]
+"""A number of things, such as pairs or pixels."""
+Weight = Annotated[float, Field(ge=0, le=1e12)]
+"""A weight, small enough for sums and products of several."""
 
 
 class Section(BaseModel):
-    """A section of config.toml. Unknown keys are errors, and a section is frozen after validation."""
+    """A section of config.toml. Unknown keys are errors, numbers are finite, and it is frozen after validation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def parse_duration(text: str) -> float:
@@ -30,8 +41,9 @@ def check_duration(text: str) -> str:
     """Return the text unchanged if it is a duration or empty.
 
     Raises:
-        ValueError: the text is neither.
+        ValueError: the text is neither, or the duration is too long.
     """
-    if text:
-        parse_duration(text)
+    if text and parse_duration(text) > LONGEST_SECONDS:
+        msg = f"should be at most {LONGEST_SECONDS / 3600:.0f}h"
+        raise ValueError(msg)
     return text

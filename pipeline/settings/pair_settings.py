@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipeline.settings.base import Section
+from pipeline.settings.base import Count, Section, Weight
 
 Values = dict[str, Any]
 """Raw settings: `{section: {key: value}}`, and `preset`."""
@@ -59,7 +59,7 @@ class ImageSettings(Section):
         "none",
         description="guided: enlarge the result to the photograph's size, with fine detail from its luminance",
     )
-    max_pixels: int = Field(
+    max_pixels: Count = Field(
         100_000_000, ge=256, description="pixels of the largest input; larger files are refused before they are decoded"
     )
     formats: tuple[InputFormat, ...] = Field(
@@ -112,7 +112,7 @@ class StyleSettings(Section):
         default=False,
         description="true: a folder or pattern of paintings is one style, their blend; false: each painting is a style",
     )
-    blend_weights: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = Field(
+    blend_weights: tuple[Annotated[Weight, Field(gt=0)], ...] = Field(
         (), description="one weight per painting of a blend, in the order of their names; empty: all 1"
     )
 
@@ -133,20 +133,16 @@ class ObjectiveSettings(Section):
         ("relu3_1", "relu4_2"),
         description="layers where the photograph is compared; conv: before the rectifier, relu: after it",
     )
-    content_layer_weights: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] = Field(
+    content_layer_weights: tuple[Weight, ...] = Field(
         (0.2, 1.0), description="one weight per content layer; empty: all 1"
     )
     style_layers: tuple[Annotated[str, Field(pattern=LAYER_PATTERN)], ...] = Field(
         ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), description="layers where the painting is compared"
     )
-    style_layer_weights: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] = Field(
-        (), description="one weight per style layer; empty: all 1"
-    )
-    content_weight: float = Field(0.17, ge=0, allow_inf_nan=False, description="weight of the photograph's structure")
-    style_weight: float = Field(1.0, ge=0, allow_inf_nan=False, description="weight of the painting's texture")
-    tv_weight: float = Field(
-        0.002, ge=0, allow_inf_nan=False, description="weight of total variation; more is smoother"
-    )
+    style_layer_weights: tuple[Weight, ...] = Field((), description="one weight per style layer; empty: all 1")
+    content_weight: Weight = Field(0.17, description="weight of the photograph's structure")
+    style_weight: Weight = Field(1.0, description="weight of the painting's texture")
+    tv_weight: Weight = Field(0.002, description="weight of total variation; more is smoother")
     pooling: Literal["max", "average"] = Field(
         "max", description="pooling of the network: max, or average, scaled to the same magnitude"
     )

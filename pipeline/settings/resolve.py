@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import os
 import tomllib
-from typing import TYPE_CHECKING, Any
-
-from pydantic import create_model
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.errors import UsageError
-from pipeline.settings.all_settings import ALL_KEYS, SECTIONS, Settings, did_you_mean, validate
+from pipeline.settings.all_settings import ALL_KEYS, Settings, did_you_mean, validate
 from pipeline.settings.pair_settings import PairSettings, Values
 from pipeline.settings.presets import PRESETS
 
@@ -23,7 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-ENVIRONMENT_PREFIX = "IMPASTO_"
+ENVIRONMENT_PREFIX: Final = "IMPASTO_"
+"""Start of the names of all variables that impasto reads."""
+CONFIG_VARIABLE: Final = "IMPASTO_CONFIG"
+"""Variable that names a config file."""
 
 
 def parse_value(text: str) -> Any:
@@ -77,32 +77,32 @@ def from_file(path: Path) -> Values:
         raise UsageError(f"{path}: is not TOML: {error}.") from error
 
 
-class _EnvironmentBase(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__", extra="ignore")
-    preset: str | None = None
-
-
-_section_fields: dict[str, Any] = {section: (dict[str, Any], {}) for section in SECTIONS}
-_Environment = create_model("_Environment", __base__=_EnvironmentBase, **_section_fields)
-
-
 def from_environment() -> Values:
-    """Return the values of `IMPASTO_SECTION__KEY` and `IMPASTO_PRESET`.
+    """Return the values of `IMPASTO_SECTION__KEY` and `IMPASTO_PRESET`; the command line reads `IMPASTO_CONFIG`.
 
     Raises:
-        UsageError: a variable with the prefix names no section.
+        UsageError: another variable has the prefix, since it would be ignored otherwise.
     """
-    for variable in os.environ:
-        section, nested, _ = variable.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
-        if variable.startswith(ENVIRONMENT_PREFIX) and nested and section not in SECTIONS:
-            raise UsageError(f"{variable}: there is no section [{section}].{did_you_mean(section, tuple(SECTIONS))}")
-    raw = _Environment().model_dump(exclude_defaults=True)
-    return {
-        section: {k: parse_value(v) if isinstance(v, str) else v for k, v in value.items()}
-        if isinstance(value, dict)
-        else value
-        for section, value in raw.items()
-    }
+    assignments = {}
+    for variable, text in _variables():
+        name = variable.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".", 1)
+        if name not in {"preset", *ALL_KEYS}:
+            raise UsageError(
+                f"{variable}: there is no setting {name}.{did_you_mean(name, (*ALL_KEYS, 'preset'))}",
+                "Name it IMPASTO_SECTION__KEY, as in IMPASTO_IMAGE__SIZE, or remove it.",
+            )
+        if name == "preset" and text not in PRESETS:
+            raise UsageError(f"{variable}: {_no_preset(text)}")
+        assignments[name] = text if name == "preset" else parse_value(text)
+    return from_assignments(assignments)
+
+
+def _variables() -> list[tuple[str, str]]:
+    return [
+        (variable, text)
+        for variable, text in os.environ.items()
+        if variable.startswith(ENVIRONMENT_PREFIX) and variable != CONFIG_VARIABLE
+    ]
 
 
 def preset_values(name: object) -> Values:
@@ -112,10 +112,12 @@ def preset_values(name: object) -> Values:
         UsageError: there is no such preset.
     """
     if not isinstance(name, str) or name not in PRESETS:
-        raise UsageError(
-            f"preset {name!r} does not exist.{did_you_mean(str(name), tuple(PRESETS))} There are: {', '.join(PRESETS)}."
-        )
+        raise UsageError(_no_preset(name))
     return PRESETS[name]
+
+
+def _no_preset(name: object) -> str:
+    return f"preset {name!r} does not exist.{did_you_mean(str(name), tuple(PRESETS))} There are: {', '.join(PRESETS)}."
 
 
 def _merge(weaker: Values, stronger: Values) -> Values:
@@ -165,6 +167,7 @@ def load_settings(config: Path | None, overrides: Values) -> tuple[Values, Setti
         settings = validate(merge(base_values, overrides))
     except UsageError:
         validate(merge(file_values), str(config))  # if the file alone is wrong, the message names it
+        validate(base_values, ", ".join(variable for variable, _ in _variables()))  # likewise the environment
         raise
     return base_values, settings
 

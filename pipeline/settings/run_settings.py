@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from pipeline.settings.base import Section, check_duration
+from pipeline.settings.base import Count, Seconds, Section, check_duration
 
 DEVICE_PATTERN = r"^(auto|cpu|cuda(:\d+)?)$"
 
@@ -41,31 +41,32 @@ class RunSettings(Section):
         "auto", description="auto, cpu, cuda (all cards at once) or cuda:N"
     )
     roots: tuple[str, ...] = Field((), description="if set, a manifest may only name files within these folders")
-    max_attempts: int = Field(
+    max_attempts: Count = Field(
         3, ge=1, description="give up a pair after this many crashes, without progress, during it alone"
     )
     batch: int = Field(
         0, ge=0, le=64, description="most pairs of one size that are on the device at once; 0: as many as pay off"
     )
-    max_reorder: int = Field(16, ge=0, description="most pairs that may start before an earlier one, to fill a batch")
+    max_reorder: Count = Field(16, ge=0, description="most pairs that may start before an earlier one, to fill a batch")
     memory_gb: float = Field(
         0.0,
         ge=0,
+        le=1e6,
         description="GiB that pictures may take on the device; larger ones are worked on in tiles; 0: what is free",
     )
     time_budget: Annotated[str, AfterValidator(check_duration)] = Field(
         "",
         description='time for a run, such as "8h" or "1h30m": fewer evaluations where it is short; empty: no limit',
     )
-    checkpoint_seconds: float = Field(
+    checkpoint_seconds: Seconds = Field(
         120.0, gt=0, description="seconds between two checkpoints of a pair, from which it continues after a crash"
     )
-    preview_seconds: float = Field(
+    preview_seconds: Seconds = Field(
         0.0,
         ge=0,
         description="seconds between two previews of the pair in progress, in OUTBOX/.impasto/preview; 0: off",
     )
-    grace_seconds: float = Field(
+    grace_seconds: Seconds = Field(
         30.0,
         ge=0,
         description="seconds that the pair in progress may take after SIGTERM (in watch and drain also after Ctrl-C)",
@@ -83,31 +84,31 @@ class StylesSettings(Section):
 class WatchSettings(Section):
     """The inbox of watch and drain."""
 
-    settle_seconds: float = Field(
+    settle_seconds: Seconds = Field(
         2.0,
         ge=0.05,
         le=3600,
         description="seconds without a change after which a file is complete; on a network: at least 10",
     )
-    rescan_seconds: float = Field(
+    rescan_seconds: Seconds = Field(
         60.0, ge=0.1, description="seconds between two scans of the whole inbox, even if no event arrives"
     )
     polling: bool = Field(
         default=False,
         description="scan the inbox every poll_seconds instead of waiting for events; on a network: always",
     )
-    poll_seconds: float = Field(5.0, ge=0.1, description="seconds between two scans while polling")
-    prefetch: int = Field(4, ge=1, description="files that are claimed ahead; the others stay for other watchers")
+    poll_seconds: Seconds = Field(5.0, ge=0.1, description="seconds between two scans while polling")
+    prefetch: Count = Field(4, ge=1, description="files that are claimed ahead; the others stay for other watchers")
     retire: Literal["archive", "delete", "return"] = Field(
         "archive",
         description="a finished photograph: archive it in the spool's done/, delete it, or return it to where it was",
     )
-    incomplete_seconds: float = Field(
+    incomplete_seconds: Seconds = Field(
         30.0,
         ge=0,
         description="seconds for which an image that seems truncated is tried again, max_attempts times in all",
     )
-    ticket_seconds: float = Field(
+    ticket_seconds: Seconds = Field(
         3600.0, ge=0, description="seconds after which a ticket fails if its files have not come"
     )
     spool: str = Field(
@@ -130,6 +131,6 @@ class HooksSettings(Section):
         (), description="program to run after each pair that is published or has failed; empty: none"
     )
     on_finish: tuple[str, ...] = Field((), description="program to run at the end, with all counts; empty: none")
-    timeout_seconds: float = Field(
+    timeout_seconds: Seconds = Field(
         30.0, gt=0, description="seconds after which a hook is ended, with all that it started"
     )

@@ -138,3 +138,34 @@ def test_evaluations_are_planned_from_the_finest_scale_up(ratio: str, quality: s
 def test_what_does_not_go_together_is_refused(values: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         all_settings.validate(values)
+
+
+NUMBERS = [
+    (section, key)
+    for section, model in SECTIONS.items()
+    for key, field in model.model_fields.items()
+    if isinstance(field.default, int | float) and not isinstance(field.default, bool)
+]
+
+
+@pytest.mark.parametrize(("section", "key"), NUMBERS)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), -1, 1e300, 10**30])
+def test_no_number_is_infinite_negative_or_too_large_for_a_machine(section: str, key: str, value: float) -> None:
+    with pytest.raises(UsageError, match=rf"settings: {section}\.{key}: "):
+        all_settings.validate({section: {key: value}})
+
+
+def test_the_numbers_of_lists_have_limits_too() -> None:
+    for name in ("content_layer_weights", "style_layer_weights"):
+        for value in (float("nan"), float("inf"), 1e300, -1):
+            with pytest.raises(UsageError, match=name):
+                all_settings.validate({"objective": {name: [value] * 5}})
+    for value in (float("nan"), float("inf"), 1e300, 0, -1):
+        with pytest.raises(UsageError, match="blend_weights"):
+            all_settings.validate({"style": {"blend_weights": [value]}})
+
+
+@pytest.mark.parametrize("text", ["1" + "0" * 400 + "h", "9999999999h"])
+def test_a_duration_has_a_limit(text: str) -> None:
+    with pytest.raises(UsageError, match=r"run\.time_budget: should be at most"):
+        all_settings.validate({"run": {"time_budget": text}})

@@ -57,10 +57,18 @@ def test_environment_takes_lists_and_presets(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("variable", "words"),
     [
-        ("IMPASTO_IMAG__SIZE", "Did you mean image?"),
+        ("IMPASTO_IMAG__SIZE", "IMPASTO_IMAG__SIZE: there is no setting imag.size. Did you mean image.size?"),
+        ("IMPASTO_SIZE", "IMPASTO_SIZE: there is no setting size."),
+        ("IMPASTO_IMAGE", "IMPASTO_IMAGE: there is no setting image."),
+        ("IMPASTO_IMAGE_SIZE", "IMPASTO_IMAGE_SIZE: there is no setting image_size. Did you mean image.size?"),
+        ("IMPASTO_IMAGE__SIZE__X", "IMPASTO_IMAGE__SIZE__X: there is no setting image.size__x"),
+        ("IMPASTO_STYLES", "IMPASTO_STYLES"),
+        ("IMPASTO_RUN", "IMPASTO_RUN"),
+        ("IMPASTO_", "IMPASTO_"),
+        ("IMPASTO_CONFIGS", "IMPASTO_CONFIGS"),
         ("IMPASTO_IMAGE__SIZ", "Did you mean image.size?"),
-        ("IMPASTO_OPTIMISER__HISTORY", "should be a valid integer"),
-        ("IMPASTO_PRESET", "preset 'x' does not exist"),
+        ("IMPASTO_OPTIMISER__HISTORY", "IMPASTO_OPTIMISER__HISTORY: optimiser.history: should be a valid integer"),
+        ("IMPASTO_PRESET", "IMPASTO_PRESET: preset 'x' does not exist"),
     ],
 )
 def test_a_wrong_variable_is_an_error(monkeypatch: pytest.MonkeyPatch, variable: str, words: str) -> None:
