@@ -18,7 +18,7 @@ from pipeline.cli.schema import schema_command
 from pipeline.cli.status.command import status_command
 from pipeline.cli.watch import DRAIN_HELP, WATCH_HELP, watch_command
 from pipeline.errors import ExitCode
-from pipeline.monitoring.stdio import print_result
+from pipeline.monitoring.stdio import print_result, take_any_text
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,6 +41,7 @@ app.command("schema")(schema_command)
 
 def main() -> None:
     """Run the command `impasto`."""
+    take_any_text()
     try:
         app()
     except KeyboardInterrupt:  # Ctrl-C before a run has installed its own handler

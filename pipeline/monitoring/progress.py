@@ -32,7 +32,7 @@ def make_display(mode: Literal["auto", "always", "never"], *, is_logged: bool = 
     """Return the display for stderr.
 
     Args:
-        mode: `never` shows failures only. Else bars if stderr is a terminal that can move its cursor, and lines if not.
+        mode: `never` shows failures only. Else bars if stderr is a terminal that can show them, and lines if not.
         is_logged: show nothing, since stderr has a log that says everything.
     """
     if is_logged:
@@ -40,8 +40,8 @@ def make_display(mode: Literal["auto", "always", "never"], *, is_logged: bool = 
     if mode == "never":
         return GuardedDisplay(FailureDisplay())
     console = Console(stderr=True)
-    has_cursor = sys.stderr.isatty() and not console.is_dumb_terminal
-    return GuardedDisplay(RichDisplay(console) if has_cursor else LineDisplay())
+    shows_bars = sys.stderr.isatty() and not console.is_dumb_terminal and not console.options.ascii_only
+    return GuardedDisplay(RichDisplay(console) if shows_bars else LineDisplay())
 
 
 class GuardedDisplay(Observer):

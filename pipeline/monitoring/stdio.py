@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import io
 import logging
 import os
 import select
@@ -34,8 +35,18 @@ _POLL_SECONDS: Final = 0.2
 _STDOUT, _STDERR = 1, 2
 """File descriptors."""
 
+_ERRORS: Final = "backslashreplace"
+"""Treatment of characters that the encoding of stdout or stderr lacks."""
+
 _results: list[TextIO] = []
 """The duplicate of stdout; empty until stdout is protected."""
+
+
+def take_any_text() -> None:
+    """Let stdout and stderr escape the characters that their encoding lacks, instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # else it is closed, or a test's
+            stream.reconfigure(errors=_ERRORS)
 
 
 def protect_stdout() -> None:
@@ -49,7 +60,7 @@ def protect_stdout() -> None:
     sys.stdout.flush()
     _open_if_closed(_STDERR)  # else the duplicate would be stderr
     duplicate = os.dup(_STDOUT)
-    _results.append(os.fdopen(duplicate, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors))
+    _results.append(os.fdopen(duplicate, "w", encoding=sys.stdout.encoding, errors=_ERRORS))
     os.dup2(_STDERR, _STDOUT)
     sys.stdout = sys.stderr
 
@@ -130,7 +141,7 @@ def noise_to_log(*, of_stdout: bool) -> Iterator[TextIO | None]:
     real = os.dup(_STDERR)
     descriptors = (_STDOUT, _STDERR) if of_stdout else (_STDERR,)
     reader = _Reader(reading)
-    stream = os.fdopen(real, "w", encoding=sys.stderr.encoding, errors=sys.stderr.errors, buffering=1)
+    stream = os.fdopen(real, "w", encoding=sys.stderr.encoding, errors=_ERRORS, buffering=1)
     for descriptor in descriptors:
         os.dup2(writing, descriptor)
     os.close(writing)

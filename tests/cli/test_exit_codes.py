@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -127,3 +129,31 @@ def test_there_is_a_way_to_each() -> None:
 @pytest.mark.parametrize("code", WAYS, ids=lambda code: code.name)
 def test_a_process_ends_with_it(code: ExitCode, folder: Path) -> None:
     assert WAYS[code](folder) == code
+
+
+EVERY_CALL = """
+import json, sys
+from pipeline.cli.main import main
+
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["impasto", *arguments]
+    try:
+        main()
+    except SystemExit as end:
+        assert end.code == 0, (arguments, end.code)
+"""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1:strict"])
+def test_no_character_that_an_encoding_lacks_ends_a_command(encoding: str, folder: Path) -> None:
+    out = folder / "выход…"
+    quick = ["--outbox", str(out), "--set", "image.size=40", "--set", "pyramid.evaluations=1", "--device", "cpu"]
+    run = ["run", str(folder / "m.csv"), *quick, "--progress", "always"]
+    calls = [["--help"], ["run", "--help"], ["watch", "--help"], [*run, "-n"], run, [*run, "--json"]]
+    calls += [["status", str(out)], ["report", str(out)], ["doctor", str(out)], ["retry", str(out)]]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-c", EVERY_CALL, json.dumps(calls)]
+    done = subprocess.run(command, capture_output=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr[-3000:].decode(errors="replace")
+    for words in (b"Usage:", b"1 rendered", b"results in", rb"\u0432\u044b\u0445\u043e\u0434\u2026"):
+        assert words in done.stdout

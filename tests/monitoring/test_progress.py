@@ -176,6 +176,16 @@ def test_bars_are_for_terminals_that_can_and_lines_for_the_rest(
     assert type(make_display(mode).display) is kind
 
 
+def test_a_terminal_whose_encoding_lacks_the_characters_of_bars_gets_lines(
+    plain_environment: pytest.MonkeyPatch,
+) -> None:
+    class Old(Terminal):
+        encoding = "iso-8859-1"
+
+    plain_environment.setattr(sys, "stderr", Old())
+    assert type(make_display("auto").display) is LineDisplay
+
+
 def test_a_pipe_gets_no_escape_codes_even_if_colour_is_forced(plain_environment: pytest.MonkeyPatch) -> None:
     plain_environment.setenv("FORCE_COLOR", "1")
     stderr = io.StringIO()
