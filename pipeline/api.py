@@ -27,7 +27,7 @@ from pipeline.outbox.ledger import settings_in_metadata
 from pipeline.outbox.metadata import Metadata, ObjectiveRecord, OutputFile, Rendering, Seconds
 from pipeline.outbox.publish import to_json
 from pipeline.pair import InputFile, Style, make_pairs
-from pipeline.run.picture_files import default_mask
+from pipeline.run.masks import default_mask
 from pipeline.run.single_pair import mask_of, paintings_of
 from pipeline.settings.all_settings import Settings as AnySettings
 from pipeline.settings.all_settings import explain

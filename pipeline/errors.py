@@ -98,12 +98,15 @@ class UsageError(ImpastoError):
 
 
 class ManifestError(UsageError):
-    """One or more rows of a manifest are wrong; `problems` names each with its line."""
+    """One or more rows of a manifest are wrong; `problems` names each with its line.
 
-    def __init__(self, manifest: str, problems: list[str]) -> None:
+    `is_of_machine` says that a disk or a network failed, so that the manifest may be right.
+    """
+
+    def __init__(self, manifest: str, problems: list[str], *, is_of_machine: bool = False) -> None:
         count = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
         super().__init__([f"{manifest}: {count}, nothing was rendered.", *(f"  {problem}" for problem in problems)])
-        self.problems = problems
+        self.problems, self.is_of_machine = problems, is_of_machine
 
 
 class ImageError(ImpastoError):

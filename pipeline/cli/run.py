@@ -70,7 +70,7 @@ def run_command(  # noqa: PLR0913 - one parameter per option
         if time_budget is not None:
             set_ = [*(set_ or []), f"run.time_budget={time_budget}"]
         base_values, overrides, settings = resolve_settings(config, preset, set_, device, preview=preview)
-        pairs = read_manifest(manifest, base_values, overrides, manifest_rules_of(settings))
+        pairs = read_manifest(manifest, base_values, overrides, manifest_rules_of(settings, outbox))
         box = Outbox(outbox)
         if dry_run:
             weights = find_weights(settings.network.weights, settings.network.preprocessing)

@@ -59,15 +59,22 @@ def resolve_settings(  # noqa: PLR0913, PLR0917 - the options that are settings
     return base_values, overrides, settings
 
 
-def manifest_rules_of(settings: Settings) -> ManifestRules:
-    """Return the rules for the files and names that a manifest or a command line may contain."""
+def manifest_rules_of(settings: Settings, outbox: Path | None = None) -> ManifestRules:
+    """Return the rules for the files and names that a manifest or a command line may contain.
+
+    Args:
+        settings: the settings of the run.
+        outbox: the outbox whose results keep their names; None: there is none.
+    """
     from pipeline.images.formats import endings
     from pipeline.outbox.paths import check_name
+    from pipeline.run.earlier_results import EarlierResults
     from pipeline.run.manifest import ManifestRules
-    from pipeline.run.picture_files import default_mask
+    from pipeline.run.masks import default_mask
 
     roots = tuple(Path(root) for root in settings.run.roots)
-    return ManifestRules(endings(settings.image.kinds), check_name, roots, mask=default_mask(settings.mask.file))
+    mask, earlier = default_mask(settings.mask.file), EarlierResults(outbox)
+    return ManifestRules(endings(settings.image.kinds), check_name, roots, mask=mask, earlier=earlier)
 
 
 def display_of(mode: ProgressMode, log_format: LogFormat = "human") -> Observer:

@@ -41,15 +41,15 @@ class FileFormat:
 
 
 FORMATS: Final = (
-    FileFormat("JPEG", (".jpg", ".jpeg"), "by default", is_written=True),
+    FileFormat("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif", ".jif"), "by default", is_written=True),
     FileFormat("PNG", (".png",), "by default", is_written=True),
     FileFormat("WEBP", (".webp",), "by default", is_written=True),
     FileFormat("TIFF", (".tif", ".tiff"), "by default", is_written=True),
     FileFormat("AVIF", (".avif",), "if allowed"),
-    FileFormat("BMP", (".bmp",), "if allowed"),
+    FileFormat("BMP", (".bmp", ".dib"), "if allowed"),
     FileFormat("GIF", (".gif",), "if allowed"),
-    FileFormat("JPEG2000", (".jp2", ".j2k"), "if allowed"),
-    FileFormat("HEIC", (".heic", ".heif")),
+    FileFormat("JPEG2000", (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"), "if allowed"),
+    FileFormat("HEIC", (".heic", ".heif", ".hif")),
     FileFormat("JPEG XL", (".jxl",)),
     FileFormat("PSD", (".psd",)),
     FileFormat("SVG", (".svg",)),

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import glob
-import os
+import logging
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from pipeline.errors import ManifestError, UsageError
 from pipeline.pair import InputFile, Style, library_label, make_pairs
+from pipeline.run.distinct_names import PairGroup, with_distinct_names
+from pipeline.run.earlier_results import IN_NO_OUTBOX, EarlierResults
 from pipeline.run.manifest_files import FileFinder
 from pipeline.run.manifest_rows import Problems, Row, read_rows
+from pipeline.run.named_paths import slashed
+from pipeline.run.patterns import is_pattern
 from pipeline.run.picture_files import WRITABLE, ending_of, is_picture
-from pipeline.run.result_names import collision_key, manifest_name, with_longest_suffix
+from pipeline.run.result_names import manifest_name, short_manifest_name, with_longest_suffix
 from pipeline.settings.all_settings import explain
 from pipeline.settings.pair_settings import OUTPUT_FORMATS
 from pipeline.settings.resolve import for_pair
@@ -25,9 +27,13 @@ from pipeline.text import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from pipeline.pair import Pair
     from pipeline.settings import PairSettings, Values
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,9 @@ class ManifestRules:
     find_style: Callable[[str], tuple[Path, ...] | None] = lambda _: None
     """Function that returns the painting, or the paintings of a blend, by the name of a style of the library."""
     mask: Path | None = None
-    """The mask, or the folder of masks, for rows that name none; see `picture_files.mask_for`."""
+    """The mask, or the folder of masks, for rows that name none; see `masks.masks_for`."""
+    earlier: EarlierResults = IN_NO_OUTBOX
+    """The results of earlier runs, which keep their names, and which are no photographs."""
 
 
 def read_manifest(path: Path, base_values: Values, overrides: Values, rules: ManifestRules) -> list[Pair]:
@@ -58,16 +66,19 @@ def read_manifest(path: Path, base_values: Values, overrides: Values, rules: Man
     Raises:
         ManifestError: names every line that is wrong.
         UsageError: the file cannot be read at all.
+        StorageError: the disk or the network failed while metadata of earlier results were read.
     """
     problems = Problems()
     rows = list(read_rows(path, problems))
     if not rows and not problems.found:
         raise ManifestError(path.name, ["line 1: the manifest lists no pairs"])
     expander = Expander(path.parent.resolve(), base_values, overrides, rules, problems)
-    pairs = [(row.line, pair) for row in rows for pair in expander.pairs(row)]
-    _check_distinct(pairs, expander.rows_of_many, problems)
+    groups = [group for row in rows for group in expander.groups(row)]
+    pairs = with_distinct_names(groups, rules.earlier, rules.check_name, problems)
     problems.raise_if_any(path.name)
-    return [pair for _, pair in pairs]
+    if not pairs:
+        logger.warning("%s: there is nothing to paint now.", path.name)
+    return pairs
 
 
 @dataclass(frozen=True)
@@ -80,14 +91,12 @@ class Expander:
     overrides: Values
     rules: ManifestRules
     problems: Problems
-    rows_of_many: set[int] = field(default_factory=set)
-    """Lines that stand for more than one pair and so cannot have an output."""
 
     @cached_property
     def _files(self) -> FileFinder:
-        return FileFinder(self.folder, self.rules.endings, self.rules.roots, self.problems)
+        return FileFinder(self.folder, self.rules.endings, self.rules.roots, self.problems, self.rules.earlier)
 
-    def pairs(self, row: Row) -> Iterator[Pair]:
+    def groups(self, row: Row) -> Iterator[PairGroup]:
         """Yield the pairs of a row: each of its contents with each of its styles."""
         settings = self.settings(row)
         contents = self._files.find(row.line, "content", row.content)
@@ -97,7 +106,11 @@ class Expander:
             return
         for content in contents:
             for style in styles:
-                yield from self._pair_and_variants(row, settings, content, style, masks.get(content))
+                pairs = self._pair_and_variants(row, settings, content, style, masks.get(content))
+                if pairs:
+                    short_name = short_manifest_name(content.stem, style.name)
+                    is_of_many = len(contents) * len(styles) > 1
+                    yield PairGroup(row.line, tuple(pairs), bool(row.output), is_of_many, short_name)
 
     def settings(self, row: Row) -> PairSettings | None:
         """Return the settings of a row, with the format of its output; None if a setting is wrong."""
@@ -123,18 +136,16 @@ class Expander:
         if of_library is not None:
             return [Style(row.style, library_label(of_library), of_library, is_of_library=True)]
         files = self._files.find(row.line, "style", row.style)
-        path = Path(os.path.normpath(self.folder / row.style))
         label = self._files.label
-        if not blend or path.is_file() or not files:
+        if not blend or not files or (path := self._files.folder_or_pattern(row.style)) in files:
             return [Style(file.stem, label(file), (file.resolve(),)) for file in files]
-        folder = path if path.is_dir() else next(each for each in path.parents if not glob.has_magic(each.name))
+        folder = next(each for each in (path, *path.parents) if path.is_dir() or not is_pattern(each.name))
         return [Style(folder.name, label(path), tuple(file.resolve() for file in files))]
 
     def _is_consistent(self, row: Row, settings: PairSettings, contents: list[Path], styles: list[Style]) -> bool:
         """Whether a row's output and weights suit all of its pairs."""
         count = len(contents) * len(styles)
         if count > 1:
-            self.rows_of_many.add(row.line)
             if row.output:
                 self.problems.add(row.line, f"output {row.output!r} for {count} pairs; leave it empty")
                 return False
@@ -158,8 +169,8 @@ class Expander:
 
     def _pair_and_variants(
         self, row: Row, settings: PairSettings, content: Path, style: Style, mask: Path | None
-    ) -> Iterator[Pair]:
-        """Yield one pair of a row, and its variants."""
+    ) -> list[Pair]:
+        """Return one pair of a row, and its variants; nothing if one of them cannot have its name."""
         # Links are followed: a user who names a link means the file that it leads to.
         photograph = InputFile(content.resolve(), self._files.label(content))
         mask_file = InputFile(mask.resolve(), self._files.label(mask)) if mask is not None else None
@@ -180,38 +191,19 @@ class Expander:
             )
         except UsageError as error:
             self.problems.add(row.line, error.message.removesuffix("."))
-            return
+            return []
         for pair in pairs:
             wrong = self.rules.check_name(pair.file_name)
             if wrong:
                 self.problems.add(row.line, f"output {pair.name!r} {wrong}")
-            else:
-                yield pair
+                return []
+        return pairs
 
     def _result_name(self, row: Row, settings: PairSettings, content: Path, style: Style) -> str:
-        output = row.output.replace(os.sep, "/")
+        output = slashed(row.output)
         if ending_of(output) in OUTPUT_FORMATS:
             output = output[: -len(ending_of(output))]
         if output:
             return unicodedata.normalize("NFC", encodable(output))
         check_name = with_longest_suffix(self.rules.check_name, settings, content.name)
         return manifest_name(content.stem, style.name, check_name)
-
-
-def _check_distinct(pairs: list[tuple[int, Pair]], rows_of_many: set[int], problems: Problems) -> None:
-    """Add a problem for each pair whose result would have the same name as the result of an earlier pair."""
-    taken: dict[str, tuple[int, Pair]] = {}
-    for line, pair in pairs:
-        other_line, other = taken.setdefault(collision_key(pair.name), (line, pair))
-        if other is not pair:
-            are_of_many = {line, other_line} <= rows_of_many
-            remedy = (
-                "rename one of the files, or name it in a row of its own, with an output"
-                if are_of_many
-                else "give one of them an output"
-            )
-            problems.add(
-                line,
-                f"{pair.content_label} × {pair.style_label} would have the same output name {pair.name!r} as "
-                f"{other.content_label} × {other.style_label} (line {other_line}); {remedy}",
-            )

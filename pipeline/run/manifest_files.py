@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-import glob
+import logging
 import os
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.run.picture_files import (
-    FoundFiles,
-    earlier_results,
-    entries_of,
-    is_image,
-    listed,
-    mask_for,
-    matches_of,
-    warn_about_left_out,
-)
+from pipeline.run.masks import masks_for
+from pipeline.run.named_paths import PathFinder, is_windows_path, remedy_for_path, slashed
+from pipeline.run.patterns import ending_of_pattern, is_pattern, matches_of
+from pipeline.run.picture_files import FoundFiles, Pictures, entries_of, listed
 from pipeline.text import encodable
 
 if TYPE_CHECKING:
+    from pipeline.run.earlier_results import EarlierResults
     from pipeline.run.manifest_rows import Problems, Row
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a cell names."""
+
+    files: tuple[Path, ...] = ()
+    problem: str = ""
+    """Why there are no files, which continues the name of the column; empty if there are some."""
+    may_be_empty: bool = False
+    """Whether the folder or the pattern may bring pictures another day: it is there, and nothing in it is left out."""
+    error: OSError | None = None
+    """The error of the file system, if it is the problem."""
 
 
 @dataclass(frozen=True)
@@ -35,35 +46,78 @@ class FileFinder:
     roots: tuple[Path, ...]
     """Folders outside of which no file may be named; empty: any file may."""
     problems: Problems
-    _warned: set[str] = field(default_factory=set)
-    """Folders and patterns for which left-out pictures have been logged."""
+    earlier: EarlierResults
+    """Tells which files are results, which are never taken from a folder or by a pattern."""
+    _known: dict[str, Named] = field(default_factory=dict)
+    """What each text names, so that a folder that many rows name is read, and warned about, once."""
+    _empty: set[str] = field(default_factory=set)
+    """Contents that bring no pictures now and have been warned about."""
+
+    @cached_property
+    def paths(self) -> PathFinder:
+        """Finds single files and folders."""
+        return PathFinder(self.folder)
 
     def find(self, line: int, column: str, text: str) -> list[Path]:
         """Return the files that a cell names, by path."""
-        path = Path(os.path.normpath(self.folder / text))
-        if path.is_dir():
-            found = entries_of(path)
-            complaint = f"{column} folder {text!r} has no images ({', '.join(self.endings)})"
-        elif path.exists():
-            found, complaint = FoundFiles([], []), ""
-        elif glob.has_magic(text):
-            found = matches_of(text, self.folder)
-            complaint = f"{column} {text!r} matches no images"
-        else:
-            found, complaint = FoundFiles([], []), f"{column} {text!r} does not exist"
-        files = [each for each in found.paths if is_image(each, self.endings)] if complaint else [path]
-        if text not in self._warned:
-            self._warned.add(text)
-            warn_about_left_out(text, found, self.endings)
-        if not files:
-            self.problems.add(line, complaint)
-        results = earlier_results(files) if complaint else []
-        if results:
-            self.problems.add(line, f"{column} {text!r} holds results of an earlier run: {', '.join(results[:3])}")
-        outside = [each for each in files if self.is_outside(each)]
+        named = self._named(text)
+        if not named.files:
+            if named.may_be_empty and column == "content":
+                self._warn_about_empty(named.problem)
+            else:
+                self.problems.add(line, f"{column} {named.problem}", named.error)
+        outside = [each for each in named.files if self.is_outside(each)]
         for each in outside:
             self.problems.add(line, f"{column} {self.label(each)!r} is outside of run.roots")
-        return [each for each in files if each not in outside]
+        return [each for each in named.files if each not in outside]
+
+    def _warn_about_empty(self, problem: str) -> None:
+        if problem not in self._empty:
+            self._empty.add(problem)
+            logger.warning("content %s; nothing is painted for it now.", problem)
+
+    def folder_or_pattern(self, text: str) -> Path:
+        """Return the file or folder that a cell names; if it names none, its pattern as a path."""
+        return self.paths.find(text) or Path(os.path.normpath(self.folder / slashed(text)))
+
+    def _named(self, text: str) -> Named:
+        if text not in self._known:
+            try:
+                self._known[text] = self._look_up(text)
+            except OSError as error:
+                self._known[text] = Named(problem=_cannot_be_read(text, error), error=error)
+        return self._known[text]
+
+    def _look_up(self, text: str) -> Named:
+        path = self.paths.find(text)
+        if path is not None and not path.is_dir():
+            return Named((path,))
+        if path is not None:
+            nothing = f"folder {text!r} has no images ({', '.join(self.endings)})"
+            return self._pictures_of(text, entries_of(path), nothing)
+        if not is_pattern(text):
+            return Named(problem=f"{text!r} does not exist{_hint_for(text)}")
+        try:
+            found = matches_of(text, self.folder)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            return Named(problem=f"{text!r} matches no images: there is no folder {self._shown(error.filename)!r}")
+        nothing = f"{text!r} matches no images"
+        if ending_of_pattern(text) not in ("", *self.endings):
+            nothing += f" ({', '.join(self.endings)})"
+        elif "[" in text:
+            nothing += "; in a pattern [ab] stands for a or b: write [[] for a bracket"
+        return self._pictures_of(text, found, nothing)
+
+    def _shown(self, path: object) -> str:
+        return self.label(self.folder / os.fsdecode(path)) if isinstance(path, str | bytes) else str(path)
+
+    def _pictures_of(self, text: str, found: FoundFiles, nothing: str) -> Named:
+        pictures = Pictures.among(found, self.endings, self.earlier)
+        pictures.warn_about_left_out(encodable(text))
+        if pictures.taken:
+            return Named(tuple(pictures.taken))
+        is_readable = not is_pattern(text) or ending_of_pattern(text) in ("", *self.endings)
+        return Named(problem=nothing, may_be_empty=is_readable and not pictures.lacks_some)
 
     def masks(self, row: Row, contents: list[Path], default: Path | None) -> dict[Path, Path]:
         """Return the masks of a row's photographs, by photograph; a mask that is missing is a problem.
@@ -73,21 +127,22 @@ class FileFinder:
             contents: the row's photographs.
             default: the mask or the folder of masks for rows that name none.
         """
-        if row.mask:
-            masks: Path | None = Path(os.path.normpath(self.folder / row.mask))
-            named = f"mask folder {row.mask!r}"
-        else:
-            masks, named = default, f"mask.file {str(default)!r}"
+        named = f"mask {row.mask!r}" if row.mask else f"mask.file {str(default)!r}"
+        try:
+            masks = self.paths.find(row.mask) if row.mask else default
+            found = {} if masks is None else masks_for(masks, [each.stem for each in contents], self.endings)
+        except OSError as error:
+            self.problems.add(row.line, f"mask {_cannot_be_read(row.mask or str(default), error)}", error)
+            return {}
         if masks is None:
+            if row.mask:
+                self.problems.add(row.line, f"{named} does not exist{_hint_for(row.mask)}")
             return {}
-        if not masks.exists():
-            self.problems.add(row.line, f"mask {row.mask!r} does not exist")
-            return {}
-        found = {content: mask_for(masks, content.stem, self.endings) for content in contents}
-        missing = [content.stem for content, mask in found.items() if mask is None]
+        missing = [content.stem for content in contents if content.stem not in found]
         if missing:
-            self.problems.add(row.line, _missing_masks(named, missing, is_of_row=bool(row.mask)))
-        usable = {content: mask for content, mask in found.items() if mask is not None}
+            folder = named.replace("mask ", "mask folder ", 1)
+            self.problems.add(row.line, _missing_masks(folder, missing, is_of_row=bool(row.mask)))
+        usable = {content: found[content.stem] for content in contents if content.stem in found}
         outside = [content for content, mask in usable.items() if row.mask and self.is_outside(mask)]
         for mask in dict.fromkeys(usable.pop(content) for content in outside):
             self.problems.add(row.line, f"mask {self.label(mask)!r} is outside of run.roots")
@@ -105,6 +160,21 @@ class FileFinder:
         """Whether a file may not be used because it lies outside of the roots, links followed."""
         roots = (root.resolve() for root in self.roots)
         return bool(self.roots) and not any(path.resolve().is_relative_to(root) for root in roots)
+
+
+def _cannot_be_read(text: str, error: OSError) -> str:
+    return f"{text!r} cannot be read: {error.strerror}; {_uncapitalised(remedy_for_path(error))}"
+
+
+def _uncapitalised(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
+
+
+def _hint_for(text: str) -> str:
+    """Return advice for a path that does not exist, as the end of a sentence without its full stop."""
+    if os.sep == "/" and is_windows_path(text):
+        return "; this is a path of Windows: name the file as this machine sees it"
+    return ""
 
 
 def _missing_masks(masks: str, missing: list[str], *, is_of_row: bool) -> str:

@@ -42,10 +42,14 @@ class Problems:
 
     found: list[tuple[int, str]] = field(default_factory=list)
     """Line numbers with messages."""
+    errors: list[OSError] = field(default_factory=list)
+    """Errors of the file system that caused some of them."""
 
-    def add(self, line: int, message: str) -> None:
-        """Add a problem in a line."""
+    def add(self, line: int, message: str, error: OSError | None = None) -> None:
+        """Add a problem in a line, and the error of the file system that caused it, if one did."""
         self.found.append((line, message))
+        if error is not None:
+            self.errors.append(error)
 
     def raise_if_any(self, manifest: str) -> None:
         """Raise a `ManifestError` if there are problems.
@@ -54,7 +58,9 @@ class Problems:
             ManifestError: names every problem with its line.
         """
         if self.found:
-            raise ManifestError(manifest, [f"line {line}: {message}" for line, message in sorted(self.found)])
+            problems = [f"line {line}: {message}" for line, message in sorted(self.found)]
+            is_of_machine = any(error.errno in MACHINE_ERRNOS for error in self.errors)
+            raise ManifestError(manifest, problems, is_of_machine=is_of_machine)
 
 
 def read_rows(path: Path, problems: Problems) -> Iterator[Row]:

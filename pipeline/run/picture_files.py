@@ -1,27 +1,26 @@
-"""Rules that tell pictures, masks and litter among files.
+"""Rules that tell pictures, litter and results of earlier runs among files.
 
 A file that a user names is always taken. The files of a folder or a pattern are judged: litter (`is_ignored`) counts
-as absent, files with an allowed ending are taken, and a warning names the pictures that are left out. The drop folder
-judges names by the same rules.
+as absent, files with an allowed ending are taken, and warnings name the pictures that are left out, with their number.
+The drop folder judges names by the same rules.
 """
 
 from __future__ import annotations
 
 import fnmatch
-import glob
 import logging
-import os
 import re
-import unicodedata
-from dataclasses import dataclass
-from pathlib import Path, PurePath, PurePosixPath
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from pipeline.errors import UsageError
 from pipeline.images.formats import BY_ENDING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
+    from pathlib import Path
+
+    from pipeline.run.earlier_results import EarlierResults
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +38,6 @@ def ending_of(name: str) -> str:
 def is_picture(name: str) -> bool:
     """Whether a file is a picture by its ending, whether or not its format can be read."""
     return ending_of(name) in BY_ENDING
-
-
-def is_image(path: Path, endings: tuple[str, ...]) -> bool:
-    """Whether there is a file that has one of the endings."""
-    return path.is_file() and path.suffix.lower() in endings
 
 
 _PARTIAL: Final = (
@@ -73,9 +67,19 @@ class FoundFiles:
     """Paths without litter, in order."""
     unfinished: list[Path]
     """Pictures that are left out because their names, or their folders' names, look like those of unfinished copies."""
+    unreadable: Mapping[Path, str] = field(default_factory=dict)
+    """Files and folders that cannot be read, and the reasons."""
+    of_other_endings: list[Path] = field(default_factory=list)
+    """Files that a pattern would match if it had another ending of the same format."""
 
     @classmethod
-    def judge(cls, paths: Iterable[Path], names_of: Callable[[Path], Iterable[str]]) -> FoundFiles:
+    def judge(
+        cls,
+        paths: Iterable[Path],
+        names_of: Callable[[Path], Iterable[str]],
+        unreadable: Mapping[Path, str] | None = None,
+        of_other_endings: Iterable[Path] = (),
+    ) -> FoundFiles:
         """Judge paths by some of the names in them."""
         litter = {path: [name for name in names_of(path) if is_ignored(name)] for path in sorted(paths)}
         return cls(
@@ -83,12 +87,15 @@ class FoundFiles:
             [
                 path
                 for path, names in litter.items()
-                if names and is_picture(path.name) and not any(map(_is_hidden_or_junk, names))
+                if names and is_picture(path.name) and not any(map(is_hidden_or_junk, names))
             ],
+            unreadable or {},
+            sorted(path for path in of_other_endings if not is_ignored(path.name)),
         )
 
 
-def _is_hidden_or_junk(name: str) -> bool:
+def is_hidden_or_junk(name: str) -> bool:
+    """Whether a file or folder of this name is litter that nobody misses: hidden, or left by a system."""
     return name.startswith(".") or _IS_JUNK.match(name.casefold()) is not None
 
 
@@ -101,22 +108,93 @@ def entries_of(folder: Path) -> FoundFiles:
     return FoundFiles.judge(folder.iterdir(), lambda path: [path.name])
 
 
-def matches_of(pattern: str, folder: Path) -> FoundFiles:
-    """Return the matches of a pattern, by path. Names that the pattern spells out are not judged.
+@dataclass
+class Pictures:
+    """The pictures that a folder or a pattern brings: those that are taken, and those that are left out."""
 
-    Args:
-        pattern: relative to the folder, or absolute; `**` stands for any number of folders.
-        folder: an absolute path.
-    """
-    spelled_out = {"..", *(part for part in PurePath(pattern).parts if not glob.has_magic(part))}
-    matches = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207 - takes absolute ones, too
-    parts = {Path(os.path.normpath(folder / match)): PurePath(match).parts for match in matches}
-    return FoundFiles.judge(parts, lambda path: [part for part in parts[path] if part not in spelled_out])
+    taken: list[Path] = field(default_factory=list)
+    of_other_formats: list[Path] = field(default_factory=list)
+    """Pictures of formats that are not read."""
+    of_other_endings: list[Path] = field(default_factory=list)
+    """See `FoundFiles`."""
+    unfinished: list[Path] = field(default_factory=list)
+    """See `FoundFiles`."""
+    dead_links: list[Path] = field(default_factory=list)
+    """Links to missing files."""
+    results: list[Path] = field(default_factory=list)
+    """Results of earlier runs."""
+    unreadable: dict[Path, str] = field(default_factory=dict)
+    """Files and folders that cannot be read, and the reasons."""
+
+    @classmethod
+    def among(cls, found: FoundFiles, endings: Collection[str], earlier: EarlierResults) -> Pictures:
+        """Sort the files that a folder or a pattern brings.
+
+        Args:
+            found: the files.
+            endings: those of pictures that are taken.
+            earlier: tells which files are results.
+
+        Raises:
+            StorageError: the disk or the network failed while metadata were read.
+        """
+        pictures = cls(unfinished=found.unfinished, unreadable=dict(found.unreadable))
+        for path in found.paths:
+            kind = pictures.taken if ending_of(path.name) in endings else pictures.of_other_formats
+            if kind is pictures.of_other_formats and not is_picture(path.name):
+                continue
+            try:
+                if path.is_file():
+                    (pictures.results if earlier.is_result(path) else kind).append(path)
+                elif path.is_symlink() and not path.exists():
+                    pictures.dead_links.append(path)
+            except OSError as error:  # a link to a place that may not be read
+                pictures.unreadable[path] = error.strerror or type(error).__name__
+        pictures.of_other_endings = [path for path in found.of_other_endings if not earlier.is_result(path)]
+        return pictures
+
+    @property
+    def lacks_some(self) -> bool:
+        """Whether something is left out that somebody may miss."""
+        return bool(
+            self.of_other_formats or self.of_other_endings or self.unfinished or self.dead_links or self.unreadable
+        )
+
+    def warn_about_left_out(self, where: str) -> None:
+        """Log what is left out: one warning for each reason, with the number.
+
+        Args:
+            where: the folder or pattern, as the user wrote it.
+        """
+        names = [path.name for path in self.of_other_formats]
+        _warn(where, "{n} picture{s} left out", names, f". To have them, {remedy_for(names)}")
+        _warn(where, "{n} link{s} to missing files left out", [path.name for path in self.dead_links])
+        _warn(
+            where,
+            "{n} picture{s} left out, since names such as ~a.jpg and a.part/ are those of unfinished copies",
+            [path.name for path in self.unfinished],
+            ". To have them, rename them or name each in a row of its own",
+        )
+        _warn(
+            where,
+            "{n} picture{s} left out, which the pattern would match with another ending of the same format",
+            [path.name for path in self.of_other_endings],
+            ". To have them, name the folder, or write a row for each ending",
+        )
+        _warn(where, "{n} result{s} of earlier runs left out", [path.name for path in self.results])
+        _warn(
+            where,
+            "{n} file{s} or folder{s} that cannot be read left out",
+            [f"{path} ({reason})" for path, reason in self.unreadable.items()],
+            ". To have them, correct their permissions, or check the disk or the network",
+        )
 
 
-def earlier_results(files: Iterable[Path]) -> list[str]:
-    """Return the names of those files that are results of an earlier run, which have metadata beside them."""
-    return [path.name for path in files if path.with_name(f"{path.name}.json").exists()]
+def _warn(where: str, text: str, names: list[str], remedy: str = "") -> None:
+    """Log that files are left out, if there are any; the text has places for their number `n` and a plural `s`."""
+    if names:
+        told = text.format(n=len(names), s="s" * (len(names) != 1))
+        logger.warning("%s: %s: %s%s.", where, told, listed(names), remedy)
 
 
 def listed(names: list[str]) -> str:
@@ -134,60 +212,3 @@ def remedy_for(names: Iterable[str]) -> str:
         return convert
     allowed = " and ".join(f'"{each}"' for each in formats)
     return f"add {allowed} to image.formats, or {convert}"
-
-
-def warn_about_left_out(where: str, found: FoundFiles, endings: tuple[str, ...]) -> None:
-    """Log the pictures that are not taken from a folder or a pattern: one warning for each reason.
-
-    Args:
-        where: the folder or pattern, as the user wrote it.
-        found: the files that it brings.
-        endings: those of pictures that are taken.
-    """
-    pictures = [path for path in found.paths if is_picture(path.name)]
-    dead = [path.name for path in pictures if path.is_symlink() and not path.exists()]
-    others = [path.name for path in pictures if path.suffix.lower() not in endings and path.is_file()]
-    if others:
-        count = f"{len(others)} picture{'s' * (len(others) != 1)}"
-        logger.warning("%s: %s left out: %s. To have them, %s.", where, count, listed(others), remedy_for(others))
-    if dead:
-        count = f"{len(dead)} link{'s' * (len(dead) != 1)}"
-        logger.warning("%s: %s to missing files left out: %s.", where, count, listed(dead))
-    if found.unfinished:
-        count = f"{len(found.unfinished)} picture{'s' * (len(found.unfinished) != 1)}"
-        logger.warning(
-            "%s: %s left out, since names such as ~a.jpg and a.part/ are those of unfinished copies: %s. To have them, "
-            "rename them or name each in a row of its own.",
-            where,
-            count,
-            listed([path.name for path in found.unfinished]),
-        )
-
-
-def default_mask(file: str) -> Path | None:
-    """Return the setting `mask.file` as an absolute path; None if it is empty.
-
-    Raises:
-        UsageError: there is no such file or folder.
-    """
-    if not file:
-        return None
-    path = Path(file)
-    if not path.exists():
-        raise UsageError(f"mask.file = {file}: there is no such file or folder.", "Name a grey picture.")
-    return path.resolve()
-
-
-def mask_for(mask: Path, content: str, endings: Collection[str]) -> Path | None:
-    """Return the mask of a photograph, or None if the folder of masks has none for it.
-
-    Args:
-        mask: a picture, for all photographs; or a folder of pictures that have the photographs' names.
-        content: the photograph's name without its ending.
-        endings: those of pictures.
-    """
-    if not mask.is_dir():
-        return mask
-    stems = dict.fromkeys([content, *(unicodedata.normalize(form, content) for form in ("NFC", "NFD"))])
-    named = (mask / f"{stem}{ending}" for stem in stems for each in endings for ending in (each, each.upper()))
-    return next((path for path in named if path.is_file()), None)

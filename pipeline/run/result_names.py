@@ -7,9 +7,9 @@ module replaces the characters of an impossible name, and cuts the name if it is
   the result has the names of photograph and style as they are spelled (`manifest_name`).
 - The drop folder always replaces such characters, and keeps the folders below the style's (`result_name`).
 
-Two results may have the same name. Within a manifest that is an error, even if the names differ in case
-(`collision_key`), because some file systems do not distinguish such names. In the drop folder the later result takes
-the first of its `alternatives` that is free, so that no result ever replaces another.
+Two results may have the same name, also if the names differ in case (`collision_key`), because some file systems do
+not distinguish such names. Then one of them takes the first of its `alternatives` that is free, so that no result ever
+replaces another: in a manifest by the rules of `distinct_names`, in the drop folder the later one.
 """
 
 from __future__ import annotations
@@ -45,6 +45,11 @@ def manifest_name(photograph: str, style: str, check_name: CheckName) -> str:
     """
     name = unicodedata.normalize("NFC", encodable(f"{photograph}__{style}"))
     return _presentable_name((), photograph, style, check_name) if check_name(name) else name
+
+
+def short_manifest_name(photograph: str, style: str) -> str:
+    """Return a name as `manifest_name` does, cut so that it has room for a suffix, and possible everywhere."""
+    return _presentable_name((), photograph, style, lambda _: None)
 
 
 def result_name(relative: str, style: str, check_name: CheckName) -> str:

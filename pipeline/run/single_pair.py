@@ -8,7 +8,10 @@ from pydantic import ValidationError
 
 from pipeline.errors import UsageError
 from pipeline.pair import InputFile, Style, make_pairs
-from pipeline.run.picture_files import earlier_results, entries_of, is_image, mask_for, warn_about_left_out
+from pipeline.run.earlier_results import IN_NO_OUTBOX
+from pipeline.run.masks import mask_for
+from pipeline.run.named_paths import path_errors
+from pipeline.run.picture_files import Pictures, entries_of
 from pipeline.settings.all_settings import explain
 from pipeline.settings.pair_settings import OUTPUT_FORMATS
 from pipeline.settings.resolve import for_pair
@@ -37,10 +40,13 @@ def single_pair(  # noqa: PLR0913, PLR0917 - the parts of a command line
     Raises:
         UsageError: a file does not exist, or a name or a setting cannot be used.
     """
-    if content.is_dir():
-        raise UsageError(f"{content}: is a folder.", "Name one photograph; for many, write a manifest: impasto run.")
-    if not content.is_file():
-        raise UsageError(f"{content}: there is no such file.")
+    with path_errors(str(content)):
+        if content.is_dir():
+            raise UsageError(
+                f"{content}: is a folder.", "Name one photograph; for many, write a manifest: impasto run."
+            )
+        if not content.is_file():
+            raise UsageError(f"{content}: there is no such file.", "Name a photograph.")
     ending = out.suffix.lower()
     if ending not in OUTPUT_FORMATS:
         raise UsageError(f"-o {out}: should end in {', '.join(OUTPUT_FORMATS)}.")
@@ -71,23 +77,18 @@ def paintings_of(style: Path, endings: tuple[str, ...]) -> tuple[Path, ...]:
     """Return the painting, or the paintings of a folder, as absolute paths.
 
     Raises:
-        UsageError: there is no painting, or the folder holds results of an earlier run.
+        UsageError: there is no painting, or it cannot be read.
     """
-    if not style.is_dir():
-        if not style.is_file():
-            raise UsageError(f"{style}: there is no such file.")
-        return (style.resolve(),)
-    entries = entries_of(style)
-    warn_about_left_out(str(style), entries, endings)
-    found = [each for each in entries.paths if is_image(each, endings)]
-    results = earlier_results(found)
-    if results:
-        raise UsageError(
-            f"{style}: holds results of an earlier run: {', '.join(results[:3])}.", "Write them elsewhere."
-        )
-    if not found:
-        raise UsageError(f"{style}: there are no pictures ({', '.join(endings)}) in this folder.")
-    return tuple(each.resolve() for each in found)
+    with path_errors(str(style)):
+        if not style.is_dir():
+            if not style.is_file():
+                raise UsageError(f"{style}: there is no such file.", "Name a painting, or a folder of paintings.")
+            return (style.resolve(),)
+        pictures = Pictures.among(entries_of(style), endings, IN_NO_OUTBOX)
+    pictures.warn_about_left_out(str(style))
+    if not pictures.taken:
+        raise UsageError(f"{style}: there are no pictures ({', '.join(endings)}) in this folder.", "Name another.")
+    return tuple(each.resolve() for each in pictures.taken)
 
 
 def mask_of(content: Path, mask: Path | None, endings: tuple[str, ...]) -> Path | None:
@@ -99,11 +100,12 @@ def mask_of(content: Path, mask: Path | None, endings: tuple[str, ...]) -> Path 
         endings: endings of pictures.
 
     Raises:
-        UsageError: the folder of masks has none for this photograph.
+        UsageError: the folder of masks has none for this photograph, or cannot be read.
     """
     if mask is None:
         return None
-    found = mask_for(mask, content.stem, endings)
+    with path_errors(str(mask)):
+        found = mask_for(mask, content.stem, endings)
     if found is None:
-        raise UsageError(f"{mask}: has no mask of the name {content.stem!r}.")
+        raise UsageError(f"{mask}: has no mask of the name {content.stem!r}.", "Make one, or name one picture.")
     return found.resolve()

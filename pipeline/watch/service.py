@@ -17,7 +17,7 @@ from pipeline.images.files import looks_complete
 from pipeline.images.formats import endings
 from pipeline.outbox.paths import STATE_FOLDER
 from pipeline.outbox.publish import Outbox
-from pipeline.run.picture_files import default_mask
+from pipeline.run.masks import default_mask
 from pipeline.signals import StopRequest
 from pipeline.stage.attempts import Attempts
 from pipeline.watch.inbox.events import ChangeEvents, WatchdogEvents

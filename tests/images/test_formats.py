@@ -67,8 +67,12 @@ def test_what_is_not_known_is_none(data: bytes) -> None:
 
 
 def test_every_format_has_its_endings() -> None:
-    assert endings(DEFAULT_FORMATS) == (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
-    assert endings(frozenset({"GIF", "JPEG2000"})) == (".gif", ".jp2", ".j2k")
+    assert endings(DEFAULT_FORMATS) == (
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".png", ".webp", ".tif", ".tiff",
+    )  # fmt: skip
+    assert endings(frozenset({"GIF", "JPEG2000"})) == (
+        ".gif", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx",
+    )  # fmt: skip
     assert all(endings(frozenset({kind})) for kind in READABLE)
 
 

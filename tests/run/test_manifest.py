@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -16,46 +17,16 @@ from hypothesis import strategies as st
 from pipeline.errors import ManifestError, UsageError
 from pipeline.outbox.paths import check_name
 from pipeline.run.manifest import ManifestRules, read_manifest
+from tests.run.manifests import make_result, names, problems, read
 
 if TYPE_CHECKING:
-    from pipeline.pair import Pair
-
-NAMES = ("a.jpg", "b.png", "sub/c.jpg", "häuschen, groß.jpg", "x[1].jpg", "style.jpg", "other/style2.webp", "notes.txt")
+    from collections.abc import Callable
 
 X_HASH = hashlib.sha256(b"x" * 245).hexdigest()[:8]
 MASK_IS_MISSING = (
     "line 2: mask folder 'sub' has no mask of the name 'b'; make one, all white if the style is to act everywhere, or "
     "leave the mask empty in a row of its own"
 )
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Return a folder with files that only have to exist."""
-    for name in NAMES:
-        path = tmp_path / "in" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return tmp_path / "in"
-
-
-def read(folder: Path, text: str | bytes, name: str = "m.csv", **keywords: Any) -> list[Pair]:
-    path = folder / name
-    path.write_bytes(text.encode() if isinstance(text, str) else text)
-    roots, mask = keywords.pop("roots", ()), keywords.pop("mask", None)
-    rules = ManifestRules((".jpg", ".png", ".webp"), check_name, roots, mask=mask)
-    return read_manifest(path, keywords.pop("base_values", {}), keywords.pop("overrides", {}), rules)
-
-
-def problems(folder: Path, text: str | bytes, name: str = "m.csv", **keywords: Any) -> list[str]:
-    """Return the problems of a manifest that is refused."""
-    with pytest.raises(ManifestError) as error:
-        read(folder, text, name, **keywords)
-    return error.value.problems
-
-
-def names(pairs: list[Pair]) -> list[str]:
-    return [pair.file_name for pair in pairs]
 
 
 @pytest.mark.parametrize(
@@ -200,10 +171,18 @@ def test_files_outside_the_roots_are_refused_links_included(folder: Path) -> Non
     ]
 
 
-def test_results_are_not_taken_for_contents(folder: Path) -> None:
-    (folder / "sub/c__style.png").touch()
-    (folder / "sub/c__style.png.json").touch()
-    assert "holds results of an earlier run: c__style.png" in problems(folder, "content,style\nsub,style.jpg\n")[0]
+def test_results_are_not_taken_for_contents_and_sidecars_of_others_are_no_metadata(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_result(folder / "sub/c__style.png", "sub/c.jpg", "style.jpg")
+    (folder / "sub/d.png").touch()
+    (folder / "sub/d.png.json").write_text('{"title": "d.png", "photoTakenTime": {"timestamp": "1"}}')
+    for named in ("sub", "sub/*.*", "s*/**"):
+        assert names(read(folder, f"content,style\n{named},style.jpg\n")) == ["c__style.png", "d__style.png"]
+        assert caplog.messages == [f"{named}: 1 result of earlier runs left out: c__style.png."]
+        caplog.clear()
+    (only,) = read(folder, "content,style\nsub/c__style.png,style.jpg\n")
+    assert only.content_label == "sub/c__style.png", "a file that is named is taken as named"
 
 
 def test_a_missing_manifest_is_a_usage_error(folder: Path) -> None:
@@ -350,10 +329,17 @@ def test_a_folder_or_a_pattern_takes_no_litter(littered: Path, named: str, taken
     assert names(pairs) == [f"{name}__style.png" for name in taken]
 
 
-@pytest.mark.parametrize("pattern", ["sub/.*", "sub/[~.]*.jpg", "*/@eaD??/*"])
-def test_a_pattern_of_nothing_but_litter_matches_no_images(littered: Path, pattern: str) -> None:
-    rows = f"content,style\n{pattern},style.jpg\n"
-    assert problems(littered, rows) == [f"line 2: content {pattern!r} matches no images"]
+@pytest.mark.parametrize("pattern", ["sub/.*", "*/@eaD??/*"])
+def test_a_pattern_of_nothing_but_litter_matches_no_images(
+    littered: Path, pattern: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert read(littered, f"content,style\n{pattern},style.jpg\n") == []
+    assert f"content {pattern!r} matches no images; nothing is painted for it now." in caplog.messages
+
+
+def test_a_pattern_of_nothing_but_unfinished_copies_is_a_problem(littered: Path) -> None:
+    (problem,) = problems(littered, "content,style\nsub/~*.jpg,style.jpg\n")
+    assert problem == "line 2: content 'sub/~*.jpg' matches no images"
 
 
 def test_a_blend_has_no_litter(littered: Path) -> None:
@@ -401,4 +387,95 @@ def test_possible_names_stay_as_they_are_spelled(folder: Path) -> None:
         " a __style",
         "what?__style",
         f"{'x' * 100}__style",
+    ]
+
+
+@pytest.mark.parametrize("named", ["sub/*.jpg", "sub"])
+def test_a_folder_that_is_empty_now_is_nothing_to_do(
+    folder: Path, named: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "sub/c.jpg").unlink()
+    for litter in ("Thumbs.db", ".DS_Store", "notes.txt"):
+        (folder / "sub" / litter).touch()
+    assert read(folder, f"content,style\n{named},style.jpg\n{named},other\n") == []
+    assert len(caplog.messages) == 2, "what is empty is told once"
+    assert "nothing is painted for it now" in caplog.messages[0]
+    assert names(read(folder, f"content,style\n{named},style.jpg\na.jpg,style.jpg\n")) == ["a__style.png"]
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("none/*.jpg,style.jpg", "content 'none/*.jpg' matches no images: there is no folder 'none'"),
+        ("sub/*.jgp,style.jpg", "content 'sub/*.jgp' matches no images (.jpg, .png, .webp)"),
+        ("sub/*.heic,style.jpg", "content 'sub/*.heic' matches no images (.jpg, .png, .webp)"),
+        ("heic,style.jpg", "content folder 'heic' has no images (.jpg, .png, .webp)"),
+        ("a.jpg,empty", "style folder 'empty' has no images (.jpg, .png, .webp)"),
+        ("C:\\photos\\a.jpg,style.jpg", "content 'C:\\\\photos\\\\a.jpg' does not exist; this is a path of Windows"),
+        (f"{'x' * 300}.jpg,style.jpg", "cannot be read: File name too long; check the name"),
+        (f"a.jpg,style.jpg,{'x' * 300}", "mask 'xxx"),
+        (f"{'x' * 300}/*.jpg,style.jpg", "cannot be read: File name too long"),
+    ],
+)
+def test_what_is_no_empty_folder_but_a_mistake_is_a_problem(folder: Path, row: str, words: str) -> None:
+    (folder / "empty").mkdir()
+    (folder / "heic").mkdir()
+    (folder / "heic/a.heic").touch()
+    row += "," * (2 - row.count(","))
+    (problem,) = problems(folder, f"content,style,mask\n{row}\n")
+    assert words in problem
+    assert problem.startswith("line 2: ")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.EPERM, errno.ELOOP])
+@pytest.mark.parametrize("functions", [("stat",), ("scandir", "listdir")])
+def test_whatever_the_file_system_answers_is_told_by_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, number: int, functions: tuple[str, ...]
+) -> None:
+    def failing(original: Callable[..., Any]) -> Callable[..., Any]:
+        def fail(path: Any = ".", *arguments: Any, **keywords: Any) -> Any:
+            if isinstance(path, str | os.PathLike) and Path(path).name == "sub":
+                raise OSError(number, os.strerror(number), str(path))
+            return original(path, *arguments, **keywords)
+
+        return fail
+
+    for function in functions:
+        monkeypatch.setattr(os, function, failing(getattr(os, function)))
+    text = "content,style,mask\nsub,style.jpg,\na.jpg,style.jpg,\nsub/*.jpg,style.jpg,\nb.png,style.jpg,sub\nx,y,\n"
+    with pytest.raises(ManifestError) as error:
+        read(folder, text)
+    found = error.value.problems
+    assert [line[:6] for line in found if f"cannot be read: {os.strerror(number)}; " in line] == [
+        "line 2",
+        "line 4",
+        "line 5",
+    ]
+    assert any("'x' does not exist" in line for line in found), "all other problems are told as well"
+    assert error.value.is_of_machine is (number in (errno.EIO, errno.ESTALE))
+
+
+def test_a_link_to_a_place_that_cannot_be_read_is_left_out_and_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "sub/link.jpg").symlink_to("/elsewhere/x.jpg")
+    stat = os.stat
+
+    def fail(path: Any, *arguments: Any, **keywords: Any) -> os.stat_result:
+        if str(path).endswith("link.jpg") and keywords.get("follow_symlinks", True):
+            raise OSError(errno.EACCES, "Permission denied")
+        return stat(path, *arguments, **keywords)
+
+    monkeypatch.setattr(os, "stat", fail)
+    for named in ("sub", "sub/*.jpg"):
+        assert names(read(folder, f"content,style\n{named},style.jpg\n")) == ["c__style.png"]
+        assert f"{named}: 1 file or folder that cannot be read left out: " in caplog.text
+
+
+def test_a_manifest_may_be_written_on_windows(folder: Path) -> None:
+    text = "content,style,output\nsub\\C.JPG,.\\style.jpg,gifts\\c.png\n*.PNG,OTHER\\*.webp,\n"
+    pairs = read(folder, text)
+    assert [(pair.content_label, pair.file_name) for pair in pairs] == [
+        ("sub/c.jpg", "gifts/c.png"),
+        ("b.png", "b__style2.png"),
     ]

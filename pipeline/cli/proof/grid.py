@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
+from pipeline.run.earlier_results import IN_NO_OUTBOX
 from pipeline.run.manifest import Expander
 from pipeline.run.manifest_rows import Problems, Row
-from pipeline.run.picture_files import entries_of, is_image, warn_about_left_out
+from pipeline.run.named_paths import path_errors
+from pipeline.run.picture_files import Pictures, entries_of
 from pipeline.settings.resolve import for_pair, merge
 from pipeline.text import printable
 
@@ -87,29 +89,55 @@ def read_grid(  # noqa: PLR0913, PLR0917 - the parts of a command line
     library = _library(styles, rules.endings)
     expander = Expander(Path.cwd(), base_values, overrides, replace(rules, find_style=library.get), Problems())
     pairs = [
-        pair for content in contents for style in library for pair in expander.pairs(Row(1, content, style, "", "", {}))
+        pair
+        for content in contents
+        for style in library
+        for group in expander.groups(Row(1, content, style, "", "", {}))
+        for pair in group.pairs
     ]
     if expander.problems.found:
         raise UsageError(list(dict.fromkeys(problem for _, problem in expander.problems.found)))
+    if not pairs:
+        raise UsageError(f"{', '.join(contents)}: there are no photographs.", "Name others.")
     return _arranged(pairs, list(library), for_pair(base_values, {}, merge(overrides, reduced)))
 
 
 def _library(folder: Path, endings: tuple[str, ...]) -> dict[str, tuple[Path, ...]]:
     """Return the paintings and blends of a folder, by the names of their files and folders."""
     found: dict[str, tuple[Path, ...]] = {}
-    try:
+    with path_errors(f"--styles {folder}"):
         entries = entries_of(folder)
-        warn_about_left_out(f"--styles {folder}", entries, endings)
+        pictures = Pictures.among(entries, endings, IN_NO_OUTBOX)
         for path in entries.paths:
-            inside = entries_of(path).paths if path.is_dir() else [path]
-            paintings = tuple(each.resolve() for each in inside if is_image(each, endings))
-            if paintings and paintings not in found.values():  # else it is a link to one of them
-                found[path.name] = paintings
-    except OSError as error:
-        raise UsageError(f"--styles {folder}: cannot be read: {error.strerror}.", "Name a folder.") from error
+            paintings = [path] if path in pictures.taken else []
+            if not paintings and _is_folder(path, pictures):
+                paintings = _paintings_in(path, endings, pictures)
+            resolved = tuple(each.resolve() for each in paintings)
+            if resolved and resolved not in found.values():  # else it is a link to one of them
+                found[path.name] = resolved
+    pictures.warn_about_left_out(f"--styles {folder}")
     if not found:
         raise UsageError(f"--styles {folder}: there are no paintings ({', '.join(endings)}) in this folder.")
     return found
+
+
+def _is_folder(path: Path, pictures: Pictures) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:  # a link to a place that may not be read
+        pictures.unreadable[path] = error.strerror or type(error).__name__
+        return False
+
+
+def _paintings_in(folder: Path, endings: tuple[str, ...], of_library: Pictures) -> list[Path]:
+    """Return the paintings of a blend; one whose folder cannot be read is left out of the library."""
+    try:
+        pictures = Pictures.among(entries_of(folder), endings, IN_NO_OUTBOX)
+    except OSError as error:
+        of_library.unreadable[folder] = error.strerror or type(error).__name__
+        return []
+    pictures.warn_about_left_out(f"--styles {folder}")
+    return pictures.taken
 
 
 def _arranged(pairs: Iterable[Pair], styles: list[str], settings: PairSettings) -> Grid:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from pipeline.errors import UsageError
+from pipeline.errors import ManifestError, UnreadableError, UsageError
 from pipeline.images.files import read_file
 from pipeline.outbox.ledger import Fingerprint
 from pipeline.outbox.paths import check_name
 from pipeline.pair import InputFile, Pair, Style, library_label, make_pairs
 from pipeline.run.manifest import ManifestRules, read_manifest
-from pipeline.run.picture_files import mask_for
+from pipeline.run.masks import mask_for
 from pipeline.run.result_names import result_name, with_longest_suffix
 from pipeline.settings.resolve import for_pair
 from pipeline.text import printable
@@ -95,7 +95,12 @@ class JobPairs:
         if requirements.files - set(files) or any(self.styles.find(name) is None for name in requirements.styles):
             return None  # the ticket was changed, or a style is being replaced
         rules = self._manifest_rules((job.folder / "in",))
-        return read_manifest(job.path(ticket), self.base_values, self.overrides, rules)
+        try:
+            return read_manifest(job.path(ticket), self.base_values, self.overrides, rules)
+        except ManifestError as error:
+            if error.is_of_machine:
+                raise UnreadableError(error.message.split("\n"), error.remedy) from error
+            raise
 
     def _pairs_of_photograph(self, job: Job, relative: str) -> list[Pair] | None:
         style = classify(relative, self.image_endings).style or self.settings.styles.default

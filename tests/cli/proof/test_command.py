@@ -190,7 +190,8 @@ def test_pictures_of_one_name_do_not_meet(pictures: Path, make_image: Callable[.
         (("photos", "--set", "styles.folder=", "--styles", "nowhere"), "--styles nowhere: cannot be read"),
         (("photos", "--styles", "photos/a.png"), "photos/a.png: cannot be read"),
         (("photos", "--styles", "temporary"), "there are no paintings"),
-        (("nowhere", "temporary"), "content 'nowhere' does not exist\ncontent folder 'temporary' has no images"),
+        (("nowhere", "none"), "content 'nowhere' does not exist\ncontent 'none' does not exist"),
+        (("temporary",), "temporary: there are no photographs"),
         (("photos", "--set", "image.size=3"), "image.size"),
     ],
 )

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -377,15 +378,24 @@ def test_the_rows_of_a_ticket_may_have_settings(world: World) -> None:
     assert world.spooled("done") == {"b.png", "job.jsonl"}
 
 
-@pytest.mark.parametrize("rows", ["b.png,sea\nb.png,sea\n", "x/b.png,sea\ny/B.png,sea\n"])
-def test_a_ticket_whose_results_would_have_the_same_name_fails_as_a_whole(world: World, rows: str) -> None:
-    files = {row.split(",")[0] for row in rows.split()}
-    for name in files:
+def test_photographs_of_one_name_in_a_ticket_have_results_of_distinct_names(world: World) -> None:
+    for name in ("x/b.png", "y/B.png"):
+        world.drop(name, photo(name))
+    world.drop("job.csv", b"content,style\nx/b.png,sea\ny/B.png,sea\nx/b.png,sea\n")
+    worked(world)
+    results = {metadata.pair.content.path: name for name, metadata in world.check_settled().items()}
+    assert results["x/b.png"] == "b__sea.png"
+    assert re.fullmatch(r"B__sea-[0-9a-f]{6}\.png", results["y/B.png"])
+    assert world.spooled("done") == {"job.csv", "x/b.png", "y/B.png"}
+
+
+def test_a_ticket_whose_rows_name_their_results_alike_fails_as_a_whole(world: World) -> None:
+    for name in ("x/b.png", "y/b.png"):
         world.drop(name)
-    world.drop("job.csv", f"content,style\n{rows}".encode())
+    world.drop("job.csv", b"content,style,output\nx/b.png,sea,one\ny/b.png,sea,ONE\n")
     worked(world)
     assert world.check_settled() == {}
-    assert world.spooled("failed") == {"job.csv", *files}
+    assert world.spooled("failed") == {"job.csv", "x/b.png", "y/b.png"}
     (reason,) = reasons(world)
     assert "line 3" in reason.reason
     assert "same output name" in reason.reason
