@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pipeline.text import printable
+from pipeline.watch.inbox.names import TICKET_ENDINGS
 
 if TYPE_CHECKING:
     from pipeline.watch.inbox.names import Candidate
@@ -52,7 +53,7 @@ def decide_file(view: FileView) -> tuple[FileAction, str]:
 
 def _reason_to_leave(view: FileView) -> str:
     if view.candidate.form == "unknown":
-        return "is no picture that can be read (JPEG, PNG, WebP, TIFF) and no manifest at the top of the inbox"
+        return f"is no picture of image.formats and no manifest ({', '.join(TICKET_ENDINGS)}) at the top of the inbox"
     if view.is_empty:
         return "is empty; it is taken when something has been written to it"
     if view.candidate.form == "photo" and not view.style:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import stat
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Final
 
 from pipeline.run.picture_files import is_ignored
 from pipeline.text import printable
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from pipeline.watch.spool.workers import SpoolPlace
 
 logger = logging.getLogger(__name__)
+
+LOGGED_PER_REASON: Final = 10
+"""Largest number of files that are left for one reason and logged one by one."""
 
 
 class InboxFiles:
@@ -62,6 +66,8 @@ class InboxFiles:
         """Stable photographs that wait for room or for a style."""
         self.left: dict[str, str] = {}
         """Reason why a file is left in the inbox, by name."""
+        self._told: Counter[str] = Counter()
+        """Number of files that were left for each reason."""
         self._styles_in_use: dict[str, FileFacts] = {}
         """Facts of each style picture of the inbox that photographs are painted with, by name."""
         self._returned: dict[str, FileFacts] = {}
@@ -130,11 +136,10 @@ class InboxFiles:
         if known is not None and known.facts == facts and not looks_finished:
             return
         self.tracker.see(name, facts, now, looks_finished=looks_finished)
-        if self.form(name) == "style":
-            if self._styles_in_use.get(name, facts) != facts:  # it is being replaced
-                self._stop_style(name)
-        elif name not in self._returned:
-            self._accounting.see(name)
+        if not self.is_kept(name):
+            self._stop_keeping(name)  # it is being replaced, or was never kept
+            if self.form(name) != "style":
+                self._accounting.see(name)
 
     def _stop_tracking(self, name: str) -> None:
         self.tracker.forget(name)
@@ -143,27 +148,31 @@ class InboxFiles:
     def _forget(self, name: str) -> None:
         self._stop_tracking(name)
         self.left.pop(name, None)
-        self._returned.pop(name, None)
-        if name in self._styles_in_use:
-            self._stop_style(name)
+        self._stop_keeping(name)
         self._accounting.lose_sight(name)
 
     # Files that stay
 
     def leave(self, name: str, reason: str, *, was_told: bool = False) -> None:
         """Leave a file in the inbox, and log why, once, unless the reason was logged for many files already."""
-        if self.left.get(name) != reason:
-            self.left[name] = reason
-            logger.log(logging.DEBUG if was_told else logging.WARNING, "%s %s.", printable(name), reason)
+        if self.left.get(name) == reason:
+            return
+        self.left[name] = reason
+        self._told[reason] += not was_told
+        is_loud = not was_told and self._told[reason] <= LOGGED_PER_REASON
+        logger.log(logging.WARNING if is_loud else logging.DEBUG, "%s %s.", printable(name), reason)
+        if is_loud and self._told[reason] == LOGGED_PER_REASON:
+            logger.warning("Further files that are left for this reason are listed in status.json alone.")
 
     def use_as_style(self, name: str) -> None:
         """Use a file as the style of its folder until the file changes."""
-        self._styles_in_use[name] = self.tracker.files[name].facts
-        self._styles.drop(name.split("/", maxsplit=1)[0], self._place.inbox / name)
+        facts = self._styles_in_use[name] = self.tracker.files[name].facts
+        self._styles.use_dropped(name.split("/", maxsplit=1)[0], self._place.inbox / name, facts.ctime_ns)
 
-    def _stop_style(self, name: str) -> None:
-        del self._styles_in_use[name]
-        self._styles.drop(name.split("/", maxsplit=1)[0], None)
+    def _stop_keeping(self, name: str) -> None:
+        self._returned.pop(name, None)
+        if self._styles_in_use.pop(name, None) is not None:
+            self._styles.stop_dropped(name.split("/", maxsplit=1)[0], self._place.inbox / name)
 
     def keep_returned(self, name: str) -> None:
         """Leave a returned file in the inbox until it changes."""
@@ -192,6 +201,7 @@ class InboxFiles:
         self._accounting.claim(job, name)
         self._stop_tracking(name)
         self.left.pop(name, None)
+        self._stop_keeping(name)
 
     def handle_not_claimed(self, name: str, error: NotClaimedError, now: float) -> None:
         """Forget a file that is gone; if it is held, wait again until it is stable."""

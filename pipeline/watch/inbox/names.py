@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final, Literal
 
-MANIFEST_ENDINGS: Final = (".csv", ".jsonl", ".ndjson", ".json")
-"""Endings of tickets."""
+TICKET_ENDINGS: Final = (".csv", ".jsonl", ".ndjson")
+"""Endings of tickets. A manifest for `impasto run` may end in `.json`, too, but in an inbox such files are mostly
+records that another program wrote beside photographs."""
 STYLE_STEM: Final = "_style"
-"""Name, without ending, of the style picture of a folder."""
+"""Name, without ending, of the style picture of a folder; upper and lower case do not matter."""
 Form = Literal["photo", "ticket", "style", "unknown"]
 """Kinds of files: a photograph, a manifest, a style picture, or none of these."""
 
@@ -33,10 +34,10 @@ def classify(relative: str, image_endings: tuple[str, ...]) -> Candidate:
     path = PurePosixPath(relative)
     ending = path.suffix.lower()
     if len(path.parts) == 1:
-        form: Form = "ticket" if ending in MANIFEST_ENDINGS else "photo" if ending in image_endings else "unknown"
+        form: Form = "ticket" if ending in TICKET_ENDINGS else "photo" if ending in image_endings else "unknown"
         return Candidate(form)
     style = path.parts[0]
     if ending not in image_endings:
         return Candidate("unknown", style)
-    is_style = len(path.parts) == 2 and path.stem == STYLE_STEM  # noqa: PLR2004 - a folder and a file
+    is_style = len(path.parts) == 2 and path.stem.casefold() == STYLE_STEM  # noqa: PLR2004 - a folder and a file
     return Candidate("style" if is_style else "photo", style)

@@ -7,6 +7,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from pipeline.run.picture_files import is_ignored
+from pipeline.text import printable
 from pipeline.watch.inbox.damaged import DamagedInputs
 
 if TYPE_CHECKING:
@@ -21,15 +22,15 @@ logger = logging.getLogger(__name__)
 class Styles:
     """Paintings in the library's folder, and style pictures of the inbox, which take precedence.
 
-    The scanning thread calls `look` and `drop`; any thread may call `find`.
+    The scanning thread calls `look`, `use_dropped` and `stop_dropped`; any thread may call `find`.
     """
 
     def __init__(self, folder: Path | None, image_endings: tuple[str, ...], disk: Disk) -> None:
         self._folder, self._endings, self._disk = folder, image_endings, disk
         self._library: dict[str, tuple[Path, ...]] = {}
         """Paintings of each style of the library, by normalised name."""
-        self._dropped: dict[str, Path] = {}
-        """Style picture of each folder of the inbox that has one, by the folder's name."""
+        self._dropped: dict[str, dict[Path, int]] = {}
+        """Style pictures of each folder of the inbox, by its name, with the time at which each came, in ns."""
         self.changes = 0
         """Number of changes by which a photograph that waits for a style, or for a better one, may have got it."""
         self._unreadable: set[Path] = set()
@@ -74,18 +75,30 @@ class Styles:
     def _is_painting(self, path: Path) -> bool:
         return path.suffix.lower() in self._endings and path.is_file()
 
-    def drop(self, name: str, path: Path | None) -> None:
-        """Use a style picture of the inbox, or stop using it.
+    def use_dropped(self, name: str, path: Path, came: int) -> None:
+        """Use a style picture of the inbox. Of several in one folder, the one that came last is used.
 
         Args:
             name: name of the folder that the picture is for.
-            path: the picture; None if it is gone or being replaced.
+            path: the picture.
+            came: time at which it was written or moved there, in nanoseconds.
         """
-        if path is None:
-            self._dropped.pop(name, None)
-        else:
-            self._dropped[name] = path
+        pictures = {**self._dropped.get(name, {}), path: came}
+        self._dropped[name] = pictures  # replaced as a whole, since other threads read it
+        if len(pictures) > 1:
+            last = printable(self._last(pictures).name)
+            logger.warning("%s: has several style pictures; %s came last and is used.", printable(name), last)
+        self.damaged.look()
         self.changes += 1
+
+    def stop_dropped(self, name: str, path: Path) -> None:
+        """Stop using a style picture of the inbox that is gone or being replaced; others of its folder stay in use."""
+        self._dropped[name] = {each: came for each, came in self._dropped.get(name, {}).items() if each != path}
+        self.changes += 1
+
+    @staticmethod
+    def _last(pictures: dict[Path, int]) -> Path:
+        return max(pictures, key=lambda path: (pictures[path], path))
 
     @property
     def lacks_paintings(self) -> bool:
@@ -102,7 +115,7 @@ class Styles:
         The case of a name in the library and the encoding of its accents do not matter.
         """
         dropped = self._dropped.get(name)
-        return (dropped,) if dropped is not None else self._library.get(_normalise(name))
+        return (self._last(dropped),) if dropped else self._library.get(_normalise(name))
 
 
 def _normalise(name: str) -> str:

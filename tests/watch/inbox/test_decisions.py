@@ -38,9 +38,9 @@ TO_DO, BLOCKED, DONE, DUPLICATE, FAILED = PairStatus
         (FileView(STYLE, style="sea"), FileAction.USE_AS_STYLE, ""),
         (FileView(STYLE, style="sea", style_is_known=True), FileAction.USE_AS_STYLE, ""),
         (FileView(STYLE, is_empty=True), FileAction.LEAVE, "is empty"),
-        (FileView(UNKNOWN), FileAction.LEAVE, "no picture that can be read"),
-        (FileView(UNKNOWN, is_empty=True), FileAction.LEAVE, "no picture that can be read"),
-        (FileView(UNKNOWN, style="sea", style_is_known=True), FileAction.LEAVE, "no picture that can be read"),
+        (FileView(UNKNOWN), FileAction.LEAVE, "no picture of image.formats"),
+        (FileView(UNKNOWN, is_empty=True), FileAction.LEAVE, "no picture of image.formats"),
+        (FileView(UNKNOWN, style="sea", style_is_known=True), FileAction.LEAVE, "no picture of image.formats"),
     ],
 )
 def test_what_to_do_with_a_file_and_why(view: FileView, action: FileAction, words: str) -> None:

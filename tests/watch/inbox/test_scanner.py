@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import itertools
 import os
 import stat
@@ -80,6 +81,34 @@ def test_a_style_in_the_inbox_serves_only_while_it_is_there(world: World) -> Non
     worker.end()
 
 
+@pytest.mark.parametrize("first", ["_style.jpg", "_style.png"])
+def test_a_style_in_the_inbox_may_be_replaced_by_one_of_another_format(world: World, first: str) -> None:
+    second = {"_style.jpg": "_style.png", "_style.png": "_Style.jpg"}[first]
+    old = world.drop(f"sky/{first}", b"old")
+    worker = work(world, 5)
+    world.drop(f"sky/{second}", b"new")
+    worker.work(5)
+    old.unlink()
+    world.drop("sky/a.jpg")
+    worker.work(12)
+    worker.end()
+    assert world.check_settled()["a__sky.png"].pair.style.sha256 == hashlib.sha256(b"new").hexdigest()
+
+
+def test_a_style_in_the_inbox_that_a_ticket_takes_is_a_style_no_longer(world: World) -> None:
+    world.drop("sea/_style.jpg", b"another sea")
+    worker = work(world, 5)
+    world.drop("t.csv", b"content,style\nx.jpg,sea/_style.jpg\n")
+    world.drop("x.jpg")
+    worker.work(12)
+    world.drop("sea/a.jpg")
+    worker.work(12)
+    worker.end()
+    results = world.check_settled()
+    assert results["a__sea.png"].pair.style.sha256 == hashlib.sha256(b"the sea").hexdigest()
+    assert len(results) == 2
+
+
 @pytest.mark.parametrize(("default", "taken"), [("sea", True), ("sky", False), ("", False)])
 def test_photographs_at_the_top_have_the_default_style(world: World, default: str, *, taken: bool) -> None:
     world.settings["styles"] = {"default": default}
@@ -117,8 +146,9 @@ def test_ignored_names_are_never_touched(world: World, name: str, caplog: pytest
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("sea/notes.txt", "no picture that can be read"),
-        ("sea/job.csv", "no manifest at the top"),
+        ("sea/notes.txt", "no picture of image.formats"),
+        ("sea/job.csv", "no manifest (.csv, .jsonl, .ndjson) at the top"),
+        ("IMG_1.jpg.json", "no manifest (.csv, .jsonl, .ndjson) at the top"),
         ("sea/empty.jpg", "empty"),
     ],
 )
@@ -130,6 +160,20 @@ def test_what_is_left_is_explained(world: World, name: str, words: str) -> None:
     worker.step(1.0)
     assert left(worker) == {}
     worker.end()
+
+
+def test_thousands_of_files_that_are_left_for_one_reason_are_a_few_lines_of_the_log(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(50):
+        world.drop(f"IMG_{number}.jpg.json", b"{}")
+    world.drop("sky/a.jpg")
+    worker = work(world)
+    worker.end()
+    assert len(left(worker)) == 51
+    assert len([message for message in caplog.messages if "IMG_" in message]) == 10
+    assert len([message for message in caplog.messages if "listed in status.json" in message]) == 1
+    assert any("sky" in message for message in caplog.messages), "another reason is logged"
 
 
 def make_socket(path: Path) -> None:

@@ -107,18 +107,33 @@ def test_a_library_that_cannot_be_read_is_an_error_and_what_was_known_stays(tmp_
 def test_a_dropped_style_comes_first_and_goes_away(tmp_path: Path) -> None:
     styles = library(tmp_path, "sea.png")
     dropped = tmp_path / "inbox" / "sea" / "_style.jpg"
-    styles.drop("sea", dropped)
+    styles.use_dropped("sea", dropped, 1)
     assert styles.find("sea") == (dropped,)
     styles.look()
     assert styles.find("sea") == (dropped,)
-    styles.drop("sea", None)
+    styles.stop_dropped("sea", dropped)
     assert styles.find("sea") == (tmp_path / "sea.png",)
-    styles.drop("sea", None)
+    styles.stop_dropped("sea", dropped)
+
+
+def test_of_several_dropped_styles_the_one_that_came_last_is_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    styles = library(tmp_path, "sea.png")
+    old, new = (tmp_path / "inbox" / "sea" / f"_style{ending}" for ending in ENDINGS)
+    for path, came in ((new, 2), (old, 1)):
+        styles.use_dropped("sea", path, came)
+        assert styles.find("sea") == (new,)
+    assert any(f"{new.name} came last" in message for message in caplog.messages)
+    styles.stop_dropped("sea", new)
+    assert styles.find("sea") == (old,)
+    styles.stop_dropped("sea", old)
+    assert styles.find("sea") == (tmp_path / "sea.png",)
 
 
 def test_a_dropped_style_is_for_its_own_folder_only(tmp_path: Path) -> None:
     styles = library(tmp_path, "sea.png")
-    styles.drop("Sea", tmp_path / "Sea" / "_style.jpg")
+    styles.use_dropped("Sea", tmp_path / "Sea" / "_style.jpg", 1)
     assert styles.find("sea") == (tmp_path / "sea.png",)
     assert styles.find("Sea") == (tmp_path / "Sea" / "_style.jpg",)
 
@@ -127,9 +142,9 @@ def test_without_a_folder_there_are_dropped_styles_only(tmp_path: Path) -> None:
     styles = Styles(None, ENDINGS, Disk())
     styles.look()
     assert styles.find("sea") is None
-    styles.drop("sea", tmp_path / "_style.jpg")
+    styles.use_dropped("sea", tmp_path / "_style.jpg", 1)
     assert styles.find("sea") == (tmp_path / "_style.jpg",)
-    styles.drop("sea", None)
+    styles.stop_dropped("sea", tmp_path / "_style.jpg")
     assert styles.find("sea") is None
 
 

@@ -116,8 +116,8 @@ def test_a_ticket_that_failed_may_be_dropped_again(world: World) -> None:
         ("job.csv", "content\nb.png\n", "no column 'style'"),
         ("job.csv", "content,style\n", "lists no pairs"),
         ("job.csv", "content,style\nb.png\0,sea\n", "NUL"),
-        ("job.json", "[" * 100_000, "not JSON"),
-        ("job.json", '{"content": ' + "1" * 5000 + ', "style": "sea"}', "not JSON"),
+        ("job.jsonl", "[" * 100_000, "not JSON"),
+        ("job.jsonl", '{"content": ' + "1" * 5000 + ', "style": "sea"}', "not JSON"),
         ("job.ndjson", '{"content": "b.png"}', "no style"),
         ("job.jsonl", "[]", "not a JSON object"),
         ("job.jsonl", '{"content": ["b.png"], "style": "sea"}', "should be text"),
@@ -135,9 +135,9 @@ def test_an_invalid_ticket_fails_and_says_why(world: World, name: str, text: str
 
 
 def test_a_ticket_that_names_what_cannot_come_only_times_out(world: World) -> None:
-    ticket(world, '{"content": "\\ud800.jpg", "style": "sea"}', "job.json")
+    ticket(world, '{"content": "\\ud800.jpg", "style": "sea"}', "job.jsonl")
     work(world, 110).end()
-    assert world.spooled("failed") == {"job.json"}
+    assert world.spooled("failed") == {"job.jsonl"}
     assert "waited 100 s, but these did not arrive" in reason(world).reason
 
 

@@ -101,7 +101,10 @@ def test_returned_photographs_are_taken_again_only_when_they_change(world: World
     later.work(30)
     assert (later.outcomes, later.duplicates, world.waiting()) == ([], [], {"sea/a.jpg"})
     assert later.scanner.left == {}
+    assert later.scanner.unclaimed() == []
     path.write_bytes(photo("another one"))
+    later.step(1)
+    assert len(later.scanner.unclaimed()) == 1, "it is a file like any other again"
     later.work(12)
     later.end()
     assert len(later.outcomes) == 1
