@@ -9,17 +9,28 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
+import sys
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from pipeline.errors import StorageError
+from pipeline.remedies import remedy_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+logger = logging.getLogger(__name__)
+
 NO_HARD_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS})
 """Errors of a file system that has no hard links."""
+
+CANNOT_SYNC: Final = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+"""Errors of a file system that cannot sync a folder or a file, such as folders that a host shares with its guest."""
+
+_warned_devices: Final[set[int]] = set()
+"""File systems that cannot sync, of which a warning was logged."""
 
 
 class Disk:
@@ -34,14 +45,14 @@ class Disk:
         with path.open("wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            _sync(file.fileno(), path)
 
     def write_by(self, path: Path, fill: Callable[[BinaryIO], None]) -> None:
         """Let a function write a whole file, for content that is too large for memory, and sync it to the medium."""
         with path.open("wb") as file:
             fill(file)
             file.flush()
-            os.fsync(file.fileno())
+            _sync(file.fileno(), path)
 
     def rename(self, source: Path, target: Path) -> None:
         """Rename a file; a file at the target is replaced."""
@@ -60,12 +71,10 @@ class Disk:
         path.rmdir()
 
     def sync_folder(self, path: Path) -> None:
-        """Sync the names in a folder to the medium."""
-        if os.name == "nt":  # Windows cannot open folders
-            return
+        """Sync the names in a folder to the medium; a file system that cannot is a warning."""
         descriptor = os.open(path, os.O_RDONLY)
         try:
-            os.fsync(descriptor)
+            _sync(descriptor, path)
         finally:
             os.close(descriptor)
 
@@ -81,6 +90,29 @@ class Disk:
         """Return the entries of a folder, sorted by name."""
         with os.scandir(path) as entries:
             return sorted(entries, key=lambda entry: entry.name)
+
+
+def _sync(descriptor: int, path: Path) -> None:
+    """Sync a file or a folder to the medium; log a warning, once for each file system, if that is impossible there."""
+    try:
+        if sys.platform == "darwin":  # fsync leaves data in the drive's cache there
+            import fcntl  # noqa: PLC0415 - exists on Unix only
+
+            with contextlib.suppress(OSError):  # a file system that has fsync only
+                fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+                return
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in CANNOT_SYNC:
+            raise
+        device = os.fstat(descriptor).st_dev
+        if device not in _warned_devices:
+            _warned_devices.add(device)
+            logger.warning(
+                "%s: its file system cannot sync (%s). After a power cut, the last results may be missing or damaged.",
+                path,
+                error.strerror,
+            )
 
 
 def exists(disk: Disk, path: Path) -> bool:
@@ -221,8 +253,8 @@ def as_storage_error(error: OSError, where: Path) -> StorageError:
     """
     file = f" ({error.filename})" if error.filename and str(error.filename) != str(where) else ""
     return StorageError(
-        f"{where}: cannot be read or written: {error.strerror}{file}.",
-        "Free space or correct the permissions; work continues from where it stopped.",
+        f"{where}: cannot be read or written: {error.strerror or error}{file}.",
+        f"{remedy_of(error)}; work continues from where it stopped.",
     )
 
 

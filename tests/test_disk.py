@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.disk import Disk, exists, make_folders, move, move_without_replacing, put, remove_tree, walk
+from pipeline import disk as disk_module
+from pipeline.disk import CANNOT_SYNC, Disk, exists, make_folders, move, move_without_replacing, put, remove_tree, walk
 from tests.faults.disk import LOOKS, Crash, FaultyDisk, crashing, failing
 
 if TYPE_CHECKING:
@@ -289,3 +290,35 @@ def test_a_walk_goes_down_thousands_of_folders(tmp_path: Path) -> None:
     ((name, _),) = walk(Deep(), tmp_path)
     assert name.endswith("d/d/end.jpg")
     assert name.count("/") > 2000
+
+
+@pytest.fixture
+def no_warnings_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk_module, "_warned_devices", set())
+
+
+@pytest.mark.parametrize("number", sorted(CANNOT_SYNC))
+@pytest.mark.usefixtures("no_warnings_yet")
+def test_work_goes_on_where_nothing_can_be_synced_and_a_warning_says_so_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: int
+) -> None:
+    def fsync(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    make_folders(Disk(), tmp_path / "out")
+    put(Disk(), tmp_path / "out" / "b", b"data", tmp_path / "temporary")
+    assert contents(tmp_path) == {"out/b": b"data"}
+    (message,) = caplog.messages
+    assert f"cannot sync ({os.strerror(number)})" in message
+
+
+@pytest.mark.usefixtures("no_warnings_yet")
+def test_a_disk_that_fails_to_sync_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fsync(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for sync in (Disk().sync_folder, lambda path: Disk().write(path / "a", b"data")):
+        with pytest.raises(OSError, match="Input/output error"):
+            sync(tmp_path)

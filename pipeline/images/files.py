@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from pipeline.errors import MACHINE_ERRNOS, ImageError, IncompleteError, UnreadableError
+from pipeline.remedies import remedy_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,13 +60,12 @@ def _user_error(error: OSError, path: Path) -> ImageError | UnreadableError:
     """Return the error that tells a user what to do."""
     message = f"{path.name}: cannot be read: {error.strerror}."
     if error.errno in MACHINE_ERRNOS:
-        return UnreadableError(message, "Check the disk or the network; then try again.")
+        return UnreadableError(message, f"{remedy_of(error)}; then try again.")
     if error.errno in (errno.ELOOP, errno.EMLINK):  # EMLINK: on FreeBSD
         return ImageError(f"{path.name}: is a symbolic link.", "Name the file itself.")
-    remedy = "Check that it is there and readable."
     if isinstance(error, FileNotFoundError):
-        return IncompleteError(message, remedy, path)
-    return ImageError(message, remedy)
+        return IncompleteError(message, "Check that it is there.", path)
+    return ImageError(message, f"{remedy_of(error)}.")
 
 
 _PNG_END = b"\0\0\0\0IEND\xae\x42\x60\x82"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.errors import MACHINE_ERRNOS, ManifestError, UnreadableError, UsageError
+from pipeline.remedies import remedy_of
 from pipeline.settings.all_settings import PAIR_KEYS, did_you_mean
 from pipeline.settings.resolve import from_assignments, parse_value
 
@@ -76,7 +77,7 @@ def read_rows(path: Path, problems: Problems) -> Iterator[Row]:
         data = path.read_bytes()
     except OSError as error:
         if error.errno in MACHINE_ERRNOS:
-            raise UnreadableError(f"{path}: cannot be read: {error.strerror}.") from error
+            raise UnreadableError(f"{path}: cannot be read: {error.strerror}.", f"{remedy_of(error)}.") from error
         raise UsageError(f"{path}: cannot be read: {error.strerror}.", "Name a CSV or JSON Lines file.") from error
     try:
         text = data.decode("utf-8-sig")

@@ -12,6 +12,7 @@ import tomllib
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.errors import UsageError
+from pipeline.remedies import remedy_of
 from pipeline.settings.all_settings import ALL_KEYS, Settings, did_you_mean, validate
 from pipeline.settings.pair_settings import PairSettings, Values
 from pipeline.settings.presets import PRESETS
@@ -72,7 +73,7 @@ def from_file(path: Path) -> Values:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}.") from error
+        raise UsageError(f"{path}: cannot be read: {error.strerror}.", f"{remedy_of(error)}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: is not TOML: {error}.") from error
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from pipeline.errors import ImpastoError
+from pipeline.remedies import remedy_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,9 +46,7 @@ def findings_of(about: str, check: Callable[[], Iterator[Finding]]) -> Iterator[
         except ImpastoError as error:
             findings.append(Finding(about, "FAIL", error.message, error.remedy))
         except OSError as error:
-            findings.append(
-                Finding(about, "FAIL", f"{error.strerror or error}.", "Correct its permissions, or name another.")
-            )
+            findings.append(Finding(about, "FAIL", f"{error.strerror or error}.", f"{remedy_of(error)}."))
     for message in handler.messages:
         yield Finding(about, "WARN", message, "Work goes on all the same; correct it if you can.")
     yield from findings

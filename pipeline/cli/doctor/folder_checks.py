@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from pipeline.cli.doctor.finding import Finding
 from pipeline.disk import NO_HARD_LINKS, Disk
 from pipeline.images.formats import endings
+from pipeline.remedies import remedy_of, remedy_without_events
 from pipeline.run.picture_files import is_ignored
 from pipeline.text import memory
 from pipeline.watch.inbox.events import WatchdogEvents
@@ -112,7 +113,7 @@ def _written(path: Path, about: str) -> Iterator[Finding]:
     except OSError as error:
         yield Finding(
             about, "FAIL", f"cannot be worked in: {error.strerror}.",
-            "Correct its owner or permissions (ls -ld), or mount it writable.",
+            f"{remedy_of(error)}.",
         )  # fmt: skip
         return
     finally:
@@ -167,7 +168,7 @@ def _events(path: Path, about: str) -> Iterator[Finding]:
     except OSError as error:
         yield Finding(
             about, "WARN", f"events are not available ({error.strerror}); an inbox here is scanned regularly instead.",
-            "Raise fs.inotify.max_user_watches and max_user_instances by sysctl, or set watch.polling = true.",
+            f"{remedy_without_events(error)}, or set watch.polling = true.",
         )  # fmt: skip
         return
     finally:
@@ -212,7 +213,7 @@ def styles(settings: Settings) -> Iterator[Finding]:
         library.look()
     except OSError as error:
         yield Finding(
-            "styles.folder", "FAIL", f"{path}: {error.strerror}.", "Correct the setting or the folder's permissions."
+            "styles.folder", "FAIL", f"{path}: {error.strerror}.", f"{remedy_of(error)}, or correct the setting."
         )
         return
     names = library.names()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from pipeline.remedies import remedy_without_events
 from pipeline.watch.inbox.claims import Claims
 from pipeline.watch.inbox.events import Changes, EventProbe
 from pipeline.watch.inbox.files import InboxFiles
@@ -239,7 +240,7 @@ class Scanner:
             self._degrade_without_events(error)
 
     def _degrade_without_events(self, error: OSError) -> None:
-        self._degrade(f"events are not available ({error.strerror}); see sysctl fs.inotify.max_user_watches")
+        self._degrade(f"events are not available ({error.strerror}). {remedy_without_events(error)}")
 
     def _degrade(self, reason: str) -> None:
         """Poll the inbox, until events are tried again."""
