@@ -24,8 +24,8 @@ from pipeline.outbox.paths import FAILED_FOLDER, STATE_FOLDER
 from pipeline.outbox.publish import Outbox
 from pipeline.outbox.run_records import read_runs
 from pipeline.text import single_line
-from pipeline.watch.spool.records import Job, JobRecord
-from pipeline.watch.spool.spool import RECORD, Spool
+from pipeline.watch.spool.records import Job, read_records
+from pipeline.watch.spool.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -152,13 +152,10 @@ def _names_of_jobs(root: Path, disk: Disk) -> Iterator[str]:
 
 def _results(job: Job, disk: Disk) -> Iterator[str]:
     """Yield the names that the results of a job would have, with and without ending."""
-    try:
-        record = JobRecord.model_validate_json(disk.read(job.folder / RECORD))
-    except (FileNotFoundError, ValidationError):  # the job failed before its results had names
-        return
-    for name in record.results.values():
-        yield name
-        yield str(PurePosixPath(name).with_suffix(""))
+    for record in read_records(disk, job).values():  # there is none if the job failed before its results had names
+        for name in record.results.values():
+            yield name
+            yield str(PurePosixPath(name).with_suffix(""))
 
 
 def _matches(only: Sequence[str], *names: str) -> bool:

@@ -162,7 +162,7 @@ class InboxFiles:
         is_loud = not was_told and self._told[reason] <= LOGGED_PER_REASON
         logger.log(logging.WARNING if is_loud else logging.DEBUG, "%s %s.", printable(name), reason)
         if is_loud and self._told[reason] == LOGGED_PER_REASON:
-            logger.warning("Further files that are left for this reason are listed in status.json alone.")
+            logger.warning("Further files that are left for this reason are counted in status.json alone.")
 
     def use_as_style(self, name: str) -> None:
         """Use a file as the style of its folder until the file changes."""

@@ -24,6 +24,11 @@ class Candidate:
     """Name of a photograph's style, or of the style that a style picture provides; None at the top of the inbox."""
 
 
+def is_ticket(relative: str) -> bool:
+    """Whether a file is a ticket, by its path in the inbox."""
+    return "/" not in relative and PurePosixPath(relative).suffix.lower() in TICKET_ENDINGS
+
+
 def classify(relative: str, image_endings: tuple[str, ...]) -> Candidate:
     """Return the kind of a file in the inbox.
 
@@ -34,7 +39,7 @@ def classify(relative: str, image_endings: tuple[str, ...]) -> Candidate:
     path = PurePosixPath(relative)
     ending = path.suffix.lower()
     if len(path.parts) == 1:
-        form: Form = "ticket" if ending in TICKET_ENDINGS else "photo" if ending in image_endings else "unknown"
+        form: Form = "ticket" if is_ticket(relative) else "photo" if ending in image_endings else "unknown"
         return Candidate(form)
     style = path.parts[0]
     if ending not in image_endings:

@@ -6,13 +6,14 @@ import threading
 from typing import TYPE_CHECKING
 
 from pipeline.errors import ChangedError, UnreadableError
+from pipeline.watch.inbox.names import is_ticket
+from pipeline.watch.inbox.walk import status_of
 from pipeline.watch.spool.records import FileFacts
 
 if TYPE_CHECKING:
     from pipeline.disk import Disk
     from pipeline.pair import Pair
     from pipeline.watch.jobs.open_job import OpenJob
-    from pipeline.watch.spool.spool import Spool
 
 
 class ChangeDetector:
@@ -21,8 +22,8 @@ class ChangeDetector:
     The thread that renders calls `was_written_to`, and threads that save call `check_unchanged`.
     """
 
-    def __init__(self, spool: Spool, disk: Disk) -> None:
-        self._spool, self._disk = spool, disk
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
         self._lock = threading.Lock()
         """Lock that is held while a job's files are compared."""
 
@@ -33,18 +34,21 @@ class ChangeDetector:
             OSError: the status of a file cannot be read.
         """
         with self._lock:
+            open_job.ticket = next((name for name in files if is_ticket(name)), "")
             return self._compare(open_job, files)
 
     def check_unchanged(self, open_job: OpenJob, pair: Pair) -> None:
         """Check that a result is that of the photograph as it is now.
 
+        Only the pair's own files and the ticket are looked at; other files of the job are, when their pairs are saved.
+
         Raises:
-            ChangedError: a file of the job was written to while the pair was painted.
+            ChangedError: a file of the pair, or the ticket, was written to while the pair was painted.
             UnreadableError: the status of a file cannot be read.
         """
         try:
             with self._lock:
-                if self._compare(open_job, self._spool.files(open_job.job)):
+                if self._compare(open_job, _files_of(open_job, pair)):
                     open_job.is_outdated = True
                 if not open_job.is_outdated:
                     return
@@ -53,6 +57,17 @@ class ChangeDetector:
         raise ChangedError(f"{pair.content_label}: was written to while it was painted.", "It is painted again.")
 
     def _compare(self, open_job: OpenJob, files: tuple[str, ...]) -> bool:
-        facts = {name: FileFacts.of(self._disk.lstat(open_job.job.path(name))) for name in files}
-        before, open_job.claimed.facts = open_job.claimed.facts, {**open_job.claimed.facts, **facts}
-        return any(name in before and not now.same_content(before[name]) for name, now in facts.items())
+        statuses = {name: status_of(self._disk, open_job.job.path(name)) for name in files}
+        # A file without a status was removed, or another worker has taken the job over.
+        facts = {name: FileFacts.of(status) for name, status in statuses.items() if status is not None}
+        known = open_job.claimed.facts
+        has_changed = any(name in known and not now.same_content(known[name]) for name, now in facts.items())
+        known.update(facts)
+        return has_changed
+
+
+def _files_of(open_job: OpenJob, pair: Pair) -> tuple[str, ...]:
+    """Return the files of a job on which a pair depends, by their paths in the inbox."""
+    folder = open_job.job.path("")
+    own = (path.relative_to(folder).as_posix() for path in pair.files if path.is_relative_to(folder))
+    return (*own, *([open_job.ticket] if open_job.ticket else []))

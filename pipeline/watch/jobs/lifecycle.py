@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pipeline.run.observer import Observer
     from pipeline.stage.attempts import Attempts
     from pipeline.watch.inbox.damaged import DamagedInputs
+    from pipeline.watch.jobs.job_names import JobNames
     from pipeline.watch.spool.records import Job
     from pipeline.watch.workplace import Workplace
 
@@ -81,7 +82,7 @@ class Jobs:
         self._spool, self._outbox, self._clock = workplace.spool, workplace.outbox, workplace.clock
         self.attempts, self._rules, self._observer = attempts, rules, observer
         self._names = ResultNames(workplace.spool, workplace.outbox)
-        self._changes = ChangeDetector(workplace.spool, workplace.disk)
+        self._changes = ChangeDetector(workplace.disk)
         self.endings = JobEndings(workplace, self._names, rules.retire, observer)
         self.in_stage = PairsInStage()
         self._looks: Counter[str] = Counter()
@@ -122,9 +123,7 @@ class Jobs:
         else:
             self.attempts.take_back_one(outcome)
             # Before the next attempt the ticket or the style may have changed.
-            open_job.is_outdated |= (
-                isinstance(outcome.error, ChangedError) or len({pair.content for pair in open_job.pairs}) == 1
-            )
+            open_job.is_outdated |= isinstance(outcome.error, ChangedError) or open_job.is_of_one_photograph
         self.in_stage.remove(outcome.pair.file_name)
         if verdict is not None or open_job.is_being_prepared or self.in_stage.has_job(open_job):
             return verdict
@@ -181,12 +180,13 @@ class Jobs:
     # Pairs
 
     def _tasks(self, open_job: OpenJob) -> Iterator[Task | Retry | UnreadableError]:
+        names = self._names.of(open_job.job)
         open_job.is_being_prepared = True
         try:
             for index, pair in enumerate(open_job.pairs):
                 is_open = open_job.states[index] in (PairStatus.TO_DO, PairStatus.BLOCKED)
                 if is_open and not self.in_stage.has_pair(open_job, index):
-                    task = self._task(open_job, index, pair)
+                    task = self._task(open_job, names, index, pair)
                     if task is not None:
                         self.in_stage.add(task.pair.file_name, open_job, index)
                         yield task
@@ -200,7 +200,7 @@ class Jobs:
             if retry is not None:
                 yield retry
 
-    def _task(self, open_job: OpenJob, index: int, pair: Pair) -> Task | None:
+    def _task(self, open_job: OpenJob, names: JobNames, index: int, pair: Pair) -> Task | None:
         """Return the task of a pair, counted as an attempt; None if there is nothing to render now.
 
         Raises:
@@ -213,7 +213,7 @@ class Jobs:
             fingerprint = None  # the stage will raise the same error, and decide
         owner = self._names.owner(open_job.job)
         try:
-            open_job.states[index], name = self._names.choose(open_job.job, index, pair, fingerprint)
+            open_job.states[index], name = self._names.choose(names, index, pair, fingerprint)
         except OccupiedError as error:
             task = Task(pair, open_job.tries[index] + 1, None, owner=owner)
             self._settle(open_job, index, Outcome(task, failure_of(task, error), error))

@@ -36,6 +36,8 @@ class OpenJob:
     """Reasons of all failures, in their order."""
     shared: dict[Path, FileFacts | None] = field(default_factory=dict)
     """Facts of each painting and mask before it was read; None for one that did not exist."""
+    ticket: str = ""
+    """Path in the inbox of the job's ticket; empty if the job is a photograph."""
     stuck_since: float | None = None
     """Time since which the job lacks a file and cannot be put back, by the watcher's clock; None if that is not so."""
     is_outdated: bool = False
@@ -49,6 +51,11 @@ class OpenJob:
     def is_ticket(self) -> bool:
         """Whether the job is a ticket with its files, and not one photograph."""
         return len(self.claimed.facts) > 1
+
+    @property
+    def is_of_one_photograph(self) -> bool:
+        """Whether all pairs have the same photograph."""
+        return all(pair.content == self.pairs[0].content for pair in self.pairs)
 
     @property
     def job(self) -> Job:

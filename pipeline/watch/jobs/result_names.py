@@ -11,9 +11,8 @@ from pipeline.errors import OccupiedError
 from pipeline.outbox.ledger import Fingerprint, Status, look_up
 from pipeline.outbox.marks import Mark
 from pipeline.run.result_names import alternatives
-from pipeline.text import now
 from pipeline.watch.jobs.decisions import PairStatus
-from pipeline.watch.spool.records import JobRecord
+from pipeline.watch.jobs.job_names import JobNames
 
 if TYPE_CHECKING:
     from pipeline.outbox.marks import NameState, Owner
@@ -41,11 +40,21 @@ class ResultNames:
         """Return the owner of a job's marks in the outbox; a worker that takes the job over is a different owner."""
         return f"{self._spool.worker.name}/{job.id}"
 
-    def choose(self, job: Job, index: int, pair: Pair, fingerprint: Fingerprint | None) -> tuple[PairStatus, str]:
+    def of(self, job: Job) -> JobNames:
+        """Return the names of a job's results, to be used while the job's pairs are handed out.
+
+        Raises:
+            OSError: the spool cannot be read.
+        """
+        return JobNames(self._spool, job)
+
+    def choose(
+        self, names: JobNames, index: int, pair: Pair, fingerprint: Fingerprint | None
+    ) -> tuple[PairStatus, str]:
         """Return the state of a pair and the name of its result; the name is marked if the pair must be rendered.
 
         Args:
-            job: the job, which is in the spool.
+            names: names of the job, which is in the spool.
             index: index of the pair in the job.
             pair: the pair, with the name that its result would have in an empty outbox.
             fingerprint: fingerprint of the pair; None if an input cannot be read.
@@ -55,10 +64,9 @@ class ResultNames:
             StorageError: the outbox cannot be read or written.
             OSError: the spool cannot be read or written.
         """
-        record = self._spool.record(job) or JobRecord(job=job.id, claimed=now())
-        key = fingerprint.key if fingerprint else None
+        job, key = names.job, fingerprint.key if fingerprint else None
         with self._outbox.marks.locked():
-            known = record.results.get(str(index))
+            known = names.get(index)
             if known is not None and not _is_name_of(pair, known):  # the job's pairs changed before a restart
                 self._unmark(job, known)
                 known = None
@@ -70,20 +78,20 @@ class ResultNames:
                 if self._state(job, known, key) in ("ours", "free"):
                     self._mark(job, known, key)
                     return PairStatus.TO_DO, named.name
-            others = {name for other, name in record.results.items() if other != str(index)}
-            state, named = self._find(job, pair, fingerprint, others)
+            state, named = self._find(names, index, pair, fingerprint)
             if state is PairStatus.TO_DO:
-                # The record is written before the mark, so that each mark is in the record of its job.
-                results = {**record.results, str(index): named.file_name}
-                self._spool.write_record(job, record.model_copy(update={"results": results}))
+                # The name is recorded before it is marked, so that each mark is in a record of its job.
+                names.choose(index, named.file_name)
                 self._mark(job, named.file_name, key)
         return state, named.name
 
-    def _find(self, job: Job, pair: Pair, fingerprint: Fingerprint | None, others: set[str]) -> tuple[PairStatus, Pair]:
-        key = fingerprint.key if fingerprint else None
+    def _find(
+        self, names: JobNames, index: int, pair: Pair, fingerprint: Fingerprint | None
+    ) -> tuple[PairStatus, Pair]:
+        job, key = names.job, fingerprint.key if fingerprint else None
         for name in alternatives(pair.name, key or hashlib.sha256(job.id.encode()).hexdigest()):
             named = replace(pair, name=name)
-            if named.file_name in others:
+            if names.has_another(index, named.file_name):
                 continue
             state = self._state(job, named.file_name, key)
             if state == "in work":
@@ -96,23 +104,24 @@ class ResultNames:
 
     def is_begun(self, job: Job) -> bool:
         """Whether a process died during a job, or one of its pictures was published without metadata."""
-        return any(mark.attempts or mark.publishing for mark in self._marks(job).values())
+        marks = (self._own_mark(job, file_name) for file_name in self.of(job).all())
+        return any(mark.attempts or mark.publishing for mark in marks if mark is not None)
 
     def unmark(self, job: Job) -> None:
         """Remove all marks of a job, so that other jobs may have the names."""
-        for file_name in self._marks(job):
+        for file_name in self.of(job).all():
             self._unmark(job, file_name)
 
     def _unmark(self, job: Job, file_name: str) -> None:
-        mark = self._marks(job).get(file_name)
+        mark = self._own_mark(job, file_name)
         if mark is not None:
             self._outbox.marks.remove_half_result(file_name, mark.owner)
             self._outbox.marks.end_attempt(file_name, mark.owner)
 
-    def _marks(self, job: Job) -> dict[str, Mark]:
-        record = self._spool.record(job)
-        marks = {name: self._outbox.marks.read(name) for name in record.results.values()} if record else {}
-        return {name: mark for name, mark in marks.items() if mark and self._whose(job, mark.owner) == "we"}
+    def _own_mark(self, job: Job, file_name: str) -> Mark | None:
+        """Return the mark of a name if it is of this job."""
+        mark = self._outbox.marks.read(file_name)
+        return mark if mark is not None and self._whose(job, mark.owner) == "we" else None
 
     def _state(self, job: Job, file_name: str, key: str | None) -> NameState:
         return self._outbox.marks.name_state(file_name, key, lambda owner: self._whose(job, owner))

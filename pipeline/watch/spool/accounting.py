@@ -61,7 +61,7 @@ class FileAccounting:
         """Number of files whose fate is known, by fate."""
         self.in_inbox: set[str] = set()
         """Unclaimed files, by path in the inbox."""
-        self.jobs: dict[str, tuple[str, ...]] = {}
+        self.jobs: dict[str, list[str]] = {}
         """Paths in the inbox of the files of each open job, by the job's id."""
         self._missing: list[str] = []
         self._lock = threading.RLock()
@@ -92,13 +92,13 @@ class FileAccounting:
         with self._lock:
             self.see(relative)
             self.in_inbox.remove(relative)
-            self.jobs[job.id] = (*self.jobs.get(job.id, ()), relative)
+            self.jobs.setdefault(job.id, []).append(relative)
 
     def recover(self, job: Job, files: tuple[str, ...]) -> None:
         """Report a job of an earlier process that this worker continues."""
         with self._lock:
             self.seen += len(files)
-            self.jobs[job.id] = files
+            self.jobs[job.id] = list(files)
 
     @contextlib.contextmanager
     def putting_back(self, job: Job, left: Callable[[], tuple[str, ...]]) -> Iterator[None]:
@@ -120,7 +120,7 @@ class FileAccounting:
                 self.seen -= len(back & self.in_inbox)  # after a crash these files were in both places
                 self.in_inbox |= back
                 if remaining:
-                    self.jobs[job.id] = remaining
+                    self.jobs[job.id] = list(remaining)
 
     def knows(self, job: Job) -> bool:
         """Whether a job is open."""

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 if TYPE_CHECKING:
     import os
     from pathlib import Path
 
+    from pipeline.disk import Disk
     from pipeline.errors import ImpastoError
 
 
 class JobRecord(BaseModel):
-    """Content of job.json: the facts that a restart cannot find from the files."""
+    """Content of job.json: the facts that a restart cannot find from the files.
+
+    A ticket of many pairs has several records, each for some of its pairs.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -23,6 +29,28 @@ class JobRecord(BaseModel):
     job: str
     claimed: str = Field(description="UTC, ISO 8601")
     results: dict[str, str] = Field(default={}, description="file name in the outbox of each pair, by its index")
+
+
+def record_name(number: int) -> str:
+    """Return the file name of one of a job's records."""
+    return f"job-{number}.json" if number else "job.json"
+
+
+def read_records(disk: Disk, job: Job) -> dict[int, JobRecord]:
+    """Return the valid records of a job by their numbers; older versions wrote the names of all pairs into the first.
+
+    Raises:
+        OSError: the job's folder or a record cannot be read.
+    """
+    try:
+        names = [entry.name for entry in disk.entries(job.folder)]
+    except FileNotFoundError:  # another worker has taken the job over
+        return {}
+    found = {}
+    for match in filter(None, (re.fullmatch(r"job(?:-(\d+))?\.json", name) for name in names)):
+        with contextlib.suppress(FileNotFoundError, ValidationError):
+            found[int(match[1] or 0)] = JobRecord.model_validate_json(disk.read(job.folder / match[0]))
+    return found
 
 
 class ReturnedFile(BaseModel):

@@ -2,7 +2,7 @@
 
     work/<worker>/lock, beat          the worker's lock and heartbeat; see `pipeline.watch.spool.workers`
     work/<worker>/<job>/in/<path>     claimed files, at their paths in the inbox
-    work/<worker>/<job>/job.json      facts about the job: `JobRecord`
+    work/<worker>/<job>/job.json      facts about the job: `JobRecord`; a large ticket has job-1.json and so on as well
     done/<date>/<job>/                finished jobs
     failed/<job>/                     failed jobs, each with reason.json
     returned/                         records of finished files that were returned to the inbox
@@ -26,7 +26,15 @@ from pydantic import ValidationError
 
 from pipeline.disk import exists, make_folders, move, move_without_replacing, put, remove_tree, walk
 from pipeline.text import printable
-from pipeline.watch.spool.records import FileFacts, Job, JobRecord, NotClaimedError, ReturnedFile
+from pipeline.watch.spool.records import (
+    FileFacts,
+    Job,
+    JobRecord,
+    NotClaimedError,
+    ReturnedFile,
+    read_records,
+    record_name,
+)
 from pipeline.watch.spool.workers import SpoolPlace, Worker, jobs_in, new_worker_name
 
 if TYPE_CHECKING:
@@ -37,7 +45,6 @@ if TYPE_CHECKING:
     from pipeline.disk import Disk
     from pipeline.outbox.metadata import JobFailure
 
-RECORD: Final = "job.json"
 REASON: Final = "reason.json"
 _DISK_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EROFS, errno.EDQUOT})
 """Errors that mean that no file can be claimed now; all other errors concern only one file."""
@@ -133,16 +140,13 @@ class Spool:
             return ()
         return tuple(sorted(files))
 
-    def record(self, job: Job) -> JobRecord | None:
-        """Return the record of a job; None if there is none, or none that is valid."""
-        try:
-            return JobRecord.model_validate_json(self._disk.read(job.folder / RECORD))
-        except (FileNotFoundError, ValidationError):
-            return None
+    def records(self, job: Job) -> dict[int, JobRecord]:
+        """Return the valid records of a job by their numbers; see `read_records`."""
+        return read_records(self._disk, job)
 
-    def write_record(self, job: Job, record: JobRecord) -> None:
-        """Write the record of a job."""
-        self._put(job, RECORD, record)
+    def write_record(self, job: Job, record: JobRecord, number: int = 0) -> None:
+        """Write one of the records of a job."""
+        self._put(job, record_name(number), record)
 
     def _put(self, job: Job, name: str, model: BaseModel) -> None:
         data = (model.model_dump_json(indent=2) + "\n").encode()

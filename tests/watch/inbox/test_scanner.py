@@ -172,7 +172,7 @@ def test_thousands_of_files_that_are_left_for_one_reason_are_a_few_lines_of_the_
     worker.end()
     assert len(left(worker)) == 51
     assert len([message for message in caplog.messages if "IMG_" in message]) == 10
-    assert len([message for message in caplog.messages if "listed in status.json" in message]) == 1
+    assert len([message for message in caplog.messages if "counted in status.json" in message]) == 1
     assert any("sky" in message for message in caplog.messages), "another reason is logged"
 
 

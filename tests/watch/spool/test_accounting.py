@@ -123,7 +123,7 @@ def test_a_file_that_was_claimed_before_it_was_seen_is_counted(desk: Desk) -> No
 
 def test_a_job_may_have_several_files(desk: Desk) -> None:
     job = desk.claim("list.csv", NAME, "b.png")
-    assert desk.books.jobs == {job.id: ("list.csv", NAME, "b.png")}
+    assert desk.books.jobs == {job.id: ["list.csv", NAME, "b.png"]}
     assert desk.balance() == balanced(3, waiting=3)
 
 
@@ -211,7 +211,7 @@ def test_of_a_job_that_went_back_by_half_the_rest_waits(desk: Desk) -> None:
     desk.drop("list.csv")
     with desk.books.putting_back(job, partial(desk.spool.files, job)):
         assert not desk.spool.put_back(job)
-    assert desk.books.jobs == {job.id: ("list.csv",)}
+    assert desk.books.jobs == {job.id: ["list.csv"]}
     assert desk.balance() == balanced(2, waiting=1, in_inbox=1)
 
 
