@@ -18,7 +18,7 @@ import numpy as np
 from PIL import UnidentifiedImageError, features
 
 from pipeline.errors import ImageError, IncompleteError
-from pipeline.images.colour.icc import ADOBE_RGB, ProfileError, converter
+from pipeline.images.colour.icc import ADOBE_RGB, ProfileError, converter, without_profile
 from pipeline.images.decode_imagecodecs import decode_png, decode_tiff
 from pipeline.images.decode_pillow import colour_space, decode_with_pillow
 from pipeline.images.decoded import apply_orientation, to_pixels
@@ -180,6 +180,8 @@ def _load(
     """Return pixels, alpha, and bits per channel; append losses in words to `lost`."""
     if header.has_more:
         lost.append("has further pages or frames; only the first was taken")
+    if header.tiff is not None and header.tiff.unknown_channels:
+        lost.append(f"has {header.tiff.unknown_channels} further channels, such as spot colours; they were left out")
     if header.needs_imagecodecs:
         decoded, convert, orientation = _load_with_imagecodecs(header, data, lost)
     else:
@@ -198,9 +200,10 @@ _Converter = Callable[["Samples"], "Colours"]
 def _load_with_imagecodecs(header: Header, data: bytes, lost: list[str]) -> tuple[Decoded, _Converter | None, int]:
     """Return decoded values, their conversion to sRGB, and the orientation that is still to be applied."""
     decoded = decode_tiff(data, header.tiff) if header.tiff is not None else decode_png(data)
-    if header.image is None:
-        lost.append("EXIF and XMP of this kind of TIFF are not read")
-    return decoded, _converter(header, decoded.space, lost), header.orientation
+    convert = _converter(header, decoded.space, lost)
+    if convert is None and decoded.space == "cmyk":
+        convert = without_profile
+    return decoded, convert, header.orientation
 
 
 def _load_with_pillow(

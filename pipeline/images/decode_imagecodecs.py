@@ -8,62 +8,58 @@ part of a truncated TIFF with separate channels.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import imagecodecs
 import numpy as np
 
 from pipeline.images.decoded import Decoded
 from pipeline.images.file_errors import DamagedError, UnsupportedError
-from pipeline.images.tiff_header import COLOURS, WHITE_IS_ZERO
+from pipeline.images.tiff_header import BLACK_IS_ZERO, CMYK, MULTIPLIED, RGB, WHITE_IS_ZERO, as_rgb
 
 if TYPE_CHECKING:
-    from pipeline.images.colour.icc import Samples
+    from pipeline.images.colour.icc import Samples, Space
     from pipeline.images.decoded import Values
     from pipeline.images.tiff_header import TiffHeader
 
-_MULTIPLIED, _SEPARATE_ALPHA = 1, 2
+_SPACES: Final[dict[int, Space]] = {WHITE_IS_ZERO: "gray", BLACK_IS_ZERO: "gray", RGB: "rgb", CMYK: "cmyk"}
+"""Colour spaces by PhotometricInterpretation."""
 
 
 def decode_tiff(data: bytes, header: TiffHeader) -> Decoded:
-    """Decode the first picture of a TIFF file of 8 or 16 bits per channel, grey or RGB.
+    """Decode the first picture of a TIFF file of 8 or 16 bits per channel: grey, RGB or CMYK.
 
     Raises:
         DamagedError: the file is truncated or damaged.
         UnsupportedError: the picture has other channels.
     """
-    if header.bits not in (8, 16) or not header.is_integer:
-        raise UnsupportedError(f"has {header.bits} bits per channel.")
-    colours = COLOURS.get(header.photometric, 0)
-    if not 0 < colours <= header.samples:
-        kind = f"PhotometricInterpretation {header.photometric}, {header.samples} channels"
-        raise UnsupportedError(f"is a TIFF with colours that are not read ({kind}).")
+    space, colours = _SPACES.get(header.photometric), header.colours
+    if space is None or header.bits not in (8, 16) or not header.is_integer:
+        depth = f"{header.bits} bit{'s' * (header.bits != 1)} per channel"
+        kind = f"PhotometricInterpretation {header.photometric}, {header.samples} channels, {depth}"
+        raise UnsupportedError(f"is a TIFF of a kind that is not read ({kind}).")
     height, width, samples = header.height, header.width, header.samples
     is_separate = header.separate and samples > 1
     shape = (samples, height, width) if is_separate else (height, width, samples)[: 3 if samples > 1 else 2]
-    # With an array as its output, the decoder cannot return another size or type than was checked.
-    values = np.empty(shape, np.uint8 if header.bits == 8 else np.uint16)  # noqa: PLR2004 - bits
+    # With an array as its output, the decoder cannot return another size or type than was checked. It is filled, since
+    # damage that no check finds might leave parts of it as they were.
+    values = np.zeros(shape, np.uint8 if header.bits == 8 else np.uint16)  # noqa: PLR2004 - bits
     try:
-        imagecodecs.tiff_decode(data, out=values)
+        # imagecodecs would convert CMYK to RGB of 8 bits.
+        imagecodecs.tiff_decode(as_rgb(data) if space == "cmyk" else data, out=values)
     except (RuntimeError, ValueError, IndexError, TypeError, MemoryError) as error:
         raise DamagedError(str(error) or "it cannot be decoded") from error
     if is_separate:
         values = np.moveaxis(values, 0, 2)
     channels: Samples = values.reshape(height, width, samples)
-    alpha = _alpha_of(channels, colours, header.extra)
+    at = header.alpha_at
+    alpha: Values | None = None if at is None else channels[:, :, at]
     channels = channels[:, :, :colours]
     if header.photometric == WHITE_IS_ZERO:
         np.subtract(np.iinfo(channels.dtype).max, channels, out=channels)
-    if alpha is not None and header.extra is not None and header.extra[0] == _MULTIPLIED:
+    if alpha is not None and at is not None and header.extra is not None and header.extra[at - colours] == MULTIPLIED:
         _divide(channels, alpha)
-    return Decoded(channels, "gray" if colours == 1 else "rgb", alpha)
-
-
-def _alpha_of(values: Samples, colours: int, extra: tuple[int, ...] | None) -> Values | None:
-    """Return the channel after the colours if the file states that it is alpha, or states nothing about it."""
-    if values.shape[2] == colours or (extra is not None and extra[:1] not in ((_MULTIPLIED,), (_SEPARATE_ALPHA,))):
-        return None
-    return values[:, :, colours]
+    return Decoded(channels, space, alpha)
 
 
 def _divide(values: Samples, alpha: Values) -> None:

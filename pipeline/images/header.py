@@ -10,12 +10,13 @@ from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from pipeline.images.file_errors import DamagedError, UnsupportedError
 from pipeline.images.metadata.ifd import IfdError, integers, read_exif
-from pipeline.images.metadata.tags import has_adobe_rgb, read_tags
-from pipeline.images.picture import Tags
+from pipeline.images.metadata.tags import has_adobe_rgb, read_tags, read_tags_of_tiff
 from pipeline.images.tiff_header import CMYK, TiffHeader, read_tiff_header
 
 if TYPE_CHECKING:
     from PIL import ImageFile
+
+    from pipeline.images.picture import Tags
 
 _TRANSPOSED: Final = 5
 """Smallest orientation by which rows become columns."""
@@ -68,9 +69,13 @@ class Header:
     def needs_imagecodecs(self) -> bool:
         """Whether imagecodecs decodes the picture, not Pillow."""
         if self.tiff is not None:
+            tiff = self.tiff
+            if self.image is None:
+                return True
+            if tiff.photometric == CMYK:  # Pillow takes separate channels of 16 bits for others of 8 bits.
+                return tiff.samples != tiff.colours or (tiff.separate and tiff.bits > 8)  # noqa: PLR2004
             # Pillow knows only the commonest kinds of separate channels, and never inverts them.
-            is_separate = self.tiff.separate and self.tiff.is_plain
-            return self.image is None or is_separate or (self.bits > 8 and self.tiff.photometric != CMYK)  # noqa: PLR2004
+            return (tiff.separate and tiff.is_plain) or tiff.bits > 8  # noqa: PLR2004
         return self.format == "PNG" and self.bits > 8  # noqa: PLR2004 - bits
 
     @property
@@ -112,18 +117,19 @@ def read_header(data: bytes, image_format: str) -> Header:
 def _read_tiff(data: bytes) -> Header:
     tiff = read_tiff_header(data)
     if tiff.bits > _MAX_BITS or not tiff.is_integer:
-        numbers = "" if tiff.is_integer else ", signed or floating-point"
+        numbers = "" if tiff.is_integer else ", signed, floating-point or of an unknown kind"
         raise UnsupportedError(f"has {tiff.bits} bits per channel{numbers}, which is not read.")
     width, height = tiff.width, tiff.height
     if tiff.orientation >= _TRANSPOSED:
         width, height = height, width
+    tags = read_tags_of_tiff(io.BytesIO(data))
     try:
         image = Image.open(io.BytesIO(data), formats=["TIFF"])
     except UnidentifiedImageError:
-        return Header("TIFF", width, height, tiff.bits, Tags(), tiff.orientation, None, tiff)
+        return Header("TIFF", width, height, tiff.bits, tags, tiff.orientation, None, tiff)
     if sorted(image.size) != sorted((width, height)):
         raise DamagedError("it gives two sizes")
-    return Header("TIFF", width, height, tiff.bits, read_tags(image), tiff.orientation, image, tiff)
+    return Header("TIFF", width, height, tiff.bits, tags, tiff.orientation, image, tiff)
 
 
 def _orientation(exif: bytes) -> int:

@@ -55,7 +55,7 @@ def test_tiffs_are_read_exactly(how: str, bits: int, order: str, channels: int, 
         picture.pixels, scaled(top - stored if photometric == 0 else stored) * (257 if bits == 8 else 1), rtol=1e-6
     )
     assert picture.bits == bits
-    assert set(picture.warnings) <= {"a.tif: EXIF and XMP of this kind of TIFF are not read"}
+    assert picture.warnings == ()
     if extra:
         assert picture.alpha is not None
         np.testing.assert_allclose(picture.alpha, stored[:, :, -1] / top, rtol=1e-6)
@@ -124,7 +124,6 @@ def test_a_profile_is_applied_to_sixteen_bits() -> None:
         (tiff(DEEP[:, :, :3].astype(np.uint32)), "32 bits per channel"),
         (tiff(DEEP[:, :, :3], tags={339: (3, (2, 2, 2))}), "16 bits per channel, signed"),
         (tiff(DEEP[:, :, :3], photometric=8), "PhotometricInterpretation 8"),
-        (tiff(DEEP[:, :, :5], photometric=5, tags={EXTRA: (3, (2,))}), "5 channels"),
         (tiff(DEEP[:, :, :3], tags={SUBFILE: (4, (1,))}), "camera raw"),
         (tiff(DEEP[:, :, :3], tags={50706: (7, (1, 4, 0, 0))}), "camera raw"),
         (tiff(DEEP[:, :, :1], tags={258: (3, (12,))}, photometric=1), "12 bits per channel"),
@@ -146,7 +145,7 @@ def test_what_is_not_read_is_said(data: bytes, words: str) -> None:
     ],
 )
 def test_sizes_that_cannot_be_true_are_damage(tags: dict[int, tuple[int, tuple[int, ...]]]) -> None:
-    with pytest.raises(IncompleteError, match="impossible"):
+    with pytest.raises(IncompleteError, match=r"impossible|two numbers of channels"):
         read(tiff(DEEP[:, :, :3], tags=tags))
 
 

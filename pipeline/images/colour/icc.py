@@ -88,6 +88,14 @@ def converter(profile: bytes, space: Space) -> Callable[[Samples], Colours] | No
     return convert
 
 
+def without_profile(inks: Samples) -> Colours:
+    """Convert CMYK to RGB by the plain formula that Pillow uses: each ink takes its share of the paper's white."""
+    top = np.float32(np.iinfo(inks.dtype).max)
+    light = 1 - inks / top
+    colours: Colours = np.rint(light[:, :, :3] * light[:, :, 3:] * 65535).astype(np.uint16)
+    return colours
+
+
 def _transform(samples: Samples, profile: bytes, space: Space, flags: int = 0) -> Colours:
     """Convert colours to sRGB.
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final
 from pipeline.images.integrity.checked import Checked
 from pipeline.images.integrity.jpeg import check_jpeg
 from pipeline.images.integrity.png import check_png, without_damaged_metadata
+from pipeline.images.integrity.tiff import check_tiff
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_CHECKS: Final[dict[str, Callable[[bytes], Checked]]] = {"JPEG": check_jpeg, "PNG": check_png}
+_CHECKS: Final[dict[str, Callable[[bytes], Checked]]] = {"JPEG": check_jpeg, "PNG": check_png, "TIFF": check_tiff}
 
 
 def before_header(data: bytes, image_format: str) -> Checked:

@@ -83,6 +83,13 @@ def check_jpeg(data: bytes) -> Checked:
     return Checked(data, tuple(warnings))
 
 
+def jpeg_damage(data: bytes) -> str:
+    """Return libjpeg's first warning about missing or invalid data in a part of a picture; an empty text: none."""
+    layout = _layout(data)
+    said = _warning(layout) if layout.missing else "it has no frame"
+    return said if _DAMAGE.match(said) or not layout.missing else ""
+
+
 def _warning(layout: _Layout) -> str:
     """Return the first warning or error of libjpeg, or an empty text.
 

@@ -220,6 +220,16 @@ class IfdReader:
             entries[tag] = IfdEntry(kind, value[:length])
         return Ifd(entries, note_at, next_at)
 
+    def with_short(self, data: bytes, tag: int, value: int) -> bytes:
+        """Return the file's bytes with another value of a `SHORT` in IFD0."""
+        word, cell = (8, 8) if self._big else (2, 4)
+        size = 4 + 2 * cell
+        for start in range(self.first + word, len(data) - size, size):
+            if struct.unpack_from(f"{self.order}HH", data, start) == (tag, SHORT):
+                at = start + 4 + cell
+                return data[:at] + struct.pack(f"{self.order}H", value) + data[at + 2 :]
+        raise IfdError(f"it has no tag {tag}")
+
 
 _NO_IFD = Ifd({}, None, 0)
 

@@ -114,14 +114,23 @@ def read_tags(image: Image.Image) -> Tags:
         ValueError: the pixels have been loaded.
     """
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        exif, xmp = _read_tiff(_file(image))
-    elif isinstance(image, PngImagePlugin.PngImageFile):
+        return read_tags_of_tiff(_file(image))
+    if isinstance(image, PngImagePlugin.PngImageFile):
         exif, xmp = _read_png(_file(image))
     else:
         exif, xmp = image.info.get("exif", b""), image.info.get("xmp", b"")
     parsed = _parsed(exif.removeprefix(b"Exif\0\0"))
-    xmp = xmp.rstrip(b"\0") if b"<" in xmp else b""
-    return Tags(exif.removeprefix(b"Exif\0\0") if parsed else b"", xmp, _dpi(image, parsed or Exif()))
+    return Tags(exif.removeprefix(b"Exif\0\0") if parsed else b"", _packet(xmp), _dpi(image, parsed or Exif()))
+
+
+def read_tags_of_tiff(file: BinaryIO) -> Tags:
+    """Read EXIF, XMP and resolution of a TIFF file, and keep the file's position; damaged ones count as missing."""
+    exif, xmp = _read_tiff(file)
+    return Tags(exif, _packet(xmp), _dpi_of_exif(_parsed(exif) or Exif()))
+
+
+def _packet(xmp: bytes) -> bytes:
+    return xmp.rstrip(b"\0") if b"<" in xmp else b""
 
 
 def has_adobe_rgb(structure: bytes) -> bool:
@@ -254,9 +263,7 @@ def _parsed(exif: bytes) -> Exif | None:
 
 def _dpi(image: Image.Image, exif: Exif) -> tuple[float, float] | None:
     """Return the format's own resolution, else EXIF's. If a JPEG's JFIF has none, Pillow's value is ignored."""
-    has_own = not isinstance(image, TiffImagePlugin.TiffImageFile) and (
-        not isinstance(image, JpegImagePlugin.JpegImageFile) or image.info.get("jfif_unit") in (1, 2)
-    )
+    has_own = not isinstance(image, JpegImagePlugin.JpegImageFile) or image.info.get("jfif_unit") in (1, 2)
     match image.info.get("dpi") if has_own else None:
         case (int() | float() as across, int() | float() as down):
             return _plausible(across, down)

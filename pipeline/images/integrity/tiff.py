@@ -1,0 +1,98 @@
+"""Whether a TIFF file is whole: its strips or tiles, and the checksums within them (TIFF 6.0).
+
+libtiff reads no checksum, and leaves memory as it was where a block decompresses to more than it should.
+"""
+
+from __future__ import annotations
+
+import zlib
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from pipeline.images.file_errors import DamagedError, TruncatedError
+from pipeline.images.integrity.checked import Checked
+from pipeline.images.integrity.jpeg import jpeg_damage
+from pipeline.images.tiff_header import TiffBlocks, read_tiff_header
+
+if TYPE_CHECKING:
+    from pipeline.images.tiff_header import TiffHeader
+
+_NONE, _JPEG = 1, 7
+_DEFLATE: Final = (8, 32946)
+_YCBCR: Final = 6
+
+
+def check_tiff(data: bytes) -> Checked:
+    """Check the strips or tiles of the first picture of a TIFF file.
+
+    Raises:
+        TruncatedError: a block lies beyond the end of the file.
+        DamagedError: blocks are missing, overlap, or do not decompress to their pixels.
+        UnsupportedError: the file is not read.
+    """
+    header = read_tiff_header(data)
+    blocks = header.blocks
+    expected = _sizes(header)
+    if not blocks.offsets or len(blocks.offsets) != len(expected):
+        raise DamagedError(f"it has {len(blocks.offsets)} strips or tiles instead of {len(expected)}")
+    lengths = _lengths(header, expected, len(data))
+    places = sorted(set(zip(blocks.offsets, lengths, strict=True)))
+    if any(at + length > len(data) for at, length in places):
+        raise TruncatedError("some of its pixels lie beyond its end")
+    if any(at + length > following for (at, length), (following, _) in pairwise(places)):
+        raise DamagedError("its strips or tiles overlap")
+    for at, length, size in zip(blocks.offsets, lengths, expected, strict=True):
+        block = memoryview(data)[at : at + length]
+        if blocks.compression in _DEFLATE:
+            _check_deflate(block, size if header.photometric != _YCBCR else None)
+        elif blocks.compression == _JPEG and (said := jpeg_damage(_jpeg(bytes(block), blocks))):
+            raise DamagedError(said)
+    return Checked(data)
+
+
+def _sizes(header: TiffHeader) -> list[int]:
+    """Return the size in bytes of each block when it is decompressed, in the order of the file's tables."""
+    blocks = header.blocks
+    if blocks.width < 1 or blocks.height < 1:
+        raise DamagedError("its strips or tiles have no size")
+    planes = header.samples if header.separate else 1
+    row = (blocks.width * header.bits * (header.samples // planes) + 7) // 8
+    if blocks.is_tiled:
+        count = -(-header.width // blocks.width) * -(-header.height // blocks.height)
+        return [row * blocks.height] * (count * planes)
+    rows = [min(blocks.height, header.height - top) for top in range(0, header.height, blocks.height)]
+    return [row * each for each in rows] * planes
+
+
+def _lengths(header: TiffHeader, expected: list[int], end: int) -> list[int]:
+    """Return the stored size of each block in bytes. Old programs left it out, or wrong, if nothing is compressed."""
+    blocks = header.blocks
+    if blocks.compression == _NONE and header.photometric != _YCBCR:
+        return expected
+    if len(blocks.lengths) == len(expected):
+        if not all(blocks.lengths):
+            raise DamagedError("some of its strips or tiles are empty")
+        return list(blocks.lengths)
+    if len(expected) == 1:
+        return [max(0, end - blocks.offsets[0])]
+    raise DamagedError("the sizes of its strips or tiles are missing")
+
+
+def _check_deflate(block: memoryview, size: int | None) -> None:
+    """Check a block's compressed data with its checksum, and the number of bytes in it, if that is known."""
+    stream, found, left = zlib.decompressobj(), 0, bytes(block)
+    try:
+        while left and not stream.eof:
+            found += len(stream.decompress(left, 1 << 20))
+            left = stream.unconsumed_tail
+            if size is not None and found > size:
+                raise DamagedError("a strip or tile holds more pixels than it should")
+    except zlib.error as error:
+        raise DamagedError(f"its pixels cannot be decompressed ({error})") from error
+    if not stream.eof or (size is not None and found < size):
+        raise TruncatedError("a strip or tile ends before its last pixel")
+
+
+def _jpeg(block: bytes, blocks: TiffBlocks) -> bytes:
+    """Return a block of JPEG data with the tables that it shares with others."""
+    return blocks.jpeg_tables[:-2] + block[2:] if blocks.jpeg_tables else block
