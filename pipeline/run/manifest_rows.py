@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.errors import MACHINE_ERRNOS, ManifestError, UnreadableError, UsageError
 from pipeline.remedies import remedy_of
 from pipeline.settings.all_settings import PAIR_KEYS, did_you_mean
-from pipeline.settings.resolve import from_assignments, parse_value
+from pipeline.settings.resolve import from_assignments, parse_setting, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +24,12 @@ if TYPE_CHECKING:
 COLUMNS: Final = ("content", "style", "mask", "output", "preset", *PAIR_KEYS)
 MAX_BYTES: Final = 1 << 26
 """Size in bytes of the largest manifest that is read."""
+_UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+"""First bytes of texts in UTF-16, as spreadsheets save "Unicode text"."""
+_SEPARATOR_LINE: Final = re.compile(r'\s*"?sep=(.)"?[ \t]*\r?\n', re.IGNORECASE)
+"""A line before the header that names the separator, for Excel."""
+_DECIMAL_COMMA: Final = re.compile(r"[+-]?\d+,\d+")
+"""A number as spreadsheets write it that separate cells by semicolons or tabs."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +88,10 @@ def read_rows(path: Path, problems: Problems) -> Iterator[Row]:
             raise UnreadableError(f"{path}: cannot be read: {error.strerror}.", f"{remedy_of(error)}.") from error
         raise UsageError(f"{path}: cannot be read: {error.strerror}.", "Name a CSV or JSON Lines file.") from error
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-16" if data.startswith(_UTF_16) else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        problems.add(line, f"byte {data[error.start]:#04x} is not UTF-8; save the manifest as UTF-8")
+        problems.add(line, f"byte {data[error.start]:#04x} is not UTF-8; save the manifest as UTF-8 (CSV UTF-8)")
         return
     if "\0" in text:
         problems.add(text[: text.index("\0")].count("\n") + 1, "there is a NUL character: this is no text file")
@@ -98,23 +106,42 @@ def read_rows(path: Path, problems: Problems) -> Iterator[Row]:
 
 
 def _read_csv(text: str, problems: Problems) -> Iterator[Row]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=_delimiter(text))
+    separator = _SEPARATOR_LINE.match(text)
+    before = text[: separator.end()].count("\n") if separator else 0
+    table = text[separator.end() :] if separator else text
+    delimiter = separator[1] if separator else _delimiter(table)
+    reader = csv.reader(io.StringIO(table, newline=""), strict=True, delimiter=delimiter)
     try:
-        header = [name.strip() for name in next(reader)]
-        if not _check_header(header, problems):
+        header = [name.strip().lower() for name in next(reader, [])]
+        if not _check_header(header, before + 1, problems):
             return
         previous = reader.line_num
         for cells in reader:
-            line, previous = previous + 1, reader.line_num  # a quoted cell may span lines: name the first
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) > len(header):
-                problems.add(line, f"{len(cells)} cells for {len(header)} columns; quote a cell that has a separator")
-                continue
-            texts = {name: cell.strip() for name, cell in zip(header, cells, strict=False) if cell.strip()}
-            yield from _row(line, texts, problems, parse_value)
+            line, previous = before + previous + 1, reader.line_num  # a quoted cell may span lines: name the first
+            texts = {number: cell.strip() for number, cell in enumerate(cells) if cell.strip()}
+            if texts:
+                yield from _row_of_cells(line, header, texts, delimiter, problems)
     except csv.Error as error:
-        problems.add(reader.line_num, f"not CSV: {error}")
+        problems.add(before + reader.line_num, f"not CSV: {error}")
+
+
+def _row_of_cells(
+    line: int, header: list[str], texts: dict[int, str], delimiter: str, problems: Problems
+) -> Iterator[Row]:
+    """Yield the row of the cells that have a text, by their numbers."""
+    if max(texts) >= len(header):
+        problems.add(line, f"{max(texts) + 1} cells for {len(header)} columns; quote a cell that has a separator")
+        return
+    unnamed = [text for number, text in texts.items() if not header[number]]
+    if unnamed:
+        problems.add(line, f"cell {unnamed[0]!r} is in a column without a name; name the column, or remove it")
+        return
+
+    def parse(name: str, text: str) -> Any:
+        is_decimal = delimiter != "," and _DECIMAL_COMMA.fullmatch(text) is not None
+        return parse_setting(name, text.replace(",", ".") if is_decimal else text)
+
+    yield from _row(line, {header[number]: text for number, text in texts.items()}, problems, parse)
 
 
 def _delimiter(text: str) -> str:
@@ -123,16 +150,17 @@ def _delimiter(text: str) -> str:
     return next((mark for mark in (",", ";", "\t") if mark in header), ",")
 
 
-def _check_header(header: list[str], problems: Problems) -> bool:
+def _check_header(header: list[str], line: int, problems: Problems) -> bool:
+    """Whether the header is right; columns without a name may stand in it as long as their cells are empty."""
     before = len(problems.found)
     for name in header:
-        if name not in COLUMNS:
-            problems.add(1, f"unknown column {name!r}.{did_you_mean(name, COLUMNS)}")
-    for name in sorted({name for name in header if header.count(name) > 1}):
-        problems.add(1, f"column {name!r} appears twice")
+        if name and name not in COLUMNS:
+            problems.add(line, f"unknown column {name!r}.{did_you_mean(name, COLUMNS)}")
+    for name in sorted({name for name in header if name and header.count(name) > 1}):
+        problems.add(line, f"column {name!r} appears twice")
     for name in ("content", "style"):
         if name not in header:
-            problems.add(1, f"there is no column {name!r}; the first line must name the columns: content,style,…")
+            problems.add(line, f"there is no column {name!r}; the first line must name the columns: content,style,…")
     return len(problems.found) == before
 
 
@@ -156,11 +184,11 @@ def _read_json_lines(text: str, problems: Problems) -> Iterator[Row]:
             problems.add(line, f"unknown key {name!r}.{did_you_mean(name, COLUMNS)}")
         if not unknown:
             yield from _row(
-                line, {k: v for k, v in cells.items() if v not in (None, "")}, problems, lambda value: value
+                line, {k: v for k, v in cells.items() if v not in (None, "")}, problems, lambda _, value: whole(value)
             )
 
 
-def _row(line: int, cells: dict[str, Any], problems: Problems, parse: Callable[[Any], Any]) -> Iterator[Row]:
+def _row(line: int, cells: dict[str, Any], problems: Problems, parse: Callable[[str, Any], Any]) -> Iterator[Row]:
     paths = {name: cells.pop(name, "") for name in ("content", "style", "mask", "output")}
     for name, path in paths.items():
         if not isinstance(path, str):
@@ -173,5 +201,5 @@ def _row(line: int, cells: dict[str, Any], problems: Problems, parse: Callable[[
         if not paths[name]:
             problems.add(line, f"no {name}")
     if paths["content"] and paths["style"]:
-        values = {name: value if name == "preset" else parse(value) for name, value in cells.items()}
+        values = {name: parse(name, value) for name, value in cells.items()}
         yield Row(line, **paths, values=from_assignments(values))

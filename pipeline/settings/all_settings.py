@@ -52,6 +52,16 @@ PAIR_KEYS: Final = tuple(
     if f"{section}.{key}" not in RUN_WIDE
 )
 """Keys of settings that may differ from pair to pair."""
+TEXT_KEYS: Final = frozenset(
+    {"preset"}
+    | {
+        f"{section}.{key}"
+        for section, kind in SECTIONS.items()
+        for key, field in kind.model_fields.items()
+        if field.annotation is str
+    }
+)
+"""Keys of settings whose values are any text."""
 
 _PATTERNS: Final = {
     DEVICE_PATTERN: "should be auto, cpu, cuda or cuda:N",

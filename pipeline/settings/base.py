@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 LONGEST_SECONDS: Final = 1e9
 """Longest time that a setting may ask for, 31 years; far longer ones are too long for the system's timers."""
@@ -16,6 +17,9 @@ Count = Annotated[int, Field(le=10**12)]
 """A number of things, such as pairs or pixels."""
 Weight = Annotated[float, Field(ge=0, le=1e12)]
 """A weight, small enough for sums and products of several."""
+
+UserPath = Annotated[str, AfterValidator(os.path.expanduser)]
+"""The path of a file or folder; `~` at its beginning is the user's home."""
 
 
 class Section(BaseModel):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.errors import UsageError
 from pipeline.remedies import remedy_of
-from pipeline.settings.all_settings import ALL_KEYS, Settings, did_you_mean, validate
+from pipeline.settings.all_settings import ALL_KEYS, TEXT_KEYS, Settings, did_you_mean, validate
 from pipeline.settings.pair_settings import PairSettings, Values
 from pipeline.settings.presets import PRESETS
 
@@ -31,10 +31,26 @@ def parse_value(text: str) -> Any:
     """Return a value as TOML reads it (`0.5`, `true`, `["relu1_1"]`), or the text itself if it is not TOML."""
     if "\n" not in text:
         try:
-            return tomllib.loads(f"value = {text}")["value"]
+            return whole(tomllib.loads(f"value = {text}")["value"])
         except (ValueError, RecursionError):  # not TOML, or nested too deeply
             pass
     return text
+
+
+def whole(value: Any) -> Any:
+    """Return a whole number without its decimals: 768.0, as some programs write 768, is 768."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def parse_setting(name: str, text: str) -> Any:
+    """Return the value of a setting that is written as text, such as a cell of a manifest or an option.
+
+    Args:
+        name: `section.key`, or `preset`. If its values are texts, `2024` and `true` are texts, too.
+        text: the value.
+    """
+    value = parse_value(text)
+    return text if name in TEXT_KEYS and not isinstance(value, str) else value
 
 
 def from_assignments(assignments: Mapping[str, Any]) -> Values:
@@ -60,7 +76,7 @@ def from_set_options(options: list[str]) -> Values:
         name, equals, text = option.partition("=")
         if not equals or name not in ALL_KEYS:
             raise UsageError(f"--set {option}: expected section.key=value.{did_you_mean(name, ALL_KEYS)}")
-        assignments[name] = parse_value(text)
+        assignments[name] = parse_setting(name, text)
     return from_assignments(assignments)
 
 
@@ -94,7 +110,7 @@ def from_environment() -> Values:
             )
         if name == "preset" and text not in PRESETS:
             raise UsageError(f"{variable}: {_no_preset(text)}")
-        assignments[name] = text if name == "preset" else parse_value(text)
+        assignments[name] = parse_setting(name, text)
     return from_assignments(assignments)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from pipeline.settings.base import Count, Seconds, Section, check_duration
+from pipeline.settings.base import Count, Seconds, Section, UserPath, check_duration
 
 DEVICE_PATTERN = r"^(auto|cpu|cuda(:\d+)?)$"
 
@@ -14,7 +14,7 @@ DEVICE_PATTERN = r"^(auto|cpu|cuda(:\d+)?)$"
 class MaskSettings(Section):
     """The mask: where the style acts."""
 
-    file: str = Field(
+    file: UserPath = Field(
         "",
         description="white where the style acts, black where the photograph stays; or a folder with one for each name",
     )
@@ -23,7 +23,7 @@ class MaskSettings(Section):
 class NetworkSettings(Section):
     """The network, VGG19."""
 
-    weights: str = Field(
+    weights: UserPath = Field(
         "packaged", description='"packaged", "torchvision" (downloaded once), or a .pth or .safetensors file'
     )
     preprocessing: Literal["auto", "caffe", "torchvision"] = Field(
@@ -40,7 +40,7 @@ class RunSettings(Section):
     device: Annotated[str, Field(pattern=DEVICE_PATTERN)] = Field(
         "auto", description="auto, cpu, cuda (all cards at once) or cuda:N"
     )
-    roots: tuple[str, ...] = Field((), description="if set, a manifest may only name files within these folders")
+    roots: tuple[UserPath, ...] = Field((), description="if set, a manifest may only name files within these folders")
     max_attempts: Count = Field(
         3, ge=1, description="give up a pair after this many crashes, without progress, during it alone"
     )
@@ -77,7 +77,9 @@ class RunSettings(Section):
 class StylesSettings(Section):
     """The style library of watch and drain."""
 
-    folder: str = Field("", description="folder of paintings; INBOX/<name>/ takes the painting <name>.jpg (or .png, …)")
+    folder: UserPath = Field(
+        "", description="folder of paintings; INBOX/<name>/ takes the painting <name>.jpg (or .png, …)"
+    )
     default: str = Field("", description="name of the style for photographs at the top of the inbox; empty: none")
 
 
@@ -111,7 +113,7 @@ class WatchSettings(Section):
     ticket_seconds: Seconds = Field(
         3600.0, ge=0, description="seconds after which a ticket fails if its files have not come"
     )
-    spool: str = Field(
+    spool: UserPath = Field(
         "", description="folder for files in progress, on the inbox's file system; empty: INBOX/.impasto"
     )
 
@@ -119,7 +121,7 @@ class WatchSettings(Section):
 class MetricsSettings(Section):
     """Metrics for Prometheus."""
 
-    textfile: str = Field(
+    textfile: UserPath = Field(
         "", description="file for the node exporter's textfile collector, one for each process: NAME.prom; empty: none"
     )
 
@@ -127,10 +129,10 @@ class MetricsSettings(Section):
 class HooksSettings(Section):
     """Programs that get JSON on stdin when something happens: each a list of the program and its arguments."""
 
-    on_pair: tuple[str, ...] = Field(
+    on_pair: tuple[UserPath, ...] = Field(
         (), description="program to run after each pair that is published or has failed; empty: none"
     )
-    on_finish: tuple[str, ...] = Field((), description="program to run at the end, with all counts; empty: none")
+    on_finish: tuple[UserPath, ...] = Field((), description="program to run at the end, with all counts; empty: none")
     timeout_seconds: Seconds = Field(
         30.0, gt=0, description="seconds after which a hook is ended, with all that it started"
     )

@@ -39,9 +39,16 @@ MASK_IS_MISSING = (
         "content\tstyle\na.jpg\tstyle.jpg\n",
         "content,style,preset\na.jpg,style.jpg,\n",
         'content,style,output\n"a.jpg",style.jpg,\n\n,,\n',
+        "sep=;\r\ncontent;style\r\na.jpg;style.jpg\r\n",
+        '\ufeff"sep=|"\ncontent|style\na.jpg|style.jpg\n',
+        "content,style,,\na.jpg,style.jpg,,\n",
+        "content,style\na.jpg,style.jpg,,,\n",
+        ",Content,STYLE\n,a.jpg,style.jpg\n",
+        "content\tstyle\r\na.jpg\tstyle.jpg\r\n".encode("utf-16"),
+        "\ufeffcontent,style\na.jpg,style.jpg\n".encode("utf-16-be"),
     ],
 )
-def test_csv_of_all_kinds(folder: Path, text: str) -> None:
+def test_csv_of_all_kinds(folder: Path, text: str | bytes) -> None:
     (pair,) = read(folder, text)
     assert (pair.content, *pair.styles) == (folder / "a.jpg", folder / "style.jpg")
     assert (pair.content_label, pair.style_label, pair.file_name) == ("a.jpg", "style.jpg", "a__style.png")
@@ -83,6 +90,23 @@ def test_a_rows_settings_are_above_the_config_and_below_the_flags(folder: Path) 
     assert read(folder, text, overrides={"image": {"size": 64}})[0].settings.image.size == 64
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("m.csv", "content;style;image.size;style.scale;output.bit_depth\na.jpg;style.jpg;768.0;0,5;16.0\n"),
+        ("m.csv", "content\tstyle\timage.size\tstyle.scale\toutput.bit_depth\na.jpg\tstyle.jpg\t768\t0,5\t16\n"),
+        ("m.csv", "content,style,image.size,style.scale,output.bit_depth\na.jpg,style.jpg,768.0,0.5,16.0\n"),
+        (
+            "m.jsonl",
+            '{"content":"a.jpg","style":"style.jpg","image.size":768.0,"style.scale":0.5,"output.bit_depth":16.0}',
+        ),
+    ],
+)
+def test_numbers_are_read_as_spreadsheets_write_them(folder: Path, name: str, text: str) -> None:
+    (pair,) = read(folder, text, name)
+    assert (pair.settings.image.size, pair.settings.style.scale, pair.settings.output.bit_depth) == (768, 0.5, 16)
+
+
 def test_the_output_column_names_the_result_and_its_format(folder: Path) -> None:
     text = "content,style,output\na.jpg,style.jpg,gifts/v1.2\nb.png,style.jpg,cat.WEBP\n"
     assert names(read(folder, text)) == ["gifts/v1.2.png", "cat.webp"]
@@ -102,7 +126,7 @@ def test_all_bad_rows_are_reported_at_once_by_line(folder: Path) -> None:
         "*.tiff,style.jpg,,,,\n"
         ",style.jpg,,,,\n"
         "sub,*.jpg,x,,,\n"
-        "a.jpg,style.jpg,,,,,,,\n"
+        "a.jpg,style.jpg,,,,,,,x\n"
     )
     found = problems(folder, text)
     for expected in (
@@ -136,6 +160,11 @@ def test_all_bad_rows_are_reported_at_once_by_line(folder: Path) -> None:
         (b"content,style\na.jpg,\xff.jpg\n", "line 2: byte 0xff is not UTF-8"),
         ("content,style\na.jpg,sty\0le.jpg\n", "line 2: there is a NUL character"),
         ('content,style\na.jpg,"style\n', "not CSV"),
+        ("sep=;\ncontent;style\nx.jpg;style.jpg\n", "line 3: content 'x.jpg' does not exist"),
+        ("sep=;\ncontent;styl\n", "line 2: unknown column 'styl'"),
+        ("sep=;\n", "line 2: there is no column 'content'"),
+        (",content,style\n0,a.jpg,style.jpg\n", "line 2: cell '0' is in a column without a name"),
+        ("content,style\na.jpg,style.jpg,x\n", "line 2: 3 cells for 2 columns"),
         ("content,style,output\na.jpg,style.jpg,x.png\n", "is a png, but output.format is jpeg"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -101,11 +102,43 @@ def test_a_wrong_set_option_is_an_error(option: str) -> None:
         ('["a", "b"]', ["a", "b"]),
         ("png", "png"),
         ('"3"', "3"),
+        ("768.0", 768),
+        ("inf", math.inf),
         ("1\nx=2", "1\nx=2"),
     ],
 )
 def test_values_are_read_as_toml_or_else_as_text(text: str, value: Any) -> None:
     assert parse_value(text) == value
+
+
+@pytest.mark.parametrize("text", ["2024", "2024-05-01", "true", "3.0", "inf", "[1]", '"2024"'])
+def test_the_value_of_a_setting_for_texts_is_a_text(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    wanted = text.strip('"')
+    assert load_settings(None, from_set_options([f"styles.default={text}"]))[1].styles.default == wanted
+    monkeypatch.setenv("IMPASTO_STYLES__DEFAULT", text)
+    assert load_settings(None, {})[1].styles.default == wanted
+
+
+def test_a_tilde_is_the_users_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", "/home/anna")
+    config = tmp_path / "config.toml"
+    config.write_text(
+        '[styles]\nfolder = "~/styles"\n[mask]\nfile = "~/m.png"\n[run]\nroots = ["~"]\n[watch]\nspool = "~/s"\n'
+        '[metrics]\ntextfile = "~/m.prom"\n[network]\nweights = "~/w.pth"\n[hooks]\non_pair = ["~/hook", "x~y"]\n'
+    )
+    settings = load_settings(config, {})[1]
+    home = "/home/anna"
+    assert (settings.styles.folder, settings.mask.file, settings.run.roots) == (
+        f"{home}/styles",
+        f"{home}/m.png",
+        (home,),
+    )
+    assert (settings.watch.spool, settings.metrics.textfile, settings.network.weights) == (
+        f"{home}/s",
+        f"{home}/m.prom",
+        f"{home}/w.pth",
+    )
+    assert settings.hooks.on_pair == (f"{home}/hook", "x~y")
 
 
 def test_layers_without_weights_have_equal_weights(tmp_path: Path) -> None:
