@@ -9,8 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.remedies import remedy_of
 from pipeline.run.masks import masks_for
-from pipeline.run.named_paths import PathFinder, is_windows_path, remedy_for_path, slashed
+from pipeline.run.named_paths import PathFinder, is_windows_path, slashed
 from pipeline.run.patterns import ending_of_pattern, is_pattern, matches_of
 from pipeline.run.picture_files import FoundFiles, Pictures, entries_of, listed
 from pipeline.text import encodable
@@ -163,7 +164,7 @@ class FileFinder:
 
 
 def _cannot_be_read(text: str, error: OSError) -> str:
-    return f"{text!r} cannot be read: {error.strerror}; {_uncapitalised(remedy_for_path(error))}"
+    return f"{text!r} cannot be read: {error.strerror}; {_uncapitalised(remedy_of(error))}"
 
 
 def _uncapitalised(sentence: str) -> str:

@@ -8,7 +8,6 @@ matter, unless several names differ in these alone.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import re
 import unicodedata
@@ -16,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import MACHINE_ERRNOS, UsageError
+from pipeline.errors import UsageError
+from pipeline.remedies import remedy_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,13 +119,4 @@ def path_errors(named: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UsageError(f"{named}: cannot be read: {error.strerror}.", f"{remedy_for_path(error)}.") from error
-
-
-def remedy_for_path(error: OSError) -> str:
-    """Return advice for a path that cannot be read, without a full stop."""
-    if error.errno in MACHINE_ERRNOS:
-        return "Check the disk or the network"
-    if error.errno == errno.ENAMETOOLONG:
-        return "Check the name"
-    return "Correct the permissions of the file and of its folders, or name another"
+        raise UsageError(f"{named}: cannot be read: {error.strerror}.", f"{remedy_of(error)}.") from error

@@ -441,7 +441,7 @@ def test_a_folder_that_is_empty_now_is_nothing_to_do(
         ("heic,style.jpg", "content folder 'heic' has no images (.jpg, .png, .webp)"),
         ("a.jpg,empty", "style folder 'empty' has no images (.jpg, .png, .webp)"),
         ("C:\\photos\\a.jpg,style.jpg", "content 'C:\\\\photos\\\\a.jpg' does not exist; this is a path of Windows"),
-        (f"{'x' * 300}.jpg,style.jpg", "cannot be read: File name too long; check the name"),
+        (f"{'x' * 300}.jpg,style.jpg", "cannot be read: File name too long; shorten the name"),
         (f"a.jpg,style.jpg,{'x' * 300}", "mask 'xxx"),
         (f"{'x' * 300}/*.jpg,style.jpg", "cannot be read: File name too long"),
     ],

@@ -77,7 +77,7 @@ def test_a_path_of_windows_is_known_as_one() -> None:
 
 @pytest.mark.parametrize(
     ("number", "words"),
-    [(5, "Check the disk or the network."), (13, "Correct the permissions"), (36, "Check the name.")],
+    [(5, "Check the disk"), (13, "Correct the owner or the permissions"), (36, "Shorten the name")],
 )
 def test_an_error_of_the_file_system_is_explained_with_its_remedy(number: int, words: str) -> None:
     with pytest.raises(UsageError, match=r"^-o x: cannot be read: ") as error, path_errors("-o x"):
