@@ -196,5 +196,5 @@ class Watcher:
             return self.workplace.stop_request.requested
         if self.feeder.set_aside:
             return ExitCode.ENVIRONMENT
-        is_partial = balance.failed or self.workplace.scanner.has_damaged_inputs
+        is_partial = balance.failed or self.workplace.scanner.needs_action
         return ExitCode.PARTIAL if is_partial else ExitCode.OK

@@ -91,6 +91,12 @@ for _name in CHANGES + LOOKS:
     setattr(FaultyDisk, _name, _forward(_name))
 
 
+def changed(status: os.stat_result, changes: dict[int, int]) -> os.stat_result:
+    """Return a status with some of its values changed, by the constants of `stat`."""
+    values, further = status.__reduce__()[1]
+    return os.stat_result([changes.get(index, value) for index, value in enumerate(values)], further)
+
+
 def failing(number: int, at: int, *, lasting: bool = False) -> Callable[[Operation, int], BaseException | None]:
     """Return a fault: the operation at an index fails with an errno; if lasting, all later operations fail, too."""
 

@@ -19,7 +19,7 @@ from pipeline.stage.task import Outcome
 from pipeline.watch import scan_thread
 from pipeline.watch import watcher as watcher_module
 from pipeline.watch.backoff import Backoff
-from tests.faults.disk import FaultyDisk, HastyDisk
+from tests.faults.disk import FaultyDisk, HastyDisk, changed
 from tests.faults.world import Clock, World, balance_of, die_over, load_ahead, photo
 
 if TYPE_CHECKING:
@@ -582,9 +582,7 @@ def test_an_inbox_that_is_unmounted_is_waited_for(tmp_path: Path) -> None:
         device = 1
 
         def lstat(self, path: Path) -> os.stat_result:
-            status = list(super().lstat(path))
-            status[stat.ST_DEV] = self.device
-            return os.stat_result(status)
+            return changed(super().lstat(path), {stat.ST_DEV: self.device})
 
     world = World(tmp_path / "world")
     disk = Mount()

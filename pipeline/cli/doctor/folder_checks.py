@@ -21,6 +21,7 @@ from pipeline.run.picture_files import is_ignored
 from pipeline.text import memory
 from pipeline.watch.inbox.events import WatchdogEvents
 from pipeline.watch.inbox.mounts import file_system_of, is_shared
+from pipeline.watch.inbox.rights import Rights
 from pipeline.watch.inbox.styles import Styles
 from pipeline.watch.service import SHARED_SETTLE_SECONDS
 from pipeline.watch.spool.workers import PROBE_PREFIX
@@ -57,6 +58,7 @@ def folder(path: Path, settings: Settings) -> Iterator[Finding]:
     yield _mount(path, about, settings)
     written = list(_written(path, about))
     yield from written
+    yield from _inner_folders(path, Path(settings.watch.spool or path))
     if not any(finding.level == "FAIL" for finding in written) and not settings.watch.polling:
         yield from _events(path, about)
 
@@ -124,6 +126,33 @@ def _written(path: Path, about: str) -> Iterator[Finding]:
         text = f"its clock and this machine's differ by {skew:.0f} s, so ages of files mislead."
         findings.append(Finding(about, "WARN", text, "Set both by NTP."))
     yield from findings or [Finding(about, "OK", "can be written; renames, links and locks work")]
+
+
+def _inner_folders(path: Path, spool: Path) -> Iterator[Finding]:
+    """Check each folder at the top, since its owner, its permissions or its file system may be others."""
+    rights = Rights(Disk(), path, spool)
+    for name in sorted(entry.name for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False)):
+        if is_ignored(name):
+            continue
+        folder = path / name
+        problem, _, remedy = (rights.why_not_from(folder) or _why_no_rename(folder, path)).partition("; ")
+        if problem:
+            yield Finding(str(folder), "WARN", f"a file in it {problem}.", f"{remedy[:1].upper()}{remedy[1:]}.")
+
+
+def _why_no_rename(folder: Path, above: Path) -> str:
+    """Move a trial file out of a folder, as a claim does; return why that fails and what to do, else an empty text."""
+    disk, name = Disk(), f"{PROBE_PREFIX}{uuid.uuid4().hex[:12]}"
+    try:
+        disk.write(folder / name, b"probe")
+        disk.rename(folder / name, above / name)
+    except OSError as error:
+        return f"cannot be moved: {error.strerror}; correct its owner and permissions, or see whether it is a mount"
+    finally:
+        for each in (folder / name, above / name):
+            with contextlib.suppress(OSError):  # it was not made
+                each.unlink()
+    return ""
 
 
 def _lock(path: Path, about: str) -> Iterator[Finding]:

@@ -131,6 +131,8 @@ class Claims:
 
     def _claim(self, name: str, now: float) -> Claimed | None:
         facts = self._files.tracker.files[name].facts
+        if not self._files.may_be_claimed(name, now):
+            return None
         try:
             job = self._spool.claim(name)
         except NotClaimedError as error:

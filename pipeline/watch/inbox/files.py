@@ -11,6 +11,7 @@ from pipeline.run.picture_files import is_ignored
 from pipeline.text import printable
 from pipeline.watch.inbox.claim_queue import ClaimQueue
 from pipeline.watch.inbox.names import classify
+from pipeline.watch.inbox.rights import Rights
 from pipeline.watch.inbox.stability import StabilityTracker
 from pipeline.watch.inbox.walk import status_of, walk_statuses
 from pipeline.watch.spool.records import FileFacts
@@ -60,12 +61,16 @@ class InboxFiles:
         """
         self._place, self._styles, self._accounting, self._rules = place, styles, accounting, rules
         self._on_folder = on_folder
+        self.rights = Rights(place.disk, place.inbox, place.root)
+        """Checks before a claim."""
         self.tracker = StabilityTracker(rules.settle_seconds)
         """Facts of each unclaimed file, and the time at which it becomes stable."""
         self.queue = ClaimQueue()
         """Stable photographs that wait for room or for a style."""
         self.left: dict[str, str] = {}
         """Reason why a file is left in the inbox, by name."""
+        self.held: set[str] = set()
+        """Files that could not be claimed because of their folders, permissions or the disk."""
         self._told: Counter[str] = Counter()
         """Number of files that were left for each reason."""
         self._styles_in_use: dict[str, FileFacts] = {}
@@ -144,6 +149,7 @@ class InboxFiles:
     def _stop_tracking(self, name: str) -> None:
         self.tracker.forget(name)
         self.queue.discard(name)
+        self.held.discard(name)
 
     def _forget(self, name: str) -> None:
         self._stop_tracking(name)
@@ -203,12 +209,21 @@ class InboxFiles:
         self.left.pop(name, None)
         self._stop_keeping(name)
 
+    def may_be_claimed(self, name: str, now: float) -> bool:
+        """Whether the rights to a stable file and its folder suffice; if not, it is left, and tried again later."""
+        why_not = self.rights.why_not(name)
+        if why_not:
+            self._hold(name, why_not, now)
+        return not why_not
+
     def handle_not_claimed(self, name: str, error: NotClaimedError, now: float) -> None:
-        """Forget a file that is gone; if it is held, wait again until it is stable."""
+        """Forget a file that is gone; if it is held, leave it, and try it again later."""
         if error.held:
-            self.leave(name, f"{error.reason}; it is tried again")
-            facts = self.tracker.files[name].facts
-            self._stop_tracking(name)
-            self.tracker.see(name, facts, now)
+            self._hold(name, f"{error.reason}; it is tried again", now)
         else:
             self._forget(name)
+
+    def _hold(self, name: str, reason: str, now: float) -> None:
+        self.leave(name, reason)
+        self.held.add(name)
+        self.tracker.hold(name, now)

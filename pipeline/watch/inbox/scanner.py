@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from pipeline.remedies import remedy_without_events
+from pipeline.text import printable
 from pipeline.watch.inbox.claims import Claims
 from pipeline.watch.inbox.events import Changes, EventProbe
 from pipeline.watch.inbox.files import InboxFiles
@@ -19,6 +20,7 @@ from pipeline.watch.spool.workers import EVENT_PROBE_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from pipeline.watch.inbox.events import ChangeEvents
     from pipeline.watch.inbox.rules import InboxRules
@@ -106,9 +108,9 @@ class Scanner:
         return self._tickets.waiting
 
     @property
-    def has_damaged_inputs(self) -> bool:
-        """Whether photographs wait for a painting or a mask that cannot be used as it is."""
-        return bool(self._styles.damaged)
+    def needs_action(self) -> bool:
+        """Whether files wait until a person mends a painting, a mask, permissions or a mount."""
+        return bool(self._styles.damaged or self._files.held)
 
     def waiting_tickets(self) -> dict[str, list[str]]:
         """Return the files and styles that each waiting ticket lacks, by the ticket's name."""
@@ -127,6 +129,9 @@ class Scanner:
         if not self._polling:
             self._start_events(self._clock())
         self._look_everywhere(self._clock())
+        for folder in sorted(self._top_folders()):
+            if why := self._files.rights.why_not_from(folder):
+                logger.warning("%s/: a file in it %s.", printable(folder.name), why)
         if self._styles.lacks_paintings:
             logger.warning(
                 "styles.folder has no paintings; only folders with a _style picture of their own are painted."
@@ -146,8 +151,7 @@ class Scanner:
 
     def start_over(self) -> None:
         """Continue with a spool that was made again; the next round hands out tickets, and their loss is counted."""
-        self._ready += [ticket.claimed for ticket in self._tickets.waiting]
-        self._tickets.waiting.clear()
+        self._ready += self._tickets.give_up()
         self.look_again()
 
     def adopt(self, job: Job) -> None:
@@ -231,13 +235,17 @@ class Scanner:
     def _watch_folders(self) -> None:
         if self._polling:
             return
-        place = self._spool.place
-        entries = place.disk.entries(place.inbox)
-        folders = {place.inbox / entry.name for entry in entries if entry.is_dir(follow_symlinks=False)}
+        folders = self._top_folders()
         try:
-            self._events.watch({path for path in folders if not self._files.is_excluded(path)})
+            self._events.watch(folders)
         except OSError as error:
             self._degrade_without_events(error)
+
+    def _top_folders(self) -> set[Path]:
+        place = self._spool.place
+        entries = place.disk.entries(place.inbox)
+        folders = (place.inbox / entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+        return {path for path in folders if not self._files.is_excluded(path)}
 
     def _degrade_without_events(self, error: OSError) -> None:
         self._degrade(f"events are not available ({error.strerror}). {remedy_without_events(error)}")

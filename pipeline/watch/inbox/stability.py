@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 CLOSED_SHARE: Final = 0.25
 """Fraction of the settling time that suffices for a file that its writer has closed and that looks complete."""
+LONGEST_PAUSE_SECONDS: Final = 300.0
+"""Longest time, in seconds, until a file that could not be claimed is tried again."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,10 @@ class TrackedFile:
     looks_finished: bool = False
     """Whether an event said that the file was closed or moved here, it looked complete then, and no change was seen
     since."""
+    pause: float = 0.0
+    """Seconds of the last wait after the file could not be claimed."""
+    not_before: float = 0.0
+    """Time at which that wait ends."""
 
 
 class StabilityTracker:
@@ -76,7 +82,15 @@ class StabilityTracker:
     def stable_at(self, name: str) -> float:
         """Return the time at which a file becomes stable if it does not change."""
         known = self.files[name]
-        return known.changed + self._settle_seconds * (CLOSED_SHARE if known.looks_finished else 1)
+        stable_at = known.changed + self._settle_seconds * (CLOSED_SHARE if known.looks_finished else 1)
+        return max(stable_at, known.not_before)
+
+    def hold(self, name: str, now: float) -> None:
+        """Let a file that could not be claimed wait: for the settling time, and each further time for twice as long."""
+        known = self.files[name]
+        pause = min(max(2 * known.pause, self._settle_seconds), LONGEST_PAUSE_SECONDS)
+        self.files[name] = replace(known, pause=pause, not_before=now + pause)
+        self.make_due(name)
 
     def make_due(self, name: str) -> None:
         """Let `take_due` return a file once more, as soon as it is stable; do nothing if it is not tracked."""

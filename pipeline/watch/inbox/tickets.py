@@ -181,6 +181,13 @@ class Tickets:
                 del self._awaited[name]
                 self._files.tracker.make_due(name)
 
+    def give_up(self) -> list[Claimed]:
+        """Let no ticket wait any more, and return their jobs."""
+        jobs = [ticket.claimed for ticket in self.waiting]
+        for ticket in list(self.waiting):
+            self._end(ticket)
+        return jobs
+
     def is_awaited(self, name: str) -> bool:
         """Whether a ticket requires a file, which then must not be claimed as a photograph."""
         return name in self._awaited
@@ -221,7 +228,7 @@ class Tickets:
 
     def _claim_file(self, ticket: Ticket, name: str, now: float) -> None:
         self._files.look_at(name, now)
-        if not self._files.tracker.is_stable(name, now):
+        if not self._files.tracker.is_stable(name, now) or not self._files.may_be_claimed(name, now):
             return
         facts = self._files.tracker.files[name].facts
         try:

@@ -14,6 +14,7 @@ from pipeline.cli.doctor.finding import findings_of
 from pipeline.cli.doctor.folder_checks import folder, styles
 from pipeline.disk import Disk
 from pipeline.settings.all_settings import validate
+from pipeline.watch.inbox.rights import Rights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,7 +35,7 @@ def found(path: Path, values: dict[str, Any] | None = None) -> dict[str, str]:
     """Return the findings about a path that are not OK: text and remedy by level; each finding has a remedy."""
     findings = list(folder(path, validate(values or {})))
     assert findings
-    assert all(each.about == str(path) and bool(each.remedy) == (each.level != "OK") for each in findings)
+    assert all(each.about.startswith(str(path)) and bool(each.remedy) == (each.level != "OK") for each in findings)
     return told(findings)
 
 
@@ -126,6 +127,23 @@ def test_a_network_share_needs_polling_and_patience(tmp_path: Path, monkeypatch:
 def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Disk, "write", raising(errno.EROFS))
     assert found(tmp_path)["FAIL"].startswith("cannot be worked in: Read-only file system.")
+
+
+def test_a_folder_in_the_inbox_from_which_nothing_can_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sea").mkdir()
+    monkeypatch.setattr(Rights, "why_not_from", lambda *_: "cannot be moved: it is a mount; remove it")
+    assert found(tmp_path) == {"WARN": "a file in it cannot be moved: it is a mount. Remove it."}
+    monkeypatch.undo()
+    rename = Disk.rename
+
+    def refuse(self: Disk, source: Path, target: Path) -> None:
+        if source.parent.name == "sea":
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        rename(self, source, target)
+
+    monkeypatch.setattr(Disk, "rename", refuse)
+    assert "cannot be moved: Invalid cross-device link" in found(tmp_path)["WARN"]
+    assert list((tmp_path / "sea").iterdir()) == []
 
 
 def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -237,7 +237,7 @@ def test_a_file_that_cannot_be_claimed_is_left_and_others_are_taken(world: World
     assert os.strerror(number) in left(worker)["sea/a.jpg"]
     assert "paused" not in worker.watcher.status_file.status()["state"]
     disk.fault = FaultyDisk.fault
-    worker.work(12)
+    worker.work(40)
     worker.end()
     assert world.check_settled().keys() == {"a__sea.png", "b__sea.png"}
 
