@@ -6,6 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
+from pipeline.errors import LockedError
 from pipeline.run.observer import Observer
 
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ class LiveReport(Observer):
         self._close()
 
     def aborted(self, error: BaseException) -> None:
-        """Update the report for the last time."""
-        del error
-        self._close()
+        """Update the report for the last time, unless another process had the lock: it has the report as well."""
+        if not isinstance(error, LockedError):
+            self._close()
 
     def _close(self) -> None:
         if self._thread is not None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from datetime import datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pipeline.disk import storage_errors
 from pipeline.errors import ExitCode, LockedError, UsageError
 from pipeline.monitoring.logs import STEPS
+from pipeline.monitoring.timer import Timer
 from pipeline.run.observer import Observer
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Metrics(Observer):
                 f"metrics.textfile = {path}: is no file that could be written, or its folder does not exist.",
                 "Name a file ending in .prom in the folder that the node exporter's textfile collector reads.",
             )
-        self._path, self._write_seconds = path, write_seconds
+        self._path = path
         self._values = Values()
         self._has_failed = False
         self._pairs: int | None = None
@@ -64,9 +64,7 @@ class Metrics(Observer):
         self._devices = 1
         self._stylise_seconds = 0.0
         self._first_start: datetime | None = None
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._write_forever, name="metrics", daemon=True)
-        self._error: Exception | None = None
+        self._timer = Timer("metrics", write_seconds, self._write)
         self._values.last_success.set(_last_success(path))
         with storage_errors(path):  # the file itself may belong to the process that has the lock
             probe = path.with_name(f"{path.name}.probe-{os.getpid()}")
@@ -79,7 +77,7 @@ class Metrics(Observer):
         self._values.up.set(1)
         self._values.info.info({"version": version("impasto"), "command": info.command, "outbox": str(info.outbox)})
         self._show_depth()
-        self._thread.start()
+        self._timer.start()
 
     def planned(self, item: PlannedPair) -> None:
         """Count a pair that is not rendered."""
@@ -146,19 +144,9 @@ class Metrics(Observer):
 
     def _end(self, *, is_written: bool = True) -> None:
         self._values.up.set(0)
-        self._is_over.set()
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
+        self._timer.end()
         if is_written:
             self._write()
-
-    def _write_forever(self) -> None:
-        try:
-            while not self._is_over.wait(self._write_seconds):
-                self._write()
-        except Exception as error:  # noqa: BLE001 - raised by the thread that ends this one
-            self._error = error
 
     def _write(self) -> None:
         """Write the file; log an error once, and try again the next time."""

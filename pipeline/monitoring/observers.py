@@ -56,6 +56,10 @@ class Observers(Observer):
         self._is_at_work = True
         self._tell(lambda each: each.started(info))
 
+    def began(self) -> None:
+        """See `Observer`."""
+        self._tell(lambda each: each.began())
+
     def planned(self, item: PlannedPair) -> None:
         """See `Observer`."""
         self._tell(lambda each: each.planned(item))

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import LockedError, exit_code_of
+from pipeline.monitoring.timer import Timer
 from pipeline.outbox.ledger import settings_in_metadata
-from pipeline.outbox.run_records import RunRecord, path_of, read_run, write_run
+from pipeline.outbox.paths import STATE_FOLDER
+from pipeline.outbox.run_records import WRITE_SECONDS, RunRecord, remove_outdated, write_run
 from pipeline.run.observer import Observer
 from pipeline.run.plan import Action
 from pipeline.settings.resolve import per_pair
 from pipeline.text import now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from pipeline.outbox.metadata import JobFailure
@@ -26,23 +28,27 @@ if TYPE_CHECKING:
     from pipeline.stage.summary import Summary
     from pipeline.stage.task import Outcome
 
-WRITE_SECONDS: Final = 5.0
-"""Shortest time in seconds between two writes."""
+logger = logging.getLogger(__name__)
 
 
 class RunRecorder(Observer):
-    """Writes `OUTBOX/.impasto/runs/….json` at the start, every few seconds while something happens, and at the end."""
+    """Writes `OUTBOX/.impasto/runs/….json` when the locks are held, then by a timer, and at the end.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()  # the status of a watcher comes from another thread
+    The timer shows other machines that the process is alive, even during a pair that takes hours.
+    """
+
+    def __init__(self, write_seconds: float = WRITE_SECONDS) -> None:
+        self._lock = threading.Lock()  # of the record and its counts, which the timer's thread writes
+        self._timer = Timer("run record", write_seconds, self.write)
         self._record: RunRecord | None = None
         self._root: Path | None = None
         self._counts: Counter[str] = Counter()
-        self._last_write = float("-inf")
+        self._on_device: dict[str, None] = {}
+        """Names of the pairs on the devices, in the order in which they came; only of a run."""
+        self._has_failed = False
 
     def started(self, info: RunInfo) -> None:
-        """Write the record for the first time."""
+        """Prepare the record; it is written when the locks are held."""
         begin = now()
         self._root = info.outbox
         self._record = RunRecord(
@@ -55,18 +61,30 @@ class RunRecorder(Observer):
             started=begin,
             written=begin,
         )
-        earlier = read_run(info.outbox, self._record)
-        if earlier is not None and earlier.is_alive and earlier.pid != self._record.pid:
-            self._record = None  # the other's record is kept, since this command will find the outbox locked
-            return
-        self._write(at_once=True)
+
+    def began(self) -> None:
+        """Write the record for the first time, and remove outdated ones."""
+        assert self._root is not None  # noqa: S101 - it was started
+        self._timer.start()
+        self.write()
+        remove_outdated(self._root)
 
     def planned(self, item: PlannedPair) -> None:
         """Count a pair that is not rendered."""
         self._count("failed" if item.action is Action.STILL_FAILED else "skipped" if item.action is Action.SKIP else "")
 
+    def pair_started(self, pair: Pair) -> None:
+        """Note that a pair is on a device; a watcher's status tells that of its pairs."""
+        with self._lock:
+            if self._record is not None and not self._record.spool:
+                self._on_device[pair.name] = None
+                self._change(on_device=list(self._on_device))
+
     def outcome(self, outcome: Outcome) -> None:
         """Count a pair that was rendered or failed."""
+        with self._lock:
+            if self._on_device.pop(outcome.pair.name, "") is None:
+                self._change(on_device=list(self._on_device))
         self._count(outcome.record.status)
 
     def duplicate(self, pair: Pair) -> None:
@@ -80,37 +98,53 @@ class RunRecorder(Observer):
         self._count("failed")
 
     def status(self, status: Mapping[str, Any]) -> None:
-        """Write what a watcher does at the moment."""
+        """Note what a watcher does at the moment."""
         on_device = [status["on_device"]] if status.get("on_device") else []
-        self._write(on_device=on_device, state=status["state"], reason=status["reason"])
+        with self._lock:
+            self._change(on_device=on_device, state=status["state"], reason=status["reason"])
 
     def finished(self, summary: Summary) -> None:
         """Write the record for the last time."""
         self._end(int(summary.exit_code), "")
 
     def aborted(self, error: BaseException) -> None:
-        """Write the record with the error; remove it if another process had the lock, since nothing was done."""
-        if isinstance(error, LockedError) and self._record is not None and self._root is not None:
-            path_of(self._root, self._record).unlink(missing_ok=True)
-            return
-        self._end(int(exit_code_of(error)), str(error))
+        """Write the record with the error, unless another process had the lock: then nothing was done."""
+        if not isinstance(error, LockedError):
+            self._end(int(exit_code_of(error)), str(error))
+
+    def write(self) -> None:
+        """Write the record as it is; log an error once, and try again the next time."""
+        with self._lock:
+            self._change(written=now())
+            if self._record is None or self._root is None:
+                return
+            try:
+                write_run(self._root, self._record)
+            except OSError as error:
+                if not self._has_failed:
+                    self._has_failed = True
+                    logger.warning("%s: the record of this run cannot be written: %s", self._root, error)
 
     def _count(self, name: str) -> None:
         if name:
-            self._counts[name] += 1
-            self._write()
+            with self._lock:
+                self._counts[name] += 1
+                self._change()
+
+    def _change(self, **changes: Any) -> None:
+        """Update the record, for the next time that it is written; the caller holds the lock."""
+        if self._record is None:
+            return
+        counts = dict(self._counts)
+        if self._record.pairs is not None:
+            counts["waiting"] = self._record.pairs - sum(self._counts.values())
+        self._record = self._record.model_copy(update={**changes, "counts": counts})
 
     def _end(self, exit_code: int, reason: str) -> None:
-        self._write(at_once=True, state="ended", reason=reason, ended=now(), exit_code=exit_code, on_device=[])
-
-    def _write(self, *, at_once: bool = False, **changes: Any) -> None:
-        with self._lock:
-            if self._record is None or self._root is None:
-                return
-            counts = dict(self._counts)
-            if self._record.pairs is not None:
-                counts["waiting"] = self._record.pairs - sum(self._counts.values())
-            self._record = self._record.model_copy(update={**changes, "counts": counts, "written": now()})
-            if at_once or self._clock() - self._last_write >= WRITE_SECONDS:
-                self._last_write = self._clock()
-                write_run(self._root, self._record)
+        try:
+            self._timer.end()
+        finally:
+            with self._lock:
+                self._change(state="ended", reason=reason, ended=now(), exit_code=exit_code, on_device=[])
+            if self._root is not None and (self._root / STATE_FOLDER).is_dir():  # else it ended before it began
+                self.write()

@@ -1,4 +1,7 @@
-"""Records of runs in the outbox, which show other processes the state of a run, even after its process died."""
+"""Records of runs in the outbox, which show other processes the state of a run, even after its process died.
+
+Each process has a record of its own, and writes it every `WRITE_SECONDS` from a timer, whatever it is at.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +17,23 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pipeline.outbox.paths import STATE_FOLDER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
     from pathlib import Path
 
 FOLDER: Final = "runs"
 """Folder of the records in the outbox's state."""
 _CLOCK_SECONDS: Final = 60.0
 """Largest number of seconds by which the clock may have been set back since a process began."""
-SILENT_SECONDS: Final = 60.0
+WRITE_SECONDS: Final = 10.0
+"""Seconds between two writes of a record."""
+MAX_OVER: Final = 100
+"""Largest number of records of runs that are over; `impasto pair` leaves one for each photograph."""
+SILENT_SECONDS: Final = 6 * WRITE_SECONDS
 """Seconds without a new record after which a run on another machine counts as dead."""
 
 
 class RunRecord(BaseModel):
-    """The record of a run; a later run of the same command and source replaces it."""
+    """The record of a process that works on an outbox."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -75,43 +82,69 @@ def is_process_alive(pid: int, seen: float) -> bool:
 
 
 def path_of(root: Path, record: RunRecord) -> Path:
-    """Return the path of a run's record in the outbox."""
-    name = hashlib.sha256(os.fsencode(f"{record.command}\n{record.source}")).hexdigest()[:16]
+    """Return the path of a process's record in the outbox."""
+    identity = f"{record.command}\n{record.source}\n{record.host}\n{record.pid}"
+    name = hashlib.sha256(os.fsencode(identity)).hexdigest()[:16]
     return root / STATE_FOLDER / FOLDER / f"{name}.json"
 
 
 def write_run(root: Path, record: RunRecord) -> None:
-    """Replace the record of a run, whole; it is not synced, since it need not survive a power cut.
+    """Replace the record of a process, whole; it is not synced, since it need not survive a power cut.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: it cannot be written, for instance since the outbox is no longer mounted.
     """
     path = path_of(root, record)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}")
     temporary.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
     temporary.replace(path)
 
 
-def read_run(root: Path, record: RunRecord) -> RunRecord | None:
-    """Return the outbox's record with the command and source of this record; None if there is none that can be read."""
-    return _read(path_of(root, record))
-
-
 def read_runs(root: Path) -> list[RunRecord]:
-    """Return the records in an outbox that can be read, newest first.
+    """Return the records in an outbox that can be read and are not outdated, newest first.
 
     Raises:
         OSError: the disk failed.
     """
-    return sorted(_records(root / STATE_FOLDER / FOLDER), key=lambda record: record.started, reverse=True)
+    found = _read_all(root)
+    outdated = _outdated(found)
+    return [record for path, record in found.items() if path not in outdated]
 
 
-def _records(folder: Path) -> Iterator[RunRecord]:
-    for path in folder.glob("*.json"):
-        record = _read(path)
-        if record is not None:
-            yield record
+def remove_outdated(root: Path) -> None:
+    """Remove outdated records, and the oldest of runs that are over if there are more than `MAX_OVER`.
+
+    Raises:
+        OSError: the disk failed.
+    """
+    found = _read_all(root)
+    outdated = _outdated(found)
+    over = [path for path, record in found.items() if path not in outdated and not record.is_alive]
+    for path in (*outdated, *over[MAX_OVER:]):
+        path.unlink(missing_ok=True)
+
+
+def _outdated(records: Mapping[Path, RunRecord]) -> set[Path]:
+    """Return the records of runs that are over, and of whose command and source one is alive or newer.
+
+    Args:
+        records: the records, newest first.
+    """
+    outdated, seen = set(), set()
+    for path, record in sorted(records.items(), key=lambda each: each[1].is_alive, reverse=True):
+        work = record.command, record.source
+        if work in seen and not record.is_alive:
+            outdated.add(path)
+        seen.add(work)
+    return outdated
+
+
+def _read_all(root: Path) -> dict[Path, RunRecord]:
+    """Return all records that can be read, newest first."""
+    found = ((path, _read(path)) for path in (root / STATE_FOLDER / FOLDER).glob("*.json"))
+    records = {path: record for path, record in found if record is not None}
+    return dict(sorted(records.items(), key=lambda each: each[1].started, reverse=True))
 
 
 def _read(path: Path) -> RunRecord | None:

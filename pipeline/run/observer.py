@@ -43,9 +43,9 @@ class RunInfo:
 class Observer:
     """Receives the events of a command. All methods do nothing; a subclass overrides those that it needs.
 
-    Order: `started` once; then the work; then either `finished` or `aborted` once. A run calls `planned` and `expected`
-    before and during rendering, as its plan proceeds. `rendering_started` and `rendering_ended` enclose all work on the
-    devices; a run that has nothing to render calls neither.
+    Order: `started` once; `began` once all locks are held; then the work; then either `finished` or `aborted` once. A
+    run calls `planned` and `expected` before and during rendering, as its plan proceeds. `rendering_started` and
+    `rendering_ended` enclose all work on the devices; a run that has nothing to render calls neither.
 
     Threads: the thread that does the work calls all methods except for three. `pair_started` and `evaluated` are called
     by the thread that has the device or, if there are several devices, by the thread that does the work. `status` is
@@ -56,6 +56,9 @@ class Observer:
 
     def started(self, info: RunInfo) -> None:
         """The work begins. The command calls this once, before anything is planned or scanned."""
+
+    def began(self) -> None:
+        """The command holds its locks, so no other process does the same work. Not called if another process does."""
 
     def planned(self, item: PlannedPair) -> None:
         """A pair is not rendered in this run. The run calls this once for each such pair."""

@@ -78,6 +78,7 @@ def run(  # noqa: PLR0913 - what a run consists of
     devices = ", ".join(map(str, find_devices(settings.run.device)))
     usage = Usage()
     with StopRequest() as stop_request, outbox.locked(), Attempts(outbox, settings.run.max_attempts) as attempts:
+        observer.began()
         planned: Iterable[PlannedPair | None]
         planned = prefetch(plan(pairs, outbox, weights, redo=redo, limit=limit), _PLANNED_AHEAD)
         budget = None

@@ -110,6 +110,7 @@ class Watcher:
             self._stage = make_stage()
         with contextlib.ExitStack() as stack:
             self.enter(stack)
+            self._observer.began()
             self._observer.rendering_started(None)
             stack.callback(self._observer.rendering_ended)
             self.scan_thread.start()

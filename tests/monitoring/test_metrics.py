@@ -200,7 +200,7 @@ def test_a_defect_of_the_thread_comes_out_at_the_end(textfile: Path, monkeypatch
 
     monkeypatch.setattr(metrics._values, "write", fail)
     metrics.started(work())
-    metrics._thread.join(10)
+    metrics._timer._thread.join(10)
     with pytest.raises(TypeError, match="not a path"):
         metrics.finished(run_summary(0, 0, 0, 0))
 

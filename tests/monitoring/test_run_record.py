@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline.errors import ExitCode, Interrupted, LockedError
+from pipeline.errors import ExitCode, Interrupted, LockedError, WeightsError
 from pipeline.monitoring.live_report import REPORT_SECONDS, LiveReport
-from pipeline.monitoring.run_record import WRITE_SECONDS, RunRecorder
+from pipeline.monitoring.run_record import RunRecorder
 from pipeline.outbox.report import update
 from pipeline.outbox.run_records import RunRecord, read_runs, write_run
 from pipeline.run.observer import RunInfo
 from pipeline.run.plan import Action
 from pipeline.settings.all_settings import validate
+from pipeline.text import now
 from tests.monitoring.summaries import run_summary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SUMMARY = run_summary(3, 0, 1, 0)
 
@@ -39,9 +44,13 @@ def work(root: Path, **changes: Any) -> RunInfo:
     )
 
 
-def outcome(status: str) -> Any:
+def pair(name: str) -> Any:
+    return SimpleNamespace(name=name)
+
+
+def outcome(status: str, name: str = "a") -> Any:
     """Return the outcome of a pair with a status."""
-    return SimpleNamespace(record=SimpleNamespace(status=status))
+    return SimpleNamespace(pair=pair(name), record=SimpleNamespace(status=status))
 
 
 def the_only(root: Path) -> RunRecord:
@@ -55,69 +64,143 @@ def clock() -> Clock:
     return Clock()
 
 
-def test_a_run_is_recorded_from_its_start(tmp_path: Path, clock: Clock) -> None:
-    RunRecorder(clock).started(work(tmp_path, spool=Path("/spool")))
-    record = the_only(tmp_path)
+@pytest.fixture
+def outbox(tmp_path: Path) -> Path:
+    (tmp_path / ".impasto").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def recorder(outbox: Path) -> Iterator[RunRecorder]:
+    """Return the recorder of a run that holds its locks; its timer never comes."""
+    recorder = RunRecorder(write_seconds=3600)
+    recorder.started(work(outbox))
+    recorder.began()
+    yield recorder
+    recorder._timer.end()
+
+
+def test_a_run_is_recorded_when_it_has_its_locks(outbox: Path) -> None:
+    recorder = RunRecorder(write_seconds=3600)
+    recorder.started(work(outbox, spool=Path("/spool")))
+    assert read_runs(outbox) == []
+    recorder.began()
+    record = the_only(outbox)
     assert (record.command, record.source, record.spool) == ("run", "/night.csv", "/spool")
     assert (record.preset, record.settings["image"]["size"], record.pairs) == ("luminance", 99, 5)
     assert (record.state, record.is_alive, record.counts) == ("running", True, {"waiting": 5})
+    recorder._timer.end()
 
 
-def test_everything_is_counted_and_written_every_few_seconds(tmp_path: Path, clock: Clock) -> None:
-    recorder = RunRecorder(clock)
-    recorder.started(work(tmp_path, pairs=9))
+def test_a_timer_writes_the_record_while_nothing_happens(outbox: Path) -> None:
+    recorder = RunRecorder(write_seconds=0.01)
+    recorder.started(work(outbox))
+    recorder.began()
+    first = the_only(outbox).written
+    while the_only(outbox).written == first:
+        pass
+    recorder.finished(SUMMARY)
+    assert not recorder._timer._thread.is_alive()
+
+
+def test_everything_is_counted(outbox: Path, recorder: RunRecorder) -> None:
     for action in (Action.SKIP, Action.STILL_FAILED, Action.WAIT):
         recorder.planned(SimpleNamespace(action=action))  # type: ignore[arg-type]
     recorder.outcome(outcome("done"))
-    recorder.outcome(outcome("failed"))
     recorder.duplicate(SimpleNamespace())  # type: ignore[arg-type]
-    assert the_only(tmp_path).counts == {"waiting": 9}, "the record is not written again at once"
-    clock.now += WRITE_SECONDS
+    assert the_only(outbox).counts == {"waiting": 5}, "the record is not written at every event"
+    recorder.write()
+    assert the_only(outbox).counts == {"done": 1, "skipped": 2, "failed": 1, "waiting": 1}
     recorder.failed_job(SimpleNamespace())  # type: ignore[arg-type]
-    assert the_only(tmp_path).counts == {"done": 1, "skipped": 2, "failed": 3, "waiting": 3}
+    recorder.write()
+    assert the_only(outbox).counts["failed"] == 2
 
 
-def test_what_a_watcher_is_at_is_recorded(tmp_path: Path, clock: Clock) -> None:
-    recorder = RunRecorder(clock)
-    recorder.started(work(tmp_path, command="watch", pairs=None))
-    clock.now += WRITE_SECONDS
+def test_the_pairs_on_the_devices_of_a_run_are_recorded(outbox: Path, recorder: RunRecorder) -> None:
+    for name in ("a", "b", "a"):  # the first pair is tried again
+        recorder.pair_started(pair(name))
+    recorder.write()
+    assert the_only(outbox).on_device == ["a", "b"]
+    recorder.outcome(outcome("done", "a"))
+    recorder.outcome(outcome("failed", "c"))  # never on a device
+    recorder.write()
+    assert the_only(outbox).on_device == ["b"]
+
+
+def test_what_a_watcher_is_at_is_recorded(outbox: Path) -> None:
+    recorder = RunRecorder(write_seconds=3600)
+    recorder.started(work(outbox, command="watch", pairs=None, spool=Path("/spool")))
+    recorder.began()
+    recorder.pair_started(pair("sea/dog"))
     recorder.status({"on_device": "sea/cat", "state": "paused", "reason": "disk full"})
-    record = the_only(tmp_path)
+    recorder.write()
+    record = the_only(outbox)
     assert (record.on_device, record.state, record.reason, record.counts) == (["sea/cat"], "paused", "disk full", {})
+    recorder._timer.end()
 
 
-def test_the_end_is_recorded_with_its_exit_code(tmp_path: Path, clock: Clock) -> None:
-    recorder = RunRecorder(clock)
-    recorder.started(work(tmp_path))
+def test_the_end_is_recorded_with_its_exit_code(outbox: Path, recorder: RunRecorder) -> None:
+    recorder.pair_started(pair("a"))
     recorder.finished(SUMMARY)
-    record = the_only(tmp_path)
-    assert (record.state, record.exit_code, record.is_alive) == ("ended", 3, False)
+    record = the_only(outbox)
+    assert (record.state, record.exit_code, record.is_alive, record.on_device) == ("ended", 3, False, [])
 
 
-def test_an_end_by_a_signal_says_why(tmp_path: Path, clock: Clock) -> None:
-    recorder = RunRecorder(clock)
-    recorder.started(work(tmp_path))
+def test_an_end_by_a_signal_says_why(outbox: Path, recorder: RunRecorder) -> None:
     recorder.aborted(Interrupted(ExitCode.TERMINATED))
-    record = the_only(tmp_path)
+    record = the_only(outbox)
     assert (record.state, record.exit_code) == ("ended", 143)
     assert record.reason.startswith("Interrupted.")
 
 
-def test_one_that_had_no_turn_leaves_nothing(tmp_path: Path, clock: Clock) -> None:
-    recorder = RunRecorder(clock)
-    recorder.started(work(tmp_path))
-    recorder.aborted(LockedError("another run has it."))
-    assert read_runs(tmp_path) == []
+def test_an_end_before_the_locks_is_recorded_where_there_is_an_outbox(tmp_path: Path, outbox: Path) -> None:
+    for root in (outbox, tmp_path / "none"):
+        recorder = RunRecorder()
+        recorder.started(work(root))
+        recorder.aborted(WeightsError("there are none."))
+    assert (the_only(outbox).exit_code, the_only(outbox).reason) == (4, "there are none.")
+    assert not (tmp_path / "none").exists()
 
 
-def test_the_record_of_one_that_is_at_work_is_kept(tmp_path: Path, clock: Clock) -> None:
-    RunRecorder(clock).started(work(tmp_path))
-    other = the_only(tmp_path).model_copy(update={"pid": 1})  # process 1 (init) always exists
-    write_run(tmp_path, other)
-    late = RunRecorder(clock)
-    late.started(work(tmp_path))
+def test_one_that_had_no_turn_touches_no_record(outbox: Path) -> None:
+    ended = RunRecorder(write_seconds=3600)
+    ended.started(work(outbox))
+    ended.began()
+    ended.finished(SUMMARY)
+    before = {path: path.read_bytes() for path in (outbox / ".impasto/runs").iterdir()}
+    late = RunRecorder()
+    late.started(work(outbox))
     late.aborted(LockedError("another run has it."))
-    assert the_only(tmp_path) == other
+    assert {path: path.read_bytes() for path in (outbox / ".impasto/runs").iterdir()} == before
+
+
+def test_a_later_process_of_the_same_work_removes_the_record_of_one_that_is_over(outbox: Path) -> None:
+    earlier = RunRecord(
+        command="run", source="/night.csv", pid=1, preset="p", settings={}, started=now(), written=now(), ended=now()
+    )
+    write_run(outbox, earlier)
+    write_run(outbox, earlier.model_copy(update={"source": "/other.csv"}))
+    recorder = RunRecorder(write_seconds=3600)
+    recorder.started(work(outbox))
+    recorder.began()
+    assert {(each.source, each.pid) for each in read_runs(outbox)} == {("/night.csv", os.getpid()), ("/other.csv", 1)}
+    assert len(list((outbox / ".impasto/runs").iterdir())) == 2
+    recorder._timer.end()
+
+
+def test_a_record_that_cannot_be_written_is_a_warning_once_and_tried_again(
+    outbox: Path, recorder: RunRecorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = outbox / ".impasto"
+    state.rename(outbox / "unmounted")
+    recorder.write()
+    recorder.write()
+    assert len(caplog.messages) == 1
+    assert "cannot be written" in caplog.messages[0]
+    (outbox / "unmounted").rename(state)
+    recorder.outcome(outcome("done"))
+    recorder.write()
+    assert the_only(outbox).counts["done"] == 1
 
 
 @pytest.fixture
@@ -174,3 +257,10 @@ def test_what_a_report_fails_by_is_told(tmp_path: Path, clock: Clock, monkeypatc
     report.started(work(tmp_path))
     with pytest.raises(OSError, match="No space left"):
         report.finished(SUMMARY)
+
+
+def test_one_that_had_no_turn_leaves_the_report_to_the_other(tmp_path: Path, clock: Clock, updates: list[Path]) -> None:
+    report = LiveReport(clock)
+    report.started(work(tmp_path))
+    report.aborted(LockedError("another run has it."))
+    assert updates == []

@@ -12,12 +12,13 @@ import psutil
 import pytest
 
 from pipeline.outbox.run_records import (
+    MAX_OVER,
     SILENT_SECONDS,
     RunRecord,
     is_process_alive,
     path_of,
-    read_run,
     read_runs,
+    remove_outdated,
     write_run,
 )
 
@@ -31,26 +32,76 @@ def record(**changes: Any) -> RunRecord:
     return RunRecord(**{**fields, "written": moment, **changes})
 
 
-def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+@pytest.fixture
+def outbox(tmp_path: Path) -> Path:
+    (tmp_path / ".impasto").mkdir()
+    return tmp_path
+
+
+def shown(root: Path) -> list[tuple[str, int]]:
+    return [(each.source, each.pid) for each in read_runs(root)]
+
+
+def test_a_record_is_read_as_it_was_written(outbox: Path) -> None:
     written = record(pairs=7, counts={"done": 3}, on_device=["a"])
-    write_run(tmp_path, written)
-    assert read_runs(tmp_path) == [written]
-    assert read_run(tmp_path, record()) == written
-    assert os.listdir(path_of(tmp_path, written).parent) == [path_of(tmp_path, written).name]  # noqa: PTH208
+    write_run(outbox, written)
+    assert read_runs(outbox) == [written]
+    assert os.listdir(path_of(outbox, written).parent) == [path_of(outbox, written).name]  # noqa: PTH208
 
 
-def test_each_command_and_source_has_one_and_the_newest_comes_first(tmp_path: Path) -> None:
-    for hour, (command, source) in enumerate([("run", "/a"), ("watch", "/a"), ("run", "/b"), ("run", "/a")]):
-        write_run(tmp_path, record(command=command, source=source, started=f"2026-03-01T{hour:02}:00:00+00:00"))
-    found = [(each.command, each.source) for each in read_runs(tmp_path)]
-    assert found == [("run", "/a"), ("run", "/b"), ("watch", "/a")]
+def test_an_outbox_that_is_no_longer_mounted_gets_no_record(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_run(tmp_path, record())
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_what_cannot_be_read_is_none(tmp_path: Path) -> None:
-    assert (read_runs(tmp_path), read_run(tmp_path, record())) == ([], None)
-    write_run(tmp_path, record())
-    path_of(tmp_path, record()).write_text('{"of": "another version"}')
-    assert (read_runs(tmp_path), read_run(tmp_path, record())) == ([], None)
+def test_each_process_has_a_record_and_the_newest_comes_first(outbox: Path) -> None:
+    for hour, (source, pid) in enumerate([("/a", os.getpid()), ("/a", 1), ("/b", os.getpid())]):
+        write_run(outbox, record(source=source, pid=pid, started=f"2026-03-01T{hour:02}:00:00+00:00"))
+    assert shown(outbox) == [("/b", os.getpid()), ("/a", 1), ("/a", os.getpid())]
+
+
+def test_of_runs_that_are_over_the_last_one_counts_unless_another_is_at_work(outbox: Path) -> None:
+    for hour, (source, pid, is_over) in enumerate(
+        [("/a", 1, True), ("/b", 1, False), ("/b", 2, True), ("/a", 2, True), ("/b", os.getpid(), False)]
+    ):
+        started = f"2026-03-01T{hour:02}:00:00+00:00"
+        write_run(outbox, record(source=source, pid=pid, started=started, ended=started if is_over else None))
+    expected = [("/b", os.getpid()), ("/a", 2), ("/b", 1)]
+    assert shown(outbox) == expected
+    assert len(list((outbox / ".impasto/runs").iterdir())) == 5
+    remove_outdated(outbox)
+    assert len(list((outbox / ".impasto/runs").iterdir())) == 3
+    assert shown(outbox) == expected
+
+
+def test_only_so_many_records_of_runs_that_are_over_are_kept(outbox: Path) -> None:
+    for number in range(MAX_OVER + 20):
+        started = f"2026-03-01T{number // 60:02}:{number % 60:02}:00+00:00"
+        write_run(outbox, record(command="pair", source=f"/{number}.jpg", pid=1, started=started, ended=started))
+    write_run(outbox, record(started="2026-01-01T00:00:00+00:00"))
+    remove_outdated(outbox)
+    sources = [source for source, _ in shown(outbox)]
+    assert sources[:2] == [f"/{MAX_OVER + 19}.jpg", f"/{MAX_OVER + 18}.jpg"]
+    assert (len(sources), sources[-1]) == (MAX_OVER + 1, "/night.csv"), "a run at work is kept, however old it is"
+
+
+def test_a_record_of_an_earlier_version_is_read_and_goes_when_it_is_outdated(outbox: Path) -> None:
+    folder = outbox / ".impasto/runs"
+    folder.mkdir()
+    old = record(started="2026-03-01T00:00:00+00:00", ended="2026-03-01T00:00:00+00:00")
+    (folder / "0123456789abcdef.json").write_text(old.model_dump_json())
+    assert read_runs(outbox) == [old]
+    write_run(outbox, record())
+    remove_outdated(outbox)
+    assert [each.ended for each in read_runs(outbox)] == [None]
+
+
+def test_what_cannot_be_read_is_left_out(outbox: Path) -> None:
+    assert read_runs(outbox) == []
+    write_run(outbox, record())
+    path_of(outbox, record()).write_text('{"of": "another version"}')
+    assert read_runs(outbox) == []
 
 
 def test_a_run_is_alive_while_its_process_is() -> None:

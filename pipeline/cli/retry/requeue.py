@@ -95,7 +95,8 @@ def retry(folder: Path, only: Sequence[str] = (), *, dry_run: bool = False) -> R
 
 def _of_outbox(root: Path, only: Sequence[str], disk: Disk, *, dry_run: bool) -> Retried:
     records = read_runs(root)
-    services = [record for record in records if record.spool and Path(record.spool, "failed").is_dir()]
+    spools = {record.spool: record for record in records if record.spool and Path(record.spool, "failed").is_dir()}
+    services = list(spools.values())  # several watchers may share a spool
     with_job = {name for each in services for name in _names_of_jobs(Path(each.spool), disk)}  # before jobs move
     jobs: list[Retry] = []
     for each in services:
@@ -104,7 +105,8 @@ def _of_outbox(root: Path, only: Sequence[str], disk: Disk, *, dry_run: bool) ->
     with contextlib.nullcontext() if dry_run else box.locked():
         pairs = list(_of_failures(box, only, with_job, disk, dry_run=dry_run))
     idle = [run for run in (run_state(record, root) for record in records) if not run.is_at_work]
-    return Retried((*jobs, *pairs), tuple(run.again for run in idle if (jobs if run.command in _SERVICES else pairs)))
+    commands = dict.fromkeys(run.again for run in idle if (jobs if run.command in _SERVICES else pairs))
+    return Retried((*jobs, *pairs), tuple(commands))
 
 
 def _of_failures(box: Outbox, only: Sequence[str], with_job: set[str], disk: Disk, *, dry_run: bool) -> Iterator[Retry]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pipeline.cli.status.outbox import OutboxSurvey, RunState
     from pipeline.cli.status.survey import Survey
 
+SHOWN_ON_DEVICE: Final = 8
+"""Largest number of pairs on the devices that are named; a batch may have more."""
 FOLLOW_SECONDS: Final = 5.0
 """Seconds between two outputs of --follow."""
 
@@ -110,7 +112,9 @@ def _lines_of_run(run: RunState) -> list[str]:
     if run.pairs_per_hour is not None:
         left = "" if run.seconds_left is None else f", about {duration(run.seconds_left)} left"
         at[0] += f"; {rate(run.pairs_per_hour)}{left}"
-    return [*at, *(f"  on the device: {name}" for name in run.on_device)]
+    more = len(run.on_device) - SHOWN_ON_DEVICE
+    names = [f"  on the device: {name}" for name in run.on_device[:SHOWN_ON_DEVICE]]
+    return [*at, *names, *([f"  and {more} more"] if more > 0 else [])]
 
 
 def _lines_of_inbox(found: InboxSurvey) -> list[str]:

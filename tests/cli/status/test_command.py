@@ -40,6 +40,7 @@ def record_run(root: Path, command: Any = "run", **changes: Any) -> RunRecord:
     moment = now()
     fields = {"source": "/photos/night.csv", "preset": "colour-preserving", "settings": {}}
     record = RunRecord(command=command, **{**fields, "started": moment, "written": moment, **changes})
+    (root / ".impasto").mkdir(parents=True, exist_ok=True)
     write_run(root, record)
     return record
 
