@@ -7,7 +7,7 @@ import hashlib
 import os
 import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from pipeline.errors import MACHINE_ERRNOS, ImageError, IncompleteError, UnreadableError
 from pipeline.remedies import remedy_of
@@ -68,6 +68,8 @@ def _user_error(error: OSError, path: Path) -> ImageError | UnreadableError:
     return ImageError(message, f"{remedy_of(error)}.")
 
 
+_MOST_SEGMENTS: Final = 1000
+"""Largest number of segments before the scan that are followed in a JPEG; a colour profile has up to 255."""
 _PNG_END = b"\0\0\0\0IEND\xae\x42\x60\x82"
 
 
@@ -96,9 +98,12 @@ def _looks_complete(file: BinaryIO) -> bool:
 
 
 def _reaches_scan(file: BinaryIO) -> bool:
-    """Whether a JPEG's segments lead to its scan; a file that is cut inside a thumbnail may end like a whole JPEG."""
+    """Whether a JPEG's segments lead to its scan; a file that is cut inside a thumbnail may end like a whole JPEG.
+
+    A file of more segments than any camera or program writes counts as incomplete, since it could have millions.
+    """
     position = 2
-    while True:
+    for _ in range(_MOST_SEGMENTS):
         file.seek(position)
         marker = file.read(4)
         if len(marker) < 4 or marker[0] != 0xFF:  # noqa: PLR2004 - marker and length
@@ -106,3 +111,4 @@ def _reaches_scan(file: BinaryIO) -> bool:
         if marker[1] == 0xDA:  # noqa: PLR2004 - start of scan
             return True
         position += 2 + int.from_bytes(marker[2:], "big")
+    return False

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
+from pipeline.images import files
 from pipeline.images.files import looks_complete
 from tests.conftest import photo
 
@@ -95,6 +96,23 @@ def test_something_after_the_end_does_not_look_complete(tmp_path: Path, kind: st
     path = tmp_path / "picture"
     path.write_bytes(COMPLETE[kind] + b"\0")
     assert not looks_complete(path)
+
+
+class CountingFile(io.BytesIO):
+    """A file that counts its reads."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.reads += 1
+        return super().read(size)
+
+
+@pytest.mark.parametrize(("segments", "looks_whole"), [(300, True), (100_000, False)])
+def test_a_jpeg_of_very_many_segments_is_not_followed_to_its_end(segments: int, *, looks_whole: bool) -> None:
+    file = CountingFile(b"\xff\xd8" + b"\xff\xfe\0\2" * segments + b"\xff\xda\0\2" + b"." * 50 + b"\xff\xd9")
+    assert files._looks_complete(file) is looks_whole
+    assert file.reads < 1100
 
 
 def test_a_file_that_is_not_there_does_not_look_complete(tmp_path: Path) -> None:
