@@ -88,16 +88,21 @@ class InboxFiles:
 
     # Looks
 
-    def look_everywhere(self, now: float) -> None:
+    def look_everywhere(self, now: float) -> tuple[set[str], bool]:
         """Look at every file in the inbox, and forget files that are gone.
+
+        Returns:
+            The paths of all files, and whether everything could be read.
 
         Raises:
             OSError: the inbox cannot be read.
         """
         found: set[str] = set()
+        is_complete = True
         for name, status in walk_statuses(self._place.disk, self._place.inbox, is_excluded=self.is_excluded):
             if isinstance(status, OSError):
                 self.leave(name, f"cannot be read: {status.strerror}")
+                is_complete = False
                 self.tracker.make_due(name)  # so that the reason is corrected when it can be read again
             else:
                 self._see(name, status, now)
@@ -106,6 +111,7 @@ class InboxFiles:
             self._forget(name)
         for name in [name for name in self.left if name not in found]:
             del self.left[name]
+        return found, is_complete
 
     def look_at(self, name: str, now: float, *, after_event: bool = False) -> None:
         """Look at one file.

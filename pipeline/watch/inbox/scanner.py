@@ -16,6 +16,7 @@ from pipeline.watch.inbox.events import Changes, EventProbe
 from pipeline.watch.inbox.files import InboxFiles
 from pipeline.watch.inbox.tickets import Tickets
 from pipeline.watch.spool.records import Claimed
+from pipeline.watch.spool.tidy import TIDY_SECONDS, tidy
 from pipeline.watch.spool.workers import EVENT_PROBE_PREFIX
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ class Scanner:
         """Jobs that the next round hands out; they stay here if a round fails."""
         self._next_look = 0.0
         """Time of the next look at all files, in monotonic seconds."""
+        self._next_tidy = 0.0
+        """Time from which on the next complete look tidies the spool, in monotonic seconds."""
 
     @property
     def mode(self) -> str:
@@ -229,7 +232,13 @@ class Scanner:
     def _look_everywhere(self, now: float) -> None:
         self._styles.look()
         self._watch_folders()  # before the look, so that no change between the two is missed
-        self._files.look_everywhere(now)
+        found, is_complete = self._files.look_everywhere(now)
+        if is_complete and now >= self._next_tidy:
+            self._next_tidy = now + TIDY_SECONDS
+            try:
+                tidy(self._spool.place, found)
+            except OSError as error:
+                logger.warning("%s: cannot be tidied: %s.", self._spool.root, error.strerror)
         self._next_look = now + (self._rules.poll_seconds if self._polling else self._rules.rescan_seconds)
 
     def _watch_folders(self) -> None:

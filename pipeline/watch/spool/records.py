@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import os
 import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
@@ -10,7 +12,6 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 if TYPE_CHECKING:
-    import os
     from pathlib import Path
 
     from pipeline.disk import Disk
@@ -62,6 +63,15 @@ class ReturnedFile(BaseModel):
     size: int
     mtime_ns: int
     inode: int
+
+
+def returned_name(relative: str) -> str:
+    """Return the file name of the record of a returned file.
+
+    Args:
+        relative: path of the file in the inbox.
+    """
+    return f"{hashlib.sha256(os.fsencode(relative)).hexdigest()}.json"
 
 
 class NotClaimedError(Exception):

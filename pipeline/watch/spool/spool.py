@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
-import os
 import secrets
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -34,6 +32,7 @@ from pipeline.watch.spool.records import (
     ReturnedFile,
     read_records,
     record_name,
+    returned_name,
 )
 from pipeline.watch.spool.workers import SpoolPlace, Worker, jobs_in, new_worker_name
 
@@ -223,7 +222,7 @@ class Spool:
         return (record.size, record.mtime_ns, record.inode) == (facts.size, facts.mtime_ns, facts.inode)
 
     def _return_record(self, relative: str) -> Path:
-        return self.root / "returned" / f"{hashlib.sha256(os.fsencode(relative)).hexdigest()}.json"
+        return self.root / "returned" / returned_name(relative)
 
     def jobs(self) -> list[Job]:
         """Return the jobs of this worker, oldest first."""
