@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -28,6 +29,8 @@ WRITE_SECONDS: Final = 10.0
 """Seconds between two writes of a record."""
 MAX_OVER: Final = 100
 """Largest number of records of runs that are over; `impasto pair` leaves one for each photograph."""
+_UNFINISHED_SECONDS: Final = 24 * 3600.0
+"""Age in seconds at which an unfinished record is removed."""
 SILENT_SECONDS: Final = 6 * WRITE_SECONDS
 """Seconds without a new record after which a run on another machine counts as dead."""
 
@@ -115,14 +118,23 @@ def read_runs(root: Path) -> list[RunRecord]:
 def remove_outdated(root: Path) -> None:
     """Remove outdated records, and the oldest of runs that are over if there are more than `MAX_OVER`.
 
+    The last record of each inbox stays, since `impasto retry` finds spools by it. What killed processes did not finish
+    writing is removed after a day.
+
     Raises:
         OSError: the disk failed.
     """
     found = _read_all(root)
     outdated = _outdated(found)
-    over = [path for path, record in found.items() if path not in outdated and not record.is_alive]
-    for path in (*outdated, *over[MAX_OVER:]):
+    over = [path for path, record in found.items() if path not in outdated and not (record.is_alive or record.spool)]
+    for path in (*outdated, *over[MAX_OVER:], *_unfinished(root)):
         path.unlink(missing_ok=True)
+
+
+def _unfinished(root: Path) -> list[Path]:
+    """Return old files of processes that were killed while they wrote a record."""
+    others = (path for path in (root / STATE_FOLDER / FOLDER).iterdir() if path.suffix != ".json")
+    return [path for path in others if time.time() - path.lstat().st_mtime > _UNFINISHED_SECONDS]
 
 
 def _outdated(records: Mapping[Path, RunRecord]) -> set[Path]:

@@ -86,6 +86,22 @@ def test_only_so_many_records_of_runs_that_are_over_are_kept(outbox: Path) -> No
     assert (len(sources), sources[-1]) == (MAX_OVER + 1, "/night.csv"), "a run at work is kept, however old it is"
 
 
+def test_the_record_of_an_inbox_is_kept_and_what_was_not_written_to_its_end_is_not(outbox: Path) -> None:
+    long_ago = "2026-01-01T00:00:00+00:00"
+    write_run(outbox, record(command="watch", source="/inbox", spool="/spool", pid=1, started=long_ago, ended=long_ago))
+    for number in range(MAX_OVER + 1):
+        moment = f"2026-03-01T{number // 60:02}:{number % 60:02}:00+00:00"
+        write_run(outbox, record(command="pair", source=f"/{number}.jpg", pid=1, started=moment, ended=moment))
+    old, new = (outbox / ".impasto/runs" / name for name in ("one.123", "two.456"))
+    for path in (old, new):
+        path.write_text("{")
+    os.utime(old, (0, 0))
+    remove_outdated(outbox)
+    assert len(read_runs(outbox)) == MAX_OVER + 1
+    assert read_runs(outbox)[-1].spool == "/spool"
+    assert (old.exists(), new.exists()) == (False, True)
+
+
 def test_a_record_of_an_earlier_version_is_read_and_goes_when_it_is_outdated(outbox: Path) -> None:
     folder = outbox / ".impasto/runs"
     folder.mkdir()

@@ -49,6 +49,11 @@ class Contents:
     settings: SettingsByName
 
     @property
+    def is_partial(self) -> bool:
+        """Whether a folder or a file may not be read, so that there may be more results."""
+        return any(damaged.remedy == _PERMISSIONS for damaged in self.damaged.values())
+
+    @property
     def pairs(self) -> list[PairRecord]:
         """Done and failed pairs."""
         return [*self.results.values(), *self.failures.values()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from pipeline.outbox.report.page_data import Totals
 
 PAGE: Final = "index.html"
+_UNUSED_SECONDS: Final = 24 * 3600.0
+"""Age in seconds of a thumbnail below which its result may still be in progress."""
 _LOCK_SECONDS: Final = 300.0
 """Longest wait for another report of this outbox, in seconds."""
 
@@ -90,6 +94,8 @@ def _write(root: Path, state: Path, disk: Disk) -> WrittenReport:
     if cache != old_cache:
         save_cache(cache_path, cache, disk, state / "report.json.tmp")
     thumbnails = Thumbnails(folder, disk)
+    if not contents.is_partial:
+        _remove_unused(thumbnails, contents, folder, disk)
     present = {entry.name for entry in disk.entries(folder)} if folder.is_dir() else set()
 
     def thumbnail_of(sha256: str) -> str:
@@ -103,6 +109,18 @@ def _write(root: Path, state: Path, disk: Disk) -> WrittenReport:
     counts = totals(contents)
     put(disk, page, _page(root, contents, counts, thumbnail_of).encode(), state / "index.html.tmp")
     return WrittenReport(page, counts, len(thumbnails_made.made))
+
+
+def _remove_unused(thumbnails: Thumbnails, contents: Contents, folder: Path, disk: Disk) -> None:
+    """Remove old thumbnails that no result needs: of results that are gone or were replaced, and of their inputs."""
+    used = set()
+    for result in contents.results.values():
+        for sha256 in (result.output_sha256, result.content.sha256, *(each.sha256 for each in result.paintings)):
+            used.add(thumbnails.path(sha256).name)
+    with contextlib.suppress(FileNotFoundError):
+        for entry in disk.entries(folder):
+            if entry.name not in used and time.time() - entry.stat(follow_symlinks=False).st_mtime > _UNUSED_SECONDS:
+                disk.unlink(folder / entry.name)
 
 
 def _corrected(contents: Contents, thumbnails: MadeThumbnails) -> Contents:

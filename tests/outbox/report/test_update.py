@@ -6,6 +6,7 @@ import json
 import os
 import re
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from pipeline.outbox.marks import Mark, MarkFiles
 from pipeline.outbox.report import update as update_module
 from pipeline.outbox.report.page import MARKER
 from pipeline.outbox.report.update import update_report, write_report
-from tests.outbox.report.samples import BEGIN, SETTINGS, add_failure, add_result, page_data, write
+from tests.outbox.report.samples import BEGIN, SETTINGS, add_failure, add_result, add_thumbnails, page_data, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -189,6 +190,36 @@ def test_thumbnails_are_made_once(tmp_path: Path) -> None:
         assert (thumbnail.format, thumbnail.size) == ("JPEG", (24, 18))
     assert page_data(tmp_path / "index.html")["results"][0]["thumb"] == f"{record.output.sha256[:32]}.jpg"
     assert write_report(tmp_path).thumbnails_made == 0
+
+
+@pytest.mark.parametrize("is_partial", [True, False])
+def test_old_thumbnails_that_no_result_needs_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_partial: bool
+) -> None:
+    records = [add_result(tmp_path, f"{number}.png", number, content=f"{number}.jpg") for number in range(3)]
+    folder = tmp_path / ".impasto/thumbnails"
+    for record in records:
+        add_thumbnails(tmp_path, record)
+    write_report(tmp_path)
+    add_result(tmp_path, "0.png", 7, content="another.jpg")  # replaces the first result
+    for path in (tmp_path / "1.png", tmp_path / "1.png.json"):
+        path.unlink()
+    (folder / "half.123").write_bytes(b"of a process that was killed")
+    old = {path.name for path in folder.iterdir()}
+    for name in old:
+        os.utime(folder / name, (0, 0))
+    (folder / "new.jpg").write_bytes(b"of a pair in progress")
+    if is_partial:
+        listed = replace(update_module.list_outbox(tmp_path, Disk()), unreadable={"folder": "Permission denied"})
+        monkeypatch.setattr(update_module, "list_outbox", lambda *_: listed)
+    write_report(tmp_path)
+    left = {path.name for path in folder.iterdir()}
+    kept = {records[2].output.sha256, records[2].pair.content.sha256, records[2].pair.style.sha256}
+    assert {f"{sha256[:32]}.jpg" for sha256 in kept} | {"new.jpg"} <= left
+    if is_partial:
+        assert old <= left
+    else:
+        assert len(left) == 3 + 1 + 1, "those of the last result, the new one, and that of the replaced picture"
 
 
 def test_a_picture_that_cannot_be_decoded_is_shown_without_preview_and_says_why(tmp_path: Path) -> None:
