@@ -9,110 +9,175 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
-import sys
-from typing import TYPE_CHECKING, BinaryIO, Final
+import stat
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 
 from pipeline.errors import StorageError
+from pipeline.no_links import open_folder, open_passage
 from pipeline.remedies import remedy_of
+from pipeline.sync import sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-logger = logging.getLogger(__name__)
-
 NO_HARD_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS})
 """Errors of a file system that has no hard links."""
-
-CANNOT_SYNC: Final = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
-"""Errors of a file system that cannot sync a folder or a file, such as folders that a host shares with its guest."""
-
-_warned_devices: Final[set[int]] = set()
-"""File systems that cannot sync, of which a warning was logged."""
+NOT_EMPTY: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT})
+"""Errors with which a folder is not removed, since there is something in it, or it is gone."""
+_LINK_FOLLOWS: Final = os.link not in os.supports_follow_symlinks
+"""Argument by which a link gets a second name itself, where the system can do so."""
 
 
 class Disk:
-    """The operations; each raises OSError as the operating system does. Any thread may call them."""
+    """The operations; each raises OSError as the operating system does. Any thread may call them.
 
-    def mkdir(self, path: Path) -> None:
+    Below a folder that is guarded, no link is followed: an operation on a path in which another program has put a link
+    in place of a folder raises NotADirectoryError.
+    """
+
+    guarded: tuple[Path, ...] = ()
+    """Folders below which links are not followed."""
+
+    def guard(self, folder: Path) -> None:
+        """Follow no link below a folder from now on, since other people may exchange what is in it."""
+        if folder not in self.guarded:
+            self.guarded = (*self.guarded, folder)
+
+    def _guard_of(self, path: Path) -> Path | None:
+        return next((root for root in self.guarded if path != root and path.is_relative_to(root)), None)
+
+    @contextlib.contextmanager
+    def _at(self, path: Path) -> Iterator[tuple[str | Path, int | None]]:
+        """Yield the name and the folder's descriptor by which the system reaches a path; None: by the path itself."""
+        root = self._guard_of(path)
+        if root is None:
+            yield path, None
+            return
+        try:
+            descriptor = open_passage(root, path.relative_to(root).parent)
+            try:
+                yield path.name, descriptor
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            error.filename = str(path)  # the system knows only the last part
+            raise
+
+    @contextlib.contextmanager
+    def _folder(self, path: Path) -> Iterator[int]:
+        """Yield the descriptor of a folder."""
+        root = self._guard_of(path)
+        try:
+            descriptor = open_folder(root, path.relative_to(root)) if root else os.open(path, os.O_RDONLY)
+            try:
+                yield descriptor
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            error.filename = str(path)
+            raise
+
+    @contextlib.contextmanager
+    def _open(self, path: Path, flags: int) -> Iterator[BinaryIO]:
+        with self._at(path) as (name, folder):
+            own = flags | (getattr(os, "O_NOFOLLOW", 0) if folder is not None else 0) | getattr(os, "O_BINARY", 0)
+            mode: Literal["rb", "wb"] = "rb" if flags == os.O_RDONLY else "wb"
+            with os.fdopen(os.open(name, own, 0o666, dir_fd=folder), mode) as file:
+                yield file
+
+    def mkdir(self, path: Path, mode: int = 0o777) -> None:
         """Make one folder."""
-        path.mkdir()
+        with self._at(path) as (name, folder):
+            os.mkdir(name, mode, dir_fd=folder)
+
+    def create(self, path: Path) -> None:
+        """Make an empty file; FileExistsError if the name is taken, by a link, too."""
+        with self._open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL):
+            pass
 
     def write(self, path: Path, data: bytes) -> None:
         """Write a whole file and sync its content to the medium."""
-        with path.open("wb") as file:
-            file.write(data)
-            file.flush()
-            _sync(file.fileno(), path)
+        self.write_by(path, lambda file: file.write(data))
 
-    def write_by(self, path: Path, fill: Callable[[BinaryIO], None]) -> None:
+    def write_by(self, path: Path, fill: Callable[[BinaryIO], object]) -> None:
         """Let a function write a whole file, for content that is too large for memory, and sync it to the medium."""
-        with path.open("wb") as file:
+        with self._open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
             fill(file)
             file.flush()
-            _sync(file.fileno(), path)
+            self._sync(file.fileno(), path)
+
+    def _sync(self, descriptor: int, path: Path) -> None:
+        sync(descriptor, path)
 
     def rename(self, source: Path, target: Path) -> None:
         """Rename a file; a file at the target is replaced."""
-        source.replace(target)
+        with self._at(source) as (old, old_folder), self._at(target) as (new, new_folder):
+            os.replace(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder)
 
     def link(self, source: Path, target: Path) -> None:
         """Give a file a second name; FileExistsError if the name is taken."""
-        target.hardlink_to(source)
+        with self._at(source) as (old, old_folder), self._at(target) as (new, new_folder):
+            os.link(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder, follow_symlinks=_LINK_FOLLOWS)
 
     def unlink(self, path: Path) -> None:
         """Remove a file."""
-        path.unlink()
+        with self._at(path) as (name, folder):
+            os.unlink(name, dir_fd=folder)
 
     def rmdir(self, path: Path) -> None:
         """Remove an empty folder."""
-        path.rmdir()
+        with self._at(path) as (name, folder):
+            os.rmdir(name, dir_fd=folder)
+
+    def touch(self, path: Path) -> None:
+        """Set the time of a file to now; its content stays."""
+        with self._at(path) as (name, folder):
+            os.utime(name, dir_fd=folder, follow_symlinks=folder is None)
 
     def sync_folder(self, path: Path) -> None:
         """Sync the names in a folder to the medium; a file system that cannot is a warning."""
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            _sync(descriptor, path)
-        finally:
-            os.close(descriptor)
+        with self._folder(path) as descriptor:
+            self._sync(descriptor, path)
 
     def read(self, path: Path) -> bytes:
         """Return the content of a small file."""
-        return path.read_bytes()
+        with self._open(path, os.O_RDONLY) as file:
+            return file.read()
 
     def lstat(self, path: Path) -> os.stat_result:
         """Return the status of a file, folder or link; links are not followed."""
-        return path.lstat()
+        with self._at(path) as (name, folder):
+            return os.stat(name, dir_fd=folder, follow_symlinks=False)
+
+    def is_folder(self, path: Path) -> bool:
+        """Return whether there is a folder; a link to a folder is one unless it is below a guarded folder."""
+        if self._guard_of(path) is None:
+            return path.is_dir()
+        try:
+            with self._folder(path):
+                return True
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def entries(self, path: Path) -> list[os.DirEntry[str]]:
         """Return the entries of a folder, sorted by name."""
         with os.scandir(path) as entries:
             return sorted(entries, key=lambda entry: entry.name)
 
+    def statuses(self, path: Path) -> dict[str, os.stat_result | OSError]:
+        """Return the status of everything in a folder, or the error that hides it, by name; links are not followed."""
+        with self._folder(path) as descriptor, os.scandir(descriptor) as entries:
+            found = {entry.name: _status_of(entry) for entry in entries}
+        return {name: status for name, status in sorted(found.items()) if not isinstance(status, FileNotFoundError)}
 
-def _sync(descriptor: int, path: Path) -> None:
-    """Sync a file or a folder to the medium; log a warning, once for each file system, if that is impossible there."""
+
+def _status_of(entry: os.DirEntry[str]) -> os.stat_result | OSError:
     try:
-        if sys.platform == "darwin":  # fsync leaves data in the drive's cache there
-            import fcntl  # noqa: PLC0415 - exists on Unix only
-
-            with contextlib.suppress(OSError):  # a file system that has fsync only
-                fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-                return
-        os.fsync(descriptor)
+        return entry.stat(follow_symlinks=False)
     except OSError as error:
-        if error.errno not in CANNOT_SYNC:
-            raise
-        device = os.fstat(descriptor).st_dev
-        if device not in _warned_devices:
-            _warned_devices.add(device)
-            logger.warning(
-                "%s: its file system cannot sync (%s). After a power cut, the last results may be missing or damaged.",
-                path,
-                error.strerror,
-            )
+        return error
 
 
 def exists(disk: Disk, path: Path) -> bool:
@@ -128,17 +193,17 @@ def exists(disk: Disk, path: Path) -> bool:
     return True
 
 
-def make_folders(disk: Disk, path: Path) -> None:
+def make_folders(disk: Disk, path: Path, mode: int = 0o777) -> None:
     """Make a folder and its missing parents, durably."""
     missing = []
-    while not path.is_dir():
+    while not disk.is_folder(path):
         missing.append(path)
         path = path.parent
     for folder in reversed(missing):
         try:
-            disk.mkdir(folder)
+            disk.mkdir(folder, mode)
         except FileExistsError as error:
-            if not folder.is_dir():  # otherwise another process was quicker
+            if not disk.is_folder(folder):  # otherwise another process was quicker
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from error
         disk.sync_folder(folder.parent)
 
@@ -185,25 +250,38 @@ def move_without_replacing(disk: Disk, source: Path, target: Path) -> bool:
 
 def remove_tree(disk: Disk, path: Path) -> None:
     """Remove a file, or a folder with its content, if it exists; links are not followed."""
-    if path.is_symlink():
-        disk.unlink(path)
-        return
     try:
-        entries = disk.entries(path)
-    except FileNotFoundError:
+        if not stat.S_ISDIR(disk.lstat(path).st_mode):
+            disk.unlink(path)
+            return
+    except (FileNotFoundError, NotADirectoryError):
         return
-    except NotADirectoryError:
-        disk.unlink(path)
-        return
-    for entry in entries:
-        child = path / entry.name
-        if entry.is_dir(follow_symlinks=False):
-            remove_tree(disk, child)
-        else:
-            with contextlib.suppress(FileNotFoundError):
-                disk.unlink(child)
-    with contextlib.suppress(FileNotFoundError):
-        disk.rmdir(path)
+    folders = [path]
+    for folder in folders:  # which grows: no recursion, since folders may be nested thousands deep
+        with contextlib.suppress(FileNotFoundError):
+            for entry in disk.entries(folder):
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(folder / entry.name)
+                else:
+                    with contextlib.suppress(FileNotFoundError):
+                        disk.unlink(folder / entry.name)
+    for folder in reversed(folders):
+        with contextlib.suppress(FileNotFoundError):
+            disk.rmdir(folder)
+
+
+def remove_empty_folders(disk: Disk, path: Path) -> None:
+    """Remove a folder and the folders in it, except those in which there is a file."""
+    folders = [path]
+    for folder in folders:  # which grows
+        with contextlib.suppress(FileNotFoundError):
+            folders += [folder / entry.name for entry in disk.entries(folder) if entry.is_dir(follow_symlinks=False)]
+    for folder in reversed(folders):
+        try:
+            disk.rmdir(folder)
+        except OSError as error:
+            if error.errno not in NOT_EMPTY:
+                raise
 
 
 def walk(

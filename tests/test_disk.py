@@ -9,10 +9,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline import disk as disk_module
-from pipeline.disk import CANNOT_SYNC, Disk, exists, make_folders, move, move_without_replacing, put, remove_tree, walk
+from pipeline.disk import (
+    Disk,
+    exists,
+    make_folders,
+    move,
+    move_without_replacing,
+    put,
+    remove_empty_folders,
+    remove_tree,
+    walk,
+)
 from tests.faults.disk import LOOKS, Crash, FaultyDisk, crashing, failing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 HARD_LINKS_ARE_MISSING = (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS)
@@ -31,9 +42,9 @@ class Linkless(Disk):
 class Rival(Disk):
     """A disk on which another process does every operation first."""
 
-    def mkdir(self, path: Path) -> None:
-        super().mkdir(path)
-        super().mkdir(path)
+    def mkdir(self, path: Path, mode: int = 0o777) -> None:
+        super().mkdir(path, mode)
+        super().mkdir(path, mode)
 
     def unlink(self, path: Path) -> None:
         super().unlink(path)
@@ -292,33 +303,119 @@ def test_a_walk_goes_down_thousands_of_folders(tmp_path: Path) -> None:
     assert name.count("/") > 2000
 
 
-@pytest.fixture
-def no_warnings_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk_module, "_warned_devices", set())
+# Guarded folders
 
 
-@pytest.mark.parametrize("number", sorted(CANNOT_SYNC))
-@pytest.mark.usefixtures("no_warnings_yet")
-def test_work_goes_on_where_nothing_can_be_synced_and_a_warning_says_so_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: int
+def exchange(root: Path) -> tuple[Disk, Path]:
+    """Return a disk that guards a folder in which `sea` was exchanged for a link, and the folder it leads to."""
+    victim = fill(root / "victim", a__jpg=b"1", deep__b=b"2").resolve()
+    (root / "inbox").mkdir()
+    (root / "inbox/sea").symlink_to(victim)
+    (root / "inbox/own").write_bytes(b"own")
+    disk = Disk()
+    disk.guard(root / "inbox")
+    return disk, victim
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda disk, sea: disk.mkdir(sea / "new"),
+        lambda disk, sea: disk.create(sea / "new"),
+        lambda disk, sea: disk.write(sea / "new", b"3"),
+        lambda disk, sea: disk.write_by(sea / "a/jpg", lambda file: file.write(b"3")),
+        lambda disk, sea: disk.rename(sea / "a/jpg", sea.parent / "taken"),
+        lambda disk, sea: disk.rename(sea.parent / "own", sea / "a/jpg"),
+        lambda disk, sea: disk.link(sea / "a/jpg", sea.parent / "taken"),
+        lambda disk, sea: disk.link(sea.parent / "own", sea / "new"),
+        lambda disk, sea: disk.unlink(sea / "a/jpg"),
+        lambda disk, sea: disk.rmdir(sea / "a"),
+        lambda disk, sea: disk.touch(sea / "a/jpg"),
+        lambda disk, sea: disk.sync_folder(sea),
+        lambda disk, sea: disk.read(sea / "a/jpg"),
+        lambda disk, sea: disk.lstat(sea / "a/jpg"),
+        lambda disk, sea: disk.statuses(sea),
+        lambda disk, sea: make_folders(disk, sea / "new/folder"),
+    ],
+)
+def test_no_operation_follows_a_link_below_a_guarded_folder(
+    tmp_path: Path, step: Callable[[Disk, Path], object]
 ) -> None:
-    def fsync(_: int) -> None:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    make_folders(Disk(), tmp_path / "out")
-    put(Disk(), tmp_path / "out" / "b", b"data", tmp_path / "temporary")
-    assert contents(tmp_path) == {"out/b": b"data"}
-    (message,) = caplog.messages
-    assert f"cannot sync ({os.strerror(number)})" in message
+    disk, victim = exchange(tmp_path)
+    before = {path: path.lstat() for path in [victim, *victim.rglob("*")]}
+    with pytest.raises(NotADirectoryError) as error:
+        step(disk, tmp_path / "inbox/sea")
+    assert str(tmp_path) in str(error.value.filename)
+    assert {path: path.lstat() for path in [victim, *victim.rglob("*")]} == before
+    assert {path.name for path in (tmp_path / "inbox").iterdir()} == {"sea", "own"}
 
 
-@pytest.mark.usefixtures("no_warnings_yet")
-def test_a_disk_that_fails_to_sync_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fsync(_: int) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
+def test_a_link_below_a_guarded_folder_is_no_folder_and_can_be_moved_itself(tmp_path: Path) -> None:
+    disk, victim = exchange(tmp_path)
+    sea = tmp_path / "inbox/sea"
+    assert not disk.is_folder(sea)
+    assert not disk.is_folder(sea / "a")
+    assert Disk().is_folder(sea)
+    assert move_without_replacing(disk, sea, sea.with_name("moved"))
+    assert sea.with_name("moved").readlink() == victim
+    with pytest.raises(OSError, match="symbolic link"):
+        disk.write(sea.with_name("moved"), b"")
+    remove_tree(disk, sea.with_name("moved"))
+    assert (victim / "deep/b").read_bytes() == b"2"
 
-    monkeypatch.setattr(os, "fsync", fsync)
-    for sync in (Disk().sync_folder, lambda path: Disk().write(path / "a", b"data")):
-        with pytest.raises(OSError, match="Input/output error"):
-            sync(tmp_path)
+
+def test_a_guarded_folder_is_worked_in_as_any_other(tmp_path: Path) -> None:
+    for root in (tmp_path / "guarded", tmp_path / "other"):
+        root.mkdir()
+        disk = Disk()
+        disk.guard(tmp_path / "guarded")
+        make_folders(disk, root / "a/b")
+        put(disk, root / "a/b/c", b"1", root / "temporary")
+        disk.create(root / "empty")
+        disk.link(root / "empty", root / "a/second")
+        disk.touch(root / "empty")
+        with pytest.raises(FileExistsError):
+            disk.create(root / "empty")
+        assert list(disk.statuses(root)) == ["a", "empty"]
+        assert disk.read(root / "a/b/c") == b"1"
+        assert contents(root) == {"a/b/c": b"1", "empty": b"", "a/second": b""}
+        remove_tree(disk, root / "a")
+        disk.unlink(root / "empty")
+        disk.rmdir(root)
+    assert contents(tmp_path) == {}
+
+
+def test_a_status_that_cannot_be_read_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path, a=b"", b=b"", c=b"")
+    status_of = disk_module._status_of
+
+    def fail(entry: os.DirEntry[str]) -> os.stat_result | OSError:
+        number = {"a": errno.EIO, "b": errno.ENOENT}.get(entry.name)
+        return OSError(number, "") if number else status_of(entry)
+
+    monkeypatch.setattr(disk_module, "_status_of", fail)
+    found = Disk().statuses(tmp_path)
+    assert list(found) == ["a", "c"]
+    assert isinstance(found["a"], OSError)
+
+
+def test_only_folders_without_files_are_removed(tmp_path: Path) -> None:
+    fill(tmp_path, job__in__sea__a=b"1")
+    (tmp_path / "job/in/sky/deep").mkdir(parents=True)
+    remove_empty_folders(Disk(), tmp_path / "job")
+    assert contents(tmp_path) == {"job/in/sea/a": b"1"}
+    assert not (tmp_path / "job/in/sky").exists()
+    (tmp_path / "job/in/sea/a").unlink()
+    remove_empty_folders(Disk(), tmp_path / "job")
+    remove_empty_folders(Disk(), tmp_path / "job")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tree_of_thousands_of_folders_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(1500):
+        os.mkdir("d")  # noqa: PTH102 - by a path of one part, since a whole path has a limit
+        os.chdir("d")
+    os.chdir(tmp_path)
+    remove_tree(Disk(), tmp_path / "d")
+    assert list(tmp_path.iterdir()) == []

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from pipeline.errors import MACHINE_ERRNOS, ImageError, IncompleteError, UnreadableError
+from pipeline.no_links import open_file
 from pipeline.remedies import remedy_of
 
 if TYPE_CHECKING:
@@ -32,13 +33,16 @@ class SourceFile:
 def read_file(path: Path) -> SourceFile:
     """Read a regular file once and hash it.
 
+    Args:
+        path: the file, in whose path no link is followed: what was checked could have been replaced by one.
+
     Raises:
         ImageError: the file is no regular file, is a link, is too large, or may not be read.
         IncompleteError: the file is missing.
         UnreadableError: the disk or the network failed.
     """
     try:
-        with open(path, "rb", opener=_open_safely) as file:
+        with open(path, "rb", opener=open_file) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise ImageError(f"{path.name}: not a regular file.", "Name an image file.")
@@ -51,11 +55,6 @@ def read_file(path: Path) -> SourceFile:
     return SourceFile(path, data, hashlib.sha256(data).hexdigest())
 
 
-def _open_safely(path: str, flags: int) -> int:
-    """Open without following a link, which could replace a checked file, and without waiting for a FIFO's writer."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
-
-
 def _user_error(error: OSError, path: Path) -> ImageError | UnreadableError:
     """Return the error that tells a user what to do."""
     message = f"{path.name}: cannot be read: {error.strerror}."
@@ -63,7 +62,7 @@ def _user_error(error: OSError, path: Path) -> ImageError | UnreadableError:
         return UnreadableError(message, f"{remedy_of(error)}; then try again.")
     if error.errno in (errno.ELOOP, errno.EMLINK):  # EMLINK: on FreeBSD
         return ImageError(f"{path.name}: is a symbolic link.", "Name the file itself.")
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError | NotADirectoryError):  # the latter if a link replaced one of its folders
         return IncompleteError(message, "Check that it is there.", path)
     return ImageError(message, f"{remedy_of(error)}.")
 
@@ -76,7 +75,7 @@ _PNG_END = b"\0\0\0\0IEND\xae\x42\x60\x82"
 def looks_complete(path: Path) -> bool:
     """Whether a JPEG, PNG or WebP file ends as its format says; False for other files and unreadable ones."""
     try:
-        with open(path, "rb", opener=_open_safely) as file:
+        with open(path, "rb", opener=open_file) as file:
             return _looks_complete(file)
     except OSError:
         return False

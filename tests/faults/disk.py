@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-CHANGES = ("mkdir", "write", "rename", "link", "unlink", "rmdir", "sync_folder")
-LOOKS = ("read", "lstat", "entries")
+CHANGES = ("mkdir", "create", "write", "rename", "link", "unlink", "rmdir", "sync_folder")
+LOOKS = ("read", "lstat", "entries", "statuses")
 
 
 class Crash(BaseException):
@@ -34,11 +34,8 @@ class Operation:
 class HastyDisk(Disk):
     """A disk that does not wait until data reach the medium: waiting takes most of the time, and no test cuts power."""
 
-    def write(self, path: Path, data: bytes) -> None:
-        path.write_bytes(data)
-
-    def sync_folder(self, path: Path) -> None:
-        path.stat()
+    def _sync(self, descriptor: int, path: Path) -> None:
+        pass
 
 
 @dataclass

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ImageError, ImpastoError, IncompleteError, Interrupted, MachineError
+from pipeline.images.files import read_file
 from pipeline.outbox.ledger import Fingerprint, settings_in_key, settings_in_metadata
 from pipeline.outbox.metadata import Metadata
 from pipeline.run.observer import Observer
@@ -82,12 +83,7 @@ class FakeStage:
 
     def _render(self, task: Task) -> Metadata:
         pair = task.pair
-        data = []
-        for path in (pair.content, pair.styles[0]):
-            try:
-                data.append(path.read_bytes())
-            except FileNotFoundError as error:
-                raise IncompleteError(f"{path.name}: is gone", path=path) from error
+        data = [read_file(path).data for path in (pair.content, pair.styles[0])]
         if not data[0].endswith((END, JPEG_END)):
             self.premature += 1
             raise IncompleteError(f"{pair.content_label}: truncated", path=pair.content)

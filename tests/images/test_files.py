@@ -36,6 +36,16 @@ def test_a_link_is_not_followed(tmp_path: Path, there: bool) -> None:  # noqa: F
     assert not isinstance(error.value, IncompleteError)
 
 
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="this system opens links")
+def test_no_link_in_place_of_a_folder_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/a.png").write_bytes(b"secret")
+    (tmp_path / "folder").symlink_to("real")
+    with pytest.raises(IncompleteError, match=r"a\.png: cannot be read"):
+        read_file(tmp_path / "folder/a.png")
+    assert not files.looks_complete(tmp_path / "folder/a.png")
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
 def test_a_fifo_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.jpg")

@@ -582,7 +582,8 @@ def test_an_inbox_that_is_unmounted_is_waited_for(tmp_path: Path) -> None:
         device = 1
 
         def lstat(self, path: Path) -> os.stat_result:
-            return changed(super().lstat(path), {stat.ST_DEV: self.device})
+            status = super().lstat(path)
+            return changed(status, {stat.ST_DEV: self.device}) if path.name == "inbox" else status
 
     world = World(tmp_path / "world")
     disk = Mount()
@@ -669,7 +670,7 @@ def test_the_pause_ends_with_what_caused_it(tmp_path: Path) -> None:
 
 def test_a_sign_of_life_that_could_not_be_made_is_no_sign_of_death(tmp_path: Path) -> None:
     world = World(tmp_path / "world")
-    disk = FaultyDisk(watched=("write",))
+    disk = FaultyDisk(watched=("create",))
     worker = world.worker(disk)
     hints = worker.with_hints()
     worker.start()

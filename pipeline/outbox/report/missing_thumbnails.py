@@ -42,8 +42,10 @@ def make_missing(root: Path, results: Mapping[str, Result], thumbnails: Thumbnai
     if not results:
         return MadeThumbnails(frozenset(), {}, {})
 
+    folder = root.resolve()  # pictures are read by paths without links
+
     def make(name: str) -> DamagedFile | str | None:
-        return _make(root / name, results[name], thumbnails)
+        return _make(folder / name, results[name], thumbnails)
 
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
         outcomes = dict(zip(results, pool.map(make, results), strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -255,12 +256,26 @@ class EventProbe:
             elif now > self._deadline:
                 return "a probe file caused no event, so events no longer arrive"
         elif now >= self.next_time:
-            self._disk.write(self.path, b"")
+            if not self._make():
+                return f"events cannot be tested, since {self.path.name} is taken"
             self.next_time, self._deadline = now + PROBE_INTERVAL_SECONDS, now + PROBE_TIMEOUT_SECONDS
         return ""
+
+    def _make(self) -> bool:
+        """Make the file; return False if its name is taken by something that cannot be removed."""
+        self._remove()
+        try:
+            self._disk.create(self.path)  # writes to no file of others, to which a link of this name may lead
+        except FileExistsError:
+            return False
+        return True
+
+    def _remove(self) -> None:
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError, PermissionError):
+            self._disk.unlink(self.path)
 
     def end(self) -> None:
         """Remove the file."""
         if self._deadline is not None:
             self._deadline = None
-            self.path.unlink(missing_ok=True)
+            self._remove()

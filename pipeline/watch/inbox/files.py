@@ -13,7 +13,7 @@ from pipeline.watch.inbox.claim_queue import ClaimQueue
 from pipeline.watch.inbox.names import classify
 from pipeline.watch.inbox.rights import Rights
 from pipeline.watch.inbox.stability import StabilityTracker
-from pipeline.watch.inbox.walk import status_of, walk_statuses
+from pipeline.watch.inbox.walk import MAX_DEPTH, status_of, walk_statuses
 from pipeline.watch.spool.records import FileFacts
 
 if TYPE_CHECKING:
@@ -122,13 +122,15 @@ class InboxFiles:
             after_event: an event says that the file was created, closed by its writer, or moved here.
         """
         path = self._place.inbox / name
-        if any(is_ignored(part) for part in name.split("/")) or path.is_relative_to(self._place.root):
+        parts = name.split("/")
+        if len(parts) - 1 > MAX_DEPTH or any(map(is_ignored, parts)) or path.is_relative_to(self._place.root):
             return
         try:
             status = status_of(self._place.disk, path)
         except OSError as error:
             self.leave(name, f"cannot be read: {error.strerror}")
-            status = None
+            self.tracker.forget(name)
+            return
         if status is None:
             self._forget(name)
         elif stat.S_ISDIR(status.st_mode):

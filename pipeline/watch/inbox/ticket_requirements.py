@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from pipeline.errors import UsageError
 from pipeline.run.manifest import Expander
 from pipeline.run.manifest_rows import Problems, read_rows
 
@@ -46,6 +48,7 @@ def requirements_of_ticket(
         ManifestError: rows are wrong; the error names every such line.
         UsageError: the file cannot be read, or is too large.
     """
+    _check_regular(path)
     problems = Problems()
     rows = list(read_rows(path, problems))
     if not rows and not problems.found:
@@ -67,6 +70,19 @@ def requirements_of_ticket(
     return TicketRequirements(
         frozenset(os.path.normpath(text).replace(os.sep, "/") for text in files), frozenset(styles)
     )
+
+
+def _check_regular(path: Path) -> None:
+    """Check that a ticket is a file: reading a FIFO would wait, and a link leads to files of others.
+
+    The ticket is in the spool, where nobody replaces it after this check.
+    """
+    try:
+        is_regular = stat.S_ISREG(path.lstat().st_mode)
+    except OSError:  # reading it fails as well, and explains the error
+        return
+    if not is_regular:
+        raise UsageError(f"{path.name}: is no regular file.", "Put a CSV or JSON Lines file into the inbox.")
 
 
 def _has_ending(text: str, rules: ManifestRules) -> bool:

@@ -16,13 +16,23 @@ from __future__ import annotations
 import contextlib
 import errno
 import secrets
+import stat
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import ValidationError
 
-from pipeline.disk import exists, make_folders, move, move_without_replacing, put, remove_tree, walk
+from pipeline.disk import (
+    exists,
+    make_folders,
+    move,
+    move_without_replacing,
+    put,
+    remove_empty_folders,
+    remove_tree,
+    walk,
+)
 from pipeline.text import printable
 from pipeline.watch.spool.records import (
     FileFacts,
@@ -65,6 +75,8 @@ class Spool:
             disk: disk through which the spool is read and changed.
             shared: whether other machines, which may not see locks, use the file system, too.
         """
+        for folder in (inbox, root):
+            disk.guard(folder)
         self.place = SpoolPlace(root, inbox, disk, new_worker_name())
         self._disk = disk
         self.worker = Worker(self.place, is_shared=shared)
@@ -98,7 +110,7 @@ class Spool:
         try:
             self.add(job, relative)
         except NotClaimedError:
-            remove_tree(self._disk, job.folder)
+            remove_empty_folders(self._disk, job.folder)
             raise
         return job
 
@@ -112,7 +124,7 @@ class Spool:
         try:
             make_folders(self._disk, target.parent)
             self._disk.rename(source, target)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             if not exists(self._disk, target):  # else the rename succeeded, but the network lost the answer
                 raise NotClaimedError("it is gone", held=False) from error
         except OSError as error:
@@ -120,8 +132,21 @@ class Spool:
                 raise
             raise NotClaimedError(f"cannot be moved: {error.strerror}", held=True) from error
         self._disk.sync_folder(target.parent)
-        with contextlib.suppress(FileNotFoundError):  # its owner may have removed the folder
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # its owner may have removed the folder
             self._disk.sync_folder(source.parent)
+        if not stat.S_ISREG(self._disk.lstat(target).st_mode):  # it replaced the file after the last look
+            self._give_back(job, relative)
+            raise NotClaimedError("it was replaced", held=False)
+
+    def _give_back(self, job: Job, relative: str) -> None:
+        """Move a folder, link, FIFO or device that was claimed in place of a file back into the inbox.
+
+        If its name is taken or its folder is gone by now, it gets a name of its own at the top of the inbox.
+        """
+        for name in (relative, f"replaced-{job.id}"):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                if move_without_replacing(self._disk, job.path(relative), self.place.inbox / name):
+                    return
 
     def files(self, job: Job) -> tuple[str, ...]:
         """Return the files of a job, as paths in the inbox, in order."""
@@ -163,16 +188,25 @@ class Spool:
         """Put the files of a job back into the inbox.
 
         Returns:
-            False if the name of a file is taken in the inbox; then this file and the files after it stay in the job.
+            False if the name of a file, or of its folder, is taken in the inbox; then this file and the files after it
+            stay in the job.
         """
         files = self.files(job)
         # The ticket, which is at the top, goes last: it says which files belong together.
         for relative in sorted(files, key=lambda name: PurePosixPath(name).name == name):
-            make_folders(self._disk, (self.place.inbox / relative).parent)
-            if not move_without_replacing(self._disk, job.path(relative), self.place.inbox / relative):
+            if not self._put_file_back(job.path(relative), self.place.inbox / relative):
                 return False
         remove_tree(self._disk, job.folder)
         return True
+
+    def _put_file_back(self, source: Path, target: Path) -> bool:
+        try:
+            make_folders(self._disk, target.parent)
+            return move_without_replacing(self._disk, source, target)
+        except (FileNotFoundError, NotADirectoryError):
+            if not exists(self._disk, source):
+                raise
+            return False  # a file or a link has the name of a folder, or the folder was removed at this moment
 
     def archive(self, job: Job, date: str) -> Path:
         """Move a job to `done/<date>/`, and return its folder there."""

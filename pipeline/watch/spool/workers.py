@@ -100,7 +100,7 @@ class Worker:
         """Rename a trial file from the inbox into the spool, as a claim does."""
         place, disk = self._place, self._place.disk
         source, target = place.inbox / f"{PROBE_PREFIX}{place.worker}", place.root / f"probe-{place.worker}"
-        disk.write(source, b"")
+        disk.create(source)
         try:
             disk.rename(source, target)
         except OSError as error:
@@ -168,7 +168,7 @@ class Worker:
         """
         beat = self._place.folder / "beat"
         try:
-            os.utime(beat)
+            self._place.disk.touch(beat)
         except FileNotFoundError:
             self.check_alive()
             self._place.disk.write(beat, b"")

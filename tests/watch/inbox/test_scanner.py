@@ -242,7 +242,7 @@ def test_a_file_that_cannot_be_claimed_is_left_and_others_are_taken(world: World
     assert world.check_settled().keys() == {"a__sea.png", "b__sea.png"}
 
 
-@pytest.mark.parametrize(("name", "operation"), [("sky", "entries"), ("a.jpg", "lstat")])
+@pytest.mark.parametrize(("name", "operation"), [("sky", "statuses"), ("a.jpg", "lstat")])
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
 def test_what_cannot_be_looked_at_does_not_stop_others(
     world: World, name: str, operation: str, number: int, caplog: pytest.LogCaptureFixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -194,3 +195,22 @@ def test_two_tickets_may_not_share_a_file_and_the_second_waits_for_another(world
     worker.end()
     assert len(world.check_settled()) == 2
     assert world.spooled("done") == {"one.csv", "two.csv", "b.png"}
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo"])
+def test_a_ticket_that_is_no_file_fails_without_being_read(world: World, kind: str) -> None:
+    """Adopt what a process left that ended between a claim and the check of what it had claimed."""
+    secret = world.root / "secret.csv"
+    secret.write_bytes(b"password,of,somebody\n")
+    one = world.worker().start()
+    world.drop("job.csv", b"content,style\n")
+    path = one.spool.claim("job.csv").path("job.csv")
+    path.unlink()
+    if kind == "link":
+        path.symlink_to(secret)
+    else:
+        os.mkfifo(path)
+    one.die()
+    worker = work(world, 20)
+    assert reason(world).reason == "job.csv: is no regular file."
+    worker.end()

@@ -20,6 +20,7 @@ from tests.faults.disk import FaultyDisk, HastyDisk
 from tests.faults.world import World, photo
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pipeline.disk import Disk
@@ -122,6 +123,91 @@ def test_who_leaves_with_jobs_leaves_them_to_the_next(inbox: Path) -> None:
     two = spool(inbox)
     two.worker.take_over(lambda _: None)
     assert [each.id for each in two.jobs()] == [job.id]
+
+
+# People who exchange what is in the inbox
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    """Return a folder outside of the inbox, with a file of the name that is claimed."""
+    folder = tmp_path / "victim"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(b"of the victim")
+    return folder
+
+
+def test_a_folder_that_became_a_link_leads_to_no_claim(inbox: Path, victim: Path) -> None:
+    worker = spool(inbox)
+    (inbox / "sea").rename(inbox / "before")
+    (inbox / "sea").symlink_to(victim)
+    with pytest.raises(NotClaimedError) as error:
+        worker.claim("sea/a.jpg")
+    assert not error.value.held
+    assert (victim / "a.jpg").read_bytes() == b"of the victim"
+    assert worker.jobs() == []
+
+
+KINDS: dict[str, Callable[[Path], object]] = {
+    "link": lambda path: path.symlink_to(path.parent.parent.parent / "victim/a.jpg"),
+    "fifo": os.mkfifo,
+    "folder": lambda path: (path / "inner").mkdir(parents=True),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_what_replaces_a_file_just_before_its_claim_goes_back(
+    inbox: Path, victim: Path, kind: str, *, is_taken: bool
+) -> None:
+    path, made = inbox / "sea/a.jpg", KINDS[kind]
+
+    def replace(operation: Operation, _: int) -> None:
+        if operation.name == "rename" and operation.path == path and not path.is_symlink():
+            path.unlink()
+            made(path)
+        if operation.name == "lstat" and operation.path.name == "a.jpg" and is_taken and not os.path.lexists(path):
+            path.write_bytes(b"new")
+
+    worker = spool(inbox, FaultyDisk(replace, watched=("rename", "lstat")))
+    with pytest.raises(NotClaimedError) as error:
+        worker.claim("sea/a.jpg")
+    assert not error.value.held
+    assert worker.jobs() == []
+    (back,) = inbox.glob("replaced-*") if is_taken else [path]
+    assert back.is_symlink() or back.is_fifo() or (back / "inner").is_dir()
+    if is_taken:
+        assert path.read_bytes() == b"new"
+    assert (victim / "a.jpg").read_bytes() == b"of the victim"
+
+
+def test_a_file_whose_move_failed_without_an_answer_is_not_deleted(inbox: Path) -> None:
+    disk = FaultyDisk()
+    worker = spool(inbox, disk)
+    disk.fault_after = lambda each, _: OSError(errno.EIO, "lost answer") if each.name == "rename" else None
+    with pytest.raises(NotClaimedError):
+        worker.claim("sea/a.jpg")
+    assert files(inbox) == {"a.jpg", "b.jpg"}
+    (job,) = worker.jobs()
+    assert worker.files(job) == ("sea/a.jpg",)
+
+
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_no_job_is_put_back_through_a_link(inbox: Path, victim: Path, kind: str) -> None:
+    worker = spool(inbox)
+    job = worker.claim("sea/a.jpg")
+    (victim / "a.jpg").unlink()
+    (inbox / "sea").rename(inbox / "before")
+    if kind == "link":
+        (inbox / "sea").symlink_to(victim)
+    else:
+        (inbox / "sea").touch()
+    assert not worker.put_back(job)
+    assert not worker.return_files(job)
+    assert list(victim.iterdir()) == []
+    (inbox / "sea").unlink()
+    assert worker.put_back(job)
+    assert (inbox / "sea/a.jpg").read_bytes() == b"a.jpg"
 
 
 # Putting back
