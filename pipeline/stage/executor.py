@@ -76,7 +76,10 @@ class Executor:
         finally:
             self._stop()
         if self.error is not None:
-            raise self.error
+            try:
+                raise self.error
+            finally:
+                self.error = None  # its traceback holds this object, and through it the pictures of all pairs
 
     @property
     def has_room(self) -> bool:

@@ -76,6 +76,8 @@ class Step:
     image_of: Callable[[int], Tensor]
     """Returns the best image of a pair at its scale, (1, 3, h, w), by its index. It must be copied before the next
     evaluation."""
+    waiting: Mapping[int, OptimisationState]
+    """States of the pairs that have finished this scale already and wait for the next one, by index."""
 
 
 class Styliser:
@@ -119,7 +121,6 @@ class Styliser:
     def _history(self) -> int:
         return min(self._optimisation.history, self._fit.history or self._optimisation.history)
 
-    @torch.no_grad()
     def run(
         self, states: Sequence[OptimisationState] | None = None
     ) -> Iterator[tuple[int, StyliseResult | NotFiniteError]]:
@@ -129,12 +130,16 @@ class Styliser:
             states: states to continue from. Several states must all be at the start of one scale; a single state may
                 also be in the middle of a scale. None: start from the contents.
 
-        Yields:
-            The index of a pair and its result, as soon as it is done; the error if the objective is not finite at the
-            start of a scale.
+        Returns:
+            An iterator over the index of a pair and its result, as soon as it is done, or the error if the objective is
+            not finite at the start of a scale.
         """
-        scales = self._optimisation.scales
         self.states = dict(enumerate(states or [OptimisationState() for _ in self._subjects]))
+        return self._run()  # without the states: `_minimise` drops the optimiser's part, which holds many images
+
+    @torch.no_grad()
+    def _run(self) -> Iterator[tuple[int, StyliseResult | NotFiniteError]]:
+        scales = self._optimisation.scales
         first = self.states[0].scale
         for scale_index in range(first, len(scales)):
             for index, minimum, warnings in self._minimise(scale_index):
@@ -174,6 +179,7 @@ class Styliser:
                         evaluations,
                         partial(_state_of, starts, minimiser, list(indices)),
                         partial(_image_of, minimiser, targets, list(indices)),
+                        {index: state for index, state in self.states.items() if index not in evaluations},
                     )
                 )
             staying = [row for row in range(len(indices)) if not minimiser.is_done(row)]

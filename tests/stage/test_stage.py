@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import itertools
 import math
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -487,6 +490,40 @@ def test_what_fails_while_a_batch_is_measured_stops_no_other_pair(
     (line,) = [line for line in caplog.records if "batch" in line.message]
     assert line.levelname == "ERROR"
     assert line.exc_info, "the log has the traceback of the defect"
+
+
+@pytest.mark.parametrize("ending", ["done", "failed", "interrupted"])
+def test_pictures_of_a_pair_do_not_outlive_it(
+    make_stage: MakeStage, make_pair: MakePair, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    """Test without the collector of cycles, which may run too late to spare memory."""
+    pictures: list[weakref.ref[Tensor]] = []
+    load, numbers = Loader.load, itertools.count()
+
+    def load_and_note(self: Loader, *arguments: Any) -> Loading:
+        loading = load(self, *arguments)
+        pictures.extend(weakref.ref(image) for image in (loading.loaded.content, loading.loaded.paintings[0].image))
+        return loading
+
+    def fail(_: str, number: int) -> None:
+        if ending == "failed" and number == 2:
+            raise ArithmeticError("no number")
+        if ending == "interrupted" and next(numbers) == 9:
+            raise Interrupted(ExitCode.TERMINATED)
+
+    monkeypatch.setattr(Loader, "load", load_and_note)
+    monkeypatch.setattr(executor_module.logger, "disabled", True)
+    stage = make_stage(Recorder(fail))
+    gc.collect()
+    gc.disable()
+    try:
+        with contextlib.suppress(Interrupted):
+            process(stage, *(make_pair(name) for name in "abcdef"))
+        alive = [each for each in pictures if each() is not None]
+    finally:
+        gc.enable()
+    assert len(pictures) == 12
+    assert alive == []
 
 
 def test_out_of_memory_is_told_from_other_errors() -> None:

@@ -7,6 +7,7 @@ when memory runs out.
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from dataclasses import dataclass
@@ -252,7 +253,11 @@ class Memory:
         return free if self._limit is None else min(free, self._limit)
 
     def release(self) -> None:
-        """Release memory that is cached and not in use to the device and to the system."""
+        """Release memory that is cached and not in use to the device and to the system.
+
+        Pictures in a cycle of references, such as an error and its traceback, count as in use until they are collected.
+        """
+        gc.collect()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         trim()

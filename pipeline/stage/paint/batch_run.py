@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pipeline.stage.load.loader import Loading
     from pipeline.stage.paint.pair_progress import PairProgress
     from pipeline.stage.task import Task
-    from pipeline.transfer.state import OptimisationState
     from pipeline.transfer.targets import MomentsCache
     from pipeline.transfer.tiling import Fit
     from pipeline.transfer.vgg import Chain
@@ -64,7 +63,6 @@ class BatchRun:
         self._memory, self._demand, self._listener, self._on_checkpoint = memory, demand, listener, on_checkpoint
         self._begin = time.perf_counter()
         self._spec = objective_spec(pairs[0].loading.task.pair.settings.objective)
-        self._styliser: Styliser | None = None
 
     def run(self) -> Iterator[tuple[Loading, Painted | ImpastoError]]:
         """See `Painter.paint`."""
@@ -114,10 +112,10 @@ class BatchRun:
         self, group: list[PairProgress], fit: Fit
     ) -> Generator[tuple[Loading, Painted | ImpastoError], None, str | None]:
         """Paint a group; return how it ran out of memory, or None. Pairs that are not done keep their state."""
-        self._styliser = None
+        styliser = None
         try:
-            self._styliser = self._styliser_for(group, fit)
-            for index, result in self._styliser.run([pair.state for pair in group]):
+            styliser = self._styliser_for(group, fit)
+            for index, result in styliser.run([pair.hand_over() for pair in group]):
                 pair = group[index]
                 painted = self._painted(pair, result, fit, len(group))
                 pair.finish()
@@ -129,9 +127,8 @@ class BatchRun:
         else:
             return None
         # This is outside of the handler, whose traceback would keep the memory of the evaluation.
-        for index, state in self._styliser.states.items() if self._styliser is not None else ():
+        for index, state in styliser.states.items() if styliser is not None else ():
             group[index].keep(state)
-        self._styliser = None
         return trouble
 
     def _styliser_for(self, group: list[PairProgress], fit: Fit) -> Styliser:
@@ -166,12 +163,11 @@ class BatchRun:
             pair.preview.write_if_due(partial(step.image_of, index))
 
     def _write_checkpoints(self, group: list[PairProgress], step: Step) -> None:
-        """Write a checkpoint of each pair that is not done and has at least one evaluation."""
-        waiting: dict[int, OptimisationState] = self._styliser.states if self._styliser is not None else {}
-        for index in {*waiting, *step.evaluations}:
-            state = step.state_of(index) if index in step.evaluations else waiting[index]
-            if state.evaluations:
-                group[index].checkpoint.write(state, group[index].planned)
+        """Write a checkpoint of each pair that is not done."""
+        for index in step.evaluations:
+            group[index].checkpoint.write(step.state_of(index), group[index].planned)
+        for index, state in step.waiting.items():
+            group[index].checkpoint.write(state, group[index].planned)
 
     def _painted(
         self, pair: PairProgress, result: StyliseResult | NotFiniteError, fit: Fit, batch: int

@@ -43,6 +43,11 @@ class PairProgress:
             self.state, self.planned = found
             self.resumed = self.state.evaluations
 
+    def hand_over(self) -> OptimisationState:
+        """Return the state and forget it, since it holds images that the engine soon replaces; see `keep`."""
+        state, self.state = self.state, OptimisationState()
+        return state
+
     def keep(self, state: OptimisationState) -> None:
         """Continue from this state, or from the checkpoint if that has more evaluations."""
         found = self.checkpoint.read()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -20,6 +21,7 @@ from pipeline.stage.device.memory import Memory
 from pipeline.stage.load import loaded_pair as loaded_pair_module
 from pipeline.stage.load.loader import Loading
 from pipeline.stage.paint import batch_run as batch_run_module
+from pipeline.stage.paint import checkpoint as checkpoint_module
 from pipeline.stage.paint import interval as interval_module
 from pipeline.stage.paint.painted import Painted
 from pipeline.stage.pixel_budget import PixelBudget
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pipeline.transfer.state import Evaluation
+    from pipeline.transfer.state import Evaluation, OptimisationState
     from pipeline.transfer.vgg import Vgg19
 
 LADDER = (Fit(), Fit(recompute=True), Fit(tile=32), Fit(tile=16))
@@ -547,3 +549,30 @@ def test_a_batch_that_did_not_fit_is_not_tried_again(
         results = paint(stage, *(make_pair(name) for name in names))
         assert all(isinstance(result, Painted) for result in results.values())
     assert tried == [3]
+
+
+def test_the_state_of_a_checkpoint_is_not_kept_beside_the_present_one(
+    make_stage: MakeStage, make_pair: Callable[..., Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = make_pair(width=64, height=64, evaluations=(3, 6))
+    with pytest.raises(Interrupted):
+        process(make_stage(Recorder(stop_at=6)), pair)
+    read: list[weakref.ref[Tensor]] = []
+    alive: list[int] = []
+    from_plain = checkpoint_module.OptimisationState.from_plain
+
+    def note(plain: dict[str, Any]) -> OptimisationState:
+        state = from_plain(plain)
+        assert state.minimiser is not None
+        # The optimiser replaces these tensors at its next step.
+        read.extend(weakref.ref(tensor) for tensor in (state.minimiser["x"], *state.minimiser["before"]))
+        return state
+
+    class Counting(Recorder):
+        def evaluated(self, _: Pair, evaluation: Evaluation) -> None:
+            alive.append(sum(each() is not None for each in read))
+
+    monkeypatch.setattr(checkpoint_module.OptimisationState, "from_plain", note)
+    done(make_stage(Counting()), pair)
+    assert len(read) == 3
+    assert alive == [0, 0, 0]
