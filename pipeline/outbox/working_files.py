@@ -43,12 +43,20 @@ class CheckpointFiles:
         return self._folder / key
 
     def write(self, key: str, fill: Callable[[BinaryIO], None]) -> None:
-        """Replace the checkpoint of a pair, whole and durably, with what `fill` writes."""
+        """Replace the checkpoint of a pair, whole and durably, with what `fill` writes.
+
+        If that fails, nothing is left of it: on a full disk, half a checkpoint would take the room of results.
+        """
         make_folders(self._disk, self._folder)
         make_folders(self._disk, self._temporary)
         temporary = self._temporary / key
-        self._disk.write_by(temporary, fill)
-        self._disk.rename(temporary, self.path(key))
+        try:
+            self._disk.write_by(temporary, fill)
+            self._disk.rename(temporary, self.path(key))
+        except BaseException:
+            with contextlib.suppress(OSError):  # the first error says more
+                self._disk.unlink(temporary)
+            raise
         self._disk.sync_folder(self._folder)
 
     @contextlib.contextmanager

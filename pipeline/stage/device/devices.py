@@ -82,6 +82,11 @@ def native_precisions(device: torch.device) -> tuple[torch.dtype, ...]:
     return (torch.bfloat16, torch.float32) if has_bfloat16 else (torch.float32,)
 
 
+def is_device_failure(error: Exception) -> bool:
+    """Whether an error means that CUDA refuses every further operation until the process ends."""
+    return not isinstance(error, ImpastoError) and not is_out_of_memory(error) and "CUDA error" in str(error)
+
+
 @contextlib.contextmanager
 def device_errors(device: torch.device, name: str) -> Iterator[None]:
     """Explain an error of CUDA, after which a process cannot use the device any more.
@@ -96,7 +101,7 @@ def device_errors(device: torch.device, name: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, ImpastoError) or is_out_of_memory(error) or "CUDA error" not in str(error):
+        if not is_device_failure(error):
             raise
         raise DeviceError(
             f"{describe_device(device)} failed at {name}: {error}.",

@@ -7,7 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pipeline.errors import Interrupted, NotFiniteError, OutOfMemoryError
+from pipeline.errors import ImpastoError, Interrupted, NotFiniteError, OutOfMemoryError
+from pipeline.stage.device.devices import is_device_failure
 from pipeline.stage.device.system_memory import PeakMemory, is_out_of_memory, tune_allocator
 from pipeline.stage.engine_config import objective_spec, optimisation
 from pipeline.stage.paint.painted import Painted
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     import torch
 
-    from pipeline.errors import ImpastoError
     from pipeline.settings.pair_settings import PairSettings
     from pipeline.stage.device.memory import Memory, MemoryDemand
     from pipeline.stage.listener import Listener
@@ -63,6 +63,8 @@ class BatchRun:
         self._memory, self._demand, self._listener, self._on_checkpoint = memory, demand, listener, on_checkpoint
         self._begin = time.perf_counter()
         self._spec = objective_spec(pairs[0].loading.task.pair.settings.objective)
+        self._has_stepped = False
+        """Whether the present group has made an evaluation."""
 
     def run(self) -> Iterator[tuple[Loading, Painted | ImpastoError]]:
         """See `Painter.paint`."""
@@ -112,7 +114,7 @@ class BatchRun:
         self, group: list[PairProgress], fit: Fit
     ) -> Generator[tuple[Loading, Painted | ImpastoError], None, str | None]:
         """Paint a group; return how it ran out of memory, or None. Pairs that are not done keep their state."""
-        styliser = None
+        styliser, self._has_stepped = None, False
         try:
             styliser = self._styliser_for(group, fit)
             for index, result in styliser.run([pair.hand_over() for pair in group]):
@@ -121,15 +123,26 @@ class BatchRun:
                 pair.finish()
                 yield pair.loading, painted
         except Exception as error:
-            if not is_out_of_memory(error):
+            if is_out_of_memory(error):
+                trouble = str(error).partition("\n")[0].partition(". ")[0]
+            elif self._can_begin_again(group, error):
+                trouble = None
+                group[0].begin_again(error)
+            else:
                 raise
-            trouble = str(error).partition("\n")[0].partition(". ")[0]
         else:
             return None
         # This is outside of the handler, whose traceback would keep the memory of the evaluation.
+        if trouble is None:
+            return (yield from self._try(group, fit))
         for index, state in styliser.states.items() if styliser is not None else ():
             group[index].keep(state)
         return trouble
+
+    def _can_begin_again(self, group: list[PairProgress], error: Exception) -> bool:
+        """Whether an error shows that the engine cannot continue from a checkpoint: no evaluation was made after it."""
+        is_ours = not isinstance(error, ImpastoError) and not is_device_failure(error)
+        return is_ours and not self._has_stepped and group[0].resumed > 0
 
     def _styliser_for(self, group: list[PairProgress], fit: Fit) -> Styliser:
         settings = group[0].loading.task.pair.settings
@@ -150,6 +163,7 @@ class BatchRun:
         return styliser
 
     def _after_step(self, group: list[PairProgress], step: Step) -> None:
+        self._has_stepped = True
         try:
             for index, evaluation in step.evaluations.items():
                 self._listener.evaluated(group[index].loading.task.pair, evaluation)

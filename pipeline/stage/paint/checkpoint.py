@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+import zipfile
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import torch
 
@@ -56,6 +58,7 @@ class Checkpoint:
             with self._files.opened(self._key) as file:
                 if file is None:
                     return None
+                _check_sums(file)
                 found = torch.load(file, map_location="cpu", weights_only=True)
             if found["identity"] == self._identity:
                 return OptimisationState.from_plain(found["state"]), tuple(found["evaluations"])
@@ -64,6 +67,14 @@ class Checkpoint:
             reason = str(error).partition("\n")[0] or type(error).__name__
         self._warn(f"a checkpoint could not be used, so the pair began again: {reason}")
         return None
+
+    def drop(self, error: Exception) -> None:
+        """Remove the checkpoint, from which the engine could not continue, with a warning."""
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        self._warn(f"a checkpoint could not be used, so the pair began again: {reason}")
+        if self._files is not None:
+            with contextlib.suppress(OSError):  # the next one replaces it
+                self._files.remove(self._key)
 
     def write_if_due(self, state: Callable[[], OptimisationState], evaluations: tuple[int, ...]) -> bool:
         """Write the state of the pair if the interval since the last write is over; return whether it was written."""
@@ -90,3 +101,16 @@ class Checkpoint:
         if text not in self.warnings:
             logger.warning("%s", text)
             self.warnings.append(text)
+
+
+def _check_sums(file: BinaryIO) -> None:
+    """Compare the checksums of the parts of a file that torch wrote, a zip, since torch itself ignores them.
+
+    Raises:
+        BadZipFile: a part is damaged, or the file is no zip.
+    """
+    damaged = zipfile.ZipFile(file).testzip()
+    if damaged is not None:
+        msg = f"its part {damaged} is damaged"
+        raise zipfile.BadZipFile(msg)
+    file.seek(0)

@@ -55,6 +55,11 @@ class PairProgress:
             state = replace(found[0], warnings=tuple(dict.fromkeys((*found[0].warnings, *state.warnings))))
         self.state = state
 
+    def begin_again(self, error: Exception) -> None:
+        """Begin from the photograph, since the engine cannot continue from the checkpoint."""
+        self.checkpoint.drop(error)
+        self.state, self.resumed = OptimisationState(), 0
+
     def restart_scale(self) -> None:
         """Begin the current scale again, without the optimiser's steps so far."""
         self.state = replace(self.state, minimiser=None)

@@ -465,6 +465,38 @@ def test_a_damaged_checkpoint_is_told_and_the_pair_begun_anew(
     assert record.warnings[0].startswith("a checkpoint could not be used")
 
 
+def of_another_size(state: dict[str, Any]) -> None:
+    state["minimiser"]["x"] = state["minimiser"]["x"][:, :, 1:]
+
+
+def without_a_part(state: dict[str, Any]) -> None:
+    del state["minimiser"]["before"]
+
+
+def of_a_scale_that_is_not_there(state: dict[str, Any]) -> None:
+    state["scale"] = 7
+
+
+@pytest.mark.parametrize("change", [of_another_size, without_a_part, of_a_scale_that_is_not_there])
+def test_a_checkpoint_that_the_engine_cannot_continue_is_dropped_and_the_pair_begun_anew(
+    make_stage: MakeStage, make_pair: Callable[..., Pair], change: Callable[[dict[str, Any]], None]
+) -> None:
+    pair = make_pair(evaluations=4)
+    stage = make_stage(Recorder(stop_at=2))
+    with pytest.raises(Interrupted):
+        process(stage, pair)
+    (path,) = (stage.resources.saver.outbox.root / ".impasto" / "checkpoints").iterdir()
+    plain = torch.load(path)
+    change(plain["state"])
+    torch.save(plain, path)
+    listener = Recorder()
+    (record,) = done(make_stage(listener), pair)
+    assert listener.numbers == [1, 2, 3, 4]
+    assert (record.evaluations, record.resumed_at) == (4, 0)
+    assert len(record.warnings) == 1
+    assert record.warnings[0].startswith("a checkpoint could not be used")
+
+
 @pytest.mark.parametrize("rung", [0, 1])
 def test_what_a_higher_rung_took_is_not_learnt_as_the_lower_ones(
     make_stage: MakeStage,
@@ -569,7 +601,7 @@ def test_the_state_of_a_checkpoint_is_not_kept_beside_the_present_one(
         return state
 
     class Counting(Recorder):
-        def evaluated(self, _: Pair, evaluation: Evaluation) -> None:
+        def evaluated(self, _: Pair, __: Evaluation) -> None:
             alive.append(sum(each() is not None for each in read))
 
     monkeypatch.setattr(checkpoint_module.OptimisationState, "from_plain", note)
