@@ -62,6 +62,7 @@ class BatchRun:
         self._pairs, self._device, self._chain_for = pairs, device, chain_for
         self._memory, self._demand, self._listener, self._on_checkpoint = memory, demand, listener, on_checkpoint
         self._begin = time.perf_counter()
+        """Start of the present group: the end of the group before it, by `time.perf_counter`."""
         self._spec = objective_spec(pairs[0].loading.task.pair.settings.objective)
         self._has_stepped = False
         """Whether the present group has made an evaluation."""
@@ -89,12 +90,14 @@ class BatchRun:
             trouble = yield from self._try(group, fit)
             if trouble is None:
                 memory.learn(demand, fit, images, self._peak.taken_bytes())
+                self._begin = time.perf_counter()
                 continue
             memory.release()
             group = [pair for pair in group if not pair.is_done]
             lower = memory.below(demand, fit, images)
             if images > 1:
                 _warn_all(group, f"out of memory as a batch of {images}: painted one by one ({trouble})")
+                self._share_seconds(group)
                 groups = [[pair] for pair in group] + groups
             elif lower is None:
                 yield from self._fail_all(group, self._too_large(trouble))
@@ -191,13 +194,20 @@ class BatchRun:
         warnings = (*result.warnings, *pair.checkpoint.warnings)
         return Painted(
             replace(result, image=result.image.cpu(), warnings=warnings),
-            seconds=(time.perf_counter() - self._begin) / len(self._pairs),
+            seconds=pair.seconds + (time.perf_counter() - self._begin) / batch,
             fit=fit,
             batch=batch,
             planned=pair.planned,
             resumed=pair.resumed,
             peak_memory_bytes=self._peak.bytes(),
         )
+
+    def _share_seconds(self, group: Sequence[PairProgress]) -> None:
+        """Add the time of a group that ran out of memory to its pairs, before they are painted one by one."""
+        now = time.perf_counter()
+        for pair in group:
+            pair.seconds += (now - self._begin) / len(group)
+        self._begin = now
 
     def _too_large(self, trouble: str = "") -> OutOfMemoryError:
         memory, demand = self._memory, self._demand

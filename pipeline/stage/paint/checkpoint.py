@@ -24,13 +24,15 @@ logger = logging.getLogger(__name__)
 class Checkpoint:
     """The checkpoint of one pair. A failing disk causes only a warning, since the pair itself continues."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it writes, where, and how often
         self,
         files: CheckpointFiles | None,
         key: str,
         identity: dict[str, Any],
         seconds: float,
+        *,
         clock: Callable[[], float] = time.monotonic,
+        batch: int = 1,
     ) -> None:
         """Prepare, without reading or writing.
 
@@ -40,9 +42,10 @@ class Checkpoint:
             identity: further numbers and strings that must be equal to continue from a checkpoint.
             seconds: seconds between two writes.
             clock: returns the time in seconds.
+            batch: number of pairs that advance together.
         """
         self._files, self._key, self._identity = files, key, identity
-        self._interval = WriteInterval(seconds, clock)
+        self._interval = WriteInterval(seconds, clock, batch)
         self.warnings: list[str] = []
         """Reasons why checkpoints could not be used or written, without repetitions."""
 

@@ -9,20 +9,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 LARGEST_SHARE: Final = 0.05
-"""Largest share of the time that writing may take. On a slow disk, files are written less often."""
+"""Largest share of a device's time that writing may take. On a slow disk, files are written less often."""
 
 
 class WriteInterval:
     """The time between two writes: a number of seconds, or longer if writing takes a large share of them."""
 
-    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
+    def __init__(self, seconds: float, clock: Callable[[], float], batch: int = 1) -> None:
         """Begin to wait for the first write.
 
         Args:
             seconds: shortest time in seconds between the end of a write and the start of the next.
             clock: returns the time in seconds.
+            batch: number of pairs that advance together, each of which has such writes.
         """
-        self._seconds, self._clock = seconds, clock
+        self._seconds, self._clock, self._batch = seconds, clock, batch
         self._end, self._wait = clock(), seconds
 
     @property
@@ -36,4 +37,4 @@ class WriteInterval:
         begin = self._clock()
         yield
         self._end = self._clock()
-        self._wait = max(self._seconds, (self._end - begin) / LARGEST_SHARE)
+        self._wait = max(self._seconds, self._batch * (self._end - begin) / LARGEST_SHARE)

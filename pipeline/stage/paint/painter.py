@@ -101,9 +101,7 @@ class Painter:
         """
         for loading in batch:
             self._listener.pair_started(loading.task.pair)
-        pairs = [
-            PairProgress(loading, self._checkpoint(loading), self._preview(loading), evaluations) for loading in batch
-        ]
+        pairs = [self._progress(loading, evaluations, len(batch)) for loading in batch]
         run = BatchRun(
             pairs,
             self.device,
@@ -120,13 +118,13 @@ class Painter:
             for pair in pairs:
                 pair.preview.remove()
 
-    def _checkpoint(self, loading: Loading) -> Checkpoint:
-        """Return the checkpoint of a pair; the pixels would differ if it were continued in another precision."""
+    def _progress(self, loading: Loading, evaluations: tuple[int, ...], batch: int) -> PairProgress:
+        files = self._files
+        # The pixels would differ if a pair were continued in another precision.
         identity = {"precision": str(self.precision), "device": self.device.type}
-        return Checkpoint(self._files.checkpoints, loading.key, identity, self._files.checkpoint_seconds)
-
-    def _preview(self, loading: Loading) -> Preview:
-        return Preview(self._files.previews, self._files.preview_seconds, loading)
+        checkpoint = Checkpoint(files.checkpoints, loading.key, identity, files.checkpoint_seconds, batch=batch)
+        preview = Preview(files.previews, files.preview_seconds, loading, batch=batch)
+        return PairProgress(loading, checkpoint, preview, evaluations)
 
     def chain(self, settings: PairSettings) -> tuple[Chain, MomentsCache]:
         """Return the network for these settings, and the moments of paintings computed with it so far."""

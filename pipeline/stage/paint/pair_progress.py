@@ -34,6 +34,8 @@ class PairProgress:
         """State from which the optimisation continues."""
         self.resumed = 0
         """Number of evaluations that an earlier process made."""
+        self.seconds = 0.0
+        """Seconds on the device so far, in groups that ran out of memory."""
         self.is_done = False
 
     def resume(self) -> None:

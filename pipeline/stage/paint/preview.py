@@ -30,7 +30,13 @@ class Preview:
     """The preview of one pair. The pair continues without a preview if disk or memory does not suffice for one."""
 
     def __init__(
-        self, files: Previews | None, seconds: float, loading: Loading, clock: Callable[[], float] = time.monotonic
+        self,
+        files: Previews | None,
+        seconds: float,
+        loading: Loading,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        batch: int = 1,
     ) -> None:
         """Prepare, without writing.
 
@@ -39,10 +45,11 @@ class Preview:
             seconds: seconds between two writes; 0: no preview is written.
             loading: the pair.
             clock: returns the time in seconds.
+            batch: number of pairs that advance together.
         """
         self._files, self._loading = files if seconds else None, loading
         self._name = loading.task.pair.name
-        self._interval = WriteInterval(seconds, clock)
+        self._interval = WriteInterval(seconds, clock, batch)
         self._has_failed = False
 
     def write_if_due(self, image: Callable[[], Tensor]) -> None:

@@ -314,3 +314,13 @@ def test_a_disk_that_failed_is_not_tried_at_every_step(make: Callable[..., Check
     assert is_written(checkpoint, clock, 1060)
     assert not is_written(checkpoint, clock, 1061)
     assert disk.writes == 1
+
+
+def test_pairs_of_a_batch_share_the_time_for_writing(make: Callable[..., Checkpoint], clock: list[float]) -> None:
+    disk = SlowDisk(clock)
+    checkpoint = make(disk, clock=lambda: clock[-1], batch=4)
+    disk.seconds = 10
+    assert is_written(checkpoint, clock, 1060)
+    wait = 4 * 10 / LARGEST_SHARE
+    assert not is_written(checkpoint, clock, 1070 + wait - 1)
+    assert is_written(checkpoint, clock, 1070 + wait + 1)

@@ -608,3 +608,39 @@ def test_the_state_of_a_checkpoint_is_not_kept_beside_the_present_one(
     done(make_stage(Counting()), pair)
     assert len(read) == 3
     assert alive == [0, 0, 0]
+
+
+def test_seconds_of_pairs_that_are_painted_one_by_one_add_up_to_those_of_the_batch(
+    make_stage: MakeStage, make_pair: Callable[..., Pair], run_out: RunOut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+
+    class Ticking(Recorder):
+        def evaluated(self, _: Pair, __: Evaluation) -> None:
+            nonlocal now
+            now += 1.0
+
+    # The batch of four makes one evaluation of 4 s, then it is full; each pair makes three of 1 s.
+    batches = itertools.count(1)
+    run_out(lambda _, __, images: len(images) > 1 and next(batches) == 2)
+    monkeypatch.setattr(batch_run_module.time, "perf_counter", lambda: now)
+    pairs = [make_pair(name, evaluations=3) for name in "abcd"]
+    results = paint(make_stage(Ticking()), *pairs)
+    seconds = [result.seconds for result in results.values() if isinstance(result, Painted)]
+    assert seconds == [4.0] * 4
+    assert now == 116.0
+
+
+def test_seconds_of_a_batch_are_divided_by_its_pairs(
+    make_stage: MakeStage, make_pair: Callable[..., Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+
+    class Ticking(Recorder):
+        def evaluated(self, _: Pair, __: Evaluation) -> None:
+            nonlocal now
+            now += 1.0
+
+    monkeypatch.setattr(batch_run_module.time, "perf_counter", lambda: now)
+    results = paint(make_stage(Ticking()), *(make_pair(name, evaluations=3) for name in "ab"))
+    assert [result.seconds for result in results.values() if isinstance(result, Painted)] == [3.0] * 2
