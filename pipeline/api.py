@@ -191,7 +191,10 @@ class KeptPainter:
         loading = Loader(self.maker.weights.sha256, images, pin=False).load(task, PixelBudget(), sources)
         with self._lock:
             self._listener.on_evaluation = on_evaluation
-            ((_, result),) = self._painter.paint([loading], task.pair.settings.pyramid.planned)
+            try:
+                ((_, result),) = self._painter.paint([loading], task.pair.settings.pyramid.planned)
+            finally:  # the painter is kept, but not what the caller's function refers to
+                self._listener.on_evaluation = _ignore
         if isinstance(result, ImpastoError):
             raise result
         return loading, result
@@ -212,11 +215,16 @@ def _kept_painter_for(settings: Settings) -> KeptPainter:
     return _kept_painter(network.weights, network.preprocessing, network.precision, run.device, run.memory_gb)
 
 
+def _ignore(_: Evaluation) -> None:
+    """Do nothing with an evaluation."""
+
+
 class _EvaluationListener:
     """Passes evaluations on to the call that has the device, in the thread of that call."""
 
-    on_evaluation: Callable[[Evaluation], None]
-    """Callback of the call that has the device."""
+    def __init__(self) -> None:
+        self.on_evaluation: Callable[[Evaluation], None] = _ignore
+        """Callback of the call that has the device."""
 
     def pair_started(self, pair: Pair) -> None:
         """Do nothing."""

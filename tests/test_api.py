@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import doctest
+import gc
 import json
 import subprocess
 import sys
 import threading
+import weakref
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,18 +130,36 @@ def test_the_objective_is_told_while_it_falls_and_afterwards(arrays: tuple[np.nd
     assert traces[1][-1][1] < traces[1][0][1]
 
 
-@pytest.mark.parametrize("error", [TimeoutError(), Interrupted(ExitCode.INTERRUPTED)])
+@pytest.mark.parametrize("error", [TimeoutError(), Interrupted(ExitCode.INTERRUPTED), MemoryError()])
 def test_a_callback_can_end_it_and_the_next_call_is_none_the_worse(
     arrays: tuple[np.ndarray, np.ndarray], error: Exception
 ) -> None:
+    calls = 0
+
     def enough(evaluation: Evaluation) -> None:
+        nonlocal calls
         if evaluation.number == 2:
+            calls += 1
             raise error
 
     before = stylise(*arrays, QUICK)
     with pytest.raises(type(error)):
         stylise(*arrays, QUICK, on_evaluation=enough)
+    assert calls == 1, "a lack of memory of the caller is not taken for one of the device"
     assert np.array_equal(stylise(*arrays, QUICK).pixels, before.pixels)
+
+
+def test_a_callback_does_not_outlive_its_call(arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    class Window:
+        def show(self, evaluation: Evaluation) -> None:
+            assert evaluation.number
+
+    window = Window()
+    alive = weakref.ref(window)
+    stylise(*arrays, QUICK, on_evaluation=window.show)
+    del window
+    gc.collect()
+    assert alive() is None
 
 
 def test_several_paintings_are_blended(

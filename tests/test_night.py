@@ -37,7 +37,7 @@ main()
 
 
 def arguments(folder: Path) -> list[str]:
-    settings = ["--set", "image.size=32", "--set", "pyramid.evaluations=1", "--progress", "never"]
+    settings = ["--set", "image.size=32", "--set", "pyramid.evaluations=2", "--progress", "never"]
     return ["run", str(folder / "night.csv"), "--outbox", str(folder / "out"), *settings]
 
 
@@ -108,7 +108,7 @@ def test_a_drained_inbox_with_bad_files_one_of_which_is_mended(
         if number in (1, 4):
             path.write_bytes(b"no picture at all")
     make_image("styles/sea.png", seed=99)
-    quick = ("image.size=32", "pyramid.evaluations=1", "watch.settle_seconds=0.1", "watch.incomplete_seconds=0.1")
+    quick = ("image.size=32", "pyramid.evaluations=2", "watch.settle_seconds=0.1", "watch.incomplete_seconds=0.1")
     settings = [part for each in quick for part in ("--set", each)]
     to = ["--outbox", str(tmp_path / "out"), "--styles", str(tmp_path / "styles"), "--progress", "never"]
     drain = ["drain", str(tmp_path / "inbox"), *to, *settings]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 FLOOR: Final = 0.25
 """Smallest fraction of the requested evaluations; a picture with fewer evaluations would be too poor."""
+STEPS: Final = 16
+"""Number of different fractions: only pairs with equal evaluations can advance together on a card."""
 _PLANNED: Final = 0.97
 """Fraction of the time that the plan fills; the rest is a reserve."""
 _SMOOTHING: Final = 0.7
@@ -24,8 +27,12 @@ Evaluations = tuple[int, ...]
 
 
 def scaled(evaluations: Evaluations, fraction: float) -> Evaluations:
-    """Return a fraction, kept between `FLOOR` and 1, of the evaluations at each scale, at least one at each."""
-    return tuple(max(1, round(max(FLOOR, min(1.0, fraction)) * count)) for count in evaluations)
+    """Return a fraction of the evaluations at each scale, at least two at each, since the first is that of the start.
+
+    The fraction is kept between `FLOOR` and 1, and rounded down to a multiple of 1 / `STEPS`.
+    """
+    rounded = max(FLOOR, min(1.0, math.floor(STEPS * fraction) / STEPS))
+    return tuple(max(min(2, count), round(rounded * count)) for count in evaluations)
 
 
 def fraction_within(seconds: float, wanted: float) -> float:

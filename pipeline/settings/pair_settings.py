@@ -171,6 +171,10 @@ class ObjectiveSettings(Section):
             raise ValueError(msg)
         for kind in ("content", "style"):
             layers, weights = getattr(self, f"{kind}_layers"), getattr(self, f"{kind}_layer_weights")
+            twice = {layer for layer in layers if layers.count(layer) > 1}
+            if twice:
+                msg = f"{kind}_layers names {', '.join(sorted(twice))} twice; name each layer once, with one weight"
+                raise ValueError(msg)
             if weights and len(weights) != len(layers):
                 msg = f"{kind}_layer_weights has {len(weights)} values, but there are {len(layers)} {kind}_layers"
                 raise ValueError(msg)
@@ -228,10 +232,11 @@ class PyramidSettings(Section):
         description='the photograph\'s detail that each size starts with: "none", "photograph", or a share (0 to 1)',
     )
     evaluations: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=100_000)], ...], BeforeValidator(_as_tuple), Field(max_length=9)
+        tuple[Annotated[int, Field(ge=2, le=100_000)], ...], BeforeValidator(_as_tuple), Field(max_length=9)
     ] = Field(
         (),
-        description="evaluations at each scale, coarse to fine, in place of quality and scales; one number: one scale",
+        description="evaluations at each scale, coarse to fine, in place of quality and scales, at least 2 each; "
+        "one number: one scale",
     )
 
     @property

@@ -51,7 +51,7 @@ def ended(arguments: list[str]) -> tuple[int, str]:
 
 
 def all_done(folder: Path) -> int:
-    return ended(command(folder, "--set", "pyramid.evaluations=1"))[0]
+    return ended(command(folder, "--set", "pyramid.evaluations=2"))[0]
 
 
 def a_defect(folder: Path) -> int:
@@ -66,7 +66,7 @@ def a_wrong_setting(folder: Path) -> int:
 
 def a_bad_photograph(folder: Path) -> int:
     (folder / "a.png").write_bytes(b"")
-    return ended(command(folder, "--set", "pyramid.evaluations=1"))[0]
+    return ended(command(folder, "--set", "pyramid.evaluations=2"))[0]
 
 
 def no_weights(folder: Path) -> int:

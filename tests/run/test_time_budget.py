@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -86,9 +87,17 @@ def test_a_pair_of_unknown_size_has_what_it_asks_for() -> None:
     assert budget.begin(pair("unreadable")) is None
 
 
-def test_every_scale_keeps_one_evaluation() -> None:
-    assert scaled((1, 2, 100), 0.01) == (1, 1, 25)
+def test_every_scale_keeps_two_evaluations() -> None:
+    assert scaled((1, 2, 100), 0.01) == (1, 2, 25), "with one evaluation there is no step"
     assert scaled(ASKED, 7.0) == ASKED
+
+
+def test_pairs_of_a_night_get_few_different_numbers_of_evaluations() -> None:
+    """Test that they can advance together on a card, although each measurement changes the share a little."""
+    chosen, _ = night(200, 200 * 110 * 0.6, slowness=1.1)
+    runs = 1 + sum(one != other for one, other in itertools.pairwise(chosen))
+    assert len(chosen) / runs > 8
+    assert len(set(chosen)) <= 6
 
 
 @pytest.mark.parametrize(

@@ -113,8 +113,8 @@ def test_evaluations_are_planned_from_the_finest_scale_up(ratio: str, quality: s
     for scales in range(1, 10):
         pyramid = {"ratio": ratio, "quality": quality, "scales": scales}
         assert PairSettings.model_validate({"pyramid": pyramid}).pyramid.planned == planned[-scales:]
-    given = {"ratio": ratio, "quality": quality, "evaluations": (3, 1)}
-    assert PairSettings.model_validate({"pyramid": given}).pyramid.planned == (3, 1)
+    given = {"ratio": ratio, "quality": quality, "evaluations": (3, 2)}
+    assert PairSettings.model_validate({"pyramid": given}).pyramid.planned == (3, 2)
 
 
 @pytest.mark.parametrize(
@@ -123,6 +123,9 @@ def test_evaluations_are_planned_from_the_finest_scale_up(ratio: str, quality: s
         ({"objective": {"style_layer_weights": [1, 2]}}, "2 values"),
         ({"objective": {"style_layers": [], "content_layers": []}}, "nothing to minimise"),
         ({"objective": {"style_layers": ["conv6_1"]}}, "should be a layer of VGG19"),
+        ({"objective": {"style_layers": ["conv1_1", "conv2_1", "conv1_1"]}}, "style_layers names conv1_1 twice"),
+        ({"objective": {"content_layers": ["relu4_2"] * 2, "content_layer_weights": [1, 2]}}, "names relu4_2 twice"),
+        ({"pyramid": {"evaluations": [20, 1]}}, "greater than or equal to 2"),
         ({"objective": {"tv_weight": float("nan")}}, "finite"),
         ({"colour": {"mode": "style-yuv"}}, 'set style.fit = "stretch", or use preset = "colour-preserving"'),
         (

@@ -66,6 +66,8 @@ class BatchRun:
         self._spec = objective_spec(pairs[0].loading.task.pair.settings.objective)
         self._has_stepped = False
         """Whether the present group has made an evaluation."""
+        self._is_listeners_error = False
+        """Whether the error that ends the batch is the listener's."""
 
     def run(self) -> Iterator[tuple[Loading, Painted | ImpastoError]]:
         """See `Painter.paint`."""
@@ -126,6 +128,8 @@ class BatchRun:
                 pair.finish()
                 yield pair.loading, painted
         except Exception as error:
+            if self._is_listeners_error:
+                raise
             if is_out_of_memory(error):
                 trouble = str(error).partition("\n")[0].partition(". ")[0]
             elif self._can_begin_again(group, error):
@@ -172,6 +176,9 @@ class BatchRun:
                 self._listener.evaluated(group[index].loading.task.pair, evaluation)
         except Interrupted:
             self._write_checkpoints(group, step)
+            raise
+        except Exception:
+            self._is_listeners_error = True  # its own lack of memory, for instance, is not the device's
             raise
         for index in step.evaluations:
             pair = group[index]

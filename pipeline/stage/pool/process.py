@@ -93,6 +93,7 @@ class DeviceProcess:
         )
         logging.captureWarnings(capture=True)
         threading.Thread(target=self._read, name="pipe", daemon=True).start()
+        torch.set_num_threads(max(1, torch.get_num_threads() // self._assignment.devices))
         with contextlib.suppress(Exception):  # the first call of `process` raises the error again
             self._open_stage()
         while (message := self._messages.get()) is not None:
@@ -106,7 +107,6 @@ class DeviceProcess:
 
     def _open_stage(self) -> Stage:
         if self._stage is None:
-            torch.set_num_threads(max(1, torch.get_num_threads() // self._assignment.devices))
             settings = self._assignment.settings
             self._stage = Stage.from_settings(settings, self._assignment.weights, self._outbox, self)
         return self._stage

@@ -422,7 +422,7 @@ def test_no_checkpoint_is_written_before_it_is_due(make_stage: MakeStage, make_p
 def test_where_another_number_of_steps_is_remembered_the_scale_is_begun_anew(
     make_stage: MakeStage, make_pair: Callable[..., Pair], before: int | None, after: int | None
 ) -> None:
-    pair = make_pair(width=64, height=64, evaluations=(1, 7))
+    pair = make_pair(width=64, height=64, evaluations=(2, 7))
     first = make_stage(Recorder(stop_at=4))
     first.resources.painter.memory.ladder = (Fit(history=before),)
     with pytest.raises(Interrupted):
@@ -431,8 +431,8 @@ def test_where_another_number_of_steps_is_remembered_the_scale_is_begun_anew(
     second = make_stage(listener)
     second.resources.painter.memory.ladder = (Fit(history=after),)
     (record,) = done(second, pair)
-    assert listener.numbers == [2, 3, 4, 5, 6, 7, 8], "the evaluations of the coarse scale are not repeated"
-    assert record.evaluations == 8
+    assert listener.numbers == [3, 4, 5, 6, 7, 8, 9], "the evaluations of the coarse scale are not repeated"
+    assert record.evaluations == 9
     assert record.resumed_at > 0
     assert len(record.warnings) == 1
     assert record.warnings[0].endswith("the current scale began again")

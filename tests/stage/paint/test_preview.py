@@ -234,7 +234,7 @@ def test_it_is_written_every_so_often_and_seldom_where_that_takes_long(
                 name = "a"
                 settings = PairSettings()
 
-    preview = Preview(Files(), 10.0, Fake, lambda: now[0])  # type: ignore[arg-type]
+    preview = Preview(Files(), 10.0, Fake, clock=lambda: now[0])  # type: ignore[arg-type]
     for second in itertools.count():
         now[0] = max(now[0], float(second))
         took[0] = 3.0 if second >= 20 else 0.0
