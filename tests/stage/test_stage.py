@@ -9,6 +9,7 @@ import math
 import threading
 import time
 import weakref
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -387,7 +388,9 @@ def test_what_the_engine_raises_is_recorded(  # noqa: PLR0913, PLR0917
 
 
 def test_what_is_not_finite_is_recorded_and_the_next_goes_on(make_stage: MakeStage, make_pair: MakePair) -> None:
-    bad = make_pair("bad", objective={"content_weight": 1e38})
+    bad = make_pair("bad")
+    objective = bad.settings.objective.model_copy(update={"content_weight": 1e38})  # larger than a setting may be
+    bad = replace(bad, settings=bad.settings.model_copy(update={"objective": objective}))
     failure, record = process(make_stage(), bad, make_pair("good"))
     assert isinstance(failure, Failure)
     assert failure.error_class == "input"
