@@ -82,6 +82,7 @@ class StatusFile:
         left = self._scanner.left
         return {
             **vars(self._activity()),
+            "image_endings": list(self._scanner.image_endings),
             "mode": self._scanner.mode,
             "degraded": self._scanner.degraded,
             "waiting_tickets": {

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from pipeline.cli.options import FolderArgument, LogFormatOption, VerboseOption
-from pipeline.cli.setup import errors_to_exit_codes
+from pipeline.cli.options import ConfigOption, FolderArgument, LogFormatOption, SetOption, VerboseOption
+from pipeline.cli.setup import errors_to_exit_codes, resolve_settings
 from pipeline.monitoring.stdio import print_result, results
 
 if TYPE_CHECKING:
@@ -23,9 +23,11 @@ FOLLOW_SECONDS: Final = 5.0
 """Seconds between two outputs of --follow."""
 
 
-def status_command(
+def status_command(  # noqa: PLR0913 - one parameter per option
     folder: FolderArgument,
     *,
+    config: ConfigOption = None,
+    set_: SetOption = None,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Repeat every 5 s until nobody is at work.")] = False,
     log_format: LogFormatOption = "human",
@@ -33,15 +35,16 @@ def status_command(
 ) -> None:
     """Show what is done, failed and waiting, who is at work, and the last errors.
 
-    Changes nothing; works beside a run, and after one that died.
+    Changes nothing; works beside a run, and after one that died. Of the settings, watch.spool and image.formats count.
 
     Example: impasto status out
     """
     with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
         from pipeline.cli.status.survey import survey
 
+        _, _, settings = resolve_settings(config, None, set_, None)
         while True:
-            found = survey(folder)
+            found = survey(folder, settings)
             _show(found, as_json=json_, clears=follow)
             if not (follow and found.is_at_work):
                 return
@@ -90,6 +93,8 @@ def _lines_of_outbox(found: OutboxSurvey) -> list[str]:
         lines += _lines_of_run(run)
     if found.failed:
         lines.append(f"To try again what failed: {found.retry}")
+    for inbox in found.inboxes:
+        lines += lines_of(inbox)
     return lines
 
 

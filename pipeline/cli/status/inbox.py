@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline.cli.status.outbox import ERRORS_SHOWN, LastError
+from pipeline.cli.status.last_error import ERRORS_SHOWN, LastError
 from pipeline.disk import Disk, walk
 from pipeline.images.formats import endings
 from pipeline.outbox.metadata import JobFailure
 from pipeline.outbox.run_records import is_process_alive
 from pipeline.run.picture_files import is_ignored
-from pipeline.settings.pair_settings import ImageSettings
 from pipeline.text import displayable, printable, shell_quoted, single_line
 from pipeline.watch.inbox.names import classify
 from pipeline.watch.spool.records import FileFacts
@@ -87,24 +86,29 @@ class _WorkerStatus(BaseModel):
     reason: str = ""
     on_device: str = ""
     written: str = ""
+    image_endings: tuple[str, ...] = ()
 
 
-def survey_inbox(inbox: Path, root: Path) -> InboxSurvey:
+def survey_inbox(inbox: Path, root: Path, formats: frozenset[str]) -> InboxSurvey:
     """Count files and jobs.
 
     Args:
         inbox: the inbox.
         root: its spool.
+        formats: the formats of pictures, as `pipeline.images.formats` names them, if no watcher says which it takes.
 
     Raises:
         OSError: the disk failed.
     """
     disk = Disk()
-    workers = tuple(_worker(disk, Path(entry.path)) for entry in _folders(disk, root / "work"))
+    folders = [Path(entry.path) for entry in _folders(disk, root / "work")]
+    statuses = [_status_of(disk, folder) for folder in folders]
+    workers = tuple(_worker(disk, *each) for each in zip(folders, statuses, strict=True))
+    pictures = sorted({ending for status in statuses for ending in status.image_endings}) or endings(formats)
     done = [job for date in _folders(disk, root / "done") for job in _folders(disk, Path(date.path))]
     failed = _folders(disk, root / "failed")
     since = time.time() - _HOUR_SECONDS
-    waiting = list(_waiting(disk, inbox, Spool(root, inbox, disk)))
+    waiting = list(_waiting(disk, inbox, Spool(root, inbox, disk), tuple(pictures)))
     return InboxSurvey(
         path=single_line(str(inbox.absolute())),
         waiting=len(waiting),
@@ -126,11 +130,14 @@ def _folders(disk: Disk, path: Path) -> list[os.DirEntry[str]]:
         return []
 
 
-def _worker(disk: Disk, folder: Path) -> WorkerState:
+def _status_of(disk: Disk, folder: Path) -> _WorkerStatus:
     try:
-        status = _WorkerStatus.model_validate_json(disk.read(folder / "status.json"))
+        return _WorkerStatus.model_validate_json(disk.read(folder / "status.json"))
     except (FileNotFoundError, ValidationError):  # it has just started
-        status = _WorkerStatus()
+        return _WorkerStatus()
+
+
+def _worker(disk: Disk, folder: Path, status: _WorkerStatus) -> WorkerState:
     is_alive = is_worker_alive(folder.name, folder / "beat")
     return WorkerState(
         name=single_line(folder.name),
@@ -165,9 +172,8 @@ def _last_reasons(disk: Disk, failed: list[os.DirEntry[str]]) -> Iterator[LastEr
             yield LastError(names, displayable(reason.reason), displayable(reason.remedy), reason.failed)
 
 
-def _waiting(disk: Disk, inbox: Path, spool: Spool) -> Iterator[float]:
+def _waiting(disk: Disk, inbox: Path, spool: Spool, pictures: tuple[str, ...]) -> Iterator[float]:
     """Yield for each file that may be claimed when it came or was last written, in seconds since 1970."""
-    pictures = endings(ImageSettings().kinds)
     for name, entry in walk(disk, inbox, is_excluded=lambda path: is_ignored(path.name)):
         if isinstance(entry, OSError):
             logger.warning("%s: cannot be read: %s. Its files are not counted.", printable(name), entry.strerror)

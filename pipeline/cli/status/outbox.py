@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import ValidationError
 
+from pipeline.cli.status.inbox import InboxSurvey, survey_inbox
+from pipeline.cli.status.last_error import ERRORS_SHOWN, LastError
 from pipeline.disk import Disk
 from pipeline.outbox.listing import list_outbox
 from pipeline.outbox.metadata import Failure
@@ -16,26 +19,11 @@ from pipeline.outbox.run_records import RunRecord, read_runs
 from pipeline.text import displayable, shell_quoted, single_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from pipeline.outbox.listing import Listing
 
 _HOUR_SECONDS: Final = 3600.0
-ERRORS_SHOWN: Final = 5
-"""Number of the last errors that are shown."""
-
-
-@dataclass(frozen=True)
-class LastError:
-    """The last error of a pair, or of a job of the inbox."""
-
-    name: str
-    """Name of the pair, or of the job's files."""
-    reason: str
-    remedy: str
-    failed: str
-    """Time of the failure, UTC, ISO 8601; empty if unknown."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +75,8 @@ class OutboxSurvey:
     last_errors: tuple[LastError, ...]
     retry: str
     """Command that has failed pairs tried again."""
+    inboxes: tuple[InboxSurvey, ...] = ()
+    """Inboxes of its watchers, as far as they can be reached."""
     kind: Literal["outbox"] = "outbox"
 
     @property
@@ -95,12 +85,30 @@ class OutboxSurvey:
         return any(run.is_at_work for run in self.runs)
 
 
-def survey_outbox(root: Path) -> OutboxSurvey:
-    """Count results and failures, and read the records of runs.
+def survey_outbox(root: Path, formats: frozenset[str]) -> OutboxSurvey:
+    """Count results and failures, read the records of runs, and survey the inboxes of watchers.
+
+    Args:
+        root: the outbox.
+        formats: see `survey_inbox`.
 
     Raises:
         OSError: the disk failed.
     """
+    records = read_runs(root)
+    return replace(_counts(root, records), inboxes=tuple(_inboxes(root, records, formats)))
+
+
+def _inboxes(root: Path, records: Sequence[RunRecord], formats: frozenset[str]) -> Iterator[InboxSurvey]:
+    for source, spool in dict.fromkeys((record.source, record.spool) for record in records if record.spool):
+        inbox = Path(source)
+        if inbox.is_dir() and Path(spool, "work").is_dir():  # else it is not mounted here, or has been removed
+            # The outbox names both folders; the inbox alone does not lead to a spool elsewhere.
+            retry = f"impasto retry {shell_quoted(str(root))}"
+            yield replace(survey_inbox(inbox, Path(spool), formats), retry=retry)
+
+
+def _counts(root: Path, records: Sequence[RunRecord]) -> OutboxSurvey:
     disk = Disk()
     listing = list_outbox(root, disk)
     described = {path.removesuffix(".json"): stamp for path, stamp in listing.metadata.items()}
@@ -112,7 +120,7 @@ def survey_outbox(root: Path) -> OutboxSurvey:
         failed=len(listing.failures),
         damaged=len(described.keys() ^ listing.pictures.keys()) + len(listing.unreadable),
         done_last_hour=sum(1 for name in done if described[name][0] > since),
-        runs=tuple(run_state(record, root) for record in read_runs(root)),
+        runs=tuple(run_state(record, root) for record in records),
         last_errors=tuple(_last_failures(root, listing, disk)),
         retry=f"impasto retry {shell_quoted(str(root))}",
     )

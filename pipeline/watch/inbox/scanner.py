@@ -101,6 +101,11 @@ class Scanner:
         return "polling" if self._polling else "events"
 
     @property
+    def image_endings(self) -> tuple[str, ...]:
+        """Endings of files that are pictures."""
+        return self._rules.image_endings
+
+    @property
     def left(self) -> dict[str, str]:
         """Reason why a file is left in the inbox, by path."""
         return self._files.left

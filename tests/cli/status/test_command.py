@@ -154,6 +154,44 @@ def test_status_of_an_inbox_counts_files_and_jobs(tmp_path: Path) -> None:
     assert "sea/bad.jpg: It is cut.\n    Copy it again." in said
 
 
+def test_status_counts_the_formats_that_the_watcher_takes(tmp_path: Path) -> None:
+    for name in ("a.avif", "b.jpg", "c.png"):
+        write(tmp_path / "sea" / name, b"waits")
+    write(tmp_path / ".impasto/work/x/beat", b"")
+    assert told("status", tmp_path)["waiting"] == 2
+    assert told("status", tmp_path, "--set", 'image.formats=["avif"]')["waiting"] == 1
+    write(tmp_path / ".impasto/work/x/status.json", b'{"image_endings": [".avif", ".jpg", ".png"]}')
+    assert told("status", tmp_path)["waiting"] == 3
+
+
+def test_a_spool_elsewhere_is_found_by_the_outbox_and_by_its_setting(tmp_path: Path) -> None:
+    inbox, spool, outbox = tmp_path / "inbox", tmp_path / "spool", tmp_path / "out"
+    write(inbox / "sea/new.jpg", b"waits")
+    add_failed_job(tmp_path, "20260301T000000-aa", "sea/bad.jpg")
+    (tmp_path / ".impasto").rename(spool)
+    write(spool / "work/x-1-abc/beat", b"")
+    write(spool / "work/x-1-abc/job/in/sea/old.jpg", b"")
+    for pid in (1, os.getpid()):
+        record_run(outbox, "watch", source=str(inbox), spool=str(spool), pid=pid)
+    (found,) = told("status", outbox)["inboxes"]
+    assert [found[name] for name in ("waiting", "claimed", "failed")] == [1, 1, 1]
+    said = call("status", outbox).stdout
+    assert f"{inbox}: 1 waiting" in said
+    assert "sea/bad.jpg: It is cut." in said
+    assert f"To try again what failed: impasto retry {outbox}" in said
+    assert told("status", inbox, "--set", f"watch.spool={spool}")["failed"] == 1
+    assert told("status", outbox, "--set", f"watch.spool={spool}")["kind"] == "outbox"
+    refused = call("status", inbox)
+    assert refused.exit_code == 2
+    assert "--set watch.spool=FOLDER" in refused.stderr
+    assert len(told("retry", outbox, "--dry-run")["retries"]) == 1, "two watchers share the spool"
+
+
+def test_an_inbox_that_is_not_mounted_is_left_out(tmp_path: Path) -> None:
+    record_run(tmp_path, "watch", source=str(tmp_path / "inbox"), spool=str(tmp_path / "spool"))
+    assert told("status", tmp_path)["inboxes"] == []
+
+
 @pytest.mark.parametrize("command", ["status", "retry"])
 def test_a_folder_that_is_neither_is_a_usage_error(tmp_path: Path, command: str) -> None:
     for folder in (tmp_path, tmp_path / "none"):
