@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import struct
 import zlib
 from dataclasses import replace
@@ -31,18 +30,14 @@ from pipeline.images.metadata.ifd import (
     read_exif,
     write_structure,
 )
-from pipeline.images.metadata.xmp import XmpError, remove_padding, remove_properties
+from pipeline.images.metadata.xmp_of_result import SEGMENT, xmp_of_result
 from pipeline.images.picture import Tags
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-_APP1 = 65533
-"""Bytes in a segment of a JPEG; they limit all formats, so that a result's tags do not depend on its format."""
-MAX_EXIF = _APP1 - len(b"Exif\0\0")
+MAX_EXIF = SEGMENT - len(b"Exif\0\0")
 """Largest number of bytes of a result's EXIF."""
-MAX_XMP = _APP1 - len(b"http://ns.adobe.com/xap/1.0/\0")
-"""Largest number of bytes of a result's XMP."""
 
 _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _SOFTWARE = 0x112, 0x11A, 0x11B, 0x128, 0x131
 _EXIF_VERSION, _IMAGE_HISTORY, _COLOR_SPACE, _WIDTH, _HEIGHT = 0x9000, 0x9213, 0xA001, 0xA002, 0xA003
@@ -67,6 +62,7 @@ _OUTDATED = frozenset(
     {
         0x9102,  # CompressedBitsPerPixel: about the source's compression
         *(0x9214, 0xA214),  # SubjectArea, SubjectLocation: in px of the source
+        0x8897,  # Xiaomi's mark of a motion photo
         0xA500,  # Gamma: about the source's colour space
         0xC4A5,  # PrintImageMatching: corrections of the source's colours
         *(0xEA1C, 0xEA1D),  # Padding, OffsetSchema: about the source's layout
@@ -77,29 +73,6 @@ _REQUIRED = frozenset({_ORIENTATION, _SOFTWARE, _EXIF_VERSION, _IMAGE_HISTORY, _
 """Tags that every result has; they are never left out."""
 _MAX_HISTORY = 4096
 """Largest number of characters of an ImageHistory that is kept."""
-
-_TIFF_NS, _EXIF_NS = "http://ns.adobe.com/tiff/1.0/", "http://ns.adobe.com/exif/1.0/"
-_FALSE_IN_XMP = frozenset(
-    {
-        *((_TIFF_NS, name) for name in ("Orientation", "ImageWidth", "ImageLength")),
-        *((_EXIF_NS, name) for name in ("PixelXDimension", "PixelYDimension", "ColorSpace")),
-        ("http://ns.adobe.com/photoshop/1.0/", "ICCProfile"),
-        ("http://ns.adobe.com/xap/1.0/", "Thumbnails"),
-        ("http://ns.adobe.com/xmp/note/", "HasExtendedXMP"),
-    }
-)
-"""XMP properties, by namespace and name, that are false for a result."""
-_FILE_LAYOUT_IN_XMP = frozenset(
-    {
-        "http://ns.adobe.com/hdr-gain-map/1.0/",
-        "http://ns.google.com/photos/1.0/container/",
-        "http://ns.google.com/photos/1.0/depthmap/",
-        "http://ns.google.com/photos/1.0/image/",
-    }
-)
-"""XMP namespaces about further pictures in the source file."""
-_GEO_NS = "http://www.w3.org/2003/01/geo/wgs84_pos#"
-_POSITION = re.compile("^gps|latitude|longt?itude", re.IGNORECASE)
 
 
 def read_tags(image: Image.Image) -> Tags:
@@ -153,7 +126,8 @@ def tags_of_result(  # noqa: PLR0913 - all but the first are named by callers
     EXIF is copied, dates and MakerNote included, without its thumbnail and without tags about the source file only.
     Software is replaced. `impasto key` and the key are appended to ImageHistory (0x9213 in the Exif IFD, the tag of
     TIFF/EP for "what has been done to the image"). XMP is copied without its thumbnails and without properties that are
-    false for the result: orientation, size, colour space, further pictures in the file.
+    false for the result: orientation, size, colour space, further pictures or a video in the file. The lengths of a
+    panorama are scaled.
 
     Args:
         tags: tags of the content.
@@ -179,7 +153,7 @@ def tags_of_result(  # noqa: PLR0913 - all but the first are named by callers
             lost.append("MakerNote was left out of EXIF together with the GPS position, since it may hold one")
         exif = replace(exif, gps={}, exif={tag: each for tag, each in exif.exif.items() if tag != MAKER_NOTE})
     raw, lost_of_exif = _fitting(exif)
-    xmp, lost_of_xmp = _xmp_of_result(tags.xmp, strip_gps=strip_gps)
+    xmp, lost_of_xmp = xmp_of_result(tags.xmp, (width, height), strip_gps=strip_gps)
     return Tags(raw, xmp, tags.dpi), (*lost, *lost_of_exif, *lost_of_xmp)
 
 
@@ -345,28 +319,4 @@ def _fitting(exif: Exif) -> tuple[bytes, list[str]]:
     main, rest, gps = parts
     left_out = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")  # noqa: PLR2004
     raw = write_structure(replace(exif, main=main, exif=rest, gps=gps), keep_note=False)
-    return raw, [f"EXIF is larger than a file can hold ({_APP1} bytes): {left_out} left out"]
-
-
-def _xmp_of_result(packet: bytes, *, strip_gps: bool) -> tuple[bytes, list[str]]:
-    """Return the XMP of a result, and the losses in words."""
-    if not packet:
-        return b"", []
-    try:
-        kept = remove_properties(packet, _unwanted(strip_gps=strip_gps))
-    except XmpError as error:
-        return b"", [f"XMP cannot be read and is left out: {error}"]
-    kept = remove_padding(kept) if len(kept) > MAX_XMP else kept
-    if len(kept) > MAX_XMP:
-        return b"", [f"XMP is larger than a file can hold ({_APP1} bytes) and is left out"]
-    more = b"HasExtendedXMP" in packet
-    return kept, ["the extension of XMP was left out; only its main part was kept"] if more else []
-
-
-def _unwanted(*, strip_gps: bool) -> Callable[[str, str], bool]:
-    def unwanted(namespace: str, name: str) -> bool:
-        if (namespace, name) in _FALSE_IN_XMP or namespace in _FILE_LAYOUT_IN_XMP:
-            return True
-        return strip_gps and (namespace == _GEO_NS or _POSITION.search(name) is not None)
-
-    return unwanted
+    return raw, [f"EXIF is larger than a file can hold ({SEGMENT} bytes): {left_out} left out"]

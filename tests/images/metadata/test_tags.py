@@ -13,7 +13,8 @@ import pytest
 from PIL import ExifTags, Image, TiffImagePlugin
 
 from pipeline.images.metadata.ifd import read_exif
-from pipeline.images.metadata.tags import MAX_EXIF, MAX_XMP, read_tags, tags_of_result
+from pipeline.images.metadata.tags import MAX_EXIF, read_tags, tags_of_result
+from pipeline.images.metadata.xmp_of_result import MAX_XMP
 from pipeline.images.picture import Tags
 from tests.conftest import photo
 from tests.images.camera import (
@@ -318,6 +319,77 @@ def test_xmp_is_kept_but_for_what_has_become_false() -> None:
     begin, end = expected.index(b"<xmp:Thumbnails>"), expected.index(b"</xmp:Thumbnails>") + len(b"</xmp:Thumbnails>")
     assert tags.xmp == expected[:begin] + expected[end:]
     assert b"""q:odd="a > b, tiff:Orientation='7'\"""" in tags.xmp
+
+
+def described(*properties: str, attributes: str = "") -> bytes:
+    names = {
+        "GCamera": "http://ns.google.com/photos/1.0/camera/",
+        "GPano": "http://ns.google.com/photos/1.0/panorama/",
+        "GAudio": "http://ns.google.com/photos/1.0/audio/",
+        "Device": "http://ns.google.com/photos/dd/1.0/device/",
+        "OpCamera": "http://ns.oplus.com/photos/1.0/camera/",
+        "MiCamera": "http://ns.xiaomi.com/photos/1.0/camera/",
+        "HDRGainMap": "http://ns.apple.com/HDRGainMap/1.0/",
+        "apple-fi": "http://ns.apple.com/faceinfo/1.0/",
+        "dc": "http://purl.org/dc/elements/1.1/",
+    }
+    declared = " ".join(f'xmlns:{prefix}="{uri}"' for prefix, uri in names.items())
+    inner = "".join(properties)
+    return (
+        f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF {RDF}>'
+        f"<rdf:Description {declared} {attributes}>{inner}</rdf:Description></rdf:RDF></x:xmpmeta>"
+    ).encode()
+
+
+def test_a_result_does_not_say_that_it_holds_a_video_or_further_pictures() -> None:
+    attributes = (
+        'GCamera:MotionPhoto="1" GCamera:MicroVideoOffset="2000" OpCamera:VideoLength="7" dc:format="image/jpeg"'
+    )
+    inner = (
+        "<GAudio:Mime>audio/mp4</GAudio:Mime><MiCamera:XMPMeta>x</MiCamera:XMPMeta>"
+        "<Device:Container>a</Device:Container><HDRGainMap:HDRGainMapVersion>1</HDRGainMap:HDRGainMapVersion>"
+    )
+    kept = "<apple-fi:Regions>a face</apple-fi:Regions>"
+    tags, warnings = result_of(Tags(b"", described(inner, kept, attributes=attributes)))
+    assert tags.xmp.split() == described(kept, attributes='dc:format="image/jpeg"').split()
+    assert warnings == ()
+
+
+LENGTHS = {
+    "FullPanoWidthPixels": 8000,
+    "FullPanoHeightPixels": 4000,
+    "CroppedAreaImageWidthPixels": 6000,
+    "CroppedAreaImageHeightPixels": 1000,
+    "CroppedAreaLeftPixels": 900,
+    "CroppedAreaTopPixels": 1500,
+}
+
+
+@pytest.mark.parametrize("as_elements", [False, True])
+def test_the_lengths_of_a_panorama_are_those_of_the_result(as_elements: bool) -> None:  # noqa: FBT001
+    def packet(factor: float) -> bytes:
+        lengths = {name: round(length * factor) for name, length in LENGTHS.items()}
+        if as_elements:
+            return described(
+                "<GPano:ProjectionType>equirectangular</GPano:ProjectionType>",
+                *(f"<GPano:{name}>{length}</GPano:{name}>" for name, length in lengths.items()),
+            )
+        attributes = " ".join(f'GPano:{name}="{length}"' for name, length in lengths.items())
+        return described(attributes=f"GPano:ProjectionType='equirectangular' {attributes}")
+
+    tags, _ = tags_of_result(Tags(b"", packet(1)), width=600, height=100, software="x", key=KEY, strip_gps=False)
+    assert tags.xmp == packet(0.1)
+
+
+@pytest.mark.parametrize("area", ["", "0", "wide", "900"])
+def test_lengths_of_a_panorama_that_cannot_be_scaled_are_left_out(area: str) -> None:
+    attributes = f'GPano:FullPanoWidthPixels="8000" GPano:CroppedAreaImageWidthPixels="{area}"'
+    more = "<GPano:CroppedAreaImageHeightPixels>1000</GPano:CroppedAreaImageHeightPixels><dc:format>a</dc:format>"
+    tags, _ = tags_of_result(
+        Tags(b"", described(more, attributes=attributes)), width=600, height=100, software="x", key=KEY, strip_gps=False
+    )
+    assert b"Pixels" not in tags.xmp
+    assert b"<dc:format>a</dc:format>" in tags.xmp
 
 
 @pytest.mark.parametrize(
