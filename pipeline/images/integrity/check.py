@@ -5,19 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pipeline.images.integrity.checked import Checked
-from pipeline.images.integrity.jpeg import check_jpeg
+from pipeline.images.integrity.jpeg import check_jpeg, refuse_unusual
 from pipeline.images.integrity.png import check_png, without_damaged_metadata
 from pipeline.images.integrity.tiff import check_tiff
+from pipeline.images.integrity.webp import check_webp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_BEFORE_HEADER: Final[dict[str, Callable[[bytes], Checked]]] = {
+    "JPEG": refuse_unusual,
+    "PNG": without_damaged_metadata,
+    "WEBP": check_webp,
+}
 _CHECKS: Final[dict[str, Callable[[bytes], Checked]]] = {"JPEG": check_jpeg, "PNG": check_png, "TIFF": check_tiff}
 
 
 def before_header(data: bytes, image_format: str) -> Checked:
-    """Leave out what is damaged and not needed, before the header of a file is read; nothing is decoded."""
-    return without_damaged_metadata(data) if image_format == "PNG" else Checked(data)
+    """Check what can be checked before the header of a file is read: nothing is decoded.
+
+    Raises:
+        TruncatedError: the file is shorter than it says.
+        DamagedError: the file is not built as it should be.
+        UnsupportedError: the file is of a kind that is not read.
+    """
+    of_format = _BEFORE_HEADER.get(image_format)
+    return of_format(data) if of_format else Checked(data)
 
 
 def check(data: bytes, image_format: str) -> Checked:

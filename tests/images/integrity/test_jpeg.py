@@ -6,11 +6,12 @@ import io
 import re
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.errors import IncompleteError
+from pipeline.errors import ImageError, IncompleteError
 from pipeline.images.decode import Picture, SourceFile, decode
 from pipeline.images.integrity.jpeg import check_jpeg
 from tests.conftest import photo
@@ -128,3 +129,29 @@ def test_fill_bytes_before_markers_are_allowed() -> None:
     filled = whole[:at] + b"\xff\xff" + whole[at:-2] + b"\xff\xff" + END
     np.testing.assert_array_equal(read(filled).pixels, read(whole).pixels)
     assert read(filled).warnings == ()
+
+
+def test_a_step_of_quantisation_of_zero_is_damage() -> None:
+    whole = encoded()
+    at = whole.index(b"\xff\xdb") + 20
+    with pytest.raises(IncompleteError, match="step of quantisation of 0"):
+        read(whole[:at] + b"\0" + whole[at + 1 :])
+
+
+DEEP = photo(64, 48).astype(np.uint16) * 16
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (imagecodecs.jpeg8_encode(DEEP, bitspersample=12), "JPEG of 12 bits per channel"),
+        (imagecodecs.ljpeg_encode(DEEP[:, :, 0] * 16), "JPEG of 16 bits per channel"),
+        (imagecodecs.jpegls_encode(photo()), "JPEG-LS"),
+        (encoded().replace(b"\xff\xc0", b"\xff\xc5", 1), "hierarchical"),
+    ],
+)
+def test_kinds_that_are_not_read_are_no_damage(data: bytes, words: str) -> None:
+    with pytest.raises(ImageError, match=words) as error:
+        read(bytes(data))
+    assert not isinstance(error.value, IncompleteError)
+    assert error.value.remedy.startswith("Convert it to")

@@ -1,0 +1,53 @@
+"""Tests of WebP files that are not as long as they say."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.errors import IncompleteError
+from pipeline.images.decode import Picture, SourceFile, decode
+from pipeline.images.integrity.webp import check_webp
+from tests.conftest import photo
+
+
+def encoded(mode: str = "RGB", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(photo(160, 120)).convert(mode).save(buffer, "WEBP", **options)
+    return buffer.getvalue()
+
+
+def read(data: bytes) -> Picture:
+    return decode(SourceFile(Path("a.webp"), data, ""), max_pixels=10**6)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize("options", [{}, {"lossless": True}, {"exif": b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"}])
+def test_a_whole_webp_is_whole(mode: str, options: dict[str, object]) -> None:
+    data = encoded(mode, **options)
+    assert check_webp(data).data is data
+    assert check_webp(data).warnings == ()
+
+
+@pytest.mark.parametrize("lost", [2, 20, 1000])
+def test_a_webp_that_is_shorter_than_it_says_is_truncated(lost: int) -> None:
+    with pytest.raises(IncompleteError, match=rf"a\.webp: truncated: {lost} of its \d+ bytes are missing"):
+        read(encoded(lossless=True)[:-lost])
+
+
+def test_bytes_after_the_end_of_a_webp_are_told() -> None:
+    data = encoded(lossless=True)
+    picture = read(data + bytes(30))
+    assert picture.warnings == ("a.webp: may be damaged, look at it: it has 30 bytes after its end",)
+    np.testing.assert_array_equal(picture.pixels, read(data).pixels)
+
+
+@pytest.mark.parametrize("at", [12, 16])
+def test_a_webp_of_other_chunks_than_it_should_have_is_damaged(at: int) -> None:
+    data = encoded(lossless=True)
+    with pytest.raises(IncompleteError, match=r"a\.webp: damaged"):
+        read(data[:at] + b"\xff\xff\xff\x0f" + data[at + 4 :])
