@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
@@ -32,6 +32,9 @@ from pipeline.text import duration, memory, single_line
 
 if TYPE_CHECKING:
     from pipeline.run.forecast import Forecasts
+
+_WAIT_SECONDS: Final = 3600.0
+"""Longest time that `pair` waits for another run with the same folder, as when several are started at once."""
 
 
 def run_command(  # noqa: PLR0913 - one parameter per option
@@ -113,7 +116,7 @@ def pair_command(  # noqa: PLR0913 - one parameter per option
         pairs = single_pair(content, style, out, base_values, overrides, manifest_rules_of(settings))
         with observers_of(settings, progress, as_json=json_, log_format=log_format) as observers:
             observers.started(RunInfo("pair", content.absolute(), out.parent.absolute(), settings, len(pairs)))
-            summary = run(pairs, Outbox(out.parent), settings, observers, redo="all")
+            summary = run(pairs, Outbox(out.parent), settings, observers, redo="all", wait_seconds=_WAIT_SECONDS)
             observers.finished(summary)
         raise typer.Exit(summary.exit_code)
 
@@ -124,6 +127,7 @@ def show_plan(forecasts: Forecasts, *, as_json: bool) -> None:
         console_observer = ConsoleObserver(as_json=True)
         for each in forecasts.pairs:
             console_observer.forecast(each)
+        console_observer.forecast_summary(forecasts)
         return
     from rich.console import Console
     from rich.table import Table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.monitoring.hooks import Hooks
     from pipeline.outbox.metadata import Failure, JobFailure, Metadata
     from pipeline.pair import Pair
-    from pipeline.run.forecast import Forecast
+    from pipeline.run.forecast import Forecast, Forecasts
     from pipeline.run.observer import RunInfo
     from pipeline.run.plan import PlannedPair
     from pipeline.stage.summary import Summary, Usage
@@ -100,6 +101,21 @@ class ConsoleObserver(Observer):
             self._emit("pair", **fields, evaluations=list(forecast.evaluations), **numbers, fit=fit)
         else:
             self._emit("pair", **fields)
+
+    def forecast_summary(self, forecasts: Forecasts) -> None:
+        """Print how many pairs a run would render, skip or leave, and how long it would take."""
+        counts = Counter(each.item.action.value for each in forecasts.pairs)
+        self._emit(
+            "summary",
+            dry_run=True,
+            to_render=counts["render"],
+            skipped=counts["skip"],
+            failed=counts["still failed"],
+            waiting=counts["wait"],
+            expected_seconds=round(forecasts.seconds, 2),
+            is_time_short=forecasts.is_short,
+            exit_code=int(ExitCode.OK),
+        )
 
     def outcome(self, outcome: Outcome) -> None:
         """Print a pair that was rendered or failed, and its warnings."""

@@ -22,6 +22,8 @@ RESERVED: Final = frozenset({FAILED_FOLDER, STATE_FOLDER})
 """Folders at the top of an outbox in which no result can be."""
 LONGEST_NAME_BYTES: Final = 255
 """Longest name of one file or folder that common file systems take."""
+_FIRST_PRINTABLE: Final = 32
+"""Number of the first character that is no control character."""
 _NAME_ERRNOS: Final = frozenset({errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG})
 """Errors that concern one name, not the disk."""
 
@@ -29,10 +31,13 @@ _NAME_ERRNOS: Final = frozenset({errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno
 def check_name(name: str) -> str | None:
     """Return why a result cannot have a name (with `/` between folders), or None if it can."""
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
+    if path.is_absolute() or ".." in path.parts:
         return "leaves the outbox"
-    if not path.name or any(ord(character) < 32 for character in name):  # noqa: PLR2004 - control characters
-        return "is empty or has control characters"
+    if not path.name:
+        return "is empty"
+    impossible = next((character for character in name if character in "\\:" or ord(character) < _FIRST_PRINTABLE), "")
+    if impossible:
+        return f"has the character {impossible!r}, which some systems cannot have in a name"
     if path.parts[0].casefold() in RESERVED:
         return f"begins with {path.parts[0]}, which the outbox keeps for itself"
     if any(len(os.fsencode(part)) > LONGEST_NAME_BYTES - len(".json") for part in path.parts):

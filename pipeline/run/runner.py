@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from pipeline.errors import ExitCode, OccupiedError, StorageError
+from pipeline.errors import ExitCode, LockedError, OccupiedError, StorageError
 from pipeline.outbox.marks import RUN
 from pipeline.outbox.metadata import Failure, Metadata
 from pipeline.run.plan import Action, plan
@@ -28,7 +28,7 @@ from pipeline.stage.task import Outcome, Task
 from pipeline.transfer.weights import find_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from pipeline.outbox.publish import Outbox
     from pipeline.pair import Pair
@@ -44,6 +44,10 @@ logger = logging.getLogger(__name__)
 
 _PLANNED_AHEAD: Final = 64
 """Largest number of pairs that are read and hashed in advance."""
+_LOCK_POLL_SECONDS: Final = 0.2
+"""Seconds between two looks whether another run still has the outbox."""
+_LOOKS_IN_SILENCE: Final = 25
+"""Number of such looks before a warning says that this run waits."""
 
 
 def run(  # noqa: PLR0913 - what a run consists of
@@ -55,6 +59,7 @@ def run(  # noqa: PLR0913 - what a run consists of
     redo: Redo | None = None,
     limit: int | None = None,
     fail_fast: bool = False,
+    wait_seconds: float = 0.0,
 ) -> Summary:
     """Render the pairs that the outbox does not have yet.
 
@@ -67,6 +72,7 @@ def run(  # noqa: PLR0913 - what a run consists of
         redo: see `plan`.
         limit: see `plan`.
         fail_fast: stop after the first pair that fails.
+        wait_seconds: longest time to wait for another run that works on the outbox.
 
     Raises:
         MachineError: the device, the disk or the weights failed.
@@ -77,7 +83,11 @@ def run(  # noqa: PLR0913 - what a run consists of
     weights = find_weights(settings.network.weights, settings.network.preprocessing)
     devices = ", ".join(map(str, find_devices(settings.run.device)))
     usage = Usage()
-    with StopRequest() as stop_request, outbox.locked(), Attempts(outbox, settings.run.max_attempts) as attempts:
+    with (
+        StopRequest() as stop_request,
+        _locked(outbox, stop_request, wait_seconds),
+        Attempts(outbox, settings.run.max_attempts) as attempts,
+    ):
         observer.began()
         planned: Iterable[PlannedPair | None]
         planned = prefetch(plan(pairs, outbox, weights, redo=redo, limit=limit), _PLANNED_AHEAD)
@@ -96,7 +106,34 @@ def run(  # noqa: PLR0913 - what a run consists of
                     _render(stage, itertools.chain([first], tasks), tally, fail_fast=fail_fast)
         if tally.waiting and not fail_fast:
             stop_request.check()
+        tally.warn_about_short_time(settings.run.time_budget)
     return tally.summary(time.monotonic() - begin, usage)
+
+
+@contextlib.contextmanager
+def _locked(outbox: Outbox, stop_request: StopRequest, wait_seconds: float) -> Iterator[None]:
+    """Use the outbox as its only run, after a wait if need be.
+
+    Raises:
+        LockedError: another run works on the outbox, and did so for all of the time.
+        Interrupted: a signal came during the wait.
+        StorageError: the outbox cannot be made or written.
+    """
+    begin = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        for attempt in itertools.count():
+            try:
+                stack.enter_context(outbox.locked())
+            except LockedError:
+                if time.monotonic() - begin >= wait_seconds:
+                    raise
+            else:
+                break
+            if attempt == _LOOKS_IN_SILENCE:
+                logger.warning("%s: another run works on this outbox; this one waits for it.", outbox.root)
+            stop_request.check()
+            time.sleep(_LOCK_POLL_SECONDS)
+        yield
 
 
 def _plan_all(planned: Iterable[PlannedPair | None], stop_request: StopRequest) -> list[PlannedPair]:
@@ -115,9 +152,12 @@ def _time_budget(
     to_render = [item for item in planned if item.action is Action.RENDER]
     if not to_render:
         return None
+    end = begin + parse_duration(settings.run.time_budget)
+    if time.monotonic() >= end:  # no pair can begin, so there is nothing to measure
+        return TimeBudget(0.0, lambda *_: 0.0)
     estimator = Estimator(settings, weights)
     budget = TimeBudget(
-        parse_duration(settings.run.time_budget) - (time.monotonic() - begin),
+        end - time.monotonic(),
         lambda pair, size, evaluations: estimator.expect(pair.settings, *size, evaluations).seconds,
         devices=len(find_devices(settings.run.device)),
     )
@@ -155,6 +195,8 @@ class _Tally:
         self._outbox, self._attempts, self.observer = outbox, attempts, observer
         self._pairs, self._budget = pairs, budget
         self._counts: Counter[str] = Counter()
+        self._out_of_time = 0
+        """Number of pairs for which the time budget was over."""
 
     @property
     def expected(self) -> int:
@@ -180,6 +222,7 @@ class _Tally:
                 yield None
                 continue
             if item.action is Action.RENDER and self._is_over:
+                self._out_of_time += 1
                 continue  # it waits for the next run
             task = self._take_up(item)
             if task is not None and task.deaths:
@@ -199,6 +242,15 @@ class _Tally:
     def _begin(self, task: Task) -> Task:
         evaluations = self._budget.begin(task.pair) if self._budget is not None else None
         return self._attempts.begin(replace(task, evaluations=evaluations))
+
+    def warn_about_short_time(self, time_budget: str) -> None:
+        """Log that the time budget was over before any pair could begin, if it was."""
+        if self._out_of_time and not self._counts["done"] + self._counts["failed"]:
+            logger.warning(
+                "run.time_budget = %s was over before a pair could begin: reading the pictures and measuring this "
+                "machine take some of it. Allow more time.",
+                time_budget,
+            )
 
     def _take_up(self, item: PlannedPair) -> Task | None:
         """Return the task of a planned pair; None if the pair is not rendered."""

@@ -69,7 +69,7 @@ def single_pair(  # noqa: PLR0913, PLR0917 - the parts of a command line
     for each in pairs:
         wrong = rules.check_name(each.file_name)
         if wrong:
-            raise UsageError(f"-o {out}: the name {each.file_name} {wrong}.")
+            raise UsageError(f"-o {out}: the name {each.file_name!r} {wrong}.", "Use another name.")
     return pairs
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -17,6 +18,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from pipeline.cli.main import app
+from pipeline.errors import ExitCode
 from pipeline.outbox.metadata import json_schema
 from pipeline.outbox.publish import Outbox
 from pipeline.settings.presets import PRESETS
@@ -189,12 +191,23 @@ def test_dry_run_tells_all_and_writes_nothing(manifest: Path) -> None:
     assert not (manifest.parent / "out").exists()
     run(manifest, "--limit", "1")
     before = files(manifest.parent / "out")
-    lines = json_lines(run(manifest, "-n", "--json", "--limit", "1"))
+    *lines, summary = json_lines(run(manifest, "-n", "--json", "--limit", "1"))
     assert [(line["status"], line["reason"]) for line in lines] == [
         ("skip", "done already, nothing changed"),
         ("render", "not rendered yet"),
         ("wait", "beyond --limit 1"),
     ]
+    assert summary.pop("expected_seconds") > 0
+    assert summary == {
+        "event": "summary",
+        "dry_run": True,
+        "to_render": 1,
+        "skipped": 1,
+        "failed": 0,
+        "waiting": 1,
+        "is_time_short": False,
+        "exit_code": 0,
+    }
     assert files(manifest.parent / "out") == before
 
 
@@ -215,7 +228,8 @@ def test_a_time_budget_leaves_evaluations_out_and_says_so(manifest: Path, monkey
     # An evaluation is expected to take ten seconds, so the budget is short on any machine, and in truth it is ample.
     monkeypatch.setattr("pipeline.stage.device.estimate.Estimator._measure", lambda *_: 10.0)
     options = ("--set", "pyramid.evaluations=40", "--time-budget", "100s", "--json")
-    planned = json_lines(run(manifest, "--dry-run", *options))
+    *planned, forecast = json_lines(run(manifest, "--dry-run", *options))
+    assert forecast["is_time_short"] is (sum(line["expected_seconds"] for line in planned) > 100)
     assert {line["status"] for line in planned} == {"render"}
     assert all(10 <= line["evaluations"][0] < 40 for line in planned)
     assert all(line["expected_seconds"] > 0 and line["expected_memory_bytes"] > 0 for line in planned)
@@ -226,7 +240,7 @@ def test_a_time_budget_leaves_evaluations_out_and_says_so(manifest: Path, monkey
     for line in done:
         assert line["evaluations"] == line["planned"][0] < 40
         assert any("the time budget allowed only" in warning for warning in line["warnings"])
-    again = json_lines(run(manifest, "-n", *options[:2], "--json"))
+    *again, _ = json_lines(run(manifest, "-n", *options[:2], "--json"))
     assert [line["status"] for line in again].count("skip") == len(done), (
         "a picture with fewer evaluations counts as done"
     )
@@ -237,6 +251,16 @@ def test_when_the_time_is_over_no_further_pair_begins(manifest: Path, monkeypatc
     result = run(manifest, "--set", "pyramid.evaluations=2", "--time-budget", "1h", "--json")
     summary = json_lines(result)[-1]
     assert (summary["rendered"], summary["waiting"], result.exit_code) == (1, 2, 0)
+
+
+def test_a_time_budget_that_is_over_before_the_first_pair_is_told_and_nothing_is_measured(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("pipeline.stage.device.estimate.Estimator._measure")
+    result = run(manifest, "--time-budget", "0s")
+    assert result.exit_code == 0
+    assert "3 left for later" in result.stdout
+    assert "run.time_budget = 0s was over before a pair could begin" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -330,6 +354,38 @@ def test_a_second_run_on_the_same_outbox_is_exit_11(manifest: Path) -> None:
         result = run(manifest)
     assert result.exit_code == 11
     assert "another run works on this outbox" in result.stderr
+
+
+@pytest.mark.parametrize("stop", [None, ExitCode.INTERRUPTED])
+def test_the_pair_command_waits_for_another_run_in_its_folder(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch, stop: ExitCode | None
+) -> None:
+    waits: list[float] = []
+    with contextlib.ExitStack() as other_run:
+        other_run.enter_context(Outbox(manifest.parent / "out").locked())
+
+        def wait(seconds: float) -> None:
+            waits.append(seconds)
+            if len(waits) == 30 and stop is None:
+                other_run.close()
+            elif len(waits) == 30:
+                signal.raise_signal(signal.SIGINT)
+
+        monkeypatch.setattr("pipeline.run.runner.time.sleep", wait)
+        content, style = manifest.parent / "content/a.png", manifest.parent / "styles/swirl.png"
+        result = impasto("pair", content, style, "-o", manifest.parent / "out/x.png", *QUICK)
+    assert len(waits) == 30
+    assert result.exit_code == (stop or 0)
+    assert "another run works on this outbox; this one waits for it" in result.stderr
+    assert (manifest.parent / "out/x.png").exists() is (stop is None)
+
+
+@pytest.mark.parametrize("name", ["a:b", "a\\b", "a\tb"])
+def test_a_character_that_a_name_cannot_have_is_named(manifest: Path, name: str) -> None:
+    content, style = manifest.parent / "content/a.png", manifest.parent / "styles/swirl.png"
+    result = impasto("pair", content, style, "-o", manifest.parent / f"{name}.png", *QUICK)
+    assert result.exit_code == 2
+    assert f"has the character {name[1]!r}, which some systems cannot have in a name" in result.stderr
 
 
 def test_verbose_logs_to_stderr_only(manifest: Path) -> None:
