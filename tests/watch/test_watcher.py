@@ -46,7 +46,7 @@ def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """Return a world for whole runs with their threads: with a real clock, and with short waits."""
     for module in (scan_thread, watcher_module):
         monkeypatch.setattr(module, "LONGEST_WAIT_SECONDS", 0.02)
-    return World(tmp_path / "world", {"watch": FAST}, clock=time.monotonic)
+    return World(tmp_path / "world", {"watch": dict(FAST)}, clock=time.monotonic)
 
 
 def error(number: int, path: Path) -> OSError:
@@ -366,6 +366,26 @@ def test_a_drain_leaves_unknown_styles_and_waiting_tickets_and_ends_well(live: W
     assert live.check_settled().keys() == {"b__sea.png"}
 
 
+@pytest.mark.parametrize("retire", ["archive", "delete"])
+def test_a_drain_does_all_names_of_one_file(live: World, retire: str) -> None:
+    live.settings["watch"]["retire"] = retire
+    first = live.drop("sea/0.jpg")
+    for number in range(1, 10):
+        (live.inbox / f"sea/{number}.jpg").hardlink_to(first)
+    summary = drain(live)
+    assert (summary.exit_code, balance_of(summary).done, balance_of(summary).in_inbox) == (ExitCode.OK, 10, 0)
+
+
+def test_returned_photographs_are_counted_once(live: World) -> None:
+    live.settings["watch"]["retire"] = "return"
+    for number in range(4):
+        live.drop(f"sea/{number}.jpg")
+    for done in (4, 0):
+        balance = balance_of(drain(live))
+        assert (balance.seen, balance.done, balance.in_inbox) == (done, done, 0)
+    assert len(live.waiting()) == 4
+
+
 def test_a_drain_leaves_a_file_that_is_being_written(live: World) -> None:
     growing = live.drop("sea/growing.jpg")
     live.drop("sea/a.jpg")
@@ -622,6 +642,7 @@ def test_a_spool_that_is_removed_is_made_again(tmp_path: Path, removed: str, cap
     worker.work(600)
     assert worker.watcher.status_file.status()["state"] == "running"
     assert world.waiting() == {"x.jpg"}, "the ticket is gone with its spool"
+    assert "asks for no style" in worker.scanner.left["x.jpg"], "no ticket waits for it any more"
     assert sum("was removed, and is made again" in message for message in caplog.messages) == 1
     balance = worker.end()
     assert (balance.done, balance.elsewhere) == (1, 2)

@@ -146,7 +146,7 @@ class InboxFiles:
             return
         facts = FileFacts.of(status)
         known = self.tracker.files.get(name)
-        if known is not None and known.facts == facts and not looks_finished:
+        if known is not None and facts.is_as(known.facts) and not looks_finished:
             return
         self.tracker.see(name, facts, now, looks_finished=looks_finished)
         if not self.is_kept(name):

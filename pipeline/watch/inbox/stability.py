@@ -66,7 +66,7 @@ class StabilityTracker:
         known = self.files.get(name)
         if known is None:
             known = TrackedFile(facts, now, now, looks_finished)
-        elif known.facts != facts:
+        elif not facts.is_as(known.facts):
             known = TrackedFile(facts, known.first_seen, now, looks_finished)
         elif looks_finished and not known.looks_finished:
             known = replace(known, looks_finished=True)

@@ -166,6 +166,9 @@ class FileAccounting:
         """
         present = {name for name in self.in_inbox if exists(disk, inbox / name)}
         elsewhere = self.counts["elsewhere"] + len(self.in_inbox - present)
+        returned = {name for name in present if spool.is_returned(name)}  # they are counted by their jobs
+        present -= returned
+        seen = self.seen - len(returned)
         missing, waiting = list(self._missing), 0
         for job_id, files in self.jobs.items():
             folder = spool.find(job_id)
@@ -179,6 +182,6 @@ class FileAccounting:
             missing += [printable(name) for name in files if name not in found | back]
         counts = self.counts
         return Balance(
-            self.seen, counts["done"], counts["duplicate"], counts["failed"], waiting, len(present), elsewhere,
+            seen, counts["done"], counts["duplicate"], counts["failed"], waiting, len(present), elsewhere,
             tuple(missing),
         )  # fmt: skip

@@ -111,15 +111,27 @@ class FileFacts:
     ctime_ns: int
     inode: int
     device: int
+    links: int = 1
+    """Number of names that the file has."""
 
     @classmethod
     def of(cls, status: os.stat_result) -> FileFacts:
         """Take the facts from a file's status."""
-        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
+        return cls(
+            status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev, status.st_nlink
+        )
 
     def same_content(self, other: FileFacts) -> bool:
         """Whether nothing was written between two looks; a claim is a rename, which changes only the ctime."""
-        return replace(self, ctime_ns=0) == replace(other, ctime_ns=0)
+        return replace(self, ctime_ns=0, links=1) == replace(other, ctime_ns=0, links=1)
+
+    def is_as(self, earlier: FileFacts) -> bool:
+        """Whether a file has not changed since an earlier look.
+
+        If it has several names, a rename or a removal of another name changes its ctime, too.
+        """
+        has_other_names = self.links > 1 or earlier.links > 1
+        return self == earlier or (has_other_names and self.same_content(earlier))
 
 
 @dataclass

@@ -255,6 +255,13 @@ class Spool:
             return False
         return (record.size, record.mtime_ns, record.inode) == (facts.size, facts.mtime_ns, facts.inode)
 
+    def is_returned(self, relative: str) -> bool:
+        """Whether a file lies in the inbox as `return_files` left it."""
+        try:
+            return self.was_returned(relative, FileFacts.of(self._disk.lstat(self.place.inbox / relative)))
+        except FileNotFoundError:
+            return False
+
     def _return_record(self, relative: str) -> Path:
         return self.root / "returned" / returned_name(relative)
 

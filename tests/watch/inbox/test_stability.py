@@ -175,6 +175,24 @@ def test_only_a_rename_leaves_the_content_as_it_was(change: dict[str, Any]) -> N
     assert changed.same_content(FACTS) is ("ctime_ns" in change)
 
 
+@pytest.mark.parametrize(
+    ("names", "change", "is_as"),
+    [
+        ((1, 1), {"ctime_ns": 6_001}, False),
+        ((2, 2), {"ctime_ns": 6_001}, True),
+        ((2, 1), {"ctime_ns": 6_001}, True),
+        ((1, 2), {"ctime_ns": 6_001}, True),
+        ((2, 2), {"ctime_ns": 6_001, "size": 101}, False),
+        ((2, 2), {"mtime_ns": 5_001}, False),
+    ],
+)
+def test_what_happens_to_another_name_of_a_file_is_no_change(
+    names: tuple[int, int], change: dict[str, Any], *, is_as: bool
+) -> None:
+    earlier = replace(FACTS, links=names[0])
+    assert replace(FACTS, links=names[1], **change).is_as(earlier) is is_as
+
+
 LOOKS = st.lists(
     st.tuples(
         st.integers(0, 2 * SECONDS),
