@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
-from pipeline.run.named_paths import exists, path_errors, spelling_key
+from pipeline.run.named_paths import composed, exists, path_errors, spelling_key
 from pipeline.run.picture_files import ending_of, entries_of
 
 if TYPE_CHECKING:
@@ -60,9 +59,7 @@ def masks_for(mask: Path, contents: Iterable[str], endings: Sequence[str]) -> di
     found = {}
     for content in contents:
         alike = [path for path in masks.get(spelling_key(content), []) if path.is_file()]
-        same = [
-            path for path in alike if unicodedata.normalize("NFC", path.stem) == unicodedata.normalize("NFC", content)
-        ]
+        same = [path for path in alike if composed(path.stem) == composed(content)]
         if same or alike:
             found[content] = (same or alike)[0]
     return found

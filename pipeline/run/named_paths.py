@@ -22,9 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+def composed(name: str) -> str:
+    """Return a name in the Unicode form NFC; names that differ in their forms alone are one name to every reader."""
+    return unicodedata.normalize("NFC", name)
+
+
 def spelling_key(name: str) -> str:
     """Return a key that two names share if they differ only in Unicode form or case."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    return composed(composed(name).casefold())
 
 
 def slashed(text: str) -> str:
@@ -94,8 +99,7 @@ class PathFinder:
                 pass
             self._listed[folder] = names
         alike = self._listed[folder].get(spelling_key(part), [])
-        normal = unicodedata.normalize("NFC", part)
-        return [name for name in alike if unicodedata.normalize("NFC", name) == normal] or alike
+        return [name for name in alike if composed(name) == composed(part)] or alike
 
 
 def _spellings(text: str) -> Iterator[str]:

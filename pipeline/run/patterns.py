@@ -12,13 +12,12 @@ import fnmatch
 import glob
 import os
 import re
-import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from pipeline.images.formats import BY_ENDING
-from pipeline.run.named_paths import exists, slashed, spelling_key
+from pipeline.run.named_paths import composed, exists, slashed, spelling_key
 from pipeline.run.picture_files import FoundFiles, ending_of, is_hidden_or_junk
 
 if TYPE_CHECKING:
@@ -160,9 +159,9 @@ class _Search:
 
 def _matcher(part: str) -> Callable[[str], object]:
     """Return a function that tells whether one part of a pattern matches a name."""
-    matches = re.compile(fnmatch.translate(unicodedata.normalize("NFC", part)), re.IGNORECASE).match
+    matches = re.compile(fnmatch.translate(composed(part)), re.IGNORECASE).match
     key = spelling_key(part)
-    return lambda name: matches(unicodedata.normalize("NFC", name)) or spelling_key(name) == key
+    return lambda name: matches(composed(name)) or spelling_key(name) == key
 
 
 def _has_other_ending(part: str, name: str) -> bool:

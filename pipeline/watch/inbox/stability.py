@@ -14,6 +14,8 @@ import heapq
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from pipeline.run.named_paths import composed
+
 if TYPE_CHECKING:
     from pipeline.watch.spool.records import FileFacts
 
@@ -51,6 +53,8 @@ class StabilityTracker:
         self._settle_seconds = settle_seconds
         self.files: dict[str, TrackedFile] = {}
         """Tracked files by name."""
+        self._not_composed: dict[str, str] = {}
+        """Names of tracked files that are not in the Unicode form NFC, by that form."""
         self._heap: list[tuple[float, str]] = []
         """When each file is due, and its name; an entry of another time than `stable_at` is out of date."""
 
@@ -74,10 +78,17 @@ class StabilityTracker:
             return
         self.files[name] = known
         self.make_due(name)
+        if composed(name) != name:
+            self._not_composed[composed(name)] = name
+
+    def spelled(self, name: str) -> str:
+        """Return the name that a tracked file has on disk, which may have another Unicode form than the name itself."""
+        return name if name in self.files else self._not_composed.get(composed(name), name)
 
     def forget(self, name: str) -> None:
         """Stop tracking a file that is gone or claimed; do nothing if it is not tracked."""
         self.files.pop(name, None)
+        self._not_composed.pop(composed(name), None)
 
     def stable_at(self, name: str) -> float:
         """Return the time at which a file becomes stable if it does not change."""

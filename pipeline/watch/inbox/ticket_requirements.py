@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import UsageError
 from pipeline.run.manifest import Expander
 from pipeline.run.manifest_rows import Problems, read_rows
+from pipeline.run.named_paths import composed, slashed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +25,7 @@ class TicketRequirements:
     """Files and styles that a ticket waits for."""
 
     files: frozenset[str]
-    """Paths in the inbox."""
+    """Paths in the inbox, in the Unicode form NFC; the files themselves may have another form."""
     styles: frozenset[str]
     """Names in the style library."""
 
@@ -68,7 +69,7 @@ def requirements_of_ticket(
                 problems.add(row.line, f"{what} {text!r} {wrong}")
     problems.raise_if_any(path.name)
     return TicketRequirements(
-        frozenset(os.path.normpath(text).replace(os.sep, "/") for text in files), frozenset(styles)
+        frozenset(composed(slashed(os.path.normpath(slashed(text)))) for text in files), frozenset(styles)
     )
 
 
@@ -86,11 +87,11 @@ def _check_regular(path: Path) -> None:
 
 
 def _has_ending(text: str, rules: ManifestRules) -> bool:
-    return PurePosixPath(text.replace(os.sep, "/")).suffix.lower() in rules.endings
+    return PurePosixPath(slashed(text)).suffix.lower() in rules.endings
 
 
 def _why_not_in_inbox(text: str, rules: ManifestRules) -> str | None:
-    path = PurePosixPath(text.replace(os.sep, "/"))
+    path = PurePosixPath(slashed(text))
     if path.is_absolute() or ".." in path.parts:
         return "is outside of the inbox"
     if any(part.startswith(".") for part in path.parts):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.errors import ImpastoError, TicketError, UnreadableError, internal_error
+from pipeline.run.named_paths import composed
 from pipeline.run.picture_files import listed
 from pipeline.watch.spool.records import NotClaimedError
 
@@ -60,7 +61,7 @@ class Ticket:
     requirements: TicketRequirements | None = None
     """Files and styles that the manifest names; None until it has been read."""
     missing: set[str] = field(default_factory=set)
-    """Required files that the job does not have."""
+    """Required files that the job does not have, as in the requirements."""
     is_uncertain: bool = False
     """Whether a file may have been moved into the job although the disk reported an error."""
     _files: Checklist = field(default_factory=Checklist)
@@ -80,13 +81,13 @@ class Ticket:
             logger.exception("%s", self.name)
             self.claimed.problem = internal_error(error, self.name)
         if self.requirements is not None:
-            self.missing = set(self.requirements.files - self.files)
+            self.missing = set(self.requirements.files.difference(map(composed, self.files)))
             self._files, self._styles = Checklist(self.missing), Checklist(self.requirements.styles)
 
     def add_file(self, name: str) -> None:
         """Record that the job has a file."""
         self.files.add(name)
-        self.missing.discard(name)
+        self.missing.discard(composed(name))
 
     def has_styles(self, styles: Styles) -> bool:
         """Whether the manifest is known and all its styles exist."""
@@ -179,7 +180,7 @@ class Tickets:
             self._awaited[name] -= 1
             if not self._awaited[name]:
                 del self._awaited[name]
-                self._files.tracker.make_due(name)
+                self._files.tracker.make_due(self._files.tracker.spelled(name))
 
     def give_up(self) -> list[Claimed]:
         """Let no ticket wait any more, and return their jobs."""
@@ -190,14 +191,17 @@ class Tickets:
 
     def is_awaited(self, name: str) -> bool:
         """Whether a ticket requires a file, which then must not be claimed as a photograph."""
-        return name in self._awaited
+        return composed(name) in self._awaited
 
     def lacking(self) -> dict[str, list[str]]:
         """Return the missing files and styles of each ticket, by the ticket's name."""
         return {ticket.name: self._lacking(ticket, self._clock()) for ticket in list(self.waiting)}
 
     def _lacking(self, ticket: Ticket, now: float) -> list[str]:
-        return ticket.lacking(self._styles, lambda name: self._files.tracker.is_stable(name, now))
+        return ticket.lacking(self._styles, lambda name: self._is_stable(name, now))
+
+    def _is_stable(self, name: str, now: float) -> bool:
+        return self._files.tracker.is_stable(self._files.tracker.spelled(name), now)
 
     def serve(self, now: float) -> Iterator[Claimed]:
         """Claim the files of every ticket whose files are all stable, and fail those that waited too long.
@@ -215,11 +219,9 @@ class Tickets:
                     self._add_file(ticket, name)
                 ticket.is_uncertain = False
             # All files are claimed at once, so that a ticket that never completes keeps no photograph from others.
-            if ticket.missing and ticket.can_be_complete(
-                self._styles, lambda name: self._files.tracker.is_stable(name, now)
-            ):
+            if ticket.missing and ticket.can_be_complete(self._styles, lambda name: self._is_stable(name, now)):
                 for name in sorted(ticket.missing):
-                    self._claim_file(ticket, name, now)
+                    self._claim_file(ticket, self._files.tracker.spelled(name), now)
             if not ticket.is_ready(self._styles) and now - ticket.since >= self._rules.ticket_seconds:
                 ticket.fail_waiting(self._rules.ticket_seconds, self._lacking(ticket, now))
             if ticket.is_ready(self._styles):

@@ -13,6 +13,7 @@ from pipeline.outbox.paths import check_name
 from pipeline.pair import InputFile, Pair, Style, library_label, make_pairs
 from pipeline.run.manifest import ManifestRules, read_manifest
 from pipeline.run.masks import mask_for
+from pipeline.run.named_paths import composed
 from pipeline.run.result_names import result_name, with_longest_suffix
 from pipeline.settings.resolve import for_pair
 from pipeline.text import printable
@@ -92,7 +93,9 @@ class JobPairs:
 
     def _pairs_of_ticket(self, job: Job, ticket: str, files: tuple[str, ...]) -> list[Pair] | None:
         requirements = self.requirements_of_ticket(job.path(ticket))
-        if requirements.files - set(files) or any(self.styles.find(name) is None for name in requirements.styles):
+        if requirements.files.difference(map(composed, files)) or any(
+            self.styles.find(name) is None for name in requirements.styles
+        ):
             return None  # the ticket was changed, or a style is being replaced
         rules = self._manifest_rules((job.folder / "in",))
         try:

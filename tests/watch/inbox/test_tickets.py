@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
+import unicodedata
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -16,6 +17,8 @@ from tests.watch.inbox.conftest import work
 
 if TYPE_CHECKING:
     from tests.faults.disk import Operation
+
+Form = Literal["NFC", "NFD"]
 
 
 def reason(world: World) -> JobFailure:
@@ -214,3 +217,23 @@ def test_a_ticket_that_is_no_file_fails_without_being_read(world: World, kind: s
     worker = work(world, 20)
     assert reason(world).reason == "job.csv: is no regular file."
     worker.end()
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("order", ["ticket first", "files first"])
+def test_a_ticket_finds_its_files_in_any_unicode_form_and_with_backslashes(
+    world: World, form: Form, order: str
+) -> None:
+    world.settings["styles"] = {"default": "sea"}
+    name = unicodedata.normalize(form, "höhe/müller.png")
+    other = unicodedata.normalize("NFD" if form == "NFC" else "NFC", "höhe\\müller.png")
+    if order == "files first":
+        world.drop(name)
+    ticket(world, f"content,style,output\n{other},sea,one\n")
+    worker = work(world)
+    if order == "ticket first":
+        world.drop(name)
+        worker.work(12)
+    worker.end()
+    assert world.check_settled().keys() == {"one.png"}
+    assert world.spooled("done") == {"job.csv", name}
