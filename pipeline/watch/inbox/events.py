@@ -120,14 +120,15 @@ class WatchdogEvents(ChangeEvents):
         """See `ChangeEvents`."""
         if self._observer is None:
             return
+        alive = {emitter.watch for emitter in self._observer.emitters if emitter.is_alive()}
         for folder in [known for known in self._watches if known not in folders or self._inode(known) is None]:
             self._observer.unschedule(self._watches.pop(folder)[0])
         for folder in sorted(folders):
             inode = self._inode(folder)
             known = self._watches.get(folder)
-            if inode is None or (known and known[1] == inode):
+            if inode is None or (known and known[1] == inode and known[0] in alive):
                 continue
-            if known:  # the folder was removed and made again
+            if known:  # the folder was removed and made again, perhaps with the same inode, and its emitter has ended
                 self._observer.unschedule(self._watches.pop(folder)[0])
             try:
                 watch = self._observer.schedule(self._handler, os.fspath(folder), recursive=True, event_filter=_EVENTS)
@@ -154,9 +155,8 @@ class WatchdogEvents(ChangeEvents):
         if observer is None or not observer.is_alive():
             return False
         # The emitter of a folder that was removed ends by itself; the next look at everything replaces it.
-        expected = {os.fspath(folder) for folder, (_, inode) in self._watches.items() if self._inode(folder) == inode}
-        expected.add(os.fspath(self._inbox))
-        return all(emitter.is_alive() or emitter.watch.path not in expected for emitter in observer.emitters)
+        inbox = os.fspath(self._inbox)
+        return all(emitter.is_alive() for emitter in observer.emitters if emitter.watch.path == inbox)
 
     def stop(self) -> None:
         """See `ChangeEvents`."""

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MAX_REASONS: Final = 1000
+"""Number of reasons that are remembered, so that years of names that are dropped by mistake take no memory."""
 LOGGED_PER_REASON: Final = 10
 """Largest number of files that are left for one reason and logged one by one."""
 
@@ -172,6 +174,8 @@ class InboxFiles:
         if self.left.get(name) == reason:
             return
         self.left[name] = reason
+        if len(self._told) > MAX_REASONS:  # each style that does not exist is a reason of its own
+            self._told.clear()
         self._told[reason] += not was_told
         is_loud = not was_told and self._told[reason] <= LOGGED_PER_REASON
         logger.log(logging.WARNING if is_loud else logging.DEBUG, "%s %s.", printable(name), reason)

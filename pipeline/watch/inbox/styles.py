@@ -93,7 +93,11 @@ class Styles:
 
     def stop_dropped(self, name: str, path: Path) -> None:
         """Stop using a style picture of the inbox that is gone or being replaced; others of its folder stay in use."""
-        self._dropped[name] = {each: came for each, came in self._dropped.get(name, {}).items() if each != path}
+        pictures = {each: came for each, came in self._dropped.get(name, {}).items() if each != path}
+        if pictures:
+            self._dropped[name] = pictures
+        else:
+            self._dropped.pop(name, None)
         self.changes += 1
 
     @staticmethod

@@ -31,6 +31,33 @@ def test_after_a_stop_no_thread_is_left_and_no_path_is_remembered(tmp_path: Path
         assert not events.is_alive()
 
 
+def test_a_folder_that_was_removed_and_made_again_is_watched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        WatchdogEvents, "_inode", lambda *_: 7
+    )  # as a file system may give the new folder the old inode
+    threads, woken, folder = threading.active_count(), threading.Event(), tmp_path / "sea"
+    events = WatchdogEvents(tmp_path, woken.set)
+    folder.mkdir()
+    events.start()
+    events.watch({folder})
+    assert events._observer is not None
+    (emitter,) = (each for each in events._observer.emitters if each.watch.path == str(folder))
+    folder.rmdir()
+    folder.mkdir()
+    emitter.join(60)
+    assert events.is_alive(), "only one folder has lost its emitter"
+    events.watch({folder})
+    events.take()
+    woken.clear()
+    (folder / "a.jpg").write_bytes(b"a")
+    assert woken.wait(60), "events arrive"
+    assert folder / "a.jpg" in events.take().paths
+    events.stop()
+    assert threading.active_count() == threads
+
+
 def test_a_start_that_fails_leaves_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: BaseObserver) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
