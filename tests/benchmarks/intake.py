@@ -4,7 +4,7 @@ python -m tests.benchmarks.intake                          all tables below; abo
 python -m tests.benchmarks.intake rounds tickets           some of them: rounds, tickets, drains, jobs, reports
 
 A stage takes the place of the device that publishes without painting. Seconds are those of the processor, so that other
-work on the machine counts little.
+work on the machine counts little. `tests.benchmarks.months` simulates weeks of work.
 """
 
 from __future__ import annotations
