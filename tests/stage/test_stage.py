@@ -534,6 +534,50 @@ def test_out_of_memory_is_told_from_other_errors() -> None:
     assert not is_out_of_memory(RuntimeError("CUDA error: an illegal memory access was encountered"))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA error: out of memory",
+        "std::bad_alloc",
+        "bad allocation",
+        "OpenCV(4.12.0) error: (-4:Insufficient memory) Failed to allocate 1 bytes in function 'OutOfMemoryError'",
+        "DefaultCPUAllocator: can't allocate memory",
+    ],
+)
+def test_out_of_memory_has_many_words(text: str) -> None:
+    assert is_out_of_memory(RuntimeError(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+        "cuFFT error: CUFFT_ALLOC_FAILED",
+        "GET was unable to find an engine to execute this computation",
+    ],
+)
+def test_errors_of_libraries_mean_out_of_memory_if_the_card_is_full(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    error, free = RuntimeError(text), [100 << 20]
+    assert not is_out_of_memory(error), "there is no card"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda index: (0, 5 << 30)[index])
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda index: (free[index - 1], 80 << 30))
+    assert is_out_of_memory(error)
+    free[0] = 40 << 30
+    assert not is_out_of_memory(error), "memory is not the reason"
+
+    def broken(_: int) -> tuple[int, int]:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", broken)
+    assert not is_out_of_memory(error)
+
+
 class Source:
     """A source of tasks; `full` is set with the last task that may be in work, `too_many` with the next one."""
 

@@ -20,6 +20,25 @@ _LARGE_PIXELS: Final = 1 << 19
 _M_MMAP_THRESHOLD: Final = -3
 """Number of this option in malloc.h."""
 
+_OUT_OF_MEMORY: Final = (
+    "DefaultCPUAllocator",
+    "CUDA error: out of memory",
+    "bad_alloc",
+    "bad allocation",
+    "Insufficient memory",  # OpenCV
+)
+"""Texts of errors that mean a lack of memory."""
+_PERHAPS_OUT_OF_MEMORY: Final = (
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "DEVICE_ALLOCATION_FAILED",
+    "CUFFT_ALLOC_FAILED",
+    "unable to find an engine",  # cuDNN, if no algorithm has room for its work memory
+)
+"""Texts of errors of CUDA's libraries that mean a lack of memory if a card is full, and another fault if not."""
+_ROOM_FOR_LIBRARIES: Final = 1 << 30
+"""Bytes on a card that CUDA's libraries may take beside torch."""
+
 _LIMITS_AND_USES: Final = (
     ("memory.max", "memory.current"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
@@ -81,13 +100,24 @@ def trim() -> None:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error means that memory ran out; torch marks some of these errors only by their text."""
+    """Whether an error means that memory ran out; torch and other libraries mark some of these only by their text."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
     text = str(error)
-    return (
-        isinstance(error, torch.OutOfMemoryError | MemoryError)
-        or "DefaultCPUAllocator" in text
-        or "CUDA error: out of memory" in text
+    return any(each in text for each in _OUT_OF_MEMORY) or (
+        any(each in text for each in _PERHAPS_OUT_OF_MEMORY) and _is_a_card_full()
     )
+
+
+def _is_a_card_full() -> bool:
+    """Whether a card that this process uses has hardly any memory left for other libraries than torch."""
+    if not torch.cuda.is_available():
+        return False
+    used = [index for index in range(torch.cuda.device_count()) if torch.cuda.memory_reserved(index)]
+    try:
+        return any(torch.cuda.mem_get_info(index)[0] < _ROOM_FOR_LIBRARIES for index in used)
+    except RuntimeError:  # the card has failed, and answers nothing
+        return False
 
 
 class PeakMemory:
