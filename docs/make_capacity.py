@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 
 from pipeline.settings.pair_settings import PairSettings
-from pipeline.stage.device.memory import SHARE_OF_FREE, MemoryDemand, predict
+from pipeline.stage.device.memory import SHARE_OF_FREE, MemoryDemand, is_countable, predict
 from pipeline.stage.engine_config import scales_of
 from pipeline.transfer.tiling import WHOLE
 from pipeline.transfer.vgg import CONVOLUTIONS, channels_of, halvings_of
@@ -65,7 +65,7 @@ def largest_side(gigabytes: float, precision: torch.dtype) -> int:
     side = STEP
     while True:
         work = MemoryDemand.of(PairSettings(), side + STEP, side + STEP, precision, torch.device("cuda"))
-        if predict(work, WHOLE) > SHARE_OF_FREE * gigabytes * 1e9:
+        if predict(work, WHOLE) > SHARE_OF_FREE * gigabytes * 1e9 or not is_countable(work, WHOLE):
             return side
         side += STEP
 

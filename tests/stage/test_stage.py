@@ -558,9 +558,7 @@ def test_out_of_memory_has_many_words(text: str) -> None:
         "GET was unable to find an engine to execute this computation",
     ],
 )
-def test_errors_of_libraries_mean_out_of_memory_if_the_card_is_full(
-    monkeypatch: pytest.MonkeyPatch, text: str
-) -> None:
+def test_errors_of_libraries_mean_out_of_memory_if_the_card_is_full(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     error, free = RuntimeError(text), [100 << 20]
     assert not is_out_of_memory(error), "there is no card"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
+from pipeline.images.resize import scaled_size
 from pipeline.stage.device.system_memory import free_cuda_bytes, free_host_bytes, keeps_freed_memory, trim
 from pipeline.stage.engine_config import objective_spec, scales_of
 from pipeline.transfer.tiling import WHOLE, Fit, gradient_margin, statistics_margin, tiles
@@ -63,6 +64,15 @@ _FIXED_BYTES: Final = 24 << 20
 """Bytes for moments of features, work memory of convolutions, and leftovers."""
 _HEAP_FACTOR: Final = 1.45
 """Factor for small images, whose freed memory the process keeps for the next images."""
+_BYTES_OF_MOMENTS: Final = 32 << 20
+"""Bytes for each image of a batch on a card, while moments of its features are summed in float32."""
+_MATRICES: Final = 8
+"""Number of float32 matrices of C × C for each layer and image of a batch on a card: moments, targets, and roots."""
+_LARGE_PAINTING: Final = 2
+"""Pixels of paintings relative to the content's from which they take more memory than the evaluation itself."""
+_CHANNELS_OF_THE_FIRST_BLOCK: Final = 64
+_COUNTABLE: Final = 1 << 31
+"""Number of values from which convolutions and poolings of CUDA's libraries have failed by illegal accesses."""
 _REMEMBERED_SECONDS: Final = 3600.0
 """Seconds until a size that did not fit is tried again, since memory may be free by then."""
 _MIN_LEARNING_BYTES: Final = 256 << 20
@@ -89,10 +99,8 @@ class MemoryDemand:
     """Whether the pair is painted on a CUDA device."""
     masked: bool = False
     """Whether the pair has a mask."""
-    scale: float = 1.0
-    """Length of the paintings' sides, relative to the content's."""
-    paintings: int = 1
-    """Number of paintings."""
+    paintings: tuple[tuple[int, int], ...] = ()
+    """Width and height of each painting beside the finest scale, in px; empty: one painting of the content's size."""
 
     @classmethod
     def of(  # noqa: PLR0913 - the properties that determine the memory
@@ -104,9 +112,22 @@ class MemoryDemand:
         device: torch.device,
         *,
         masked: bool = False,
-        paintings: int = 1,
+        paintings: tuple[tuple[int, int], ...] = (),
     ) -> MemoryDemand:
-        """Return the demand of a pair of this working size, in px."""
+        """Return the demand of a pair of this working size, in px.
+
+        Args:
+            settings: the settings of the pair.
+            width: width of the content in px.
+            height: height of the content in px.
+            precision: type of the convolutions.
+            device: the device.
+            masked: whether the pair has a mask.
+            paintings: widths and heights of its paintings in px; empty: they are not known yet, and one painting with
+                the content's proportions is assumed.
+        """
+        if not paintings and settings.style.scale != 1:
+            paintings = (scaled_size(width, height, settings.style.scale),)
         spec, finest = objective_spec(settings.objective), scales_of(settings.pyramid, width, height)[-1]
         return cls(
             width,
@@ -117,19 +138,30 @@ class MemoryDemand:
             min(settings.optimiser.history, max(1, finest.evaluations - 1)),
             on_cuda=device.type == "cuda",
             masked=masked,
-            scale=settings.style.scale,
             paintings=paintings,
         )
 
     @property
     def is_usual(self) -> bool:
-        """Whether the memory of the pair predicts that of other pairs of its size."""
-        return self.scale <= 1 and self.paintings == 1
+        """Whether the memory of the pair predicts that of other pairs of its size: its paintings are not large."""
+        return self.painting_pixels <= _LARGE_PAINTING * self.pixels
 
     @property
     def pixels(self) -> int:
         """Number of pixels of the finest scale."""
         return self.width * self.height
+
+    @property
+    def painting_pixels(self) -> int:
+        """Number of pixels of all paintings."""
+        return sum(width * height for width, height in self.paintings) if self.paintings else self.pixels
+
+    def largest_tile(self, fit: Fit) -> int:
+        """Number of pixels of the largest tile of content and paintings, with its margins."""
+        content = tiles(self.height, self.width, fit.tile, gradient_margin(self.layers))
+        margin = statistics_margin(self.layers)
+        paintings = (tile for width, height in self.paintings for tile in tiles(height, width, fit.tile, margin))
+        return max(tile.area for tile in (*content, *paintings))
 
 
 def predict(demand: MemoryDemand, fit: Fit, images: int = 1) -> int:
@@ -160,13 +192,19 @@ def predict(demand: MemoryDemand, fit: Fit, images: int = 1) -> int:
     if demand.masked:
         standing += _BYTES_OF_A_MASK * demand.pixels * images
         activations += 12 * demand.pixels * at_once  # the composite
-    if demand.scale > 1 or demand.paintings > 1:
-        width, height = round(demand.width * demand.scale), round(demand.height * demand.scale)
-        largest = max(tile.area for tile in tiles(height, width, fit.tile, statistics_margin(demand.layers)))
-        standing += 12 * (demand.paintings * width * height - demand.pixels) * images
-        activations = max(activations, 2 * 64 * demand.value_bytes * largest)  # two layers of the first block at once
+    standing += 12 * max(0, demand.painting_pixels - demand.pixels) * images
+    # Of a painting, two layers of the first block are held at once.
+    activations = max(activations, 2 * 64 * demand.value_bytes * demand.largest_tile(fit))
+    if demand.on_cuda:
+        squares = sum(channels_of(layer) ** 2 for layer in demand.layers)
+        standing += images * (_BYTES_OF_MOMENTS + 4 * _MATRICES * squares)
     is_on_heap = not demand.on_cuda and keeps_freed_memory(demand.pixels, fit)
     return int(_FIXED_BYTES + (standing + max(activations, step)) * (_HEAP_FACTOR if is_on_heap else 1))
+
+
+def is_countable(demand: MemoryDemand, fit: Fit, images: int = 1) -> bool:
+    """Whether no tensor has more values than CUDA's libraries count, which is safe in 32 bits."""
+    return not demand.on_cuda or _CHANNELS_OF_THE_FIRST_BLOCK * demand.largest_tile(fit) * images < _COUNTABLE
 
 
 class Memory:
@@ -194,7 +232,7 @@ class Memory:
 
     def rungs(self, demand: MemoryDemand) -> list[Fit]:
         """Return the ladder without the fits that change nothing at this size."""
-        longest = max(demand.width, demand.height) * max(1.0, demand.scale)
+        longest = max(demand.width, demand.height, *(side for size in demand.paintings for side in size))
         return [fit for fit in self.ladder if fit.tile is None or fit.tile < longest or fit.host or fit.history]
 
     def predict(self, demand: MemoryDemand, fit: Fit, images: int = 1) -> int:
@@ -212,7 +250,8 @@ class Memory:
         rungs, free = self.rungs(demand), self.free_bytes()
         for fit in rungs[min(at_least, len(rungs) - 1) :]:
             may_fit = fit == rungs[-1] or not self._has_failed(fit, demand.pixels * images)
-            if may_fit and self.predict(demand, fit, images) <= free and self._host_has_room(demand, fit, images):
+            is_possible = is_countable(demand, fit, images) and self._host_has_room(demand, fit, images)
+            if may_fit and is_possible and self.predict(demand, fit, images) <= free:
                 return fit
         return None
 

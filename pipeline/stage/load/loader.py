@@ -223,8 +223,16 @@ def load(
 def _further_pixels(pair: Pair, files: Sources, size: tuple[int, int]) -> int:
     """Return the pixels that a pair needs besides its photograph: its other files, and all files in working size."""
     others = sum(width * height for width, height in (dimensions_of(file) or (0, 0) for file in files.all[1:]))
-    scaled = scaled_size(*size, pair.settings.style.scale)
-    return others + size[0] * size[1] + len(files.styles) * scaled[0] * scaled[1]
+    paintings = sum(width * height for width, height in (_painting_size(pair, file, size) for file in files.styles))
+    return others + size[0] * size[1] + paintings
+
+
+def _painting_size(pair: Pair, file: Source, size: tuple[int, int]) -> tuple[int, int]:
+    """Return (width, height) in px of a painting beside a photograph of this working size."""
+    style = pair.settings.style
+    target = scaled_size(*size, style.scale)
+    own = dimensions_of(file)
+    return target if own is None or style.fit != "whole" else fitted_size(*own, target, style.fit)
 
 
 def _painted_pixels(pair: Pair, pixels: Pixels, plane: Plane | None) -> Pixels | None:

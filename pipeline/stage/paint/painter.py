@@ -82,7 +82,7 @@ class Painter:
             self.precision,
             self.device,
             masked=loaded.mask is not None,
-            paintings=len(loaded.paintings),
+            paintings=tuple((each.image.shape[3], each.image.shape[2]) for each in loaded.paintings),
         )
 
     def paint(

@@ -29,6 +29,7 @@ from pipeline.stage.device.system_memory import (
 )
 from pipeline.stage.engine_config import objective_spec
 from pipeline.transfer.tiling import WHOLE, Fit
+from pipeline.transfer.vgg import channels_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +42,8 @@ RECOMPUTE = Fit(recompute=True)
 ROOT = Path(__file__).parents[3]
 
 MEASURE = """
+import sys
+
 import torch
 from pipeline.settings.pair_settings import PairSettings
 from pipeline.stage.device.system_memory import PeakMemory
@@ -56,20 +59,21 @@ cpu, spec = torch.device("cpu"), objective_spec(PairSettings().objective)
 chain = Chain(load_weights(find_weights("packaged")), cpu)
 
 
-def step(side):
-    content = 255 * torch.rand(1, 3, side, side)
+def step(side, width):
+    content, painting = 255 * torch.rand(1, 3, side, side), 255 * torch.rand(1, 3, side, width)
     with torch.no_grad():
-        objective = Objective(chain, spec, Targets.of(chain, spec, content, [Painting(content)]))
+        objective = Objective(chain, spec, Targets.of(chain, spec, content, [Painting(painting)]))
         Minimiser(content, evaluations=4, history=3).step(objective)
 
 
-step(32)  # else the network's weights, which are mapped from a file, are counted as they are first touched
+step(32, 32)  # else the network's weights, which are mapped from a file, are counted as they are first touched
 tune_allocator(1 << 20)
 peak = PeakMemory(cpu)
-step(256)
+step(256, int(sys.argv[1]))
 print(peak.taken_bytes())
 """
-"""Program that prints the bytes that an evaluation takes; it runs in a process that no other test has touched."""
+"""Program that prints the bytes that an evaluation takes, for a painting of 256 px and the width in px that is its
+argument. It runs in a process that no other test has touched."""
 
 
 def work(width: int, height: int | None = None, **more: Any) -> MemoryDemand:
@@ -142,16 +146,22 @@ def test_shallower_layers_take_less() -> None:
 
 def test_a_batch_takes_activations_for_each_image_on_a_card_and_for_one_on_a_cpu() -> None:
     card = dataclasses.replace(work(512), on_cuda=True)
-    fixed = predict(dataclasses.replace(card, width=1, height=1), WHOLE)
-    assert predict(card, WHOLE, 4) == pytest.approx(4 * (predict(card, WHOLE) - fixed) + fixed, rel=1e-3)
+    fixed = [predict(dataclasses.replace(card, width=1, height=1), WHOLE, images) for images in (1, 4)]
+    assert predict(card, WHOLE, 4) - fixed[1] == pytest.approx(4 * (predict(card, WHOLE) - fixed[0]), rel=1e-3)
+    assert fixed[1] - fixed[0] > 3 * 4 * sum(channels_of(layer) ** 2 for layer in card.layers), (
+        "each image has covariances, whatever its size"
+    )
     assert predict(work(1000), WHOLE) < predict(work(1000), WHOLE, 4) < 3 * predict(work(1000), WHOLE)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it cannot be measured elsewhere")
 @pytest.mark.usefixtures("network")  # the weights are decoded first: decoding would change the state of the heap
-def test_what_is_predicted_is_about_what_is_measured() -> None:
-    done = subprocess.run([sys.executable, "-c", MEASURE], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert 0.7 < predict(work(256, history=3), WHOLE) / int(done.stdout) < 2
+@pytest.mark.parametrize("painting", [256, 768, 2560], ids=["square", "wide", "scroll"])
+def test_what_is_predicted_is_about_what_is_measured(painting: int) -> None:
+    command = [sys.executable, "-c", MEASURE, str(painting)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    demand = work(256, history=3, paintings=((painting, 256),))
+    assert 0.7 < predict(demand, WHOLE) / int(done.stdout) < 2
 
 
 def test_the_work_of_a_pair_is_what_its_settings_say() -> None:
@@ -407,8 +417,9 @@ def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch, libc: 
 
 def test_larger_and_further_paintings_take_more_memory() -> None:
     plain = work(2000)
-    assert predict(work(2000, scale=0.5), WHOLE) == predict(plain, WHOLE)
-    large, several = work(2000, scale=3.0), work(2000, paintings=5)
+    assert predict(work(2000, paintings=((1000, 1000),)), WHOLE) == predict(plain, WHOLE)
+    assert predict(work(2000, paintings=((2000, 2000),)), WHOLE) == predict(plain, WHOLE)
+    large, several = work(2000, paintings=((6000, 6000),)), work(2000, paintings=((2000, 2000),) * 5)
     assert predict(several, WHOLE) - predict(plain, WHOLE) == 12 * 4 * 2000**2
     assert predict(large, WHOLE) - predict(plain, WHOLE) > 12 * 8 * 2000**2
     small = Fit(tile=512)
@@ -419,4 +430,27 @@ def test_larger_and_further_paintings_take_more_memory() -> None:
 def test_a_large_painting_of_a_small_photograph_can_go_in_tiles() -> None:
     memory = Memory(CPU, GB)
     assert Fit(tile=512) not in memory.rungs(work(500))
-    assert Fit(tile=512) in memory.rungs(work(500, scale=2.0))
+    assert Fit(tile=512) in memory.rungs(work(500, paintings=((500, 300), (1000, 400))))
+
+
+def test_the_paintings_of_a_pair_are_those_of_its_settings_until_they_are_known() -> None:
+    larger = PairSettings(style={"scale": 2})
+    assert MemoryDemand.of(larger, 40, 32, torch.float32, CPU).paintings == ((80, 64),)
+    assert MemoryDemand.of(PairSettings(), 40, 32, torch.float32, CPU).paintings == ()
+    assert MemoryDemand.of(larger, 40, 32, torch.float32, CPU, paintings=((90, 64),)).paintings == ((90, 64),)
+
+
+def test_no_tensor_on_a_card_has_more_values_than_its_libraries_count(set_free: Callable[[int], None]) -> None:
+    set_free(10**15)
+    memory = Memory(CARD)
+    countable, too_large = work(5792, on_cuda=True), work(5808, on_cuda=True)
+    assert memory.choose(countable) == WHOLE
+    fit = memory.choose(too_large)
+    assert fit is not None
+    assert fit.tile is not None
+    assert memory.choose(work(1448, on_cuda=True), 16) == WHOLE
+    assert memory.choose(work(1456, on_cuda=True), 16) != WHOLE
+    scroll = memory.choose(work(1000, on_cuda=True, paintings=((40_000, 1000),)))
+    assert scroll is not None
+    assert scroll.tile is not None
+    assert Memory(CPU).choose(work(5808)) == WHOLE

@@ -164,7 +164,7 @@ def test_a_loaded_pair_holds_the_pixels_of_its_two_pictures(
     loader: Loader, budget: Noting, make_task: Callable[..., Task], fit: str, style: int
 ) -> None:
     loading = loader.load(make_task(style={"fit": fit}, colour={"mode": "none"}), budget)
-    assert budget.asked == [40 * 32 + 50 * 32 + 2 * 20 * 16], (
+    assert budget.asked == [40 * 32 + 50 * 32 + 20 * 16 + style], (
         "the budget covers the pixels of both files and of both working pictures"
     )
     assert budget.taken == loading.pixels == 20 * 16 + style
