@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +15,6 @@ from pipeline.transfer.weights import find_weights, load_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
-    from pathlib import Path
 
     from pipeline.transfer.vgg import Vgg19
 
@@ -46,6 +48,26 @@ def make_image(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
+
+
+@pytest.fixture
+def nest_folders() -> Iterator[Callable[[Path, int], None]]:
+    """Return a function that makes folders `d` one in another, and remove them, which pytest cannot."""
+    made = []
+
+    def nest(folder: Path, depth: int) -> None:
+        made.append(folder / "d")
+        before = Path.cwd()
+        os.chdir(folder)
+        try:
+            for _ in range(depth):
+                os.mkdir("d")  # noqa: PTH102 - the whole path may be longer than the system takes
+                os.chdir("d")
+        finally:
+            os.chdir(before)
+
+    yield nest
+    subprocess.run(["rm", "-rf", *made], check=True)  # noqa: S607
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -411,11 +411,7 @@ def test_only_folders_without_files_are_removed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_tree_of_thousands_of_folders_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for _ in range(1500):
-        os.mkdir("d")  # noqa: PTH102 - by a path of one part, since a whole path has a limit
-        os.chdir("d")
-    os.chdir(tmp_path)
+def test_a_tree_of_a_thousand_folders_is_removed(tmp_path: Path, nest_folders: Callable[[Path, int], None]) -> None:
+    nest_folders(tmp_path, 1500)
     remove_tree(Disk(), tmp_path / "d")
     assert list(tmp_path.iterdir()) == []

@@ -23,6 +23,7 @@ from pipeline.watch.inbox.events import WatchdogEvents
 from pipeline.watch.inbox.mounts import file_system_of, is_shared
 from pipeline.watch.inbox.rights import Rights
 from pipeline.watch.inbox.styles import Styles
+from pipeline.watch.inbox.walk import walk_folders
 from pipeline.watch.service import SHARED_SETTLE_SECONDS
 from pipeline.watch.spool.workers import PROBE_PREFIX
 
@@ -213,7 +214,7 @@ def _events(path: Path, about: str) -> Iterator[Finding]:
 
 
 def _watches(path: Path, about: str) -> Finding:
-    folders = sum(1 for _ in _folders(path))
+    folders = sum(1 for _ in walk_folders(Disk(), path, is_excluded=lambda each: is_ignored(each.name)))
     try:
         limit = int(WATCH_LIMIT_FILE.read_text(encoding="ascii"))
     except OSError:  # not Linux
@@ -224,14 +225,6 @@ def _watches(path: Path, about: str) -> Finding:
             f"sysctl fs.inotify.max_user_watches={max(524_288, 4 * folders)}, or set watch.polling = true.",
         )  # fmt: skip
     return Finding(about, "OK", f"events arrive; {folders} folder{'s' * (folders != 1)}, {limit} watches")
-
-
-def _folders(path: Path) -> Iterator[Path]:
-    """Yield the folders that a watcher of this inbox would watch."""
-    yield path
-    for folder, names, _ in os.walk(path):
-        names[:] = [name for name in names if not is_ignored(name)]
-        yield from (Path(folder, name) for name in names)
 
 
 def styles(settings: Settings) -> Iterator[Finding]:

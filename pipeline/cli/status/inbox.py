@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,14 @@ from typing import TYPE_CHECKING, Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.cli.status.last_error import ERRORS_SHOWN, LastError
-from pipeline.disk import Disk, walk
+from pipeline.disk import Disk
 from pipeline.images.formats import endings
 from pipeline.outbox.metadata import JobFailure
 from pipeline.outbox.run_records import is_process_alive
 from pipeline.run.picture_files import is_ignored
 from pipeline.text import displayable, printable, shell_quoted, single_line
 from pipeline.watch.inbox.names import classify
+from pipeline.watch.inbox.walk import walk_statuses
 from pipeline.watch.spool.records import FileFacts
 from pipeline.watch.spool.spool import REASON, Spool
 from pipeline.watch.spool.workers import LEASE_SECONDS, is_this_host
@@ -174,15 +176,12 @@ def _last_reasons(disk: Disk, failed: list[os.DirEntry[str]]) -> Iterator[LastEr
 
 def _waiting(disk: Disk, inbox: Path, spool: Spool, pictures: tuple[str, ...]) -> Iterator[float]:
     """Yield for each file that may be claimed when it came or was last written, in seconds since 1970."""
-    for name, entry in walk(disk, inbox, is_excluded=lambda path: is_ignored(path.name)):
-        if isinstance(entry, OSError):
-            logger.warning("%s: cannot be read: %s. Its files are not counted.", printable(name), entry.strerror)
+    for name, status in walk_statuses(disk, inbox, is_excluded=lambda path: is_ignored(path.name)):
+        if isinstance(status, OSError):
+            logger.warning("%s: cannot be read: %s. Its files are not counted.", printable(name), status.strerror)
             continue
-        if not entry.is_file(follow_symlinks=False) or classify(name, pictures).form not in {"photo", "ticket"}:
+        if not stat.S_ISREG(status.st_mode) or classify(name, pictures).form not in {"photo", "ticket"}:
             continue
-        try:
-            facts = FileFacts.of(entry.stat(follow_symlinks=False))
-        except FileNotFoundError:  # claimed since it was listed
-            continue
+        facts = FileFacts.of(status)
         if not spool.was_returned(name, facts):
             yield facts.ctime_ns / 1e9

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import threading
@@ -134,6 +135,8 @@ class WatchdogEvents(ChangeEvents):
                 watch = self._observer.schedule(self._handler, os.fspath(folder), recursive=True, event_filter=_EVENTS)
             except FileNotFoundError:  # the folder has been removed meanwhile
                 continue
+            except RecursionError as error:  # watchdog lists folders by os.walk, which recurses before Python 3.12
+                raise OSError(errno.EOVERFLOW, f"folders in {folder.name} are nested too deep") from error
             self._watches[folder] = watch, inode
 
     @staticmethod

@@ -109,10 +109,8 @@ class InboxFiles:
             else:
                 self._see(name, status, now)
             found.add(name)
-        for name in [name for name in self.tracker.files if name not in found]:
+        for name in (self.tracker.files.keys() | self.left.keys()) - found:
             self._forget(name)
-        for name in [name for name in self.left if name not in found]:
-            del self.left[name]
         return found, is_complete
 
     def look_at(self, name: str, now: float, *, after_event: bool = False) -> None:
@@ -131,7 +129,7 @@ class InboxFiles:
             status = status_of(self._place.disk, path)
         except OSError as error:
             self.leave(name, f"cannot be read: {error.strerror}")
-            self.tracker.forget(name)
+            self._stop_tracking(name)
             return
         if status is None:
             self._forget(name)
@@ -160,11 +158,11 @@ class InboxFiles:
         self.tracker.forget(name)
         self.queue.discard(name)
         self.held.discard(name)
+        self._stop_keeping(name)
 
     def _forget(self, name: str) -> None:
         self._stop_tracking(name)
         self.left.pop(name, None)
-        self._stop_keeping(name)
         self._accounting.lose_sight(name)
 
     # Files that stay
@@ -219,7 +217,6 @@ class InboxFiles:
         self._accounting.claim(job, name)
         self._stop_tracking(name)
         self.left.pop(name, None)
-        self._stop_keeping(name)
 
     def may_be_claimed(self, name: str, now: float) -> bool:
         """Whether the rights to a stable file and its folder suffice; if not, it is left, and tried again later."""

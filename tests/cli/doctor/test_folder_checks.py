@@ -205,3 +205,10 @@ def test_the_style_library(tmp_path: Path) -> None:
     assert of_styles(default="sea") == {}
     assert of_styles(default="land") == {"FAIL": f"land: is no style of {tmp_path}. Name one of: sea"}
     assert "No such file" in told(list(styles(validate({"styles": {"folder": str(tmp_path / "none")}}))))["FAIL"]
+
+
+def test_a_thousand_folders_one_in_another_are_no_reason_to_fail(
+    tmp_path: Path, nest_folders: Callable[[Path, int], None]
+) -> None:
+    nest_folders(tmp_path, 2000)
+    assert list(folder(tmp_path, SETTINGS))

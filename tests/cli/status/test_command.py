@@ -121,14 +121,14 @@ def test_status_of_an_inbox_counts_around_a_folder_that_cannot_be_read(
     write(tmp_path / ".impasto/work/x/beat", b"")
     write(tmp_path / "sea/new.jpg", b"waits")
     write(tmp_path / "sea/private/new.jpg", b"waits")
-    entries = Disk.entries
+    statuses = Disk.statuses
 
-    def entries_but_one(disk: Disk, path: Path) -> list[os.DirEntry[str]]:
+    def statuses_but_one(disk: Disk, path: Path) -> dict[str, os.stat_result | OSError]:
         if path.name == "private":
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return entries(disk, path)
+        return statuses(disk, path)
 
-    monkeypatch.setattr(Disk, "entries", entries_but_one)
+    monkeypatch.setattr(Disk, "statuses", statuses_but_one)
     result = call("status", tmp_path)
     assert "1 waiting" in result.stdout
     assert "sea/private/: cannot be read: Permission denied" in result.stderr

@@ -67,3 +67,18 @@ def test_a_start_that_fails_leaves_no_thread(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(OSError, match="No space left"):
         WatchdogEvents(tmp_path, lambda: None).start()
     assert threading.active_count() == threads
+
+
+def test_folders_that_are_nested_too_deep_for_watchdog_are_an_error_of_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RecursionError
+
+    (tmp_path / "sea").mkdir()
+    events = WatchdogEvents(tmp_path, lambda: None)
+    events.start()
+    monkeypatch.setattr(BaseObserver, "schedule", fail)
+    with pytest.raises(OSError, match="nested too deep"):
+        events.watch({tmp_path / "sea"})
+    events.stop()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipeline.watch.inbox.walk import MAX_DEPTH
 from tests.faults.disk import FaultyDisk
 from tests.faults.world import photo
 from tests.watch.inbox.conftest import work
@@ -116,6 +117,51 @@ def test_photographs_at_the_top_have_the_default_style(world: World, default: st
     worker = work(world)
     assert world.results().keys() == ({"a__sea.png"} if taken else set())
     assert left(worker).keys() == (set() if taken else {"a.jpg"})
+    worker.end()
+
+
+def test_a_style_that_becomes_a_link_and_goes_is_used_no_more(world: World) -> None:
+    style = world.drop("sea/_style.png", b"another sea")
+    worker = work(world)
+    style.unlink()
+    style.symlink_to(world.styles / "sea.png")
+    worker.work(5)
+    style.unlink()
+    world.drop("sea/a.jpg")
+    worker.work(12)
+    assert world.results()["a__sea.png"].pair.style.path == "sea.png"
+    worker.end()
+
+
+# Folders one in another
+
+
+@pytest.mark.parametrize("hinted", [False, True])
+def test_folders_are_read_only_to_a_depth_and_deeper_ones_reported_once(
+    world: World, caplog: pytest.LogCaptureFixture, *, hinted: bool
+) -> None:
+    deepest = "/".join(["sea", *["d"] * (MAX_DEPTH - 1)])
+    world.drop(f"{deepest}/a.jpg")
+    too_deep = world.drop(f"{deepest}/d/b.jpg")
+    worker = world.worker()
+    hints = worker.with_hints() if hinted else None
+    worker.start()
+    for _ in range(30):
+        if hints:
+            hints.hint.paths.add(too_deep)
+        worker.step(1.0)
+    assert world.results().keys() == {f"{deepest.removeprefix('sea/')}/a__sea.png"}
+    assert left(worker) == {f"{deepest}/d/": f"cannot be read: folders are read only {MAX_DEPTH} deep"}
+    assert len([line for line in caplog.messages if f"{MAX_DEPTH} deep" in line]) == 1
+    worker.end()
+    assert too_deep.exists()
+
+
+def test_a_thousand_folders_end_no_watcher(world: World, nest_folders: Callable[[Path, int], None]) -> None:
+    world.drop("sea/a.jpg")
+    nest_folders(world.inbox / "sea", 3000)
+    worker = work(world)
+    assert world.results().keys() == {"a__sea.png"}
     worker.end()
 
 
