@@ -132,10 +132,14 @@ class ChangedError(ImpastoError):
 
 
 class UnreadableError(ImpastoError):
-    """The machine failed to read a file (I/O error, lost network); the other pairs are not affected."""
+    """The machine failed to read a file (I/O error, lost network), which `path` names if it is an image."""
 
     exit_code = ExitCode.PARTIAL
     error_class = "environment"
+
+    def __init__(self, message: str | Sequence[str], remedy: str = "", path: Path | None = None) -> None:
+        super().__init__(message, remedy)
+        self.path = path
 
 
 class MachineError(ImpastoError):

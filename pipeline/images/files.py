@@ -59,7 +59,7 @@ def _user_error(error: OSError, path: Path) -> ImageError | UnreadableError:
     """Return the error that tells a user what to do."""
     message = f"{path.name}: cannot be read: {error.strerror}."
     if error.errno in MACHINE_ERRNOS:
-        return UnreadableError(message, f"{remedy_of(error)}; then try again.")
+        return UnreadableError(message, f"{remedy_of(error)}; then try again.", path)
     if error.errno in (errno.ELOOP, errno.EMLINK):  # EMLINK: on FreeBSD
         return ImageError(f"{path.name}: is a symbolic link.", "Name the file itself.")
     if isinstance(error, FileNotFoundError | NotADirectoryError):  # the latter if a link replaced one of its folders

@@ -143,7 +143,7 @@ class Service:
         shared = is_shared(self.folders.inbox)
         settle_seconds = max(watch.settle_seconds, SHARED_SETTLE_SECONDS if shared else 0.0)
         image_endings = endings(self.settings.image.kinds)
-        styles = Styles(self.folders.styles, image_endings, self.disk)
+        styles = Styles(self.folders.styles, image_endings, self.disk, self.clock)
         pairs = JobPairs(self.settings, self.base_values, self.overrides, image_endings, styles, self.folders.mask)
         workplace = self._workplace(stop_request, pairs, settle_seconds, shared=shared)
         rules = JobRules(

@@ -176,6 +176,7 @@ class StageFeeder:
             logger.error("%s", error)
             self._set_aside(open_job)
         else:
+            open_job.is_unreadable = True
             self._queue.put(open_job, 2 * self._backoff.begin(str(error), self._workplace.clock()))
 
     def _set_aside(self, open_job: OpenJob) -> None:

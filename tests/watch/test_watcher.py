@@ -257,6 +257,25 @@ def test_photographs_that_wait_are_claimed_within_limits(world: World) -> None:
     assert len(world.waiting()) == 50
 
 
+def test_photographs_that_cannot_be_read_do_not_use_up_the_limit(world: World) -> None:
+    world.settings["watch"]["prefetch"] = 1
+    for number in range(20):
+        world.drop(f"sea/bad{number:02}.jpg")
+    worker = world.worker().start()
+
+    def render(task: Task) -> None:
+        if task.pair.content.name.startswith("bad"):
+            raise UnreadableError("cannot be read: Input/output error.")
+
+    worker.stage.on_render = render
+    worker.work(20)
+    world.drop("sea/good.jpg")
+    for _ in range(150):
+        worker.step(20)
+    worker.end()
+    assert world.results().keys() == {"good__sea.png"}
+
+
 def test_nothing_is_claimed_while_the_stage_pauses(world: World) -> None:
     world.drop("sea/a.jpg")
     worker = world.worker().start()
@@ -441,6 +460,17 @@ def test_a_drain_puts_back_the_photographs_of_a_damaged_painting_and_says_so(liv
     assert live.waiting() == {"sea/a.jpg"}
     painting.write_bytes(b"the sea")
     assert drain(live, on_render=render).exit_code == ExitCode.OK
+
+
+def test_a_drain_puts_back_the_photographs_of_a_painting_that_it_cannot_read(live: World) -> None:
+    live.drop("sea/a.jpg")
+
+    def render(task: Task) -> None:
+        raise UnreadableError("sea.png: cannot be read: Input/output error.", path=task.pair.styles[0])
+
+    assert drain(live, on_render=render).exit_code == ExitCode.ENVIRONMENT
+    assert live.waiting() == {"sea/a.jpg"}
+    assert drain(live).exit_code == ExitCode.OK
 
 
 def test_a_drain_with_a_failure_says_so(live: World) -> None:

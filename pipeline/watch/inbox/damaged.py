@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from pipeline.text import printable
 from pipeline.watch.inbox.walk import status_of
 from pipeline.watch.spool.records import FileFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from pipeline.disk import Disk
@@ -18,20 +19,44 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+LONGEST_PAUSE_SECONDS: Final = 300.0
+"""Longest time, in seconds, until a file that could not be read is tried again."""
+FIRST_PAUSE_SECONDS: Final = 10.0
+"""Seconds until such a file is tried again for the first time; twice as long each further time."""
+
+
+@dataclass(frozen=True)
+class _Damage:
+    facts: FileFacts | None
+    reason: str
+    pause: float = 0.0
+    """Seconds until the file is tried again although it has not changed; 0 if it is not."""
+    until: float = float("inf")
+    """Time at which the pause ends."""
+    is_over: bool = False
+    """Whether the file is tried again now."""
+
 
 class DamagedInputs:
-    """The truncated or damaged files that many photographs share. Each counts as damaged until its facts change.
+    """The files that many photographs share and that cannot be used: truncated, damaged, or not read by the machine.
 
-    The thread that renders calls `facts` and `report`, and the scanning thread `look`. Any thread may call `why`.
+    A damaged file counts as damaged until its facts change. One that the machine failed to read is tried again later.
+
+    The thread that renders calls `facts`, `report` and `report_unreadable`, and the scanning thread `look`. Any thread
+    may call `why`.
     """
 
-    def __init__(self, disk: Disk) -> None:
-        self._disk = disk
-        self._files: dict[Path, tuple[FileFacts | None, str]] = {}
-        """Facts of each damaged file, and the reason."""
+    def __init__(self, disk: Disk, clock: Callable[[], float]) -> None:
+        self._disk, self._clock = disk, clock
+        self._files: dict[Path, _Damage] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._files)
+        return any(not damage.is_over for damage in list(self._files.values()))
+
+    @property
+    def has_unreadable(self) -> bool:
+        """Whether the machine failed to read one of the files."""
+        return any(damage.pause and not damage.is_over for damage in list(self._files.values()))
 
     def facts(self, paths: Iterable[Path]) -> dict[Path, FileFacts | None]:
         """Return the facts of files as they are now; None for a file that is gone or whose status cannot be read."""
@@ -61,17 +86,31 @@ class DamagedInputs:
             return False
         if path not in self._files:
             logger.error("%s Its photographs wait in the inbox until %s is replaced.", error, printable(str(path)))
-        self._files[path] = now, error.message
+        self._files[path] = _Damage(now, error.message)
         return True
 
+    def report_unreadable(self, path: Path, error: ImpastoError) -> None:
+        """Record that the machine failed to read a file. Each file is logged once, until it changes."""
+        known = self._files.get(path)
+        if known is not None and not known.is_over:  # photographs that were claimed before fail as well
+            return
+        if known is None:
+            logger.error("%s Its photographs wait in the inbox until it can be read.", error)
+        pause = min(max(2 * known.pause, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS) if known else FIRST_PAUSE_SECONDS
+        self._files[path] = _Damage(self._facts(path), error.message, pause, self._clock() + pause)
+
     def look(self) -> bool:
-        """Forget the files that have changed, so that they are tried again; return whether there are any."""
-        changed = [path for path, (facts, _) in list(self._files.items()) if self._facts(path) != facts]
+        """Let the files that have changed or whose pause is over be tried again; return whether there are any."""
+        files = list(self._files.items())
+        changed = [path for path, damage in files if self._facts(path) != damage.facts]
+        over = [path for path, damage in files if not damage.is_over and damage.until <= self._clock()]
+        for path in over:
+            self._files[path] = replace(self._files[path], is_over=True)
         for path in changed:
             del self._files[path]
-        return bool(changed)
+        return bool(changed or over)
 
     def why(self, paths: Iterable[Path]) -> str:
-        """Return why the first damaged file among these cannot be used; an empty text if there is none."""
-        found = (self._files.get(path) for path in paths)
-        return next((reason for _, reason in filter(None, found)), "")
+        """Return why the first file among these that cannot be used is so; an empty text if there is none."""
+        found = filter(None, (self._files.get(path) for path in paths))
+        return next((damage.reason for damage in found if not damage.is_over), "")

@@ -116,6 +116,11 @@ class Scanner:
         return self._tickets.waiting
 
     @property
+    def has_unreadable_inputs(self) -> bool:
+        """Whether photographs wait for a painting or a mask that the machine failed to read."""
+        return self._styles.damaged.has_unreadable
+
+    @property
     def needs_action(self) -> bool:
         """Whether files wait until a person mends a painting, a mask, permissions or a mount."""
         return bool(self._styles.damaged or self._files.held)

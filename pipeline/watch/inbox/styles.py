@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from pipeline.text import printable
 from pipeline.watch.inbox.damaged import DamagedInputs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pipeline.disk import Disk
@@ -25,7 +27,13 @@ class Styles:
     The scanning thread calls `look`, `use_dropped` and `stop_dropped`; any thread may call `find`.
     """
 
-    def __init__(self, folder: Path | None, image_endings: tuple[str, ...], disk: Disk) -> None:
+    def __init__(
+        self,
+        folder: Path | None,
+        image_endings: tuple[str, ...],
+        disk: Disk,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._folder, self._endings, self._disk = folder, image_endings, disk
         self._library: dict[str, tuple[Path, ...]] = {}
         """Paintings of each style of the library, by normalised name."""
@@ -35,7 +43,7 @@ class Styles:
         """Number of changes by which a photograph that waits for a style, or for a better one, may have got it."""
         self._unreadable: set[Path] = set()
         """Folders of the library about which a warning was logged."""
-        self.damaged = DamagedInputs(disk)
+        self.damaged = DamagedInputs(disk, clock)
         """Paintings, and masks that photographs share, which cannot be used as they are now."""
 
     def look(self) -> None:

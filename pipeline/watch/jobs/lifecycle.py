@@ -191,7 +191,7 @@ class Jobs:
                         self.in_stage.add(task.pair.file_name, open_job, index)
                         yield task
         except UnreadableError as error:
-            yield error
+            yield self._handle_unreadable(open_job, error)
             return
         finally:
             open_job.is_being_prepared = False
@@ -249,7 +249,7 @@ class Jobs:
     def _verdict(self, open_job: OpenJob, index: int, error: ImpastoError) -> Retry | UnreadableError | None:
         """Return when to try a failed pair again; None if the failure is final."""
         if isinstance(error, UnreadableError):
-            return error
+            return self._handle_unreadable(open_job, error)
         if isinstance(error, ChangedError | SupersededError):
             logger.warning("%s", error)
             return Retry(self._rules.settle_seconds)  # the next attempt finds out the state of the job
@@ -263,6 +263,14 @@ class Jobs:
         if may_pass and (may_be_incomplete or open_job.tries[index] < self._rules.max_attempts):
             return Retry(self._rules.retry_seconds)
         return None
+
+    def _handle_unreadable(self, open_job: OpenJob, error: UnreadableError) -> Retry | UnreadableError:
+        """Let a photograph whose painting or mask cannot be read be put back, so that others are not held up."""
+        if error.path not in open_job.shared or open_job.is_ticket:
+            return error
+        self._rules.damaged.report_unreadable(error.path, error)
+        open_job.error, open_job.is_outdated = error, True
+        return Retry(RETRY_SECONDS)
 
     def _is_shared_and_damaged(self, open_job: OpenJob, error: IncompleteError) -> bool:
         """Whether a photograph's painting or mask is damaged, and has not changed since before it was read."""

@@ -44,6 +44,8 @@ class OpenJob:
     """Whether the pairs must be found again, since a file of the job was written to."""
     was_tried: bool = False
     """Whether the job has begun before."""
+    is_unreadable: bool = False
+    """Whether the machine failed to read a file of the job at the last attempt."""
     is_being_prepared: bool = False
     """Whether more pairs of the job may enter the stage."""
 

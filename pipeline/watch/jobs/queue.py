@@ -48,7 +48,7 @@ class JobQueue:
                 return None
             open_job = min(ready, key=lambda each: each.was_tried)
             self._jobs.remove(open_job)
-            open_job.was_tried = True
+            open_job.was_tried, open_job.is_unreadable = True, False
             return open_job
 
     def ready(self) -> int:
@@ -57,10 +57,14 @@ class JobQueue:
             return sum(open_job.not_before <= self._clock() for open_job in self._jobs)
 
     def room(self, prefetch: int) -> int:
-        """Return how many more jobs may be claimed. Jobs that were tried take no room until the cap is reached."""
+        """Return how many more jobs may be claimed. Jobs that were tried take no room until the cap is reached.
+
+        Jobs with an unreadable file, which may wait for ever, take none at all. They are few: each pauses the work.
+        """
         with self._lock:
             fresh = sum(not open_job.was_tried for open_job in self._jobs)
-        return min(prefetch - fresh, CAP_FACTOR * prefetch - len(self))
+            readable = sum(not open_job.is_unreadable for open_job in self._jobs)
+        return min(prefetch - fresh, CAP_FACTOR * prefetch - readable)
 
     def clear(self) -> list[OpenJob]:
         """Take out all jobs."""

@@ -527,6 +527,35 @@ def test_photographs_wait_for_a_mask_that_is_not_whole(world: World, tmp_path: P
     assert world.check_settled().keys() == {"a__sea.png"}
 
 
+@pytest.mark.parametrize("while_planning", [False, True])
+def test_a_painting_that_cannot_be_read_does_not_stop_the_photographs_of_others(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, while_planning: bool
+) -> None:
+    (world.styles / "sky.png").write_bytes(b"the sky")
+    for number in range(80):
+        world.drop(f"sky/{number:02}.jpg")
+    worker = world.worker().start()
+
+    def read(path: Path) -> SourceFile:
+        if path.name == "sky.png":
+            raise UnreadableError("sky.png: cannot be read: Input/output error.", path=path)
+        return read_file(path)
+
+    if while_planning:
+        monkeypatch.setattr(job_pairs, "read_file", read)
+    worker.stage.on_render = lambda task: [read(path) for path in task.pair.styles] and None
+    worker.work(120)
+    world.drop("sea/a.jpg")
+    worker.work(12)
+    assert world.results().keys() == {"a__sea.png"}
+    assert len(world.waiting()) == 80
+    monkeypatch.undo()
+    worker.stage.on_render = lambda _: None
+    worker.work(600)
+    worker.end()
+    assert len(world.check_settled()) == 81
+
+
 def test_a_painting_that_never_stops_changing_fails_its_photographs(world: World) -> None:
     world.drop("sea/a.jpg")
     worker = world.worker().start()
