@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
+from pipeline.watch.inbox import mounts
 from pipeline.watch.inbox.mounts import file_system_of, is_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only there psutil reads a file that a test can write")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only there is a table of mounts")
 
 DESKTOP = r"""/dev/nvme0n1p2 / ext4 rw,relatime,errors=remount-ro 0 0
 proc /proc proc rw,nosuid,nodev,noexec,relatime 0 0
@@ -45,15 +47,24 @@ shared /media/shared vboxsf rw,nodev 0 0
 
 @pytest.fixture
 def mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Return a function that simulates the mounts of the system, by lines of /proc/self/mounts (fstab(5))."""
-    procfs = tmp_path / "proc"
-    (procfs / "self").mkdir(parents=True)
-    monkeypatch.setattr(psutil, "PROCFS_PATH", str(procfs))
+    """Return a function that simulates the mounts of the system, by lines of fstab(5)."""
+    table = tmp_path / "mountinfo"
+    monkeypatch.setattr(mounts, "MOUNT_TABLE", table)
+    monkeypatch.setattr(psutil, "disk_partitions", lambda **_: [])
 
     def write(text: str) -> None:
-        (procfs / "self/mounts").write_bytes(os.fsencode(text))
+        table.write_bytes(os.fsencode("".join(map(as_mountinfo, text.splitlines()))))
 
     return write
+
+
+def as_mountinfo(line: str) -> str:
+    """Return a line of /proc/self/mountinfo; see proc_pid_mountinfo(5)."""
+    fields = line.split(" ")
+    if len(fields) != 6:
+        return f"{line}\n"
+    source, point, kind, options, *_ = fields
+    return f"36 35 98:0 / {point} {options} shared:7 master:1 - {kind} {source} rw\n"
 
 
 @pytest.mark.parametrize(
@@ -149,3 +160,18 @@ def test_nothing_is_shared_where_no_mounts_are_told(tmp_path: Path, mount: Calla
 
 def test_the_mounts_of_this_machine_are_told() -> None:
     assert file_system_of(Path("/proc")) == "proc"
+
+
+def test_a_table_that_nobody_updates_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
+        pytest.fail("psutil reads /etc/mtab")
+
+    monkeypatch.setattr(psutil, "disk_partitions", fail)
+    assert file_system_of(Path("/proc")) == "proc"
+
+
+def test_without_the_kernels_table_psutil_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mounts, "MOUNT_TABLE", tmp_path / "none")
+    partition = SimpleNamespace(mountpoint="/", fstype="apfs")
+    monkeypatch.setattr(psutil, "disk_partitions", lambda **_: [partition])
+    assert file_system_of(tmp_path) == "apfs"
