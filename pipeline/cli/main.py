@@ -42,6 +42,9 @@ app.command("schema")(schema_command)
 def main() -> None:
     """Run the command `impasto`."""
     take_any_text()
+    if sys.platform == "win32":
+        typer.echo("impasto runs on Linux and macOS. On Windows, run it in WSL 2, on files that are in WSL.", err=True)
+        sys.exit(ExitCode.ENVIRONMENT)
     try:
         app()
     except KeyboardInterrupt:  # Ctrl-C before a run has installed its own handler

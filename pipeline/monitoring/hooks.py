@@ -14,7 +14,6 @@ import queue
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -266,15 +265,12 @@ def _trouble(code: int) -> str:
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
     """End a hook and all processes that it has started: by SIGTERM, then by SIGKILL."""
-    if sys.platform == "win32":
-        process.kill()
-    else:
-        _signal_group(process, signal.SIGTERM)
-        end = time.monotonic() + TERMINATION_SECONDS
-        while _signal_group(process, 0) and time.monotonic() < end:
-            process.poll()  # else a process that has ended would count as alive
-            time.sleep(_POLL_SECONDS)
-        _signal_group(process, signal.SIGKILL)
+    _signal_group(process, signal.SIGTERM)
+    end = time.monotonic() + TERMINATION_SECONDS
+    while _signal_group(process, 0) and time.monotonic() < end:
+        process.poll()  # else a process that has ended would count as alive
+        time.sleep(_POLL_SECONDS)
+    _signal_group(process, signal.SIGKILL)
     process.wait()
 
 

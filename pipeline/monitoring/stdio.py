@@ -125,13 +125,13 @@ def _silence() -> None:
 def noise_to_log(*, of_stdout: bool) -> Iterator[TextIO | None]:
     """Log all that is written to stderr, and the rest of the buffers at the end; yield the real stderr.
 
-    On Windows, and where stderr is no file, as in tests, nothing changes, and None is yielded. Output of a process that
+    Where stderr is no file, as in tests, nothing changes, and None is yielded. Output of a process that
     is being killed may be lost.
 
     Args:
         of_stdout: log all that is written to file descriptor 1 as well.
     """
-    if sys.platform == "win32" or not is_descriptor(sys.stderr, _STDERR):
+    if not is_descriptor(sys.stderr, _STDERR):
         yield None
         return
     reading, writing = os.pipe()

@@ -157,3 +157,10 @@ def test_no_character_that_an_encoding_lacks_ends_a_command(encoding: str, folde
     assert done.returncode == 0, done.stderr[-3000:].decode(errors="replace")
     for words in (b"Usage:", b"1 rendered", b"results in", rb"\u0432\u044b\u0445\u043e\u0434\u2026"):
         assert words in done.stdout
+
+
+def test_windows_is_refused_in_one_sentence() -> None:
+    code = "import sys\nfrom pipeline.cli.main import main\nsys.platform = 'win32'\nmain()"
+    done = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (ExitCode.ENVIRONMENT, "")
+    assert done.stderr.startswith("impasto runs on Linux and macOS.")
