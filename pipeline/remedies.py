@@ -20,7 +20,7 @@ _BY_NAME: Final = {
     "ENOSPC": _FREE_SPACE,
     "EDQUOT": "Free space within the user's quota (quota -s), or have it raised",
     "EFBIG": "Raise the limit of the size of files (ulimit -f), or use a file system that takes larger ones",
-    "EROFS": "Mount it writable (as a service: ReadWritePaths=); if it became read-only by itself, check the disk (dmesg)",
+    "EROFS": "Mount it writable (for a service: ReadWritePaths=); if it became so by itself, check the disk (dmesg)",
     "EACCES": _ACCESS,
     "EPERM": f"{_ACCESS}, or remove a sticky bit or the attribute immutable (lsattr -d)",
     "ENOLCK": "Mount the file system with locks (NFS: without nolock), or use another one",

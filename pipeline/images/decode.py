@@ -24,7 +24,7 @@ from pipeline.images.decode_pillow import colour_space, decode_with_pillow
 from pipeline.images.decoded import apply_orientation, to_pixels
 from pipeline.images.file_errors import DamagedError, TruncatedError, UnsupportedError
 from pipeline.images.files import SourceFile
-from pipeline.images.formats import BY_ENDING, DEFAULT_FORMATS, READABLE, detect_format, endings, refusal
+from pipeline.images.formats import BY_ENDING, DEFAULT_FORMATS, READABLE, detect_format, endings, in_words, refusal
 from pipeline.images.header import Header, read_header
 from pipeline.images.integrity.check import before_header, check
 from pipeline.images.picture import Picture, Pixels
@@ -135,11 +135,11 @@ def _accepted_format(source: SourceFile, formats: frozenset[str]) -> str:
     if found is None:
         raise IncompleteError(
             f"{name}: its content is not an image that can be read.",
-            "Convert it to JPEG, PNG, WebP or TIFF; if it is one, it is damaged: copy it again.",
+            f"Convert it to {in_words(formats)}; if it is one, it is damaged: copy it again.",
             source.path,
         )
     if found not in formats:
-        wrong, remedy = refusal(found)
+        wrong, remedy = refusal(found, formats)
         raise ImageError(f"{name}: {wrong}", remedy)
     named = BY_ENDING.get(source.path.suffix.lower())
     if named is not None and named.is_readable and named.name != found:

@@ -65,6 +65,8 @@ READABLE: Final = frozenset(each.name for each in FORMATS if each.is_readable)
 """Names of the formats that can be read if they are allowed."""
 DEFAULT_FORMATS: Final = frozenset(each.name for each in FORMATS if each.reading == "by default")
 """Names of the formats that are read unless the settings say otherwise."""
+_IN_WORDS: Final = {"WEBP": "WebP", "JPEG2000": "JPEG 2000"}
+"""Names of formats that people write in another way."""
 
 _MAGIC: Final = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -148,7 +150,18 @@ def endings(formats: frozenset[str]) -> tuple[str, ...]:
     return tuple(ending for ending, each in BY_ENDING.items() if each.name in formats)
 
 
-def refusal(name: str) -> tuple[str, str]:
-    """Return the message that a format is not read, which continues a file's name, and the remedy."""
+def in_words(formats: frozenset[str]) -> str:
+    """Return the names of formats as a choice, such as `JPEG, PNG or TIFF`."""
+    *first, last = [_IN_WORDS.get(each.name, each.name) for each in FORMATS if each.name in formats]
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def refusal(name: str, formats: frozenset[str] = DEFAULT_FORMATS) -> tuple[str, str]:
+    """Return the message that a format is not read, which continues a file's name, and the remedy.
+
+    Args:
+        name: the format.
+        formats: the formats that are read.
+    """
     allow = f', or add "{name.lower()}" to image.formats' if name in READABLE else ""
-    return f"is {name}, which is not read.", f"Convert it to JPEG, PNG, WebP or TIFF{allow}."
+    return f"is {name}, which is not read.", f"Convert it to {in_words(formats)}{allow}."

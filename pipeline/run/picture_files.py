@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from pipeline.images.formats import BY_ENDING
+from pipeline.images.formats import BY_ENDING, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -112,6 +112,8 @@ def entries_of(folder: Path) -> FoundFiles:
 class Pictures:
     """The pictures that a folder or a pattern brings: those that are taken, and those that are left out."""
 
+    endings: Collection[str] = ()
+    """Endings of pictures that are taken."""
     taken: list[Path] = field(default_factory=list)
     of_other_formats: list[Path] = field(default_factory=list)
     """Pictures of formats that are not read."""
@@ -138,7 +140,7 @@ class Pictures:
         Raises:
             StorageError: the disk or the network failed while metadata were read.
         """
-        pictures = cls(unfinished=found.unfinished, unreadable=dict(found.unreadable))
+        pictures = cls(endings=endings, unfinished=found.unfinished, unreadable=dict(found.unreadable))
         for path in found.paths:
             kind = pictures.taken if ending_of(path.name) in endings else pictures.of_other_formats
             if kind is pictures.of_other_formats and not is_picture(path.name):
@@ -167,7 +169,7 @@ class Pictures:
             where: the folder or pattern, as the user wrote it.
         """
         names = [path.name for path in self.of_other_formats]
-        _warn(where, "{n} picture{s} left out", names, f". To have them, {remedy_for(names)}")
+        _warn(where, "{n} picture{s} left out", names, f". To have them, {remedy_for(names, self.endings)}")
         _warn(where, "{n} link{s} to missing files left out", [path.name for path in self.dead_links])
         _warn(
             where,
@@ -203,11 +205,16 @@ def listed(names: list[str]) -> str:
     return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def remedy_for(names: Iterable[str]) -> str:
-    """Return advice for pictures that are not read, without a full stop."""
+def remedy_for(names: Iterable[str], endings: Collection[str]) -> str:
+    """Return advice for pictures that are not read, without a full stop.
+
+    Args:
+        names: names of the pictures.
+        endings: endings of pictures that are read.
+    """
     found = (BY_ENDING.get(ending_of(name)) for name in names)
     formats = sorted({each.setting for each in found if each is not None and each.is_readable})
-    convert = "convert them to JPEG, PNG, WebP or TIFF"
+    convert = f"convert them to {in_words(frozenset(BY_ENDING[ending].name for ending in endings))}"
     if not formats:
         return convert
     allowed = " and ".join(f'"{each}"' for each in formats)

@@ -66,7 +66,9 @@ class ImageSettings(Section):
         100_000_000, ge=256, description="pixels of the largest input; larger files are refused before they are decoded"
     )
     formats: tuple[InputFormat, ...] = Field(
-        ("jpeg", "png", "webp", "tiff"), description="formats that are read; avif, bmp, gif and jpeg2000 may be added"
+        ("jpeg", "png", "webp", "tiff"),
+        min_length=1,
+        description="formats that are read; avif, bmp, gif and jpeg2000 may be added",
     )
 
     @property

@@ -78,6 +78,8 @@ def test_every_format_has_its_endings() -> None:
 
 def test_a_refusal_says_what_to_do() -> None:
     assert refusal("HEIC") == ("is HEIC, which is not read.", "Convert it to JPEG, PNG, WebP or TIFF.")
+    assert refusal("JPEG", frozenset({"AVIF"}))[1] == 'Convert it to AVIF, or add "jpeg" to image.formats.'
+    assert refusal("HEIC", frozenset({"JPEG2000", "PNG"}))[1] == "Convert it to PNG or JPEG 2000."
     assert refusal("GIF")[1] == 'Convert it to JPEG, PNG, WebP or TIFF, or add "gif" to image.formats.'
 
 

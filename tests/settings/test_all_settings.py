@@ -172,3 +172,8 @@ def test_the_numbers_of_lists_have_limits_too() -> None:
 def test_a_duration_has_a_limit(text: str) -> None:
     with pytest.raises(UsageError, match=r"run\.time_budget: should be at most"):
         all_settings.validate({"run": {"time_budget": text}})
+
+
+def test_some_format_is_read() -> None:
+    with pytest.raises(UsageError, match=r"image\.formats"):
+        all_settings.validate({"image": {"formats": []}})
