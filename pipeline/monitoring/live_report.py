@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 REPORT_SECONDS: Final = 30.0
 """Shortest time in seconds between two updates."""
+PAUSE_FACTOR: Final = 20.0
+"""Shortest time between two updates, as a multiple of the time that the last one took.
+
+The page has all results in it, so an update costs more the more results there are.
+"""
 
 
 class LiveReport(Observer):
@@ -30,7 +35,8 @@ class LiveReport(Observer):
         self._root: Path | None = None
         self._thread: threading.Thread | None = None
         self._error: Exception | None = None
-        self._last = clock()
+        self._next = clock() + REPORT_SECONDS
+        """Time from which on the next update may begin."""
 
     def started(self, info: RunInfo) -> None:
         """Remember the outbox."""
@@ -40,9 +46,8 @@ class LiveReport(Observer):
         """Begin an update, unless one is running or the last one is recent."""
         del outcome
         busy = self._thread is not None and self._thread.is_alive()
-        if busy or self._clock() - self._last < REPORT_SECONDS:
+        if busy or self._clock() < self._next:
             return
-        self._last = self._clock()
         self._thread = threading.Thread(target=self._update, name="report", daemon=True)
         self._thread.start()
         self._raise()
@@ -64,6 +69,7 @@ class LiveReport(Observer):
         self._raise()
 
     def _update(self) -> None:
+        begin = self._clock()
         try:
             from pipeline.outbox.report.update import update_report  # noqa: PLC0415 - slow to import
 
@@ -71,6 +77,8 @@ class LiveReport(Observer):
                 update_report(self._root)
         except Exception as error:  # noqa: BLE001 - raised in the thread that calls the observer
             self._error = error
+        end = self._clock()
+        self._next = end + max(REPORT_SECONDS, PAUSE_FACTOR * (end - begin))
 
     def _raise(self) -> None:
         error, self._error = self._error, None

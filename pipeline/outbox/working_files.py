@@ -133,7 +133,12 @@ class Thumbnails:
 
     def path(self, sha256: str) -> Path:
         """Return the path of a file's thumbnail."""
-        return self._folder / f"{sha256[:32]}.jpg"
+        return self._folder / self.name(sha256)
+
+    @staticmethod
+    def name(sha256: str) -> str:
+        """Return the name of a file's thumbnail in its folder."""
+        return f"{sha256[:32]}.jpg"
 
     def has(self, sha256: str) -> bool:
         """Return whether a file has a thumbnail."""

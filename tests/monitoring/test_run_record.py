@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline.errors import ExitCode, Interrupted, LockedError, WeightsError
-from pipeline.monitoring.live_report import REPORT_SECONDS, LiveReport
+from pipeline.monitoring.live_report import PAUSE_FACTOR, REPORT_SECONDS, LiveReport
 from pipeline.monitoring.run_record import RunRecorder
 from pipeline.outbox.report import update
 from pipeline.outbox.run_records import RunRecord, read_runs, write_run
@@ -246,6 +246,32 @@ def test_no_pair_waits_for_a_report(tmp_path: Path, clock: Clock, monkeypatch: p
     goes_on.set()
     report.finished(SUMMARY)
     assert made == [tmp_path] * 2, "the report is updated once during the work and once at its end"
+
+
+@pytest.mark.parametrize(("took", "pause"), [(0.1, REPORT_SECONDS), (30.0, PAUSE_FACTOR * 30.0)])
+def test_an_update_takes_a_small_share_of_the_time(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, took: float, pause: float
+) -> None:
+    begun: list[float] = []
+
+    def slow(_: Path) -> None:
+        begun.append(clock.now)
+        clock.now += took
+
+    monkeypatch.setattr(update, "update_report", slow)
+    report = LiveReport(clock)
+    report.started(work(tmp_path))
+    clock.now += REPORT_SECONDS
+    for _ in range(2):
+        report.outcome(outcome("done"))
+        assert report._thread is not None
+        report._thread.join()
+        clock.now += pause - 1
+        report.outcome(outcome("done"))
+        report._thread.join()
+        clock.now += 1
+    assert begun[1] - begun[0] == pytest.approx(took + pause)
+    assert len(begun) == 2
 
 
 def test_what_a_report_fails_by_is_told(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

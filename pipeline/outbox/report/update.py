@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock, Timeout
@@ -24,8 +25,8 @@ from pipeline.outbox.working_files import Thumbnails
 from pipeline.text import displayable, shell_quoted
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
-    from pathlib import Path
 
     from pipeline.outbox.report.missing_thumbnails import MadeThumbnails
     from pipeline.outbox.report.page_data import Totals
@@ -94,33 +95,44 @@ def _write(root: Path, state: Path, disk: Disk) -> WrittenReport:
     if cache != old_cache:
         save_cache(cache_path, cache, disk, state / "report.json.tmp")
     thumbnails = Thumbnails(folder, disk)
-    if not contents.is_partial:
-        _remove_unused(thumbnails, contents, folder, disk)
-    present = {entry.name for entry in disk.entries(folder)} if folder.is_dir() else set()
+    entries = disk.entries(folder) if folder.is_dir() else []
+    present = {entry.name for entry in entries} - _remove_unused(entries, contents, disk)
 
     def thumbnail_of(sha256: str) -> str:
-        name = thumbnails.path(sha256).name
+        name = thumbnails.name(sha256)
         return name if name in present else ""
 
     missing = {name: result for name, result in contents.results.items() if not thumbnail_of(result.output_sha256)}
     thumbnails_made = make_missing(root, missing, thumbnails)
-    present |= {thumbnails.path(missing[name].output_sha256).name for name in thumbnails_made.made}
+    present |= {thumbnails.name(missing[name].output_sha256) for name in thumbnails_made.made}
     contents = _corrected(contents, thumbnails_made)
     counts = totals(contents)
     put(disk, page, _page(root, contents, counts, thumbnail_of).encode(), state / "index.html.tmp")
     return WrittenReport(page, counts, len(thumbnails_made.made))
 
 
-def _remove_unused(thumbnails: Thumbnails, contents: Contents, folder: Path, disk: Disk) -> None:
-    """Remove old thumbnails that no result needs: of results that are gone or were replaced, and of their inputs."""
+def _remove_unused(entries: list[os.DirEntry[str]], contents: Contents, disk: Disk) -> set[str]:
+    """Remove old thumbnails that no result needs: of results that are gone or were replaced, and of their inputs.
+
+    Nothing is removed while a part of the outbox cannot be read, since its results are unknown.
+
+    Returns:
+        The names of the thumbnails that are gone.
+    """
+    if contents.is_partial:
+        return set()
     used = set()
     for result in contents.results.values():
         for sha256 in (result.output_sha256, result.content.sha256, *(each.sha256 for each in result.paintings)):
-            used.add(thumbnails.path(sha256).name)
-    with contextlib.suppress(FileNotFoundError):
-        for entry in disk.entries(folder):
-            if entry.name not in used and time.time() - entry.stat(follow_symlinks=False).st_mtime > _UNUSED_SECONDS:
-                disk.unlink(folder / entry.name)
+            used.add(Thumbnails.name(sha256))
+    removed = set()
+    for entry in entries:
+        if entry.name not in used:
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime > _UNUSED_SECONDS:
+                    disk.unlink(Path(entry.path))
+                    removed.add(entry.name)
+    return removed
 
 
 def _corrected(contents: Contents, thumbnails: MadeThumbnails) -> Contents:
