@@ -2,7 +2,7 @@
 
 Pillow decodes pictures of 8 bits per channel, and imagecodecs pictures of more bits. Colours are converted to sRGB by
 the embedded ICC profile. Without a profile they are taken as sRGB, unless EXIF marks them as Adobe RGB according to
-DCF 2.0. A PNG's older gAMA and cHRM are ignored, as in most programs.
+DCF 2.0. Colours that a file declares in other ways are not applied, with a warning (`colour.declared`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import numpy as np
 from PIL import UnidentifiedImageError, features
 
 from pipeline.errors import ImageError, IncompleteError
+from pipeline.images.colour.declared import unapplied
 from pipeline.images.colour.icc import ADOBE_RGB, ProfileError, converter, without_profile
 from pipeline.images.decode_imagecodecs import decode_png, decode_tiff
-from pipeline.images.decode_pillow import colour_space, decode_with_pillow
+from pipeline.images.decode_pillow import colour_space, decode_with_pillow, scale_transparency
 from pipeline.images.decoded import apply_orientation, to_pixels
 from pipeline.images.file_errors import DamagedError, TruncatedError, UnsupportedError
 from pipeline.images.files import SourceFile
@@ -180,6 +181,9 @@ def _load(
     """Return pixels, alpha, and bits per channel; append losses in words to `lost`."""
     if header.has_more:
         lost.append("has further pages or frames; only the first was taken")
+    declared = unapplied(data, header.format, header.tags.exif) if not (header.icc or header.has_adobe_rgb) else ""
+    if declared:
+        lost.append(f"has no colour profile, and {declared} cannot be applied: its colours were taken as sRGB")
     if header.tiff is not None and header.tiff.unknown_channels:
         lost.append(f"has {header.tiff.unknown_channels} further channels, such as spot colours; they were left out")
     if header.needs_imagecodecs:
@@ -216,6 +220,8 @@ def _load_with_pillow(
     if target is not None:
         across, down = (_DETAIL * side for side in target)
         image.draft(image.mode, (down, across) if header.is_transposed else (across, down))
+    if header.format == "PNG":
+        scale_transparency(image, header.bits)
     decoded, orientation = decode_with_pillow(image, header.orientation, keep_cmyk=convert is not None)
     return decoded, convert, orientation
 

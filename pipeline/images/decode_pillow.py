@@ -48,6 +48,14 @@ def colour_space(image: Image.Image) -> Space:
     return _SPACES[_MODES[image.mode]]
 
 
+def scale_transparency(image: Image.Image, bits: int) -> None:
+    """Scale the transparent level of a grey PNG as Pillow scales its pixels: of 2 or 4 bits per channel, to 8."""
+    level = image.info.get("transparency")
+    if image.mode == "L" and bits in (2, 4) and isinstance(level, int):
+        top = 2**bits - 1
+        image.info["transparency"] = (level & top) * 255 // top
+
+
 def decode_with_pillow(image: Image.Image, orientation: int, *, keep_cmyk: bool) -> tuple[Decoded, int]:
     """Decode an opened image, and free Pillow's memory.
 

@@ -114,8 +114,14 @@ def has_adobe_rgb(structure: bytes) -> bool:
     except IfdError:
         return False
     rules = reader.pointed_to(below.get(INTEROPERABILITY_IFD)).entries.get(_INTEROPERABILITY_INDEX)
-    is_uncalibrated = integers(reader.order, below.get(_COLOR_SPACE)) == [_UNCALIBRATED]
-    return is_uncalibrated and rules is not None and rules.raw.rstrip(b"\0") == _OPTION_FILE
+    is_marked = integers(reader.order, below.get(_COLOR_SPACE)) == [_UNCALIBRATED]
+    return is_marked and rules is not None and rules.raw.rstrip(b"\0") == _OPTION_FILE
+
+
+def is_uncalibrated(exif: bytes) -> bool:
+    """Whether EXIF says that the colours are not sRGB, without saying which they are."""
+    found = _parsed(exif) or Exif()
+    return integers(found.order, found.exif.get(_COLOR_SPACE)) == [_UNCALIBRATED]
 
 
 def tags_of_result(  # noqa: PLR0913 - all but the first are named by callers
