@@ -133,6 +133,12 @@ def _accepted_format(source: SourceFile, formats: frozenset[str]) -> str:
     if not source.data:
         raise IncompleteError(f"{name}: the file is empty (0 bytes).", "Copy it again from its source.", source.path)
     found = detect_format(source.data)
+    if not source.data.strip(b"\0"):
+        raise IncompleteError(
+            f"{name}: all of its {len(source.data)} bytes are zeros, as after a copy or a disk that failed.",
+            "Copy it again from its source.",
+            source.path,
+        )
     if found is None:
         raise IncompleteError(
             f"{name}: its content is not an image that can be read.",

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 
+from pipeline.images.other_kinds import other_kind, remedy_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -81,14 +83,6 @@ _MAGIC: Final = (
     (b"\xff\x4f\xff\x51", "JPEG2000"),
     (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
     (b"\xff\x0a", "JPEG XL"),
-    (b"8BPS", "PSD"),
-    (b"%PDF", "PDF"),
-    (b"FUJIFILMCCD-RAW", "camera raw (RAF)"),
-    (b"IIRO", "camera raw (ORF)"),
-    (b"IIRS", "camera raw (ORF)"),
-    (b"MMOR", "camera raw (ORF)"),
-    (b"IIU\0", "camera raw (RW2)"),
-    (b"PK\x03\x04", "a ZIP archive"),
 )
 """First bytes of a file, and the name of the format that begins with them."""
 _BMP_HEADERS: Final = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
@@ -107,13 +101,13 @@ def detect_format(data: bytes) -> str | None:
     for magic, name in _MAGIC:
         if data.startswith(magic):
             return "camera raw (CR2)" if name == "TIFF" and data[8:11] == b"CR\x02" else name
-    if data[:4] == b"RIFF":
-        return "WEBP" if data[8:12] == b"WEBP" else None
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
     if data[4:8] == b"ftyp":
         return _format_by_brands(data)
     if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADERS:
         return "BMP"
-    return _format_of_text(data[:_BEGINNING])
+    return other_kind(data) or _format_of_text(data[:_BEGINNING])
 
 
 def _format_by_brands(data: bytes) -> str:
@@ -164,4 +158,4 @@ def refusal(name: str, formats: frozenset[str] = DEFAULT_FORMATS) -> tuple[str, 
         formats: the formats that are read.
     """
     allow = f', or add "{name.lower()}" to image.formats' if name in READABLE else ""
-    return f"is {name}, which is not read.", f"Convert it to {in_words(formats)}{allow}."
+    return f"is {name}, which is not read.", remedy_of(name) or f"Convert it to {in_words(formats)}{allow}."

@@ -49,6 +49,25 @@ def test_what_can_be_read_is_known_by_its_content(kind: str) -> None:
         (b"IIRO\x08\0\0\0", "camera raw (ORF)"),
         (b"IIU\0\x18\0\0\0", "camera raw (RW2)"),
         (b"PK\x03\x04\x14", "a ZIP archive"),
+        (b"7z\xbc\xaf'\x1c\0\4", "a 7z archive"),
+        (b"Rar!\x1a\x07\1\0", "a RAR archive"),
+        (b"\x1f\x8b\x08\0", "a gzip archive"),
+        (b"RIFF\x10\0\0\0AVI LIST", "a video"),
+        (b"RIFF\x10\0\0\0WAVEfmt ", "sound"),
+        (b"\0\0\0\x08wide\0\0\0\x10mdat", "a video"),
+        (b"\x1aE\xdf\xa3\x01", "a video"),
+        (b"ID3\x04\0", "sound"),
+        (b"II\xbc\1\x08", "JPEG XR"),
+        (b"\x76\x2f\x31\1\2", "OpenEXR"),
+        (b"P6\n4 4\n255\n", "a portable pixmap (PNM)"),
+        (b"%!PS-Adobe-3.0 EPSF", "PostScript"),
+        (b"FOVb\0", "camera raw (X3F)"),
+        (b"\0MRM\0", "camera raw (MRW)"),
+        (b"\0\5\x16\7\0\2", "metadata of macOS beside a file"),
+        (b"version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS"),
+        (b"Salted__" + bytes(range(16)), "an encrypted file"),
+        (b"age-encryption.org/v1\n-> X25519", "an encrypted file"),
+        (b"-----BEGIN PGP MESSAGE-----\n", "an encrypted file"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
         (b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- x --><svg>", "SVG"),
         (b"\n<!DOCTYPE HTML><p>404", "HTML"),
@@ -61,7 +80,7 @@ def test_what_is_refused_is_known_by_name(data: bytes, kind: str) -> None:
     assert detect_format(data) == kind
 
 
-@pytest.mark.parametrize("data", [b"", b"\0" * 2000, b"\xff\xd8", b"RIFF\0\0\0\0WAVE", b"\x89PN", bytes(range(256))])
+@pytest.mark.parametrize("data", [b"", b"\0" * 2000, b"\xff\xd8", b"RIFF\0\0\0\0CDXA", b"\x89PN", bytes(range(256))])
 def test_what_is_not_known_is_none(data: bytes) -> None:
     assert detect_format(data) is None
 
@@ -81,6 +100,20 @@ def test_a_refusal_says_what_to_do() -> None:
     assert refusal("JPEG", frozenset({"AVIF"}))[1] == 'Convert it to AVIF, or add "jpeg" to image.formats.'
     assert refusal("HEIC", frozenset({"JPEG2000", "PNG"}))[1] == "Convert it to PNG or JPEG 2000."
     assert refusal("GIF")[1] == 'Convert it to JPEG, PNG, WebP or TIFF, or add "gif" to image.formats.'
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("an encrypted file", "Decrypt it"),
+        ("a ZIP archive", "Unpack it"),
+        ("metadata of macOS beside a file", "Name the picture itself"),
+        ("a pointer of Git LFS", "git lfs pull"),
+    ],
+)
+def test_what_is_no_picture_is_not_to_be_converted(kind: str, words: str) -> None:
+    assert words in refusal(kind)[1]
+    assert "Convert" not in refusal(kind)[1]
 
 
 def test_no_ending_has_two_formats() -> None:

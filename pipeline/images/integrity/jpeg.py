@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _LEFT_OVER: Final = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 _DAMAGE: Final = re.compile(r"Corrupt JPEG data|Premature end|Inconsistent progression")
 """Warnings of libjpeg about data that is missing or invalid (its jerror.h)."""
+_TAIL: Final = bytes(16)
+"""Zeros at the end of a file without an end marker."""
 _MISSING_SCANS: Final = "some of its scans are missing, so it shows less detail or colour than it had"
 
 
@@ -52,6 +54,10 @@ def check_jpeg(data: bytes) -> Checked:
         DamagedError: libjpeg warns that data is missing or invalid.
     """
     layout = read_layout(data)
+    if not layout.has_end and data[: layout.end].endswith(_TAIL):
+        # A copy that ended early may leave zeros, which libjpeg would decode as further rows.
+        data = data[: layout.end].rstrip(b"\0")
+        layout = read_layout(data)
     if not layout.missing:
         return Checked(data)  # There is no frame; the decoder says so.
     if layout.has_zero_steps:

@@ -100,6 +100,24 @@ def test_a_jpeg_without_its_last_rows_or_scans_is_truncated(options: dict[str, o
         read(whole[: int(share * len(whole))])
 
 
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+def test_a_jpeg_whose_end_is_zeros_is_truncated(options: dict[str, object], share: float) -> None:
+    whole = encoded(**options)
+    kept = int(share * len(whole))
+    with pytest.raises(IncompleteError, match=r"a\.jpg: truncated"):
+        read(whole[:kept] + bytes(len(whole) - kept))
+    with pytest.raises(IncompleteError, match=r"a\.jpg: truncated"):
+        read(whole[:kept] + bytes(100_000))
+
+
+def test_zeros_in_place_of_the_end_marker_are_no_loss() -> None:
+    whole = encoded()
+    picture = read(whole[:-2] + bytes(5000))
+    np.testing.assert_array_equal(picture.pixels, read(whole).pixels)
+    assert picture.warnings == ("a.jpg: has no end marker, but all of its rows were read",)
+
+
 def test_a_progressive_jpeg_that_ends_between_two_scans_is_truncated() -> None:
     whole = encoded(progressive=True)
     ends = [at for at in range(len(whole) - 1) if whole[at : at + 2] in (b"\xff\xc4", b"\xff\xda")][4:]

@@ -46,6 +46,27 @@ def test_bytes_after_the_end_of_a_webp_are_told() -> None:
     np.testing.assert_array_equal(picture.pixels, read(data).pixels)
 
 
+@pytest.mark.parametrize("is_at_end", [False, True])
+def test_zeros_as_a_failed_copy_leaves_them_are_told(is_at_end: bool) -> None:  # noqa: FBT001
+    data = encoded(lossless=True)
+    begin = len(data) - 100 if is_at_end else len(data) // 2
+    end = len(data) if is_at_end else begin + 600
+    damaged = data[:begin] + bytes(end - begin) + data[end:]
+    try:
+        (warning,) = read(damaged).warnings
+    except IncompleteError:
+        return
+    assert "zeros in a row" in warning
+
+
+@pytest.mark.parametrize("options", [{}, {"lossless": True}])
+@pytest.mark.parametrize("level", [0, 255])
+def test_a_flat_webp_is_no_damage(options: dict[str, object], level: int) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (2000, 1500), (level, level, level)).save(buffer, "WEBP", **options)
+    assert check_webp(buffer.getvalue()).warnings == ()
+
+
 @pytest.mark.parametrize("at", [12, 16])
 def test_a_webp_of_other_chunks_than_it_should_have_is_damaged(at: int) -> None:
     data = encoded(lossless=True)
