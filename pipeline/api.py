@@ -25,7 +25,7 @@ from pipeline.images.formats import endings
 from pipeline.images.from_array import from_array
 from pipeline.outbox.ledger import settings_in_metadata
 from pipeline.outbox.metadata import Metadata, ObjectiveRecord, OutputFile, Rendering, Seconds
-from pipeline.outbox.publish import to_json
+from pipeline.outbox.writing import to_json
 from pipeline.pair import InputFile, Style, make_pairs
 from pipeline.run.masks import default_mask
 from pipeline.run.single_pair import mask_of, paintings_of

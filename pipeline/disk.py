@@ -84,6 +84,7 @@ class Disk:
         with self._at(path) as (name, folder):
             own = flags | (getattr(os, "O_NOFOLLOW", 0) if folder is not None else 0) | getattr(os, "O_BINARY", 0)
             mode: Literal["rb", "wb"] = "rb" if flags == os.O_RDONLY else "wb"
+            own |= getattr(os, "O_NONBLOCK", 0)  # nobody waits for the other end of a pipe
             with os.fdopen(os.open(name, own, 0o666, dir_fd=folder), mode) as file:
                 yield file
 
@@ -142,8 +143,10 @@ class Disk:
             self._sync(descriptor, path)
 
     def read(self, path: Path) -> bytes:
-        """Return the content of a small file."""
+        """Return the content of a small regular file; OSError if it is a pipe or a device, for which nobody waits."""
         with self._open(path, os.O_RDONLY) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError(errno.EINVAL, "it is no regular file", str(path))
             return file.read()
 
     def lstat(self, path: Path) -> os.stat_result:
@@ -206,6 +209,28 @@ def make_folders(disk: Disk, path: Path, mode: int = 0o777) -> None:
             if not disk.is_folder(folder):  # otherwise another process was quicker
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from error
         disk.sync_folder(folder.parent)
+
+
+def put_new(disk: Disk, target: Path, data: bytes, temporary: Path) -> None:
+    """Make a file whole and durably, by way of a temporary name on the same file system; see `put`.
+
+    On a file system without hard links, a file that appears at the target at that moment would be replaced.
+
+    Raises:
+        FileExistsError: the target is taken.
+    """
+    disk.write(temporary, data)
+    try:
+        disk.link(temporary, target)
+    except OSError as error:
+        if error.errno not in NO_HARD_LINKS:
+            raise
+        if exists(disk, target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from error
+        disk.rename(temporary, target)
+    else:
+        disk.unlink(temporary)
+    disk.sync_folder(target.parent)
 
 
 def put(disk: Disk, target: Path, data: bytes, temporary: Path) -> None:

@@ -6,12 +6,14 @@ import hashlib
 import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from pipeline.disk import Disk
 from pipeline.errors import MACHINE_ERRNOS, StorageError
-from pipeline.outbox.metadata import Failure, Metadata
+from pipeline.outbox.metadata import Metadata, PairPaths
+from pipeline.outbox.ownership import origin_of_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     from pipeline.outbox.publish import Outbox
     from pipeline.pair import Pair
     from pipeline.settings.pair_settings import PairSettings
-
-Record = TypeVar("Record", bound=BaseModel)
 
 _NOT_IN_PIXELS: Final[Mapping[str, Any]] = {"image": {"max_pixels", "formats"}, "colour": {"variants"}, "preset": True}
 """Settings that cannot change a pair's result: the limits on input files, the modes of further results, and the name of
@@ -143,13 +143,13 @@ def look_up(outbox: Outbox, pair: Pair, fingerprint: Fingerprint | None) -> Ledg
         StorageError: the disk or the network failed.
     """
     result = _look_up_result(outbox, pair, fingerprint)
-    failure = _read_record(outbox.failure_path(pair.name), Failure)
+    key = fingerprint.key if fingerprint else None
+    failure = outbox.failures.find(pair.name, PairPaths.of(pair), key)
     if failure is None or result.status is Status.DONE:
         return result
-    is_same_input = failure.key == (fingerprint.key if fingerprint else None)
     if (
         failure.error_class == "input"
-        and is_same_input
+        and failure.key == key
         and _with_added(failure.settings) == settings_in_metadata(pair.settings)
     ):
         return LedgerEntry(Status.FAILED, f"failed before: {failure.reason}", failure.attempt)
@@ -157,11 +157,9 @@ def look_up(outbox: Outbox, pair: Pair, fingerprint: Fingerprint | None) -> Ledg
 
 
 def _look_up_result(outbox: Outbox, pair: Pair, fingerprint: Fingerprint | None) -> LedgerEntry:
-    if not outbox.metadata_path(pair.file_name).exists():
-        return LedgerEntry(Status.NEW, "not rendered yet")
-    metadata = _read_record(outbox.metadata_path(pair.file_name), Metadata)
-    if metadata is None:
-        return LedgerEntry(Status.DAMAGED, "its metadata cannot be read")
+    metadata = _read_metadata(outbox.metadata_path(pair.file_name), pair.file_name)
+    if isinstance(metadata, LedgerEntry):
+        return metadata
     if fingerprint is None or metadata.key != fingerprint.key:
         return LedgerEntry(Status.CHANGED, _changes(metadata, fingerprint))
     try:
@@ -172,6 +170,19 @@ def _look_up_result(outbox: Outbox, pair: Pair, fingerprint: Fingerprint | None)
     if picture_sha256 != metadata.output.sha256:
         return LedgerEntry(Status.DAMAGED, "the picture was altered or truncated")
     return LedgerEntry(Status.DONE, "done already, nothing changed")
+
+
+def _read_metadata(path: Path, file_name: str) -> Metadata | LedgerEntry:
+    """Return the metadata of a result, or the entry of a pair that has none."""
+    data = _read(path)
+    if data is None:
+        return LedgerEntry(Status.NEW, "not rendered yet")
+    if origin_of_metadata(data, file_name) != "ours":
+        return LedgerEntry(Status.NEW, f"not rendered yet; {path.name} is no metadata of this result")
+    try:
+        return Metadata.model_validate_json(data)
+    except ValidationError:  # of a version with other fields
+        return LedgerEntry(Status.DAMAGED, "its metadata cannot be read")
 
 
 def _changes(metadata: Metadata, now: Fingerprint | None) -> str:
@@ -198,13 +209,11 @@ def _changes(metadata: Metadata, now: Fingerprint | None) -> str:
     )
 
 
-def _read_record(path: Path, model: type[Record]) -> Record | None:
+def _read(path: Path) -> bytes | None:
     try:
-        return model.model_validate_json(path.read_bytes())
+        return Disk().read(path)
     except OSError as error:
         _raise_if_machine(error, path)
-        return None
-    except ValidationError:
         return None
 
 

@@ -8,43 +8,27 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import unicodedata
-from pathlib import Path
+import stat
 from typing import TYPE_CHECKING, Final, Literal
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.disk import exists, put, storage_errors
 from pipeline.errors import OccupiedError, StorageError, SupersededError
-from pipeline.outbox.paths import STATE_FOLDER, check_inside, name_errors
+from pipeline.outbox.mark_files import RUN, Mark, MarkFiles
+from pipeline.outbox.ownership import own_claim
+from pipeline.outbox.paths import STATE_FOLDER, check_folder, check_inside, name_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path, PurePath
 
     from pipeline.disk import Disk
 
-RUN: Final = "run"
-"""Owner of the names of a manifest's results; at most one run works on an outbox at a time."""
 _ACQUITTED: Final = "acquitted"
 """Name of the file with the number that `Marks.acquitted` returns."""
 _LOCK_SECONDS: Final = 30.0
 """Longest wait for another process that chooses a name, in seconds."""
-
-
-class Mark(BaseModel):
-    """The file that says which owner works on a name."""
-
-    model_config = ConfigDict(frozen=True)
-
-    owner: str = RUN
-    key: str | None = None
-    attempts: int = Field(0, ge=0, description="attempts that began and have not ended")
-    alone: int = Field(0, ge=0, description="those of the attempts that began while no other pair was in progress")
-    publishing: bool = Field(
-        default=False, description="whether a picture of this name without metadata is a result of impasto"
-    )
 
 
 Owner = Literal["we", "at work", "stranger"]
@@ -53,30 +37,6 @@ Owner = Literal["we", "at work", "stranger"]
 NameState = Literal["ours", "in work", "taken", "free"]
 """State of a result's name: the asking process works on it, another one works on it with the same key, it is taken, or
 it is free."""
-
-
-class MarkFiles:
-    """The files of the marks, one for each name; names that some file system does not distinguish share one file."""
-
-    def __init__(self, root: Path, disk: Disk) -> None:
-        self.folder, self._disk = root / STATE_FOLDER / "pending", disk
-
-    def path(self, file_name: str) -> Path:
-        """Return the path of a result's mark."""
-        return self.folder / short_name(Path(unicodedata.normalize("NFC", file_name).casefold()))
-
-    def read(self, file_name: str) -> Mark | None:
-        """Return the mark of a name; None if nobody works on it.
-
-        Raises:
-            OSError: it cannot be read.
-        """
-        try:
-            return Mark.model_validate_json(self._disk.read(self.path(file_name)))
-        except FileNotFoundError:
-            return None
-        except ValidationError:  # of an older version, which left the file empty
-            return Mark(publishing=True)
 
 
 class Marks:
@@ -126,15 +86,16 @@ class Marks:
             StorageError: the outbox cannot be read.
         """
         picture = self._root / file_name
-        with name_errors(picture):
+        with name_errors(self._root, picture):
             check_inside(self._root, picture)
             mark = self._files.read(file_name)  # read before the metadata, since it is removed after that is written
             if mark is not None:
                 owner = find_owner(mark.owner)
                 if owner == "we":
                     return "ours"
-                return "in work" if owner == "at work" and key is not None and mark.key == key else "taken"
-            if self._has_metadata(file_name) or exists(self._disk, picture):
+                if owner == "at work" or not self._drop_if_abandoned(file_name, mark):
+                    return "in work" if owner == "at work" and key is not None and mark.key == key else "taken"
+            if exists(self._disk, self._root / f"{file_name}.json") or exists(self._disk, picture):
                 return "taken"
         return "free"
 
@@ -142,24 +103,70 @@ class Marks:
         """Check that a result of this owner can have a name.
 
         Raises:
-            OccupiedError: a file of this name is no result of impasto, or a watcher works on the name.
+            OccupiedError: a file of this name is no result of impasto, a watcher works on the name, or its folder
+                cannot be written.
             SupersededError: another worker has taken the job over.
-            StorageError: the outbox cannot be read.
+            StorageError: the outbox cannot be read, or it cannot be written at all.
         """
         picture = self._root / file_name
-        with name_errors(picture):
+        with name_errors(self._root, picture):
             check_inside(self._root, picture)
             mark = self._files.read(file_name)
             if mark is not None and mark.owner != owner and owner == RUN:
-                raise OccupiedError(f"{file_name}: a watcher works on this name.", "Try again when it is done.")
+                raise OccupiedError(f"{file_name}: a watcher works on this name.", self._remedy_for(file_name, mark))
             if owner != RUN and (mark is None or mark.owner != owner):
                 raise SupersededError(f"{file_name}: another worker has taken this job over.")
-            is_ours = (mark is not None and mark.publishing) or self._has_metadata(file_name)
-            if not is_ours and exists(self._disk, picture):
-                raise OccupiedError(
-                    f"{file_name}: a file of this name exists already and is no result of impasto.",
-                    "Move it away, or give the pair another output.",
-                )
+            self._check_own(file_name, mark)
+            check_folder(self._root, picture)
+
+    def _check_own(self, file_name: str, mark: Mark | None) -> None:
+        """Check that files of a result's names, if there are any, are impasto's own."""
+        has_metadata = own_claim(self._disk, self._root, file_name) is not None
+        if not has_metadata and exists(self._disk, self._root / f"{file_name}.json"):
+            raise OccupiedError(
+                f"{file_name}.json: a file of this name exists already and is no metadata of this result.",
+                "Move it away, or give the pair another output.",
+            )
+        if exists(self._disk, self._root / file_name) and not self._is_own_picture(
+            file_name, mark, has_metadata=has_metadata
+        ):
+            raise OccupiedError(
+                f"{file_name}: a file of this name exists already and is no result of impasto.",
+                "Move it away, or give the pair another output.",
+            )
+
+    def _is_own_picture(self, file_name: str, mark: Mark | None, *, has_metadata: bool) -> bool:
+        picture = self._root / file_name
+        if not stat.S_ISREG(self._disk.lstat(picture).st_mode):
+            return False  # impasto makes no links and no other files
+        if has_metadata or mark is None or not mark.publishing:
+            return has_metadata
+        return not mark.pictures or _sha256(self._disk.read(picture)) in mark.pictures
+
+    def is_half_result(self, path: PurePath) -> bool:
+        """Whether a picture was published without metadata, by its path relative to the outbox.
+
+        Raises:
+            StorageError: the outbox cannot be read.
+        """
+        file_name = path.as_posix()
+        with name_errors(self._root, self._root / path):
+            mark = self._files.read(file_name)
+            return mark is not None and self._is_own_picture(file_name, mark, has_metadata=False)
+
+    def _remedy_for(self, file_name: str, mark: Mark) -> str:
+        watcher = f"the watcher of {mark.spool}" if mark.spool else "the watcher"
+        where = f" on {mark.host}" if mark.host else ""
+        path = self._files.path(file_name)
+        return f"Try again when it is done. If {watcher}{where} is gone for good, remove {path}."
+
+    def _drop_if_abandoned(self, file_name: str, mark: Mark) -> bool:
+        """Remove a mark with which nobody will go on, and its picture without metadata; to be called while `locked`."""
+        if not mark.is_abandoned:
+            return False
+        self.remove_half_result(file_name, mark.owner)
+        self._disk.unlink(self._files.path(file_name))
+        return True
 
     def read(self, file_name: str) -> Mark | None:
         """Return the mark of a name; None if nobody works on it.
@@ -167,7 +174,7 @@ class Marks:
         Raises:
             StorageError: it cannot be read.
         """
-        with name_errors(self.folder):
+        with name_errors(self._root, self.folder):
             return self._files.read(file_name)
 
     def write(self, file_name: str, mark: Mark) -> None:
@@ -177,17 +184,33 @@ class Marks:
             StorageError: the outbox cannot be written.
         """
         path = self._files.path(file_name)
-        with name_errors(path):
+        with name_errors(self._root, path):
             put(self._disk, path, mark.model_dump_json().encode(), self._temporary / f"{path.name}.mark")
 
-    def begin_publishing(self, file_name: str, owner: str) -> None:
+    def begin_publishing(self, file_name: str, owner: str, sha256: str) -> bool:
         """Mark a name before its picture appears, so that a picture without metadata is known as a result of impasto.
 
+        Args:
+            file_name: name of the result.
+            owner: owner of the name.
+            sha256: hash of the picture.
+
+        Returns:
+            Whether an older result has the name, which the picture will replace.
+
         Raises:
+            OccupiedError: see `check_free`.
+            SupersededError: see `check_free`.
             StorageError: the outbox cannot be written.
         """
-        mark = self.read(file_name) or Mark(owner=owner)
-        self.write(file_name, mark.model_copy(update={"publishing": True}))
+        picture = self._root / file_name
+        with self.locked(), name_errors(self._root, picture):
+            self.check_free(file_name, owner)
+            mark = self._files.read(file_name) or Mark(owner=owner)
+            has_older = exists(self._disk, picture)
+            pictures = (_sha256(self._disk.read(picture)), sha256) if has_older else (sha256,)
+            self.write(file_name, mark.model_copy(update={"publishing": True, "pictures": pictures}))
+        return has_older
 
     def end_publishing(self, file_name: str, owner: str) -> None:
         """Remove the mark of a name whose metadata has been written; the mark of another owner stays.
@@ -196,7 +219,7 @@ class Marks:
             StorageError: the outbox cannot be written.
         """
         path = self._files.path(file_name)
-        with name_errors(path):
+        with name_errors(self._root, path):
             mark = self._files.read(file_name)
             if mark is not None and mark.owner == owner:
                 self._disk.unlink(path)
@@ -216,15 +239,18 @@ class Marks:
         Raises:
             StorageError: the outbox cannot be written.
         """
-        try:
-            self.check_free(file_name, owner)
-        except (OccupiedError, SupersededError):
-            return 0
-        mark = self.read(file_name)
-        if mark is None or mark.owner != owner:
-            mark = Mark(owner=owner)
-        counts = {"attempts": mark.attempts + 1, "alone": mark.alone + alone}
-        self.write(file_name, mark.model_copy(update={"key": key, **counts}))
+        with self.locked():
+            mark = self.read(file_name)
+            if mark is not None and mark.owner != owner == RUN:
+                with name_errors(self._root, self._root / file_name):
+                    self._drop_if_abandoned(file_name, mark)
+            try:
+                self.check_free(file_name, owner)
+            except (OccupiedError, SupersededError):
+                return 0
+            mark = self.read(file_name) or Mark(owner=owner)
+            counts = {"attempts": mark.attempts + 1, "alone": mark.alone + alone}
+            self.write(file_name, mark.model_copy(update={"key": key, **counts}))
         return mark.attempts
 
     def end_attempt(self, file_name: str, owner: str, *, take_back: bool = False, alone: bool = False) -> None:
@@ -247,9 +273,9 @@ class Marks:
         attempts = max(0, mark.attempts - 1) if take_back else 0
         counts = {"attempts": attempts, "alone": min(attempts, max(0, mark.alone - alone))}
         picture = self._root / file_name
-        with name_errors(picture):
+        with name_errors(self._root, picture):
             is_published = mark.publishing and exists(self._disk, picture)
-            if attempts or (is_published and not self._has_metadata(file_name)):
+            if attempts or (is_published and own_claim(self._disk, self._root, file_name) is None):
                 self.write(file_name, mark.model_copy(update=counts))
             else:
                 self._disk.unlink(self._files.path(file_name))
@@ -271,7 +297,7 @@ class Marks:
             StorageError: it cannot be read.
         """
         path = self._root / STATE_FOLDER / _ACQUITTED
-        with name_errors(path):
+        with name_errors(self._root, path):
             try:
                 return int(self._disk.read(path))
             except (FileNotFoundError, ValueError):  # a damaged number says nothing
@@ -286,7 +312,7 @@ class Marks:
             StorageError: the outbox cannot be written.
         """
         number, path = self.acquitted() + deaths, self._root / STATE_FOLDER / _ACQUITTED
-        with name_errors(path):
+        with name_errors(self._root, path):
             put(self._disk, path, str(number).encode(), self._temporary / _ACQUITTED)
 
     def remove_half_result(self, file_name: str, owner: str) -> None:
@@ -298,14 +324,15 @@ class Marks:
         mark, picture = self.read(file_name), self._root / file_name
         if mark is None or mark.owner != owner or not mark.publishing:
             return
-        with name_errors(picture):
-            if exists(self._disk, picture) and not self._has_metadata(file_name):
+        with name_errors(self._root, picture):
+            has_metadata = own_claim(self._disk, self._root, file_name) is not None
+            if (
+                not has_metadata
+                and exists(self._disk, picture)
+                and self._is_own_picture(file_name, mark, has_metadata=has_metadata)
+            ):
                 self._disk.unlink(picture)
 
-    def _has_metadata(self, file_name: str) -> bool:
-        return exists(self._disk, self._root / f"{file_name}.json")
 
-
-def short_name(path: Path) -> str:
-    """Return a name of 32 characters for a path of any length."""
-    return hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

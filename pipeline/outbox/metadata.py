@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipeline.pair import Pair
+
 SCHEMA_VERSION: Final = 1
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
 
@@ -52,6 +54,11 @@ class PairPaths(_Part):
 
     content: str = Field(description="path relative to the manifest's folder")
     style: str = Field(description="path relative to the manifest's folder")
+
+    @classmethod
+    def of(cls, pair: Pair) -> PairPaths:
+        """Return the paths of a pair."""
+        return cls(content=pair.content_label, style=pair.style_label)
 
 
 class Weights(_Part):

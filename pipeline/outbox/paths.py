@@ -24,8 +24,10 @@ LONGEST_NAME_BYTES: Final = 255
 """Longest name of one file or folder that common file systems take."""
 _FIRST_PRINTABLE: Final = 32
 """Number of the first character that is no control character."""
-_NAME_ERRNOS: Final = frozenset({errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG})
+_NAME_ERRNOS: Final = frozenset({errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EEXIST})
 """Errors that concern one name, not the disk."""
+_FOLDER_ERRNOS: Final = frozenset({errno.EACCES, errno.EPERM, errno.EXDEV, errno.EROFS})
+"""Errors that concern one folder, unless it is the outbox itself."""
 
 
 def check_name(name: str) -> str | None:
@@ -55,20 +57,56 @@ def check_inside(root: Path, target: Path) -> None:
         raise OccupiedError(f"{target}: a link in the outbox leads out of it.", "Remove the link or use another name.")
 
 
-@contextlib.contextmanager
-def name_errors(target: Path) -> Iterator[None]:
-    """Explain an OSError about one file of the outbox to the user.
+def check_folder(root: Path, target: Path) -> None:
+    """Check that a file can be published in its folder, as far as that shows without writing.
 
     Raises:
-        OccupiedError: the file system cannot have this name here.
-        StorageError: the disk failed.
+        OSError: its folder, or the folder in which that will be made, cannot be written, or cannot be reached.
+    """
+    folder, missing = target.parent, [f"{target.name}.json"]
+    while not os.path.lexists(folder):
+        folder, missing = folder.parent, [*missing, folder.name]
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+    if folder.stat().st_dev != (root / STATE_FOLDER).stat().st_dev:
+        raise OSError(errno.EXDEV, "it is on another file system than the outbox", str(folder))
+    for name in missing:  # the file system says whether a name is too long only in a folder that exists
+        with contextlib.suppress(FileNotFoundError):
+            (folder / name).lstat()
+
+
+@contextlib.contextmanager
+def name_errors(root: Path, target: Path) -> Iterator[None]:
+    """Explain an OSError about one file of the outbox to the user.
+
+    Args:
+        root: the outbox.
+        target: the file.
+
+    Raises:
+        OccupiedError: the outbox cannot have this file here, but it may have others.
+        StorageError: the disk failed, or the outbox itself cannot be written.
     """
     try:
         yield
     except OSError as error:
+        blamed = Path(os.fsdecode(error.filename2 or error.filename or target))
         if error.errno in _NAME_ERRNOS:
             raise OccupiedError(
                 f"{target}: the outbox cannot have this name: {error.strerror}.",
                 "Move away the file in its place, or give the pair another output.",
             ) from error
+        if error.errno in _FOLDER_ERRNOS and _is_of_subfolder(root, blamed):
+            raise OccupiedError(
+                f"{target}: its folder cannot be written: {error.strerror} ({blamed}).",
+                "Correct the folder's permissions or its mount, or give the pair another output.",
+            ) from error
         raise as_storage_error(error, target) from error
+
+
+def _is_of_subfolder(root: Path, path: Path) -> bool:
+    """Whether a path that cannot be written is, or is in, a folder of results below the outbox."""
+    folder = path if os.path.isdir(path) else path.parent  # noqa: PTH112 - Path.is_dir raises where it may not look
+    return folder != root and folder.is_relative_to(root) and not folder.is_relative_to(root / STATE_FOLDER)

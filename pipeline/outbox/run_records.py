@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import socket
 import time
 from datetime import UTC, datetime
@@ -29,6 +30,8 @@ WRITE_SECONDS: Final = 10.0
 """Seconds between two writes of a record."""
 MAX_OVER: Final = 100
 """Largest number of records of runs that are over; `impasto pair` leaves one for each photograph."""
+_UNFINISHED_NAME: Final = re.compile(r"[0-9a-f]{16}\.\d+")
+"""Names of records that are being written."""
 _UNFINISHED_SECONDS: Final = 24 * 3600.0
 """Age in seconds at which an unfinished record is removed."""
 SILENT_SECONDS: Final = 6 * WRITE_SECONDS
@@ -133,7 +136,7 @@ def remove_outdated(root: Path) -> None:
 
 def _unfinished(root: Path) -> list[Path]:
     """Return old files of processes that were killed while they wrote a record."""
-    others = (path for path in (root / STATE_FOLDER / FOLDER).iterdir() if path.suffix != ".json")
+    others = (path for path in (root / STATE_FOLDER / FOLDER).iterdir() if _UNFINISHED_NAME.fullmatch(path.name))
     return [path for path in others if time.time() - path.lstat().st_mtime > _UNFINISHED_SECONDS]
 
 

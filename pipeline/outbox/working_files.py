@@ -7,11 +7,14 @@ that a reader never sees half of one.
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import time
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from pipeline.disk import exists, make_folders, remove_tree
+from pipeline.disk import exists, make_folders
+from pipeline.outbox.metadata import SHA256_PATTERN
+from pipeline.outbox.writing import short_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +25,10 @@ if TYPE_CHECKING:
 
 KEPT_SECONDS: Final = 30 * 24 * 3600.0
 """Age in seconds at which a checkpoint is removed, if no process has continued its pair."""
+THUMBNAIL_NAME: Final = re.compile(r"[0-9a-f]{32}\.(jpg|\d+)")
+"""Names of thumbnails, and of those that are being written."""
+_NOTES: Final = "previews"
+"""Folder, in that of a process's temporary files, of the notes of its previews."""
 LONGEST_SIDE_PX: Final = 512
 """Longest side of a thumbnail in px."""
 _QUALITY: Final = 80
@@ -79,6 +86,8 @@ class CheckpointFiles:
         """Remove the checkpoints that have not been written to for `KEPT_SECONDS`."""
         with contextlib.suppress(FileNotFoundError):
             for entry in self._disk.entries(self._folder):
+                if re.fullmatch(SHA256_PATTERN, entry.name) is None:
+                    continue  # no checkpoint
                 if time.time() - entry.stat(follow_symlinks=False).st_mtime > KEPT_SECONDS:
                     self.remove(entry.name)
 
@@ -87,7 +96,8 @@ class Previews:
     """Previews of pairs in progress, one JPEG for each pair, by the pair's name without extension.
 
     The thread that has the device writes and removes previews; the threads that publish remove those of killed
-    processes. All methods raise OSError.
+    processes. The folder of a process's temporary files has a note of each preview of the process, so that the previews
+    of other processes stay. All methods raise OSError.
     """
 
     def __init__(self, folder: Path, temporary: Path, disk: Disk) -> None:
@@ -101,7 +111,10 @@ class Previews:
         """Replace the preview of a pair, whole, so that a person can look at it at any time."""
         path, temporary = self.path(name), self._temporary / "preview.jpg"
         make_folders(self._disk, path.parent)
-        make_folders(self._disk, self._temporary)
+        make_folders(self._disk, self._temporary / _NOTES)
+        note = self._temporary / _NOTES / short_name(path)
+        if not exists(self._disk, note):
+            self._disk.write(note, name.encode(errors="surrogateescape"))
         self._disk.write(temporary, jpeg)
         self._disk.rename(temporary, path)
 
@@ -116,9 +129,11 @@ class Previews:
             for folder in path.relative_to(self._folder).parents:
                 self._disk.rmdir(self._folder / folder)
 
-    def clear(self) -> None:
-        """Remove all previews; a killed process may have left some."""
-        remove_tree(self._disk, self._folder)
+    def remove_of(self, temporary: Path) -> None:
+        """Remove the previews of a process that has died, by the folder of its temporary files."""
+        with contextlib.suppress(FileNotFoundError):
+            for note in self._disk.entries(temporary / _NOTES):
+                self.remove(self._disk.read(temporary / _NOTES / note.name).decode(errors="surrogateescape"))
 
 
 class Thumbnails:

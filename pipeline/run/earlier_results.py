@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from pipeline.disk import Disk, as_storage_error
 from pipeline.errors import MACHINE_ERRNOS
-from pipeline.outbox.marks import MarkFiles
+from pipeline.outbox.ownership import own_claim
 from pipeline.outbox.paths import FAILED_FOLDER
+from pipeline.outbox.publish import Outbox
 
 _MAX_BYTES: Final = 1 << 26
 """Size in bytes of the largest file that can be metadata."""
@@ -66,7 +67,10 @@ class EarlierResults:
         Raises:
             StorageError: the disk or the network failed.
         """
-        return _origin_of(path.with_name(f"{path.name}.json")) is not None or self._is_half_published(path)
+        try:
+            return own_claim(Disk(), path.parent, path.name) is not None or self._is_half_published(path)
+        except OSError as error:
+            raise as_storage_error(error, path) from error
 
     def _is_half_published(self, path: Path) -> bool:
         """Whether a run or a watcher died after it had put this picture into the outbox, before its metadata."""
@@ -76,11 +80,7 @@ class EarlierResults:
         real = Path(os.path.realpath(path.parent)) / path.name
         if not real.is_relative_to(root):
             return False
-        try:
-            mark = MarkFiles(root, Disk()).read(real.relative_to(root).as_posix())
-        except OSError as error:
-            raise as_storage_error(error, root) from error
-        return mark is not None and mark.publishing
+        return Outbox(root).marks.is_half_result(real.relative_to(root))
 
 
 IN_NO_OUTBOX: Final = EarlierResults()

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import ExitCode, LockedError, OccupiedError, StorageError
-from pipeline.outbox.marks import RUN
-from pipeline.outbox.metadata import Failure, Metadata
+from pipeline.outbox.mark_files import RUN
+from pipeline.outbox.metadata import Failure, Metadata, PairPaths
 from pipeline.run.plan import Action, plan
 from pipeline.run.prefetch import prefetch
 from pipeline.run.time_budget import TimeBudget
@@ -261,7 +261,7 @@ class _Tally:
             self.finish(task)
             return None
         if item.action is Action.SKIP:
-            self._outbox.forget_failure(item.pair.name)
+            self._outbox.failures.forget(item.pair.name, PairPaths.of(item.pair), item.key)
             self._outbox.marks.end_attempt(item.pair.file_name, RUN)  # left if a run died right after publishing it
         self._counts[item.action] += 1
         self.observer.planned(item)

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from pipeline.outbox.ledger import settings_in_metadata
-from pipeline.outbox.marks import RUN
+from pipeline.outbox.mark_files import RUN
 from pipeline.outbox.metadata import Failure, PairPaths
 from pipeline.text import now
 
@@ -64,7 +64,7 @@ def failure_of(task: Task, error: ImpastoError) -> Failure:
     pair = task.pair
     return Failure(
         key=task.key,
-        pair=PairPaths(content=pair.content_label, style=pair.style_label),
+        pair=PairPaths.of(pair),
         preset=pair.settings.preset,
         settings=settings_in_metadata(pair.settings),
         error_class=error.error_class,

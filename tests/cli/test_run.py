@@ -42,7 +42,7 @@ def json_lines(result: Result) -> list[dict[str, Any]]:
 
 def files(folder: Path) -> set[str]:
     """Return the names of the files in a folder, without the files that a run keeps about itself."""
-    kept = ("lock", "runs", "thumbnails")
+    kept = ("lock", "names.lock", "runs", "thumbnails")
     return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and not set(kept) & set(p.parts)}
 
 
@@ -504,6 +504,7 @@ def test_the_pair_command_takes_no_results_for_paintings(manifest: Path) -> None
     again = impasto("pair", content, styles, "-o", styles / "r.png", *QUICK)
     assert again.exit_code == 0
     assert f"{styles}: 1 result of earlier runs left out: r.png." in again.stderr
+    assert json.loads((styles / "r.png.json").read_bytes())["pair"]["blend"] == []
 
 
 def test_the_pair_command_follows_a_link_to_a_mask(manifest: Path, tmp_path: Path) -> None:

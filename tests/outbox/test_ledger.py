@@ -285,7 +285,7 @@ def test_a_bad_input_that_an_earlier_version_has_recorded_is_not_tried_again(out
     earlier = {"preset": "colour-preserving", "objective": {"style_weight": 1, "tv_weight": 0}}
     pair = dataclasses.replace(pair, settings=for_pair({}, earlier, {}))
     fail(outbox, pair, None)
-    without_added(outbox.failure_path(pair.name))
+    without_added(outbox.failures.path(pair.name))
     assert look_up(outbox, pair, None).status is Status.FAILED
     for name, value in ADDED.items():
         changed = for_pair({}, earlier, from_assignments({name: value}))
@@ -361,10 +361,21 @@ def test_a_damaged_picture_is_not_done(outbox: Outbox, pair: Pair, picture: byte
     assert (entry.status, entry.reason) == (Status.DAMAGED, reason)
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"[1", b"\xff\xfe", b"null"])
-def test_metadata_that_cannot_be_read_is_damage(outbox: Outbox, pair: Pair, data: bytes) -> None:
+@pytest.mark.parametrize("data", [b"", b"{}", b"[1", b"\xff\xfe", b"null", b'{"title": "a.png"}'])
+def test_a_json_file_that_does_not_say_that_it_is_metadata_is_none(outbox: Outbox, pair: Pair, data: bytes) -> None:
     publish(outbox, pair, fingerprint())
     outbox.metadata_path(pair.file_name).write_bytes(data)
+    entry = look_up(outbox, pair, fingerprint())
+    assert (entry.status, entry.reason) == (
+        Status.NEW,
+        f"not rendered yet; {pair.file_name}.json is no metadata of this result",
+    )
+
+
+def test_metadata_of_a_version_with_other_fields_is_damage(outbox: Outbox, pair: Pair) -> None:
+    publish(outbox, pair, fingerprint())
+    path = outbox.metadata_path(pair.file_name)
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), "new": "field"}))
     entry = look_up(outbox, pair, fingerprint())
     assert (entry.status, entry.reason) == (Status.DAMAGED, "its metadata cannot be read")
 
@@ -408,7 +419,7 @@ def test_a_stale_failure_beside_a_result_is_ignored(outbox: Outbox, pair: Pair) 
 
 def test_a_failure_record_that_cannot_be_read_is_ignored(outbox: Outbox, pair: Pair) -> None:
     fail(outbox, pair, fingerprint().key)
-    outbox.failure_path(pair.name).write_bytes(b"{")
+    outbox.failures.path(pair.name).write_bytes(b"{")
     assert look_up(outbox, pair, fingerprint()).status is Status.NEW
 
 

@@ -61,10 +61,13 @@ def test_what_cannot_be_removed_is_an_error(previews: Previews, monkeypatch: pyt
         previews.remove("a")
 
 
-def test_those_of_a_killed_run_go_with_the_next(tmp_path: Path) -> None:
-    outbox = Outbox(tmp_path)
-    with outbox.locked():
-        outbox.previews.write("sea/a", b"x")
-    assert outbox.previews.path("sea/a").exists()
-    with outbox.locked():
-        assert not outbox.previews.path("sea/a").exists()
+def test_those_of_a_killed_run_go_with_the_next_and_those_of_watchers_stay(tmp_path: Path) -> None:
+    watcher = Outbox(tmp_path, process="host-1-abc")
+    killed = Outbox(tmp_path)
+    killed.previews.write("sea/a", b"x")
+    watcher.previews.write("sea/b", b"x")
+    with Outbox(tmp_path).locked():
+        assert not killed.previews.path("sea/a").exists()
+        assert watcher.previews.path("sea/b").exists()
+    killed.clear_temporary("host-1-abc")  # as the worker that takes over its jobs does
+    assert not watcher.previews.path("sea/b").exists()

@@ -92,14 +92,16 @@ def test_the_record_of_an_inbox_is_kept_and_what_was_not_written_to_its_end_is_n
     for number in range(MAX_OVER + 1):
         moment = f"2026-03-01T{number // 60:02}:{number % 60:02}:00+00:00"
         write_run(outbox, record(command="pair", source=f"/{number}.jpg", pid=1, started=moment, ended=moment))
-    old, new = (outbox / ".impasto/runs" / name for name in ("one.123", "two.456"))
-    for path in (old, new):
+    names = ("0123456789abcdef.123", "1123456789abcdef.456", "notes.txt")
+    old, new, foreign = (outbox / ".impasto/runs" / name for name in names)
+    for path in (old, new, foreign):
         path.write_text("{")
     os.utime(old, (0, 0))
+    os.utime(foreign, (0, 0))
     remove_outdated(outbox)
     assert len(read_runs(outbox)) == MAX_OVER + 1
     assert read_runs(outbox)[-1].spool == "/spool"
-    assert (old.exists(), new.exists()) == (False, True)
+    assert (old.exists(), new.exists(), foreign.exists()) == (False, True, True)
 
 
 def test_a_record_of_an_earlier_version_is_read_and_goes_when_it_is_outdated(outbox: Path) -> None:

@@ -34,7 +34,13 @@ def make_result(path: Path, content: str, style: str, sha256: str = "0" * 64) ->
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
     inputs = {"content": {"path": content, "sha256": sha256}, "style": {"path": style, "sha256": "1" * 64}}
-    record = {"schema_version": 1, "status": "done", "key": "2" * 64, "pair": inputs, "output": {"sha256": "3" * 64}}
+    record = {
+        "schema_version": 1,
+        "status": "done",
+        "key": "2" * 64,
+        "pair": inputs,
+        "output": {"path": path.name, "sha256": "3" * 64},
+    }
     path.with_name(f"{path.name}.json").write_text(json.dumps(record))
 
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.disk import Disk
 from pipeline.errors import StorageError
-from pipeline.outbox.marks import Marks
+from pipeline.outbox.publish import Outbox
 from pipeline.run.earlier_results import EarlierResults, Origin
 from tests.run.manifests import make_result
 
@@ -45,12 +44,10 @@ def test_a_fifo_and_a_folder_are_no_metadata(tmp_path: Path) -> None:
 
 
 def test_a_picture_whose_publication_was_interrupted_is_a_result(tmp_path: Path) -> None:
-    marks = Marks(tmp_path, tmp_path / ".impasto/tmp", Disk())
-    marks.folder.mkdir(parents=True)
-    (tmp_path / ".impasto/tmp").mkdir()
-    for name in ("a__s.png", "b.png"):
-        (tmp_path / name).touch()
-    marks.begin_publishing("a__s.png", "run")
+    outbox = Outbox(tmp_path)
+    with outbox.locked():
+        outbox.publish_picture("a__s.png", b"half")
+        (tmp_path / "b.png").touch()
     assert [EarlierResults(tmp_path).is_result(tmp_path / name) for name in ("a__s.png", "b.png")] == [True, False]
     assert not EarlierResults(tmp_path / "other").is_result(tmp_path / "a__s.png")
 

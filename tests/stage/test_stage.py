@@ -340,7 +340,7 @@ def test_one_bad_pair_does_not_stop_the_others(make_stage: MakeStage, outbox: Ou
     }
     failure = records["bad"]
     assert isinstance(failure, Failure)
-    assert not outbox.failure_path("bad").exists(), "the caller of the stage decides whether a failure is final"
+    assert not outbox.failures.path("bad").exists(), "the caller of the stage decides whether a failure is final"
     assert failure.error_class == "input"
     assert "bad.png" in failure.reason
     assert failure.remedy
@@ -417,7 +417,7 @@ def test_an_unwritable_outbox_ends_the_run_and_is_no_failure_of_the_pair(
         told.extend(make_stage().process(Task(make_pair(name), 1, None) for name in "abcdefgh"))
     assert told == []
     assert len(order) <= PAIRS_AHEAD, "no more pairs were begun than may be in work"
-    assert not outbox.failure_path("a").exists()
+    assert not outbox.failures.path("a").exists()
     assert threads() == []
 
 
@@ -433,7 +433,7 @@ def test_a_broken_device_ends_the_run_and_is_no_failure_of_the_pair(
         process(make_stage(listener), make_pair("a"), make_pair("b"))
     assert caught.value.suspects == ("a.png",)
     assert listener.started == ["a"]
-    assert not outbox.failure_path("a").exists()
+    assert not outbox.failures.path("a").exists()
     assert threads() == []
 
 
@@ -461,7 +461,7 @@ def test_a_loader_that_meets_the_broken_device_fails_no_pair(
     with pytest.raises(DeviceError, match="failed at b: CUDA error") as caught:
         process(make_stage(), make_pair("a"), make_pair("b"))
     assert caught.value.suspects == ("a.png",)
-    assert not outbox.failure_path("b").exists()
+    assert not outbox.failures.path("b").exists()
 
 
 @pytest.mark.parametrize("text", ["cuDNN error: CUDNN_STATUS_NOT_SUPPORTED", "CUDA error: misaligned address"])

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from pydantic import ValidationError
-
 from pipeline.cli.status.outbox import run_state
 from pipeline.cli.status.survey import kind_of
 from pipeline.disk import Disk, storage_errors
 from pipeline.errors import UsageError
+from pipeline.outbox.failures import name_of
 from pipeline.outbox.listing import list_outbox
-from pipeline.outbox.metadata import Failure
+from pipeline.outbox.ownership import own_failure
 from pipeline.outbox.paths import FAILED_FOLDER, STATE_FOLDER
 from pipeline.outbox.publish import Outbox
 from pipeline.outbox.run_records import read_runs
@@ -97,12 +96,12 @@ def _of_outbox(root: Path, only: Sequence[str], disk: Disk, *, dry_run: bool) ->
     records = read_runs(root)
     spools = {record.spool: record for record in records if record.spool and Path(record.spool, "failed").is_dir()}
     services = list(spools.values())  # several watchers may share a spool
-    with_job = {name for each in services for name in _names_of_jobs(Path(each.spool), disk)}  # before jobs move
-    jobs: list[Retry] = []
-    for each in services:
-        jobs += _of_inbox(Path(each.source), Path(each.spool), only, disk, dry_run=dry_run)
     box = Outbox(root, disk)
-    with contextlib.nullcontext() if dry_run else box.locked():
+    jobs: list[Retry] = []
+    with contextlib.nullcontext() if dry_run else box.locked():  # before anything changes
+        with_job = {name for each in services for name in _names_of_jobs(Path(each.spool), disk)}  # before jobs move
+        for each in services:
+            jobs += _of_inbox(Path(each.source), Path(each.spool), only, disk, dry_run=dry_run)
         pairs = list(_of_failures(box, only, with_job, disk, dry_run=dry_run))
     idle = [run for run in (run_state(record, root) for record in records) if not run.is_at_work]
     commands = dict.fromkeys(run.again for run in idle if (jobs if run.command in _SERVICES else pairs))
@@ -111,21 +110,17 @@ def _of_outbox(root: Path, only: Sequence[str], disk: Disk, *, dry_run: bool) ->
 
 def _of_failures(box: Outbox, only: Sequence[str], with_job: set[str], disk: Disk, *, dry_run: bool) -> Iterator[Retry]:
     """Remove failure records, except those of jobs: they go when the photograph, back in the inbox, succeeds."""
-    for path in sorted(list_outbox(box.root, disk).failures):
-        name = path.removeprefix(f"{FAILED_FOLDER}/").removesuffix(".json")
-        if name in with_job or not _matches(only, name):
+    for path in sorted(list_outbox(box.root, disk).without_foreign(box.root, disk).failures):
+        file_name = path.removeprefix(f"{FAILED_FOLDER}/").removesuffix(".json")
+        claim = own_failure(disk, box.root / path)
+        name = name_of(path, claim) if claim is not None else file_name
+        if name in with_job or not _matches(only, name, file_name):
             continue
-        try:
-            Failure.model_validate_json(disk.read(box.root / path))
-        except FileNotFoundError:  # the pair has succeeded since
-            continue
-        except ValidationError:
-            why = f"{single_line(path)} is no record of this version; if it is not yours, remove it"
-            yield Retry(single_line(name), LEFT, why)
-            continue
-        if not dry_run:
-            box.forget_failure(name)
-        yield Retry(single_line(name), FORGOTTEN, "")
+        if claim is None:
+            reason = f"{single_line(path)} cannot be read; if no pair of yours has this name, move it away"
+            yield Retry(single_line(name), LEFT, reason)
+        elif dry_run or box.failures.remove(box.root / path):
+            yield Retry(single_line(name), FORGOTTEN, "")
 
 
 def _of_inbox(inbox: Path, root: Path, only: Sequence[str], disk: Disk, *, dry_run: bool) -> Iterator[Retry]:

@@ -59,16 +59,18 @@ class RunState:
 
 @dataclass(frozen=True)
 class OutboxSurvey:
-    """Counts of an outbox, by the names of its files; a JSON object with --json.
+    """Counts of an outbox; a JSON object with --json.
 
-    A picture with metadata is done. The contents of files are for `impasto report`.
+    A picture that metadata names is done. JSON files of other programs are not counted. Whether a picture was altered
+    is for `impasto report`.
     """
 
     path: str
     done: int
     failed: int
     damaged: int
-    """Number of pictures without metadata, of metadata without picture, and of folders that cannot be read."""
+    """Number of pictures without metadata, of metadata without picture, of JSON files that cannot be read, and of
+    folders that cannot be read."""
     done_last_hour: int
     runs: tuple[RunState, ...]
     """Runs, the newest first."""
@@ -110,15 +112,15 @@ def _inboxes(root: Path, records: Sequence[RunRecord], formats: frozenset[str]) 
 
 def _counts(root: Path, records: Sequence[RunRecord]) -> OutboxSurvey:
     disk = Disk()
-    listing = list_outbox(root, disk)
+    listing = list_outbox(root, disk).without_foreign(root, disk)
     described = {path.removesuffix(".json"): stamp for path, stamp in listing.metadata.items()}
-    done = described.keys() & listing.pictures.keys()
+    done = {name for name in described.keys() & listing.pictures.keys() if f"{name}.json" not in listing.doubtful}
     since = (time.time() - _HOUR_SECONDS) * 1e9
     return OutboxSurvey(
         path=single_line(str(root.absolute())),
         done=len(done),
         failed=len(listing.failures),
-        damaged=len(described.keys() ^ listing.pictures.keys()) + len(listing.unreadable),
+        damaged=len((described.keys() | listing.pictures.keys()) - done) + len(listing.unreadable),
         done_last_hour=sum(1 for name in done if described[name][0] > since),
         runs=tuple(run_state(record, root) for record in records),
         last_errors=tuple(_last_failures(root, listing, disk)),
@@ -131,11 +133,11 @@ def _last_failures(root: Path, listing: Listing, disk: Disk) -> Iterator[LastErr
     for path in latest[:ERRORS_SHOWN]:
         name = single_line(path.partition("/")[2].removesuffix(".json"))
         try:
-            record = Failure.model_validate_json(disk.read(root / path))
+            record = Failure.model_validate_json(disk.read(root / path) if path not in listing.doubtful else b"")
         except FileNotFoundError:  # the pair has succeeded since
             continue
         except ValidationError:
-            yield LastError(name, "its record cannot be read", "If it is not yours, remove it.", "")
+            yield LastError(name, "its record cannot be read", "If no pair of yours has this name, move it away.", "")
         else:
             yield LastError(name, displayable(record.reason), displayable(record.remedy), record.failed)
 

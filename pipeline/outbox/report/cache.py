@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pipeline.disk import Disk
 
 
-CACHE_VERSION: Final = 1
+CACHE_VERSION: Final = 2
 
 
 class _Part(BaseModel):
@@ -84,18 +84,24 @@ class DamagedFile(_Part):
     remedy: str
 
 
+class ForeignFile(_Part):
+    """A JSON file of another program, which the page leaves out."""
+
+    kind: Literal["foreign"] = "foreign"
+
+
 class CachedFile(_Part):
     """The record in a JSON file, which is valid while the file and the picture beside it have these stamps."""
 
     stamp: Stamp
     picture: Stamp | None
-    record: Annotated[Result | FailedPair | DamagedFile, Field(discriminator="kind")]
+    record: Annotated[Result | FailedPair | DamagedFile | ForeignFile, Field(discriminator="kind")]
 
 
 class Cache(_Part):
     """All files, by `links.href` of their paths, and the settings that they refer to by name."""
 
-    version: Literal[1] = CACHE_VERSION
+    version: Literal[2] = CACHE_VERSION
     files: dict[str, CachedFile] = {}
     settings: dict[str, dict[str, dict[str, Any]]] = {}
 

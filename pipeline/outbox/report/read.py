@@ -12,9 +12,19 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from pipeline.errors import MACHINE_ERRNOS
-from pipeline.outbox.marks import MarkFiles
+from pipeline.outbox.mark_files import MarkFiles
 from pipeline.outbox.metadata import Failure, Metadata
-from pipeline.outbox.report.cache import Cache, CachedFile, Curve, DamagedFile, FailedPair, Input, Result
+from pipeline.outbox.ownership import origin_of_failure, origin_of_metadata
+from pipeline.outbox.report.cache import (
+    Cache,
+    CachedFile,
+    Curve,
+    DamagedFile,
+    FailedPair,
+    ForeignFile,
+    Input,
+    Result,
+)
 from pipeline.outbox.report.curve import quantise
 from pipeline.outbox.report.links import href
 
@@ -27,6 +37,7 @@ if TYPE_CHECKING:
     from pipeline.outbox.metadata import ObjectiveRecord
     from pipeline.outbox.report.cache import PairRecord
 
+Record = Result | FailedPair | DamagedFile | ForeignFile
 SettingsByName = dict[str, dict[str, dict[str, Any]]]
 """Settings as `{name: {section: {key: value}}}`; pairs refer to them by name."""
 
@@ -34,6 +45,7 @@ _THREADS: Final = 4
 """Threads that read files: a network disk answers slowly, but several requests at once."""
 _PERMISSIONS: Final = "Correct its permissions."
 _RUN_AGAIN: Final = "Run the same command again to replace it."
+_LEFT_ALONE: Final = "It is never replaced. If it belongs to a result, remove both and run the same command again."
 
 
 @dataclass(frozen=True)
@@ -83,7 +95,7 @@ def read_outbox(root: Path, listing: Listing, cache: Cache, disk: Disk) -> tuple
         for file, record in zip(unread, records, strict=True):
             if record is not None:
                 read[file.path] = CachedFile(stamp=file.stamp, picture=file.picture, record=record)
-    used = {each.record.settings for each in read.values() if not isinstance(each.record, DamagedFile)}
+    used = {each.record.settings for each in read.values() if isinstance(each.record, Result | FailedPair)}
     settings = {name: settings[name] for name in sorted(used)}
     files = {href(path): each for path, each in read.items()}
     return _contents(root, listing, read, settings, disk), Cache(files=files, settings=settings)
@@ -112,6 +124,7 @@ def _contents(
     root: Path, listing: Listing, read: dict[str, CachedFile], settings: SettingsByName, disk: Disk
 ) -> Contents:
     contents = Contents({}, {}, {}, settings)
+    described = {path.removesuffix(".json") for path, file in read.items() if not isinstance(file.record, ForeignFile)}
     for path, file in read.items():
         match file.record:
             case Result():
@@ -121,7 +134,7 @@ def _contents(
             case DamagedFile():
                 contents.damaged[path] = file.record
     marks = MarkFiles(root, disk)
-    for path in listing.pictures.keys() - {path[: -len(".json")] for path in listing.metadata}:
+    for path in listing.pictures.keys() - described:
         contents.damaged[path] = _without_metadata(path, marks)
     for path, why in listing.unreadable.items():
         contents.damaged[path] = DamagedFile(reason=f"The folder cannot be read: {why}.", remedy=_PERMISSIONS)
@@ -129,25 +142,21 @@ def _contents(
 
 
 def _without_metadata(path: str, marks: MarkFiles) -> DamagedFile:
-    if marks.read(path) is not None:
+    mark = marks.read(path)
+    if mark is not None and mark.publishing:
         reason = "A picture without metadata: it is in progress, or its run was ended."
         return DamagedFile(reason=reason, remedy=_RUN_AGAIN)
     return DamagedFile(
         reason="A picture without metadata: no result of impasto, or its metadata was removed.",
-        remedy="Move it out of the outbox, or run the same command again.",
+        remedy=_LEFT_ALONE,
     )
 
 
-def _read(
-    root: Path, file: _JsonFile, settings: SettingsByName, disk: Disk
-) -> Result | FailedPair | DamagedFile | None:
+def _read(root: Path, file: _JsonFile, settings: SettingsByName, disk: Disk) -> Record | None:
     """Return the record of a file; None if the file has gone."""
     path = root / file.path
     try:
         data = disk.read(path)
-        if file.is_failure:
-            return _failed(Failure.model_validate_json(data), settings)
-        metadata = Metadata.model_validate_json(data)
     except FileNotFoundError:
         # A link that leads nowhere is still there.
         return DamagedFile(reason="A link that leads nowhere.", remedy="Remove it.") if path.is_symlink() else None
@@ -155,17 +164,31 @@ def _read(
         if error.errno in MACHINE_ERRNOS:
             raise
         return DamagedFile(reason=f"It cannot be read: {error.strerror}.", remedy=_PERMISSIONS)
+    return _record(root, file, data, settings, disk)
+
+
+def _record(root: Path, file: _JsonFile, data: bytes, settings: SettingsByName, disk: Disk) -> Record:
+    picture = file.path.removesuffix(".json")
+    origin = origin_of_failure(data) if file.is_failure else origin_of_metadata(data, picture)
+    if origin == "foreign":
+        return ForeignFile()
+    if origin == "misplaced":
+        return DamagedFile(reason="Metadata of another picture.", remedy="Move it away, or back to its picture.")
+    try:
+        if file.is_failure:
+            return _failed(Failure.model_validate_json(data), settings)
+        metadata = Metadata.model_validate_json(data)
     except ValidationError as error:
-        return _unreadable_record(error)
+        return _unreadable_record(error, is_own=origin == "ours")
     return _with_picture(root, file, metadata, settings, disk)
 
 
-def _unreadable_record(error: ValidationError) -> DamagedFile:
+def _unreadable_record(error: ValidationError, *, is_own: bool) -> DamagedFile:
     finding = error.errors(include_url=False, include_input=False, include_context=False)[0]
     where = ".".join(str(part) for part in finding["loc"])
     return DamagedFile(
         reason=f"No metadata that this version can read: {where + ': ' if where else ''}{finding['msg']}.",
-        remedy=f"If it is not yours, remove it. {_RUN_AGAIN}",
+        remedy=_RUN_AGAIN if is_own else _LEFT_ALONE,
     )
 
 

@@ -21,7 +21,7 @@ from pipeline.outbox.report.page import MARKER, PageContent, may_overwrite, rend
 from pipeline.outbox.report.page_data import damaged_views, data_of_script, failure_views, style_names, totals
 from pipeline.outbox.report.read import Contents, read_outbox
 from pipeline.outbox.run_records import read_runs
-from pipeline.outbox.working_files import Thumbnails
+from pipeline.outbox.working_files import THUMBNAIL_NAME, Thumbnails
 from pipeline.text import displayable, shell_quoted
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _remove_unused(entries: list[os.DirEntry[str]], contents: Contents, disk: Di
             used.add(Thumbnails.name(sha256))
     removed = set()
     for entry in entries:
-        if entry.name not in used:
+        if THUMBNAIL_NAME.fullmatch(entry.name) is not None and entry.name not in used:
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - entry.stat(follow_symlinks=False).st_mtime > _UNUSED_SECONDS:
                     disk.unlink(Path(entry.path))

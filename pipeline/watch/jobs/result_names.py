@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import OccupiedError
 from pipeline.outbox.ledger import Fingerprint, Status, look_up
-from pipeline.outbox.marks import Mark
+from pipeline.outbox.mark_files import Mark
 from pipeline.run.result_names import alternatives
 from pipeline.watch.jobs.decisions import PairStatus
 from pipeline.watch.jobs.job_names import JobNames
@@ -129,7 +129,7 @@ class ResultNames:
     def _mark(self, job: Job, file_name: str, key: str | None) -> None:
         """Mark a name, and keep the number of attempts of a worker that had the job before."""
         mark = self._outbox.marks.read(file_name) or Mark()
-        self._outbox.marks.write(file_name, mark.model_copy(update={"owner": self.owner(job), "key": key}))
+        self._outbox.marks.write(file_name, mark.owned_by(self.owner(job), key, self._spool.root))
 
     def _whose(self, job: Job, owner: str) -> Owner:
         other = owner.rpartition("/")[2]

@@ -214,11 +214,13 @@ def test_retry_forgets_failures_but_not_in_a_dry_run(tmp_path: Path) -> None:
 
 def test_retry_leaves_what_is_no_record_and_says_so(tmp_path: Path) -> None:
     add_failure(tmp_path, "a")
-    write(tmp_path / "failed/mine.json", b"{}")
+    write(tmp_path / "failed/mine.json", b"{")
+    write(tmp_path / "failed/notes.json", b"{}")
     result = call("retry", tmp_path)
     assert result.exit_code == 3
-    assert "mine: left: failed/mine.json is no record" in result.stdout
-    assert (tmp_path / "failed/mine.json").read_bytes() == b"{}"
+    assert "mine: left: failed/mine.json cannot be read" in result.stdout
+    assert (tmp_path / "failed/mine.json").read_bytes() == b"{"
+    assert (tmp_path / "failed/notes.json").exists(), "it is of another program, and no failure"
 
 
 def test_retry_waits_for_a_run_at_work(tmp_path: Path) -> None:

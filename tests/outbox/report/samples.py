@@ -100,9 +100,8 @@ def add_result(root: Path, name: str, seed: int = 1, **changes: Any) -> Metadata
     return record
 
 
-def add_failure(root: Path, name: str, **changes: Any) -> Failure:
-    """Add the record of a failure."""
-    (root / ".impasto").mkdir(parents=True, exist_ok=True)
+def failure(**changes: Any) -> Failure:
+    """Return the record of a failure; `changes` replace fields."""
     record: dict[str, Any] = {
         "key": None,
         "pair": {"content": "photos/dog.jpg", "style": "paintings/sea.jpg"},
@@ -115,9 +114,15 @@ def add_failure(root: Path, name: str, **changes: Any) -> Failure:
         "failed": (BEGIN + timedelta(minutes=5)).isoformat(),
         "versions": VERSIONS,
     }
-    failure = Failure.model_validate({**record, **changes})
-    write(root / "failed" / f"{name}.json", failure.model_dump_json(indent=2).encode())
-    return failure
+    return Failure.model_validate({**record, **changes})
+
+
+def add_failure(root: Path, name: str, **changes: Any) -> Failure:
+    """Add the record of a failure."""
+    (root / ".impasto").mkdir(parents=True, exist_ok=True)
+    record = failure(**changes)
+    write(root / "failed" / f"{name}.json", record.model_dump_json(indent=2).encode())
+    return record
 
 
 def add_thumbnails(root: Path, record: Metadata) -> None:

@@ -16,11 +16,20 @@ from PIL import Image
 
 from pipeline.disk import Disk
 from pipeline.errors import LockedError, StorageError, UsageError
-from pipeline.outbox.marks import Mark, MarkFiles
+from pipeline.outbox.mark_files import Mark, MarkFiles
 from pipeline.outbox.report import update as update_module
 from pipeline.outbox.report.page import MARKER
 from pipeline.outbox.report.update import update_report, write_report
-from tests.outbox.report.samples import BEGIN, SETTINGS, add_failure, add_result, add_thumbnails, page_data, write
+from tests.outbox.report.samples import (
+    BEGIN,
+    SETTINGS,
+    add_failure,
+    add_result,
+    add_thumbnails,
+    metadata,
+    page_data,
+    write,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,11 +68,13 @@ def test_counts_agree_with_the_disk(tmp_path: Path) -> None:
         add_result(tmp_path, f"{number}.png", number, warnings=["dark"] * (number % 2))
     add_failure(tmp_path, "a/b")
     add_failure(tmp_path, "c")
+    write(tmp_path / "torn.json", b"{")
     write(tmp_path / "foreign.json", b"{}")
+    write(tmp_path / "failed/foreign.json", b'{"status": "failed"}')
     counts = write_report(tmp_path).totals
     assert (counts.done, counts.failed, counts.damaged, counts.with_warnings) == (5, 2, 1, 2)
     assert len(page_data(tmp_path / "index.html")["results"]) == 5
-    assert troubles(tmp_path).keys() == {"a/b", "c", "foreign.json"}
+    assert troubles(tmp_path).keys() == {"a/b", "c", "torn.json"}
     assert "--only a/b" in text(tmp_path)
 
 
@@ -72,7 +83,7 @@ def test_counts_agree_with_the_disk(tmp_path: Path) -> None:
     [
         ("lost.png", b"x", "A picture without metadata: no result of impasto"),
         ("x.png.json", b"{", "No metadata that this version can read: Invalid JSON"),
-        ("notes.json", b'{"a": 1}', "No metadata that this version can read: key: Field required"),
+        ("a.jpg.json", metadata("b.jpg", b"").model_dump_json().encode(), "Metadata of another picture."),
         ("failed/x.json", b"\xff", "No metadata that this version can read"),
         (".hidden/x.jpg", b"x", "A picture without metadata"),
     ],
@@ -83,6 +94,17 @@ def test_what_is_no_whole_result_is_listed_as_damaged(tmp_path: Path, name: str,
     counts = write_report(tmp_path).totals
     assert (counts.done, counts.failed, counts.damaged) == (1, 0, 1)
     assert troubles(tmp_path)[name].startswith(reason)
+
+
+def test_a_picture_with_the_sidecar_of_another_program_is_no_damaged_result_but_none(tmp_path: Path) -> None:
+    add_result(tmp_path, "good.png")
+    write(tmp_path / "IMG_1.jpg", b"a photograph")
+    write(tmp_path / "IMG_1.jpg.json", b'{"title": "IMG_1.jpg"}')
+    for _ in ("first", "from the cache"):
+        counts = write_report(tmp_path).totals
+        assert (counts.done, counts.failed, counts.damaged) == (1, 0, 1)
+        assert troubles(tmp_path).keys() == {"IMG_1.jpg"}
+    assert "no result of impasto" in troubles(tmp_path)["IMG_1.jpg"]
 
 
 def test_metadata_without_its_picture_is_damaged_until_the_picture_is_back(tmp_path: Path) -> None:
@@ -204,7 +226,7 @@ def test_old_thumbnails_that_no_result_needs_are_removed(
     add_result(tmp_path, "0.png", 7, content="another.jpg")  # replaces the first result
     for path in (tmp_path / "1.png", tmp_path / "1.png.json"):
         path.unlink()
-    (folder / "half.123").write_bytes(b"of a process that was killed")
+    (folder / f"{32 * '0'}.123").write_bytes(b"of a process that was killed")
     old = {path.name for path in folder.iterdir()}
     for name in old:
         os.utime(folder / name, (0, 0))

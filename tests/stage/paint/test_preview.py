@@ -185,7 +185,7 @@ def test_a_defect_is_not_taken_for_want_of_room(monkeypatch: pytest.MonkeyPatch,
 def test_that_of_a_killed_process_goes_as_the_pair_ends_also_where_nobody_asks_for_one(
     outbox: Outbox, render: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, *, good: bool
 ) -> None:
-    monkeypatch.setattr(outbox.previews, "clear", lambda: None)  # watchers share an outbox and clear nothing
+    monkeypatch.setattr(outbox.previews, "remove_of", lambda _: None)  # as if other processes had made them
     jpeg = cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
     for name in ("sea/a", "sea/b"):  # sea/b is a pair that another process has in work
         outbox.previews.write(name, jpeg)
@@ -203,7 +203,7 @@ def test_one_that_cannot_be_removed_is_told_and_the_result_counts(
     def fail(_: str) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(outbox.previews, "clear", lambda: None)
+    monkeypatch.setattr(outbox.previews, "remove_of", lambda _: None)
     outbox.previews.write("sea/a", cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes())
     monkeypatch.setattr(outbox.previews, "remove", fail)
     record, _ = render(seconds=0.0)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pipeline.disk import Disk
 from pipeline.errors import DeviceError, ExitCode, ImageError, IncompleteError, UnreadableError
 from pipeline.images.files import read_file
 from pipeline.outbox.metadata import Failure, JobFailure
@@ -676,7 +677,7 @@ def test_a_half_published_result_is_finished_under_its_name(tmp_path: Path) -> N
     world.drop("sea/a.jpg")
 
     def full(operation: Operation, _: int) -> OSError | None:
-        is_metadata = operation.name == "rename" and operation.path.parent.parent.name == "tmp"
+        is_metadata = operation.name in {"rename", "link"} and operation.path.parent.parent.name == "tmp"
         has_picture = (world.outbox / "a__sea.png").exists()
         is_full = is_metadata and has_picture and operation.path.suffix != ".mark"
         return OSError(errno.ENOSPC, "No space left", str(operation.path)) if is_full else None
@@ -734,6 +735,7 @@ def test_a_result_that_cannot_be_read_for_a_moment_is_not_made_again(
         return read(path)
 
     monkeypatch.setattr(type(tmp_path), "read_bytes", read_or_fail)
+    monkeypatch.setattr(Disk, "read", lambda _, path: read_or_fail(path))
     worker.work(20)
     balance = worker.end()
     assert failures == []
