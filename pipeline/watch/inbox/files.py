@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import stat
 from collections import Counter
@@ -104,7 +105,7 @@ class InboxFiles:
         for name, status in walk_statuses(self._place.disk, self._place.inbox, is_excluded=self.is_excluded):
             if isinstance(status, OSError):
                 self.leave(name, f"cannot be read: {status.strerror}")
-                is_complete = False
+                is_complete = is_complete and status.errno == errno.ENAMETOOLONG  # too deep for files that are claimed
                 self.tracker.make_due(name)  # so that the reason is corrected when it can be read again
             else:
                 self._see(name, status, now)

@@ -37,6 +37,8 @@ FIRST_RESTART_SECONDS: Final = 60.0
 """Seconds until events are tried again after they have failed for the first time; twice as long each further time."""
 LONGEST_RESTART_SECONDS: Final = 3600.0
 """Longest time, in seconds, until events are tried again."""
+LOOK_FACTOR: Final = 10.0
+"""Shortest time between the beginnings of two looks at all files, as a multiple of the time that the last one took."""
 
 
 class Scanner:
@@ -249,7 +251,8 @@ class Scanner:
                 tidy(self._spool.place, found)
             except OSError as error:
                 logger.warning("%s: cannot be tidied: %s.", self._spool.root, error.strerror)
-        self._next_look = now + (self._rules.poll_seconds if self._polling else self._rules.rescan_seconds)
+        seconds = self._rules.poll_seconds if self._polling else self._rules.rescan_seconds
+        self._next_look = now + max(seconds, LOOK_FACTOR * (self._clock() - now))
 
     def _watch_folders(self) -> None:
         if self._polling:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline.watch.inbox.decisions import FileAction, FileView
+    from tests.faults.disk import Operation
     from tests.faults.world import Worker
 
 Count = list[str]
@@ -118,6 +120,22 @@ def test_only_a_change_of_styles_has_photographs_decided_again(world: World, dec
     look_everywhere()
     assert len(worker.scanner.round(20)) == 20
     worker.die()
+
+
+@pytest.mark.parametrize(("took", "between"), [(0.0, 1.0), (3.0, 30.0)])
+def test_looks_at_everything_take_at_most_a_tenth_of_the_time(world: World, took: float, between: float) -> None:
+    begun = []
+
+    def look(operation: Operation, _: int) -> None:
+        if operation.path == world.inbox:
+            begun.append(world.clock())
+            world.clock.seconds += took  # type: ignore[attr-defined]
+
+    worker = world.worker(FaultyDisk(look, watched=("statuses",))).start()
+    worker.work(100)
+    gaps = [after - before for before, after in itertools.pairwise(begun)]
+    assert between <= min(gaps) <= max(gaps) <= between + 1
+    worker.end()
 
 
 @pytest.mark.parametrize("rows", [3, 300])
