@@ -80,6 +80,10 @@ class Observers(Observer):
         """See `Observer`."""
         self._tell(lambda each: each.evaluated(pair, evaluation))
 
+    def pair_left(self, name: str | None) -> None:
+        """See `Observer`."""
+        self._tell(lambda each: each.pair_left(name))
+
     def outcome(self, outcome: Outcome) -> None:
         """See `Observer`."""
         self._tell(lambda each: each.outcome(outcome))

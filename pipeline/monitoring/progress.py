@@ -81,6 +81,10 @@ class GuardedDisplay(Observer):
         """See `Observer`."""
         self._show(lambda: self.display.evaluated(pair, evaluation))
 
+    def pair_left(self, name: str | None) -> None:
+        """See `Observer`."""
+        self._show(lambda: self.display.pair_left(name))
+
     def outcome(self, outcome: Outcome) -> None:
         """See `Observer`."""
         self._show(lambda: self.display.outcome(outcome))
@@ -125,6 +129,11 @@ class LineDisplay(FailureDisplay):
         self._shares[pair.name] = evaluation.share
         if self._clock() - self._last_line >= LINE_SECONDS:
             self._print(f"{pair.name} {evaluation.number}/{evaluation.planned} objective {evaluation.total:.4g}")
+
+    def pair_left(self, name: str | None) -> None:
+        """Count the pair's work no longer."""
+        for each in [*self._shares] if name is None else [name]:
+            self._shares.pop(each, None)
 
     def outcome(self, outcome: Outcome) -> None:
         """Print a line, and for a failure one more."""

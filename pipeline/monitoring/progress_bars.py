@@ -104,9 +104,7 @@ class RichDisplay(Observer):
 
     def pair_started(self, pair: Pair) -> None:
         """Add a bar, which is hidden while there are too many. A pair that is tried again gets a new one."""
-        earlier = self._bars.pop(pair.name, None)
-        if earlier is not None:
-            self._progress.remove_task(earlier.task)
+        self._remove(pair.name)
         totals: list[float] = []
         visible = len(self._bars) < MAX_BARS
         task = self._progress.add_task(single_line(pair.name), total=1.0, count="", totals=totals, visible=visible)
@@ -122,16 +120,27 @@ class RichDisplay(Observer):
         self._progress.update(bar.task, completed=evaluation.share, count=f"{evaluation.number}/{evaluation.planned}")
         self._show_all()
 
+    def pair_left(self, name: str | None) -> None:
+        """Remove the bar of a pair that will be tried again later."""
+        names = [*self._bars] if name is None else [name]
+        removed = [bar for bar in map(self._remove, names) if bar is not None]
+        if removed:
+            self._show_all()
+
+    def _remove(self, name: str) -> _Bar | None:
+        """Remove the bar of a pair, if it has one, and show another that was hidden."""
+        bar = self._bars.pop(name, None)
+        if bar is not None:
+            self._progress.remove_task(bar.task)
+            for other in list(self._bars.values())[:MAX_BARS]:
+                self._progress.update(other.task, visible=True)
+        return bar
+
     def outcome(self, outcome: Outcome) -> None:
         """Replace the bar of the pair by a line that stays above the bars."""
         name, failure = outcome.pair.name, explain_failure(outcome)
-        bar = self._bars.pop(name, None)
-        took = ""
-        if bar is not None:
-            self._progress.remove_task(bar.task)
-            took = f" in {duration(self._clock() - bar.began)}"
-            for other in list(self._bars.values())[:MAX_BARS]:
-                self._progress.update(other.task, visible=True)
+        bar = self._remove(name)
+        took = "" if bar is None else f" in {duration(self._clock() - bar.began)}"
         self._done += not failure
         self._failed += bool(failure)
         self._show_all()

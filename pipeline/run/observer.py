@@ -75,6 +75,9 @@ class Observer:
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
         """A device has made an evaluation of a pair. After a request to stop, `pair_started` may be missing."""
 
+    def pair_left(self, name: str | None) -> None:
+        """A pair has left a watcher's stage, with or without an outcome, and may be tried again; None: all have."""
+
     def outcome(self, outcome: Outcome) -> None:
         """A pair is published, or has failed for good, perhaps before it reached a device. Called once for each."""
 

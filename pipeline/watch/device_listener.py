@@ -64,9 +64,10 @@ class DeviceListener:
         self._observer.evaluated(pair, evaluation)
 
     def pair_left(self, name: str | None = None) -> None:
-        """Record that a pair has left the device; None: every pair has."""
+        """Record that a pair has left the stage, perhaps to be tried again later; None: every pair has."""
         if name is None or self.pair_name == name:  # else the device has begun the next pair meanwhile
             self.pair_name = ""
+        self._observer.pair_left(name)
 
     def note_activity(self) -> None:
         """Record that the thread that renders is alive; log a requested stop once."""

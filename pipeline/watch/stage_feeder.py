@@ -82,7 +82,10 @@ class StageFeeder:
             # The tasks are closed here, too: otherwise a job could stay half handed out until memory is collected.
             with contextlib.closing(tasks), contextlib.closing(stage.process(tasks)) as outcomes:
                 for outcome in outcomes:
-                    self._finish(outcome)
+                    try:
+                        self._finish(outcome)
+                    finally:
+                        self._listener.pair_left(outcome.pair.name)
         except Interrupted:
             pass  # no further task begins, and the caller notices the request to stop
         except DeviceError as error:
@@ -143,7 +146,6 @@ class StageFeeder:
 
     def _finish(self, outcome: Outcome) -> None:
         """Handle an outcome, and take the next step of its job."""
-        self._listener.pair_left(outcome.pair.name)
         entry = self._jobs.in_stage.find(outcome.pair.file_name)
         if entry is None:  # the job has failed because of a defect meanwhile
             self._jobs.attempts.take_back_one(outcome)

@@ -114,6 +114,17 @@ def test_pairs_on_several_devices_count_together(clock: Clock, capsys: pytest.Ca
     assert "1.75/4" in capsys.readouterr().err
 
 
+def test_a_pair_that_left_the_stage_counts_no_longer(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    display = LineDisplay(clock)
+    display.rendering_started(2)
+    for name in ("a", "b"):
+        display.evaluated(pair(name), evaluation(EVALUATIONS // 2))
+    display.pair_left("a")
+    display.pair_left(None)
+    display.outcome(outcome("c", None))
+    assert " 1/2 " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("failure", [None, "disk on fire"])
 def test_lines_are_plain_text_for_logs(clock: Clock, capsys: pytest.CaptureFixture[str], failure: str | None) -> None:
     display = LineDisplay(clock)

@@ -267,3 +267,18 @@ def test_a_pair_that_is_tried_again_has_one_bar(screen: Screen) -> None:
     assert sum("again" in line for line in screen.lines()) == 1
     screen.display.outcome(ended(pair("again"), None))
     assert not any("again" in line for line in screen.lines())
+
+
+def test_a_pair_that_left_the_stage_has_no_bar_until_it_is_tried_again(screen: Screen) -> None:
+    for name in ("one", "two", "three"):
+        screen.display.pair_started(pair(name))
+    screen.display.pair_left("one")
+    screen.display.pair_left("one")
+    assert [name for name in ("one", "two", "three") if any(name in line for line in screen.lines())] == [
+        "two",
+        "three",
+    ]
+    screen.display.pair_left(None)
+    assert not any(name in line for line in screen.lines() for name in ("two", "three"))
+    screen.display.pair_started(pair("one"))
+    assert sum("one" in line for line in screen.lines()) == 1

@@ -54,3 +54,16 @@ def test_a_job_that_waits_after_a_pair_was_done_is_not_told_as_a_failure(
     assert waits == [], "the job waits, otherwise this test checks nothing"
     assert [message for message in caplog.messages if "None" in message] == []
     worker.end()
+
+
+def test_the_observer_is_told_of_each_pair_that_leaves_the_stage(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.drop("sea/a.jpg")
+    worker = world.worker().start()
+    jobs, left = worker.watcher.feeder._jobs, []
+    finish, waits = jobs.finish, [Retry(1.0)]
+    monkeypatch.setattr(jobs, "finish", lambda *arguments: finish(*arguments) or (waits.pop() if waits else None))
+    monkeypatch.setattr(worker.watcher.listener._observer, "pair_left", left.append)
+    worker.work(4)
+    assert [name for name in left if name] == ["a__sea"], "the pair leaves, although its job is tried again"
+    assert left[-1] is None, "at the end of rendering all pairs have left"
+    worker.end()
