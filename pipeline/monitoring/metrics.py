@@ -51,7 +51,9 @@ class Metrics(Observer):
             UsageError: the path is a folder, or its folder does not exist.
             StorageError: the file cannot be written.
         """
-        if not path.parent.is_dir() or path.is_dir():
+        with storage_errors(path):
+            is_possible = path.parent.is_dir() and not path.is_dir()
+        if not is_possible:
             raise UsageError(
                 f"metrics.textfile = {path}: is no file that could be written, or its folder does not exist.",
                 "Name a file ending in .prom in the folder that the node exporter's textfile collector reads.",

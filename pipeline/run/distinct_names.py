@@ -165,7 +165,7 @@ def _without_repeated(groups: Sequence[PairGroup], problems: Problems) -> list[P
             repeated.append(group)
         else:
             problems.add(group.line, _same_name(group, other))
-    if repeated:
+    if repeated and not problems.found:
         names = [f"{each.first.content_label} × {each.first.style_label}" for each in repeated]
         many = len(repeated) != 1
         logger.warning(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import errno
 import io
 import json
 import re
@@ -86,7 +87,9 @@ def read_rows(path: Path, problems: Problems) -> Iterator[Row]:
     except OSError as error:
         if error.errno in MACHINE_ERRNOS:
             raise UnreadableError(f"{path}: cannot be read: {error.strerror}.", f"{remedy_of(error)}.") from error
-        raise UsageError(f"{path}: cannot be read: {error.strerror}.", "Name a CSV or JSON Lines file.") from error
+        is_name = error.errno in {errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
+        remedy = "Name a CSV or JSON Lines file." if is_name else f"{remedy_of(error)}."
+        raise UsageError(f"{path}: cannot be read: {error.strerror}.", remedy) from error
     try:
         text = data.decode("utf-16" if data.startswith(_UTF_16) else "utf-8-sig")
     except UnicodeDecodeError as error:

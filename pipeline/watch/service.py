@@ -18,6 +18,7 @@ from pipeline.images.formats import endings
 from pipeline.outbox.paths import STATE_FOLDER
 from pipeline.outbox.publish import Outbox
 from pipeline.run.masks import default_mask
+from pipeline.run.named_paths import path_errors
 from pipeline.signals import StopRequest
 from pipeline.stage.attempts import Attempts
 from pipeline.watch.inbox.events import ChangeEvents, WatchdogEvents
@@ -63,14 +64,18 @@ class Folders:
         """Return the folders of a command. None may lie in another, except for the default spool.
 
         Raises:
-            UsageError: the inbox or the mask does not exist, or one folder lies in another.
+            UsageError: the inbox or the mask does not exist or cannot be read, or one folder lies in another.
         """
-        if not inbox.is_dir():
+        with path_errors(str(inbox)):
+            is_folder = inbox.is_dir()
+        if not is_folder:
             raise UsageError(f"{inbox}: there is no such folder.", "Make it, or mount it, first.")
         inbox = inbox.resolve()
         spool = Path(settings.watch.spool).resolve() if settings.watch.spool else inbox / STATE_FOLDER
         styles = Path(settings.styles.folder).resolve() if settings.styles.folder else None
-        if styles is not None and not styles.is_dir():
+        with path_errors(f"styles.folder = {styles}"):
+            is_folder = styles is None or styles.is_dir()
+        if not is_folder:
             raise UsageError(f"styles.folder = {styles}: there is no such folder.", "Name the folder of paintings.")
         mask = default_mask(settings.mask.file)
         if mask is not None and mask.is_relative_to(inbox):

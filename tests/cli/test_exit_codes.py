@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from filelock import FileLock
+from typer.testing import CliRunner
 
+from pipeline.cli.main import app
 from pipeline.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 BROKEN = """
 from pipeline.cli.status import survey
-def fail(_):
+def fail(*_):
     raise RuntimeError("a defect")
 survey.survey = fail
 from pipeline.cli.main import main
@@ -147,7 +149,7 @@ for arguments in json.loads(sys.argv[1]):
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1:strict"])
 def test_no_character_that_an_encoding_lacks_ends_a_command(encoding: str, folder: Path) -> None:
     out = folder / "выход…"
-    quick = ["--outbox", str(out), "--set", "image.size=40", "--set", "pyramid.evaluations=1", "--device", "cpu"]
+    quick = ["--outbox", str(out), "--set", "image.size=40", "--set", "pyramid.evaluations=2", "--device", "cpu"]
     run = ["run", str(folder / "m.csv"), *quick, "--progress", "always"]
     calls = [["--help"], ["run", "--help"], ["watch", "--help"], [*run, "-n"], run, [*run, "--json"]]
     calls += [["status", str(out)], ["report", str(out)], ["doctor", str(out)], ["retry", str(out)]]
@@ -164,3 +166,50 @@ def test_windows_is_refused_in_one_sentence() -> None:
     done = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (ExitCode.ENVIRONMENT, "")
     assert done.stderr.startswith("impasto runs on Linux and macOS.")
+
+
+LONG = "x" * 300
+"""Name of a file that no file system can have, so that it answers by an error, not by "there is no such file"."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "codes"),
+    [
+        (("run", f"{LONG}.csv", "--outbox", "out"), (2,)),
+        (("run", "m.csv", "--outbox", "out", "--config", LONG), (2,)),
+        (("run", "m.csv", "--outbox", "out", "--set", f"mask.file={LONG}"), (2,)),
+        (("run", "m.csv", "--outbox", "out", "--set", f"network.weights={LONG}.pth"), (2, 4)),
+        (("run", "m.csv", "--outbox", "out", "--set", f"metrics.textfile={LONG}/m.prom"), (2, 4)),
+        (("run", "m.csv", "--outbox", "out", "--set", f'hooks.on_pair=["{LONG}/hook"]'), (2, 4)),
+        (("run", "m.csv", "--outbox", LONG), (4,)),
+        (("pair", f"{LONG}.jpg", "s.png", "-o", "x.png"), (2,)),
+        (("pair", "p.png", f"{LONG}.png", "-o", "x.png"), (2,)),
+        (("pair", "p.png", "s.png", "-o", f"{LONG}.png"), (2,)),
+        (("pair", "p.png", "s.png", "-o", f"{LONG}/x.png"), (4,)),
+        (("pair", "p.png", "s.png", "-o", "x.png", "--mask", LONG), (2,)),
+        (("proof", LONG, "--styles", "."), (2,)),
+        (("proof", "p.png", "--styles", LONG), (2,)),
+        (("proof", "p.png", "--styles", ".", "-o", f"{LONG}.png"), (2, 4)),
+        (("watch", LONG, "--outbox", "out"), (2,)),
+        (("drain", LONG, "--outbox", "out"), (2,)),
+        (("drain", ".", "--outbox", f"../{LONG}"), (2, 4)),
+        (("drain", "in", "--outbox", "out", "--styles", LONG), (2,)),
+        (("drain", "in", "--outbox", "out", "--set", f"watch.spool={LONG}"), (2, 4)),
+        (("drain", "in", "--outbox", "out", "--set", f"mask.file={LONG}"), (2,)),
+        (("status", LONG), (2, 4)),
+        (("report", LONG), (2, 4)),
+        (("retry", LONG), (2, 4)),
+        (("doctor", LONG, "--outbox", LONG, "--styles", LONG), (2, 4)),
+    ],
+)
+def test_whatever_path_the_file_system_refuses_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_image: Callable[..., Path], arguments: Any, codes: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("p.png", "s.png"):
+        make_image(name)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "m.csv").write_text("content,style\np.png,s.png\n")
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code in codes, result.output
+    assert "Traceback" not in result.output

@@ -66,10 +66,12 @@ def write_report(root: Path, disk: Disk | None = None) -> WrittenReport:
     """
     disk = disk or Disk()
     root = root.absolute()  # links are not resolved, so that the page shows the path that the user gave
-    if not root.is_dir():
-        raise UsageError(f"{root}: there is no such folder.", "Name the folder given to --outbox.")
     state = root / STATE_FOLDER
-    if not state.is_dir():
+    with storage_errors(root):
+        is_folder, is_outbox = root.is_dir(), state.is_dir()
+    if not is_folder:
+        raise UsageError(f"{root}: there is no such folder.", "Name the folder given to --outbox.")
+    if not is_outbox:
         raise UsageError(f"{root}: no outbox of impasto; it has no folder {STATE_FOLDER}.", "Name another folder.")
     with storage_errors(root):
         lock = FileLock(state / "report.lock", timeout=_LOCK_SECONDS)
