@@ -14,14 +14,16 @@ import stat
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 
 from pipeline.errors import StorageError
-from pipeline.no_links import open_folder, open_passage
-from pipeline.remedies import remedy_of
-from pipeline.sync import sync
+from pipeline.system.no_links import open_folder, open_passage
+from pipeline.system.remedies import remedy_of
+from pipeline.system.sync import sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+CANNOT_SET_TIMES: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+"""Errors of a file system that cannot set the times of a file, or not for everyone who may write it."""
 NO_HARD_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS})
 """Errors of a file system that has no hard links."""
 NOT_EMPTY: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT})
@@ -133,9 +135,14 @@ class Disk:
             os.rmdir(name, dir_fd=folder)
 
     def touch(self, path: Path) -> None:
-        """Set the time of a file to now; its content stays."""
-        with self._at(path) as (name, folder):
-            os.utime(name, dir_fd=folder, follow_symlinks=folder is None)
+        """Set the time of a file to now; its content is lost where the file system sets times by writing only."""
+        try:
+            with self._at(path) as (name, folder):
+                os.utime(name, dir_fd=folder, follow_symlinks=folder is None)
+        except OSError as error:
+            if error.errno not in CANNOT_SET_TIMES:
+                raise
+            self.write(path, b"\n")
 
     def sync_folder(self, path: Path) -> None:
         """Sync the names in a folder to the medium; a file system that cannot is a warning."""

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline import disk as disk_module
 from pipeline.disk import (
+    CANNOT_SET_TIMES,
     Disk,
     exists,
     make_folders,
@@ -415,3 +416,19 @@ def test_a_tree_of_a_thousand_folders_is_removed(tmp_path: Path, nest_folders: C
     nest_folders(tmp_path, 1500)
     remove_tree(Disk(), tmp_path / "d")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", sorted(CANNOT_SET_TIMES))
+def test_a_file_is_written_where_its_times_cannot_be_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    beat = tmp_path / "beat"
+    beat.touch()
+    os.utime(beat, (0, 0))
+
+    def utime(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "utime", utime)
+    Disk().touch(beat)
+    assert beat.stat().st_mtime > 0

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from pipeline.errors import MACHINE_ERRNOS, ImageError, IncompleteError, UnreadableError
-from pipeline.no_links import open_file
-from pipeline.remedies import remedy_of
+from pipeline.system.no_links import open_file
+from pipeline.system.remedies import remedy_of
 
 if TYPE_CHECKING:
     from pathlib import Path

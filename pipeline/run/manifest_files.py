@@ -9,11 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.remedies import remedy_of
 from pipeline.run.masks import masks_for
 from pipeline.run.named_paths import PathFinder, is_windows_path, slashed
 from pipeline.run.patterns import ending_of_pattern, is_pattern, matches_of
 from pipeline.run.picture_files import FoundFiles, Pictures, entries_of, listed
+from pipeline.system.remedies import remedy_of
 from pipeline.text import encodable
 
 if TYPE_CHECKING:

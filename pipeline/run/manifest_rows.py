@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.errors import MACHINE_ERRNOS, ManifestError, UnreadableError, UsageError
-from pipeline.remedies import remedy_of
 from pipeline.settings.all_settings import PAIR_KEYS, did_you_mean
 from pipeline.settings.resolve import from_assignments, parse_setting, whole
+from pipeline.system.remedies import remedy_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
-from pipeline.remedies import remedy_of
+from pipeline.system.remedies import remedy_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,10 +12,10 @@ import tomllib
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.errors import UsageError
-from pipeline.remedies import remedy_of
 from pipeline.settings.all_settings import ALL_KEYS, TEXT_KEYS, Settings, did_you_mean, validate
 from pipeline.settings.pair_settings import PairSettings, Values
 from pipeline.settings.presets import PRESETS
+from pipeline.system.remedies import remedy_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from pipeline.errors import ImpastoError
-from pipeline.remedies import remedy_of
+from pipeline.system.remedies import remedy_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,8 +16,8 @@ from filelock import FileLock, Timeout
 from pipeline.cli.doctor.finding import Finding
 from pipeline.disk import NO_HARD_LINKS, Disk
 from pipeline.images.formats import endings
-from pipeline.remedies import remedy_of, remedy_without_events
 from pipeline.run.picture_files import is_ignored
+from pipeline.system.remedies import remedy_of, remedy_without_events
 from pipeline.text import memory
 from pipeline.watch.inbox.events import WatchdogEvents
 from pipeline.watch.inbox.mounts import file_system_of, is_shared

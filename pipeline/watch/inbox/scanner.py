@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from pipeline.remedies import remedy_without_events
+from pipeline.system.remedies import remedy_without_events
 from pipeline.text import printable
 from pipeline.watch.inbox.claims import Claims
 from pipeline.watch.inbox.events import Changes, EventProbe

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.disk import as_storage_error
 from pipeline.errors import MACHINE_ERRNOS
-from pipeline.remedies import remedy_of, remedy_without_events
+from pipeline.system.remedies import remedy_of, remedy_without_events
 
 
 def error_of(number: int) -> OSError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.no_links import open_file, open_folder, open_passage
+from pipeline.system.no_links import open_file, open_folder, open_passage
 
 if TYPE_CHECKING:
     from collections.abc import Callable

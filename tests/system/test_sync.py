@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline import sync as sync_module
 from pipeline.disk import Disk, make_folders, put
-from pipeline.sync import CANNOT_SYNC
+from pipeline.system import sync as sync_module
+from pipeline.system.sync import CANNOT_SYNC
 
 if TYPE_CHECKING:
     from pathlib import Path
