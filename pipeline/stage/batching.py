@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 MAX_BATCH: Final = 16
 """Largest number of pairs in a batch."""
 WORTHWHILE_GAIN: Final = 0.05
-"""Smallest share of the time per image that a batch of twice the size must save."""
+"""Smallest share of the time per image that a batch must save."""
 
 
 class QueuedPair:
@@ -27,15 +28,24 @@ class QueuedPair:
 
 def batch_key(loading: Loading) -> Hashable:
     """Return the key of the pairs that can be in one batch: they have one size, equal settings and evaluations."""
-    return loading.task.evaluations, *size_key(loading)
+    loaded = loading.loaded
+    sizes = loaded.width, loaded.height, len(loaded.paintings), loading.task.pair.settings.style.scale
+    return loading.task.evaluations, *sizes, *kind_key(loading)
 
 
-def size_key(loading: Loading) -> tuple[Hashable, ...]:
-    """Return the key of the pairs for which the same size of batch is best."""
+def kind_key(loading: Loading) -> tuple[Hashable, ...]:
+    """Return the key of the pairs for which the same size of batch is best: of similar sizes, and equal settings."""
     settings, loaded = loading.task.pair.settings, loading.loaded
     parts = settings.objective, settings.pyramid, settings.optimiser
-    sizes = loaded.width, loaded.height, loaded.mask is not None, settings.style.scale, len(loaded.paintings)
-    return *sizes, *(part.model_dump_json() for part in parts)
+    magnitude = (loaded.width * loaded.height).bit_length()
+    return magnitude, loaded.mask is not None, *(part.model_dump_json() for part in parts)
+
+
+def has_mate(queue: Sequence[QueuedPair], loading: Loading) -> bool:
+    """Whether a further loaded pair can be in one batch with this one, so that a size of batch is worth measuring."""
+    key = batch_key(loading)
+    others = (each.loading for each in queue if each.loading is not None)
+    return any(each.optimisation != loading.optimisation and batch_key(each) == key for each in others)
 
 
 def next_of(queue: Sequence[QueuedPair], max_reorder: int) -> QueuedPair | None:
@@ -94,19 +104,25 @@ def pick(queue: Sequence[QueuedPair], size: int, max_reorder: int) -> list[Queue
     return batch
 
 
-def best_size(seconds_per_image: Callable[[int], float], fits: Callable[[int], bool]) -> int:
-    """Return the best size of batches: it is doubled as long as that makes an image cheaper and memory suffices.
+def best_size(seconds_per_image: Callable[[int], float], largest: int) -> int:
+    """Return the best size of batches: the largest for which memory suffices, if it makes an image cheaper; else 1.
+
+    Only the largest size and a single image are measured, since sizes in between would take longer to measure than they
+    could save.
 
     Args:
         seconds_per_image: measures an evaluation of a batch of this size; infinite if memory runs out.
-        fits: whether a batch of this size is expected to fit into memory.
+        largest: largest size that is expected to fit into memory.
     """
-    if not fits(2):
-        return 1
-    size, seconds = 1, seconds_per_image(1)
+    size, seconds = largest, math.inf
+    while size > 1 and math.isinf(seconds := seconds_per_image(size)):
+        size //= 2
+    return size if size > 1 and seconds < (1 - WORTHWHILE_GAIN) * seconds_per_image(1) else 1
+
+
+def largest_size(fits: Callable[[int], bool]) -> int:
+    """Return the largest size of batches that fits into memory: a power of two up to `MAX_BATCH`."""
+    size = 1
     while 2 * size <= MAX_BATCH and fits(2 * size):
-        doubled = seconds_per_image(2 * size)
-        if not doubled < (1 - WORTHWHILE_GAIN) * seconds:  # both are infinite where memory ran out
-            break
-        size, seconds = 2 * size, doubled
+        size *= 2
     return size

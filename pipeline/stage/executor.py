@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import DeviceError, ImpastoError, Interrupted, MachineError, OutOfMemoryError, internal_error
-from pipeline.stage.batching import QueuedPair, next_of, pick
+from pipeline.stage.batching import QueuedPair, has_mate, next_of, pick
 from pipeline.stage.device.devices import device_errors
 from pipeline.stage.device.system_memory import is_out_of_memory
 from pipeline.stage.feeding import POLL_SECONDS, feed
@@ -156,8 +156,10 @@ class Executor:
                     if self._is_over:
                         return []
                     self._changed.wait(POLL_SECONDS)  # the budget does not notify when a thread begins to wait for it
+                is_one_of_several = has_mate(self._queue, head)
             self._on_device = (head.task.pair.file_name,)
-            size = self._resources.batch_size(head)  # outside of the lock, since it may measure evaluations
+            # This is outside of the lock, since it may measure evaluations.
+            size = self._resources.batch_size(head, has_mate=is_one_of_several)
             with self._changed:
                 if self._is_over:
                     return []

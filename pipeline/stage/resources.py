@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import ExitCode, ImpastoError, Interrupted
 from pipeline.settings.pair_settings import ImageSettings
-from pipeline.stage.batching import best_size, size_key
+from pipeline.stage.batching import best_size, kind_key, largest_size
 from pipeline.stage.paint.painted import Painted
 from pipeline.stage.paint.result_cache import ResultCache
 from pipeline.stage.summary import Usage
@@ -89,7 +89,7 @@ class Resources:
     usage: Usage = field(default_factory=Usage)
     """Times and memory of all pairs so far, to which all threads add."""
     _batch_sizes: dict[Hashable, int] = field(default_factory=dict, init=False)
-    """Batch sizes measured so far, by `size_key`, which the device's thread writes."""
+    """Batch sizes measured so far, by `kind_key`, which the device's thread writes."""
 
     @property
     def max_in_work(self) -> int:
@@ -97,29 +97,33 @@ class Resources:
         batch = self.limits.batch or max(self._batch_sizes.values(), default=1)
         return PAIRS_AHEAD if batch == 1 else PAIRS_AHEAD + batch + self.limits.max_reorder
 
-    def batch_size(self, loading: Loading) -> int:
+    def batch_size(self, loading: Loading, *, has_mate: bool) -> int:
         """Return how many pairs like this one should be on the device together, measured once for each kind of pair.
 
         Only the device's thread may call this.
+
+        Args:
+            loading: the pair.
+            has_mate: whether there is another pair for a batch; if not, nothing is measured.
         """
         if self.limits.batch or self.painter.device.type == "cpu":
             return self.limits.batch or 1  # two cores are as busy with one image as with four
-        key = size_key(loading)
-        if key not in self._batch_sizes:
-            self._batch_sizes[key] = self._measured_size(loading)
-        return self._batch_sizes[key]
+        return self._measured_size(loading) if has_mate else 1
 
     def _measured_size(self, loading: Loading) -> int:
         try:
             demand, memory = self.painter.demand_of(loading), self.painter.memory
-            return best_size(
-                lambda size: self.painter.seconds_per_image(loading, size),
-                lambda size: memory.choose(demand, size) == WHOLE,
-            )
+            largest = largest_size(lambda size: memory.choose(demand, size) == WHOLE)
+            key = kind_key(loading)
+            if key not in self._batch_sizes and largest > 1:
+                measure = self.painter.seconds_per_image
+                self._batch_sizes[key] = best_size(lambda size: measure(loading, size), largest)
+            return min(self._batch_sizes.get(key, 1), largest)
         except ImpastoError:
             raise
         except Exception:  # the pairs themselves may succeed, and each of them fails by itself if not
             logger.exception("no batch could be measured for %s, so it is painted alone", loading.task.pair.name)
+            self._batch_sizes[kind_key(loading)] = 1
             return 1
 
     def paint(self, batch: Sequence[Loading]) -> Iterator[tuple[Loading, Painted | ImpastoError]]:

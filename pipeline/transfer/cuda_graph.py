@@ -21,6 +21,9 @@ def capture(evaluate: Evaluate, example: Tensor) -> tuple[Evaluate, list[str]]:
 
     Returns:
         The function, and a warning if a CUDA device could not capture it.
+
+    Raises:
+        RuntimeError: the device has failed.
     """
     if example.device.type != "cuda":
         return evaluate, []
@@ -39,6 +42,7 @@ def capture(evaluate: Evaluate, example: Tensor) -> tuple[Evaluate, list[str]]:
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
+        torch.cuda.synchronize(example.device)  # raises again if the device has failed, and not only the capture
         first_line = str(error).partition("\n")[0]
         return evaluate, [f"no CUDA graph could be captured, evaluations are launched one by one: {first_line}"]
 

@@ -136,7 +136,8 @@ class Minimiser:
         self._images = [self._images[index] for index in indices]
         chosen = list(indices)
         self._x, self._best, self._step = self._x[chosen], self._best[chosen], self._step[chosen]
-        self._s, self._z = self._s[chosen], self._z[chosen]
+        self._s = self._s[chosen]  # not together with the next line, which would hold twice as much memory meanwhile
+        self._z = self._z[chosen]
         if self._before is not None:
             self._before = self._before[0][chosen], self._before[1][chosen]
 
@@ -148,7 +149,7 @@ class Minimiser:
         own = slice(index, index + 1)
 
         def one(batch: Tensor) -> Tensor:
-            return batch if len(self) == 1 else batch[own].clone()
+            return batch if len(self) == 1 else batch[own].to("cpu", copy=True)  # a copy on a card may not fit
 
         return {
             "number": self.number,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,17 @@ from pipeline.images.picture import Tags
 from pipeline.outbox.metadata import InputFile, PairInputs
 from pipeline.pair import Pair
 from pipeline.settings.pair_settings import PairSettings
-from pipeline.stage.batching import MAX_BATCH, WORTHWHILE_GAIN, QueuedPair, best_size, next_of, pick
+from pipeline.stage.batching import (
+    MAX_BATCH,
+    WORTHWHILE_GAIN,
+    QueuedPair,
+    best_size,
+    has_mate,
+    kind_key,
+    largest_size,
+    next_of,
+    pick,
+)
 from pipeline.stage.load.loaded_pair import LoadedPainting, LoadedPair, Original
 from pipeline.stage.load.loader import Loading
 from pipeline.stage.task import Task
@@ -199,31 +210,47 @@ def test_in_any_history_nobody_is_overtaken_too_often_and_everybody_gets_there(
         assert history.begin(), "a queue of loaded pairs always has a next batch"
 
 
-def test_batches_are_doubled_while_an_image_becomes_cheaper() -> None:
-    seconds = {1: 1.0, 2: 0.6, 4: 0.5, 8: 0.49}
-    assert best_size(seconds.__getitem__, lambda _: True) == 4
-
-
-def test_a_gain_that_is_not_worth_it_ends_the_search() -> None:
+def test_the_largest_batch_is_taken_if_it_pays() -> None:
     least = 1 - WORTHWHILE_GAIN
-    assert best_size({1: 1.0, 2: least + 0.001}.__getitem__, lambda _: True) == 1
-    assert best_size({1: 1.0, 2: least - 0.001, 4: 1.0}.__getitem__, lambda _: True) == 2
+    for seconds, best in ((0.5, 8), (least - 0.001, 8), (least + 0.001, 1), (2.0, 1)):
+        assert best_size({1: 1.0, 8: seconds}.__getitem__, 8) == best, "sizes in between are not measured"
+    assert best_size({}.__getitem__, 1) == 1, "nothing is measured"
 
 
-def test_what_does_not_fit_is_not_tried() -> None:
-    tried: list[int] = []
-
-    def seconds(size: int) -> float:
-        tried.append(size)
-        return 1 / size
-
-    assert best_size(seconds, lambda size: size <= 5) == 4
-    assert tried == [1, 2, 4]
-    assert best_size(seconds, lambda _: False) == 1
+def test_a_batch_that_runs_out_of_memory_while_it_is_measured_is_halved() -> None:
+    assert best_size(lambda size: math.inf if size > 4 else 1 / size, 16) == 4
+    assert best_size(lambda size: math.inf if size > 1 else 1.0, 16) == 1
 
 
-def test_no_batch_is_larger_than_the_largest() -> None:
-    assert best_size(lambda size: 1 / size, lambda _: True) == MAX_BATCH
+def test_the_largest_batch_fits_into_memory() -> None:
+    assert largest_size(lambda size: size <= 5) == 4
+    assert largest_size(lambda _: False) == 1
+    assert largest_size(lambda _: True) == MAX_BATCH
+
+
+def test_a_pair_has_a_mate_if_another_is_loaded_that_can_go_with_it() -> None:
+    first = waiting(optimisation="a")
+    assert first.loading is not None
+    for other, is_mate in (
+        (waiting("b", optimisation="b"), True),
+        (QueuedPair(), False),
+        (waiting(size=(41, 32)), False),
+        (waiting(evaluations=(3, 4)), False),
+        (waiting(optimisation="a"), False),
+    ):
+        assert has_mate([first, other], first.loading) == is_mate
+    assert not has_mate([first], first.loading)
+
+
+def test_pairs_of_similar_sizes_and_equal_settings_are_of_one_kind() -> None:
+    def kind(*arguments: Any, **more: Any) -> object:
+        loading = waiting(*arguments, **more).loading
+        assert loading is not None
+        return kind_key(loading)
+
+    assert kind(size=(40, 32)) == kind(size=(41, 33)) == kind("b", (32, 40), (3, 4))
+    assert kind(size=(40, 32)) != kind(size=(80, 64))
+    assert kind(size=(40, 32)) != kind(objective={"pooling": "average"})
 
 
 def test_of_pairs_that_one_optimisation_serves_one_goes_to_the_device() -> None:

@@ -486,10 +486,10 @@ def test_what_fails_while_a_batch_is_measured_stops_no_other_pair(
         patch.setattr(stage.resources.painter, "demand_of", lambda _: None)
         if "CUDA error" in text:
             with pytest.raises(DeviceError, match="misaligned"):
-                stage.resources.batch_size(loading)
+                stage.resources.batch_size(loading, has_mate=True)
             return
-        assert stage.resources.batch_size(loading) == 1
-        assert stage.resources.batch_size(loading) == 1
+        assert stage.resources.batch_size(loading, has_mate=True) == 1
+        assert stage.resources.batch_size(loading, has_mate=True) == 1
     (line,) = [line for line in caplog.records if "batch" in line.message]
     assert line.levelname == "ERROR"
     assert line.exc_info, "the log has the traceback of the defect"
@@ -1041,7 +1041,7 @@ def test_where_memory_runs_out_while_batches_are_measured_pairs_are_painted_alon
     loading = stage.resources.loader.load(Task(make_pair(), 1, None), PixelBudget())
     stage.resources.painter.device = Card()  # type: ignore[assignment]
     monkeypatch.setattr(Painter, "chain", fail)
-    assert stage.resources.batch_size(loading) == 1
+    assert stage.resources.batch_size(loading, has_mate=True) == 1
 
 
 def as_in_fresh_stages(

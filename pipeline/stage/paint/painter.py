@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pipeline.transfer.vgg import Padding, Pooling, Vgg19
 
 _EVALUATIONS_TO_MEASURE: Final = 3
-"""Number of evaluations over which the time of one is averaged."""
+"""Number of evaluations over which the time of one is averaged, for a single image."""
 
 
 @dataclass(frozen=True)
@@ -161,9 +161,10 @@ class Painter:
         targets = Targets.of(chain, spec, content, [Painting(content)], mask=mask)
         image = content.repeat(images, 1, 1, 1)
         evaluate, _ = capture(Objective(chain, spec, Targets.stack([targets] * images)), image)
-        evaluate(image)
+        evaluate(image)[0].cpu()  # waits for the device
         begin = time.perf_counter()
-        for _ in range(_EVALUATIONS_TO_MEASURE):
+        evaluations = max(1, _EVALUATIONS_TO_MEASURE // images)
+        for _ in range(evaluations):
             terms, _ = evaluate(image)
         terms.cpu()  # waits for the device
-        return (time.perf_counter() - begin) / _EVALUATIONS_TO_MEASURE / images
+        return (time.perf_counter() - begin) / evaluations / images
