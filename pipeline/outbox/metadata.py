@@ -139,7 +139,9 @@ class Rendering(_Part):
         0, ge=0, description="evaluations that an earlier process had made and left in a checkpoint"
     )
     fit: str = Field(
-        "whole", description="way to fit the pair into memory: whole, recompute, or tiles and their size in px"
+        "whole",
+        description="way to fit the pair into memory: whole, recompute, or tiles and their size in px, which round "
+        "differently",
     )
     batch: int = Field(1, ge=1, description="number of pairs that were on the device together")
     objective: ObjectiveRecord = Field(description="course at the finest scale")

@@ -30,8 +30,8 @@ ALIGNMENT = 16
 class Fit:
     """A way to fit an evaluation into memory.
 
-    All fits give the same objective and gradient, except for rounding. Only `history` changes the optimiser's steps,
-    and so the result.
+    All fits give the same objective and gradient, except for rounding, which an optimisation amplifies: the pixels of a
+    result in tiles differ a little. Only `history` changes the optimiser's steps themselves.
     """
 
     recompute: bool = False

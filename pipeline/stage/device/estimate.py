@@ -34,6 +34,10 @@ _EVALUATIONS: Final = 3
 """Number of evaluations over which the time of one is averaged."""
 _EVALUATIONS_PER_SCALE: Final = 1.5
 """Cost of the start of a scale, at which targets are computed, in evaluations."""
+_WEIGHTS: Final = {
+    "content_layer_weights", "style_layer_weights", "content_weight", "style_weight", "tv_weight"
+}  # fmt: skip
+"""Settings of the objective that do not change the time of an evaluation."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +52,21 @@ class Expected:
     """Fit with which the pair is computed; None: it does not fit into memory."""
 
 
+@dataclass(frozen=True)
+class _Pace:
+    """The time of an evaluation with one kind of objective, and of the optimiser's step."""
+
+    fixed: float
+    """Seconds that do not depend on the size."""
+    per_pixel: float
+    """Seconds for each px."""
+
+
 class Estimator:
-    """Measures evaluations at two sizes when it is built, and computes the time of pairs from them."""
+    """Measures evaluations at two sizes, once for each kind of objective, and computes the time of pairs from them."""
 
     def __init__(self, settings: Settings, weights: WeightsSource) -> None:
-        """Measure evaluations on the first device of the settings.
+        """Measure evaluations with these settings on the first of their devices.
 
         Raises:
             MachineError: there is no such device, or the weights cannot be loaded.
@@ -60,26 +74,29 @@ class Estimator:
         self.device = find_device(settings.run.device)
         self._precision = find_precision(settings.network.precision, self.device)
         self._memory = Memory(self.device, int(settings.run.memory_gb * 2**30) or None)
-        self._spec = objective_spec(settings.objective)
-        self._chain = Chain(
-            load_weights(weights),
-            self.device,
-            self._precision,
-            pooling=settings.objective.pooling,
-            padding=settings.objective.padding,
-        )
+        self._network = load_weights(weights)
         self._known: dict[Hashable, Expected] = {}
-        small, large = (self._measure(side, settings) for side in _SIDES)
-        pixels = _SIDES[1] ** 2 - _SIDES[0] ** 2
-        self._per_pixel = max(0.0, large - small) / pixels
-        self._fixed = max(0.0, small - self._per_pixel * _SIDES[0] ** 2)
+        self._paces: dict[Hashable, _Pace] = {}
+        self._pace_of(settings)
+
+    def _pace_of(self, settings: PairSettings) -> _Pace:
+        """Return the pace of pairs with these settings; rows of a manifest may choose other presets than the run."""
+        key = settings.objective.model_dump_json(exclude=_WEIGHTS), settings.optimiser.history
+        if key not in self._paces:
+            small, large = (self._measure(side, settings) for side in _SIDES)
+            pixels = _SIDES[1] ** 2 - _SIDES[0] ** 2
+            per_pixel = max(0.0, large - small) / pixels
+            self._paces[key] = _Pace(max(0.0, small - per_pixel * _SIDES[0] ** 2), per_pixel)
+            self._memory.release()  # for the pairs themselves, which other processes may paint
+        return self._paces[key]
 
     @torch.no_grad()
     def _measure(self, side: int, settings: PairSettings) -> float:
-        chain = self._chain
+        objective, spec = settings.objective, objective_spec(settings.objective)
+        chain = Chain(self._network, self.device, self._precision, pooling=objective.pooling, padding=objective.padding)
         image = resample(calibration_image().to(chain.device), side, side)
-        targets = Targets.of(chain, self._spec, image, [Painting(image.flip(3))])
-        evaluate, _ = capture(Objective(chain, self._spec, targets), image)
+        targets = Targets.of(chain, spec, image, [Painting(image.flip(3))])
+        evaluate, _ = capture(Objective(chain, spec, targets), image)
         minimiser = Minimiser(image, evaluations=_EVALUATIONS + 2, history=settings.optimiser.history)
         minimiser.step(evaluate)
         begin = time.perf_counter()
@@ -110,8 +127,9 @@ class Estimator:
         demand = MemoryDemand.of(settings, width, height, self._precision, self.device)
         fit = self._memory.choose(demand)
         slowness = fit.slowness(width, height, demand.layers) if fit is not None else 1.0
+        pace = self._pace_of(settings)
         seconds = sum(
-            (scale.evaluations + _EVALUATIONS_PER_SCALE) * (self._fixed + self._per_pixel * scale.width * scale.height)
+            (scale.evaluations + _EVALUATIONS_PER_SCALE) * (pace.fixed + pace.per_pixel * scale.width * scale.height)
             for scale in scales
         )
         return Expected(seconds * slowness, self._memory.predict(demand, fit or self._memory.rungs(demand)[-1]), fit)
