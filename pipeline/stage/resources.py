@@ -43,6 +43,8 @@ class Limits:
     """Largest number of later pairs that may overtake a pair to fill a batch."""
     memory_bytes: int | None = None
     """Bytes that a batch may take on the device; None: all that are free."""
+    processes: int = 1
+    """Number of processes, each with a device, that share the host's memory."""
     checkpoint_seconds: float = 120.0
     """Seconds between two checkpoints of a pair on the device."""
     preview_seconds: float = 0.0

@@ -54,7 +54,7 @@ class Stage:
                 network=network,
                 device=device,
                 precision=precision,
-                memory=Memory(device, limits.memory_bytes),
+                memory=Memory(device, limits.memory_bytes, processes=limits.processes),
                 listener=stoppable,
                 files=ProgressFiles(
                     outbox.checkpoints,
@@ -72,8 +72,17 @@ class Stage:
         """Times and memory of all pairs so far."""
 
     @classmethod
-    def from_settings(cls, settings: Settings, weights: WeightsSource, outbox: Outbox, listener: Listener) -> Stage:
+    def from_settings(
+        cls, settings: Settings, weights: WeightsSource, outbox: Outbox, listener: Listener, processes: int = 1
+    ) -> Stage:
         """Return a stage on the first device of the settings, with its network loaded.
+
+        Args:
+            settings: all settings.
+            weights: the network's weights.
+            outbox: the outbox in which results are published.
+            listener: receives the events of the device.
+            processes: number of processes, each with a device, that share this machine.
 
         Raises:
             MachineError: there is no such device, or the weights cannot be loaded.
@@ -92,6 +101,7 @@ class Stage:
                 batch=settings.run.batch,
                 max_reorder=settings.run.max_reorder,
                 memory_bytes=int(settings.run.memory_gb * 2**30) or None,
+                processes=processes,
                 checkpoint_seconds=settings.run.checkpoint_seconds,
                 preview_seconds=settings.run.preview_seconds,
             ),

@@ -215,6 +215,7 @@ class Memory:
         device: torch.device,
         limit_bytes: int | None = None,
         clock: Callable[[], float] = time.monotonic,
+        processes: int = 1,
     ) -> None:
         """Begin without measurements.
 
@@ -222,8 +223,9 @@ class Memory:
             device: the device.
             limit_bytes: largest number of bytes for a batch; None: all that are free.
             clock: returns the time in seconds.
+            processes: number of processes, each with a device, that share the host's memory.
         """
-        self._device, self._limit, self._clock = device, limit_bytes, clock
+        self._device, self._limit, self._clock, self._processes = device, limit_bytes, clock, processes
         self.ladder: Sequence[Fit] = ON_CUDA if device.type == "cuda" else ON_CPU
         self._failed: dict[Fit, tuple[int, float]] = {}
         """Smallest number of pixels of a batch that did not fit, and the time of the last failure, by fit."""
@@ -259,7 +261,7 @@ class Memory:
         if not fit.host:
             return True
         history = _BYTES_OF_A_STEP * min(demand.history, fit.history or demand.history) * demand.pixels * images
-        return history <= SHARE_OF_FREE * free_host_bytes()
+        return history <= SHARE_OF_FREE * free_host_bytes() / self._processes
 
     def _has_failed(self, fit: Fit, pixels: int) -> bool:
         fewest, when = self._failed.get(fit, (math.inf, 0.0))

@@ -107,8 +107,8 @@ class DeviceProcess:
 
     def _open_stage(self) -> Stage:
         if self._stage is None:
-            settings = self._assignment.settings
-            self._stage = Stage.from_settings(settings, self._assignment.weights, self._outbox, self)
+            given = self._assignment
+            self._stage = Stage.from_settings(given.settings, given.weights, self._outbox, self, given.devices)
         return self._stage
 
     def _process(self) -> ImpastoError | None:

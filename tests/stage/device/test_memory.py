@@ -454,3 +454,16 @@ def test_no_tensor_on_a_card_has_more_values_than_its_libraries_count(set_free: 
     assert scroll is not None
     assert scroll.tile is not None
     assert Memory(CPU).choose(work(5808)) == WHOLE
+
+
+@pytest.mark.parametrize(("processes", "has_room"), [(1, True), (2, False)])
+def test_processes_share_the_hosts_memory_for_histories(
+    set_free: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, processes: int, *, has_room: bool
+) -> None:
+    demand, on_host = LARGE_ON_CARD, Fit(tile=512, host=True)
+    set_free(predict(demand, on_host))  # too little for a history on the card
+    history = 24 * demand.history * demand.pixels
+    monkeypatch.setattr(memory_module, "free_host_bytes", lambda: int(1.5 * history))
+    fit = Memory(CARD, processes=processes).choose(demand)
+    assert fit is not None
+    assert (fit.history is None) == has_room, "without room on the host, fewer steps are remembered"
