@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Final, cast
 import numpy as np
 from pydantic import ValidationError
 
-from pipeline.disk import Disk, make_folders, put, storage_errors
-from pipeline.errors import ImpastoError, UsageError
+from pipeline.disk import Disk, exists, make_folders, put, storage_errors
+from pipeline.errors import ImpastoError, OccupiedError, UsageError
 from pipeline.images.encode import to_samples
 from pipeline.images.files import read_file
 from pipeline.images.formats import endings
 from pipeline.images.from_array import from_array
 from pipeline.outbox.ledger import settings_in_metadata
 from pipeline.outbox.metadata import Metadata, ObjectiveRecord, OutputFile, Rendering, Seconds
+from pipeline.outbox.ownership import own_claim
 from pipeline.outbox.writing import to_json
 from pipeline.pair import InputFile, Style, make_pairs
 from pipeline.run.masks import default_mask
@@ -284,10 +285,14 @@ class Stylisation:
         Raises:
             UsageError: the path has another ending, or output.bit_depth is more than the format has.
             ImageError: the picture is larger than the format allows.
+            OccupiedError: the JSON beside the picture is of another program.
             StorageError: the file cannot be written.
         """
         target, begin = Path(path), time.perf_counter()
         pair = _to_be_saved(self._pair, target)
+        beside = target.with_name(f"{target.name}.json")
+        if metadata:
+            _check_own(beside, target)
         key = fingerprint_of(self.metadata.pair, pair.settings, self.metadata.weights.sha256).key
         encoded = encode_result(self.pixels, self._original, pair, key)
         _write(target, encoded.data)
@@ -302,7 +307,7 @@ class Stylisation:
         }
         record = self.metadata.model_copy(update=changed).written(output, encoded.lost)
         if metadata:
-            _write(target.with_name(f"{target.name}.json"), to_json(record))
+            _write(beside, to_json(record))
         return record
 
 
@@ -316,6 +321,17 @@ def _to_be_saved(pair: Pair, target: Path) -> Pair:
     except ValidationError as error:
         raise UsageError(explain(error)) from error
     return replace(pair, settings=pair.settings.model_copy(update={"output": output}))
+
+
+def _check_own(metadata: Path, picture: Path) -> None:
+    """Check that metadata may be written beside a picture: no other program's file has its name."""
+    disk = Disk()
+    with storage_errors(metadata):
+        if exists(disk, metadata) and own_claim(disk, picture.parent, picture.name) is None:
+            raise OccupiedError(
+                f"{metadata}: a file of this name exists already and is no metadata of this picture.",
+                "Move it away, or save the picture under another name.",
+            )
 
 
 def _write(target: Path, data: bytes) -> None:

@@ -22,7 +22,16 @@ import pipeline
 from pipeline import Evaluation, ImpastoError, Settings, Stylisation, stylise
 from pipeline import api as api_module
 from pipeline.cli.main import app
-from pipeline.errors import ExitCode, ImageError, Interrupted, NotFiniteError, StorageError, UsageError, WeightsError
+from pipeline.errors import (
+    ExitCode,
+    ImageError,
+    Interrupted,
+    NotFiniteError,
+    OccupiedError,
+    StorageError,
+    UsageError,
+    WeightsError,
+)
 from pipeline.outbox.metadata import Metadata
 from pipeline.settings.pair_settings import ObjectiveSettings
 from pipeline.settings.resolve import from_set_options, load_settings
@@ -319,3 +328,15 @@ def test_the_examples_in_the_docstrings_are_true(name: str, monkeypatch: pytest.
     found = doctest.testmod(import_module(name))
     assert found.attempted >= 3
     assert found.failed == 0
+
+
+def test_the_json_of_another_program_is_not_replaced(files: tuple[Path, Path], tmp_path: Path) -> None:
+    result = stylise(*files, QUICK)
+    sidecar = tmp_path / "x.png.json"
+    sidecar.write_text('{"title": "x.png"}')
+    with pytest.raises(OccupiedError, match=r"x\.png\.json"):
+        result.save(tmp_path / "x.png", metadata=True)
+    assert (sidecar.read_text(), (tmp_path / "x.png").exists()) == ('{"title": "x.png"}', False)
+    sidecar.unlink()
+    for _ in ("first", "again"):
+        result.save(tmp_path / "x.png", metadata=True)

@@ -6,7 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from pipeline.errors import LockedError
+from pipeline.errors import LockedError, UsageError
 from pipeline.run.observer import Observer
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ class LiveReport(Observer):
         self._close()
 
     def aborted(self, error: BaseException) -> None:
-        """Update the report for the last time, unless another process had the lock: it has the report as well."""
-        if not isinstance(error, LockedError):
+        """Update the report for the last time, unless nothing was done, since a lock was held or the command wrong."""
+        if not isinstance(error, LockedError | UsageError):
             self._close()
 
     def _close(self) -> None:

@@ -159,12 +159,13 @@ class Thumbnails:
         """Return whether a file has a thumbnail."""
         return exists(self._disk, self.path(sha256))
 
-    def put(self, sha256: str, pixels: Pixels) -> None:
+    def put(self, sha256: str, pixels: Pixels, mode: int = 0o666) -> None:
         """Make the thumbnail of a picture.
 
         Args:
             sha256: hash of the picture's file.
             pixels: (H, W, 3) float32, sRGB, 0–255, of any size.
+            mode: permissions, from which those of the process's umask are taken; see `mode_like`.
 
         Raises:
             OSError: it cannot be written.
@@ -175,5 +176,16 @@ class Thumbnails:
         make_folders(self._disk, self._folder)
         path = self.path(sha256)
         temporary = path.with_suffix(f".{threading.get_native_id()}")
+        with contextlib.suppress(FileNotFoundError):  # of a killed process, perhaps with other permissions
+            self._disk.unlink(temporary)
+        temporary.touch(mode)
         self._disk.write(temporary, encode(shrink(pixels, LONGEST_SIDE_PX), Encoding("jpeg", 8, _QUALITY)))
         self._disk.rename(temporary, path)
+
+
+def mode_like(path: Path) -> int:
+    """Return permissions by which nobody may read the thumbnail of a file who may not read the file itself."""
+    try:
+        return path.stat().st_mode & 0o666 | 0o600
+    except OSError:  # it was moved meanwhile, so its permissions are unknown
+        return 0o600

@@ -341,6 +341,23 @@ def test_a_file_that_is_no_result_is_never_overwritten(manifest: Path) -> None:
     assert impasto("run", manifest, "--outbox", precious.parent, *QUICK).exit_code == 0
 
 
+@pytest.mark.parametrize("command", ["run", "pair"])
+def test_a_photograph_with_the_sidecar_of_another_program_is_no_result(manifest: Path, command: str) -> None:
+    precious = manifest.parent / "content/a.png"
+    sidecar = precious.with_name("a.png.json")
+    sidecar.write_text('{"title": "a.png", "photoTakenTime": {"timestamp": "1"}}')
+    before = precious.read_bytes(), sidecar.read_bytes()
+    if command == "run":
+        manifest.write_text("content,style,output\ncontent/a.png,styles,a\ncontent,styles,\n")
+        result = impasto("run", manifest, "--outbox", precious.parent, *QUICK)
+        assert "3 rendered, 1 failed" in result.stdout
+    else:
+        result = impasto("pair", precious, manifest.parent / "styles/swirl.png", "-o", precious, *QUICK)
+    assert result.exit_code == 3
+    assert (precious.read_bytes(), sidecar.read_bytes()) == before
+    assert "a.png.json" in json.loads((precious.parent / "failed/a.json").read_text())["reason"]
+
+
 def test_a_raised_limit_tries_a_refused_picture_again(manifest: Path, tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text("[image]\nmax_pixels = 1000\n")

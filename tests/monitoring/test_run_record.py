@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline.errors import ExitCode, Interrupted, LockedError, WeightsError
+from pipeline.errors import ExitCode, ImpastoError, Interrupted, LockedError, UsageError, WeightsError
 from pipeline.monitoring.live_report import PAUSE_FACTOR, REPORT_SECONDS, LiveReport
 from pipeline.monitoring.run_record import RunRecorder
 from pipeline.outbox.report import update
@@ -285,8 +285,11 @@ def test_what_a_report_fails_by_is_told(tmp_path: Path, clock: Clock, monkeypatc
         report.finished(SUMMARY)
 
 
-def test_one_that_had_no_turn_leaves_the_report_to_the_other(tmp_path: Path, clock: Clock, updates: list[Path]) -> None:
+@pytest.mark.parametrize("error", [LockedError("another run has it."), UsageError("there is no such folder.")])
+def test_one_that_had_no_turn_leaves_the_report_as_it_is(
+    tmp_path: Path, clock: Clock, updates: list[Path], error: ImpastoError
+) -> None:
     report = LiveReport(clock)
     report.started(work(tmp_path))
-    report.aborted(LockedError("another run has it."))
+    report.aborted(error)
     assert updates == []

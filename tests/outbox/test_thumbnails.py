@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pipeline.disk import Disk
-from pipeline.outbox.working_files import LONGEST_SIDE_PX, Thumbnails
+from pipeline.outbox.working_files import LONGEST_SIDE_PX, Thumbnails, mode_like
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,3 +74,19 @@ def test_threads_that_make_the_same_one_do_not_meet(thumbnails: Thumbnails) -> N
     with Image.open(thumbnails.path(ONE)) as image:
         image.load()
     assert [path.name for path in thumbnails.path(ONE).parent.iterdir()] == [thumbnails.path(ONE).name]
+
+
+@pytest.mark.parametrize(("mode", "expected"), [(0o600, 0o600), (0o640, 0o640), (0o644, 0o644), (0o444, 0o644)])
+def test_nobody_may_read_the_thumbnail_of_a_file_who_may_not_read_the_file(
+    thumbnails: Thumbnails, tmp_path: Path, mode: int, expected: int
+) -> None:
+    photograph = tmp_path / "photo.jpg"
+    photograph.touch()
+    photograph.chmod(mode)
+    before = os.umask(0o022)
+    try:
+        thumbnails.put(ONE, grey(1), mode_like(photograph))
+    finally:
+        os.umask(before)
+    assert thumbnails.path(ONE).stat().st_mode & 0o777 == expected
+    assert mode_like(tmp_path / "moved.jpg") == 0o600

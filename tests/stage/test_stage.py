@@ -286,6 +286,19 @@ def test_a_pair_becomes_a_picture_with_metadata(make_stage: MakeStage, outbox: O
     assert checkpoints(outbox) == []
 
 
+def test_the_thumbnail_of_a_private_photograph_is_private(
+    make_stage: MakeStage, outbox: Outbox, make_pair: MakePair
+) -> None:
+    pair = make_pair("a")
+    pair.content.chmod(0o600)
+    pair.styles[0].chmod(0o644)
+    (record,) = process(make_stage(), pair)
+    assert isinstance(record, Metadata)
+    hashes = (record.pair.content.sha256, record.pair.style.sha256)
+    modes = [outbox.thumbnails.path(sha256).stat().st_mode & 0o077 for sha256 in hashes]
+    assert modes[0] == 0 != modes[1]
+
+
 def test_the_style_that_the_network_sees_has_the_contents_chroma(make_pair: MakePair) -> None:
     pair = make_pair(colour={"mode": "style-yuv"}, style={"fit": "stretch"})
     loaded = load(pair, IMAGES)

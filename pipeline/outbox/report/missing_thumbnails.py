@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from pipeline.errors import ImageError, UnreadableError
 from pipeline.images.files import read_file
 from pipeline.outbox.report.read import altered_picture
+from pipeline.outbox.working_files import mode_like
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,5 +69,5 @@ def _make(path: Path, result: Result, thumbnails: Thumbnails) -> DamagedFile | s
     except (ImageError, UnreadableError) as error:
         return f"No preview: {error.message}"
     pixels = picture.pixels if picture.alpha is None else over_white(picture.pixels, picture.alpha)
-    thumbnails.put(result.output_sha256, pixels)
+    thumbnails.put(result.output_sha256, pixels, mode_like(path))
     return None

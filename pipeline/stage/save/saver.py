@@ -14,6 +14,7 @@ from pipeline.outbox.metadata import (
     OutputFile,
     Seconds,
 )
+from pipeline.outbox.working_files import mode_like
 from pipeline.stage.engine_config import colour_of
 from pipeline.stage.paint.postprocess import finished
 from pipeline.stage.save.rendering_record import Maker, describe
@@ -21,6 +22,7 @@ from pipeline.stage.task import VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from pipeline.images.picture import Bits, Pixels
     from pipeline.outbox.publish import Outbox
@@ -74,7 +76,7 @@ class Saver:
         )
         rendering = describe(loading, painted, self.maker, seconds, luma_moved=moved)
         small = {**loading.loaded.small, written.sha256: pixels}
-        metadata = rendering.written(written, (*encoded.lost, *self._keep_thumbnails(small)))
+        metadata = rendering.written(written, (*encoded.lost, *self._keep_thumbnails(small, _files_of(loading))))
         self.outbox.publish_metadata(pair.name, pair.file_name, metadata, task.owner)
         return metadata
 
@@ -85,15 +87,29 @@ class Saver:
         except OSError as error:  # the pair itself is published, and old checkpoints are removed later
             logger.warning("the checkpoint of %s could not be removed: %s", loading.task.pair.name, error)
 
-    def _keep_thumbnails(self, pictures: Mapping[str, Pixels]) -> list[str]:
-        """Write missing thumbnails; return a warning if that fails, since the report does not need them."""
+    def _keep_thumbnails(self, pictures: Mapping[str, Pixels], files: Mapping[str, Path]) -> list[str]:
+        """Write missing thumbnails; return a warning if that fails, since the report does not need them.
+
+        Args:
+            pictures: small pictures, by SHA-256.
+            files: files of those that are inputs, whose thumbnails are as private as the files, by SHA-256.
+        """
         try:
             for sha256, pixels in pictures.items():
                 if not self.outbox.thumbnails.has(sha256):
-                    self.outbox.thumbnails.put(sha256, pixels)
+                    mode = mode_like(files[sha256]) if sha256 in files else 0o666
+                    self.outbox.thumbnails.put(sha256, pixels, mode)
         except OSError as error:
             return [f"no thumbnail could be written: {error.strerror}"]
         return []
+
+
+def _files_of(loading: Loading) -> dict[str, Path]:
+    """Return the photograph and the paintings of a pair by SHA-256."""
+    inputs, pair = loading.loaded.inputs, loading.task.pair
+    paintings = inputs.blend or (inputs.style,)
+    hashes = (inputs.content.sha256, *(each.sha256 for each in paintings))
+    return dict(zip(hashes, (pair.content, *pair.styles), strict=True))
 
 
 @dataclass(frozen=True)
