@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock, Timeout
 
-from pipeline.disk import Disk, make_folders, storage_errors
+from pipeline.disk import Disk, storage_errors
 from pipeline.errors import LockedError, UsageError
 from pipeline.images.files import looks_complete
 from pipeline.images.formats import endings
@@ -29,6 +29,7 @@ from pipeline.watch.inbox.styles import Styles
 from pipeline.watch.jobs.job_pairs import FingerprintReader, JobPairs
 from pipeline.watch.jobs.lifecycle import JobRules, Jobs
 from pipeline.watch.spool.accounting import FileAccounting
+from pipeline.watch.spool.place import make_spool
 from pipeline.watch.spool.spool import Spool
 from pipeline.watch.systemd import SystemdNotifier
 from pipeline.watch.watcher import Watcher
@@ -118,7 +119,7 @@ class Service:
         Raises:
             LockedError: another drain works on this spool.
             MachineError: see `Watcher.run`.
-            UsageError: the spool is on another file system than the inbox.
+            UsageError: the spool cannot be this inbox's; see `Worker.enter`.
         """
         with StopRequest() as stop_request, contextlib.ExitStack() as stack:
             stop_request.listen_for_rescan()
@@ -131,7 +132,7 @@ class Service:
     def _drain_lock(self) -> Iterator[None]:
         spool = self.folders.spool
         with storage_errors(spool):
-            make_folders(self.disk, spool)
+            make_spool(self.disk, spool, self.folders.inbox)
             lock = FileLock(spool / "drain.lock", timeout=0)
             try:
                 lock.acquire()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 import threading
 import time
 import uuid
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, Final
 from filelock import FileLock, Timeout
 
 from pipeline.cli.doctor.finding import Finding
-from pipeline.disk import NO_HARD_LINKS, Disk
+from pipeline.disk import NO_HARD_LINKS, Disk, exists
+from pipeline.errors import UsageError
 from pipeline.images.formats import endings
+from pipeline.outbox.paths import STATE_FOLDER
 from pipeline.run.picture_files import is_ignored
 from pipeline.system.remedies import remedy_of, remedy_without_events
 from pipeline.text import memory
@@ -25,7 +28,7 @@ from pipeline.watch.inbox.rights import Rights
 from pipeline.watch.inbox.styles import Styles
 from pipeline.watch.inbox.walk import walk_folders
 from pipeline.watch.service import SHARED_SETTLE_SECONDS
-from pipeline.watch.spool.workers import PROBE_PREFIX
+from pipeline.watch.spool.place import PROBE_PREFIX, check_owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +62,7 @@ def folder(path: Path, settings: Settings) -> Iterator[Finding]:
     yield _mount(path, about, settings)
     written = list(_written(path, about))
     yield from written
+    yield from _state_folder(path, about, has_spool=not settings.watch.spool)
     yield from _inner_folders(path, Path(settings.watch.spool or path))
     if not any(finding.level == "FAIL" for finding in written) and not settings.watch.polling:
         yield from _events(path, about)
@@ -127,6 +131,37 @@ def _written(path: Path, about: str) -> Iterator[Finding]:
         text = f"its clock and this machine's differ by {skew:.0f} s, so ages of files mislead."
         findings.append(Finding(about, "WARN", text, "Set both by NTP."))
     yield from findings or [Finding(about, "OK", "can be written; renames, links and locks work")]
+
+
+def _state_folder(path: Path, about: str, *, has_spool: bool) -> Iterator[Finding]:
+    """Check whether other users can exchange impasto's own folder, or what is in it.
+
+    Args:
+        path: an inbox or an outbox.
+        about: the path as the user gave it.
+        has_spool: whether the spool of an inbox is in it.
+    """
+    state, disk = path / STATE_FOLDER, Disk()
+    inbox = path.stat()
+    if exists(disk, state):
+        try:
+            check_owner(disk, state, path)
+        except UsageError as error:
+            yield Finding(about, "FAIL", error.message, error.remedy)
+            return
+        if _is_open_to_others(disk.lstat(state)):
+            yield Finding(about, "WARN", f"other users may exchange the files in {state}.", f"chmod -R go-w {state}")
+    if has_spool and _is_open_to_others(inbox) and not inbox.st_mode & stat.S_ISVTX:
+        yield Finding(
+            about, "WARN", f"other users may put a folder of theirs in place of {state}.",
+            f"Make {path} sticky (chmod +t) and give it to the user who runs impasto, or set watch.spool.",
+        )  # fmt: skip
+
+
+def _is_open_to_others(folder: os.stat_result) -> bool:
+    """Whether users other than the owner may write: all, or a group that is not the owner's own."""
+    is_own_group = folder.st_gid == os.getegid() and folder.st_uid == os.geteuid()
+    return bool(folder.st_mode & (stat.S_IWOTH if is_own_group else stat.S_IWOTH | stat.S_IWGRP))
 
 
 def _inner_folders(path: Path, spool: Path) -> Iterator[Finding]:

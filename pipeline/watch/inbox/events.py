@@ -133,7 +133,7 @@ class WatchdogEvents(ChangeEvents):
                 self._observer.unschedule(self._watches.pop(folder)[0])
             try:
                 watch = self._observer.schedule(self._handler, os.fspath(folder), recursive=True, event_filter=_EVENTS)
-            except FileNotFoundError:  # the folder has been removed meanwhile
+            except (FileNotFoundError, NotADirectoryError):  # the folder has been removed or exchanged meanwhile
                 continue
             except RecursionError as error:  # watchdog lists folders by os.walk, which recurses before Python 3.12
                 raise OSError(errno.EOVERFLOW, f"folders in {folder.name} are nested too deep") from error

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from pipeline.watch.inbox.rules import InboxRules
     from pipeline.watch.inbox.styles import Styles
     from pipeline.watch.spool.accounting import FileAccounting
+    from pipeline.watch.spool.place import SpoolPlace
     from pipeline.watch.spool.records import Job, NotClaimedError
-    from pipeline.watch.spool.workers import SpoolPlace
 
 logger = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from pipeline.watch.inbox.claims import Claims
 from pipeline.watch.inbox.events import Changes, EventProbe
 from pipeline.watch.inbox.files import InboxFiles
 from pipeline.watch.inbox.tickets import Tickets
+from pipeline.watch.spool.place import EVENT_PROBE_PREFIX
 from pipeline.watch.spool.records import Claimed
 from pipeline.watch.spool.tidy import TIDY_SECONDS, tidy
-from pipeline.watch.spool.workers import EVENT_PROBE_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable

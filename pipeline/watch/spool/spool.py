@@ -5,6 +5,7 @@
     work/<worker>/<job>/job.json      facts about the job: `JobRecord`; a large ticket has job-1.json and so on as well
     done/<date>/<job>/                finished jobs
     failed/<job>/                     failed jobs, each with reason.json
+    inbox.json                        the spool's inbox
     returned/                         records of finished files that were returned to the inbox
 
 A claim is one rename, so that only one of several workers gets the file, and the others find it gone. All that a
@@ -34,6 +35,7 @@ from pipeline.disk import (
     walk,
 )
 from pipeline.text import printable
+from pipeline.watch.spool.place import SPOOL_MODE, SpoolPlace
 from pipeline.watch.spool.records import (
     FileFacts,
     Job,
@@ -44,7 +46,7 @@ from pipeline.watch.spool.records import (
     record_name,
     returned_name,
 )
-from pipeline.watch.spool.workers import SpoolPlace, Worker, jobs_in, new_worker_name
+from pipeline.watch.spool.workers import Worker, jobs_in, new_worker_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,7 +108,7 @@ class Spool:
         name = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
         job = Job(name, self.folder / name)
         self.worker.check_alive()
-        self._disk.mkdir(job.folder)
+        self._disk.mkdir(job.folder, SPOOL_MODE)
         try:
             self.add(job, relative)
         except NotClaimedError:
@@ -122,7 +124,7 @@ class Spool:
         """
         source, target = self.place.inbox / relative, job.path(relative)
         try:
-            make_folders(self._disk, target.parent)
+            self.place.make(target.parent)
             self._disk.rename(source, target)
         except (FileNotFoundError, NotADirectoryError) as error:
             if not exists(self._disk, target):  # else the rename succeeded, but the network lost the answer
@@ -224,7 +226,7 @@ class Spool:
         return self._move_into(self.root / "failed", job)
 
     def _move_into(self, folder: Path, job: Job) -> Path:
-        make_folders(self._disk, folder)
+        self.place.make(folder)
         target = folder / job.id
         move(self._disk, job.folder, target)
         return target
@@ -239,7 +241,7 @@ class Spool:
         Returns:
             False if the name of a file is taken; see `put_back`.
         """
-        make_folders(self._disk, self.root / "returned")
+        self.place.make(self.root / "returned")
         for relative in self.files(job):
             facts = FileFacts.of(self._disk.lstat(job.path(relative)))
             record = ReturnedFile(path=printable(relative), size=facts.size, mtime_ns=facts.mtime_ns, inode=facts.inode)
@@ -259,7 +261,7 @@ class Spool:
         """Whether a file lies in the inbox as `return_files` left it."""
         try:
             return self.was_returned(relative, FileFacts.of(self._disk.lstat(self.place.inbox / relative)))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
 
     def _return_record(self, relative: str) -> Path:

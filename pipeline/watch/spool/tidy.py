@@ -13,7 +13,7 @@ from pipeline.watch.spool.records import returned_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pipeline.watch.spool.workers import SpoolPlace
+    from pipeline.watch.spool.place import SpoolPlace
 
 TIDY_SECONDS: Final = 3600.0
 """Seconds between two calls of `tidy`."""

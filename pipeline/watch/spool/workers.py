@@ -7,13 +7,13 @@ import errno
 import os
 import secrets
 import socket
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock, Timeout
 
-from pipeline.disk import exists, make_folders, move
+from pipeline.disk import exists, move
 from pipeline.errors import EvictedError, UsageError
+from pipeline.watch.spool.place import EVENT_PROBE_PREFIX, PROBE_PREFIX, make_spool, record_inbox
 from pipeline.watch.spool.records import Job, SpoolRemovedError
 
 if TYPE_CHECKING:
@@ -21,32 +21,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.disk import Disk
+    from pipeline.watch.spool.place import SpoolPlace
 
 LEASE_SECONDS: Final = 120.0
 """Age in seconds of a heartbeat at which its worker counts as dead, where locks cannot tell."""
-EVENT_PROBE_PREFIX: Final = ".impasto-alive-"
-"""Start of the name of a file that a worker makes in the inbox to see whether events arrive."""
-PROBE_PREFIX: Final = ".impasto-probe-"
-"""Start of the name of a file that is made in the inbox to try what can be done there."""
+_CLAIMED_PROBE_PREFIX: Final = "probe-"
+"""Start of the name that such a file has in the spool."""
+_NOT_OURS: Final = (FileNotFoundError, IsADirectoryError, PermissionError)
+"""Errors of removing a trial file that is gone, or whose name somebody else has taken."""
 _OWN_FILES: Final = ("beat", "status.json", "status.tmp", "lock")
 """Files of a worker's folder that belong to the worker and to none of its jobs."""
-
-
-@dataclass(frozen=True)
-class SpoolPlace:
-    """A spool, its inbox, and the worker that uses both."""
-
-    root: Path
-    """Folder of the spool."""
-    inbox: Path
-    disk: Disk
-    worker: str
-    """Name of the worker: host, process id and random digits, joined by `-`."""
-
-    @property
-    def folder(self) -> Path:
-        """Folder of the worker in the spool."""
-        return self.root / "work" / self.worker
 
 
 class Worker:
@@ -77,29 +61,36 @@ class Worker:
         A worker whose spool was removed calls this again.
 
         Raises:
-            UsageError: the spool is on another file system than the inbox.
+            UsageError: the spool is on another file system than the inbox, is another inbox's, or somebody else may
+                have put it there.
             OSError: the spool cannot be made or written.
         """
         place, disk = self._place, self._place.disk
+        make_spool(disk, place.root, place.inbox)
         for name in ("work", "done", "failed"):
-            make_folders(disk, place.root / name)
+            place.make(place.root / name)
         self._probe()
+        record_inbox(disk, place.root, place.inbox)
         self._device = disk.lstat(place.inbox).st_dev
         if self._lock is not None:  # that of a spool that was removed
             self._lock.release()
         # The folder gets its final name when its lock is already held, so that nobody finds it without a holder.
         unnamed = place.root / "work" / f".{place.worker}"
-        make_folders(disk, unnamed)  # an attempt that failed half way may have left it
+        place.make(unnamed)  # an attempt that failed half way may have left it
         lock = FileLock(unnamed / "lock", timeout=0)
         lock.acquire()
         self._lock = lock
         disk.write(unnamed / "beat", b"")
         move(disk, unnamed, place.folder)
+        self._remove_old_probes()
 
     def _probe(self) -> None:
         """Rename a trial file from the inbox into the spool, as a claim does."""
         place, disk = self._place, self._place.disk
-        source, target = place.inbox / f"{PROBE_PREFIX}{place.worker}", place.root / f"probe-{place.worker}"
+        source, target = (
+            place.inbox / f"{PROBE_PREFIX}{place.worker}",
+            place.root / f"{_CLAIMED_PROBE_PREFIX}{place.worker}",
+        )
         disk.create(source)
         try:
             disk.rename(source, target)
@@ -114,6 +105,20 @@ class Worker:
                 ) from error
             raise
         disk.unlink(target)
+
+    def _remove_old_probes(self) -> None:
+        """Remove the trial files of processes that were killed before they were workers, and of a doctor."""
+        place, disk = self._place, self._place.disk
+        now = disk.lstat(place.folder / "beat").st_mtime
+        workers = {entry.name.removeprefix(".") for entry in disk.entries(place.root / "work")}
+        prefixes = {place.inbox: (EVENT_PROBE_PREFIX, PROBE_PREFIX), place.root: (_CLAIMED_PROBE_PREFIX,)}
+        for folder, starts in prefixes.items():
+            for name in [entry.name for entry in disk.entries(folder) if entry.name.startswith(starts)]:
+                if any(name == f"{start}{worker}" for start in starts for worker in workers):
+                    continue
+                with contextlib.suppress(*_NOT_OURS):
+                    if now - disk.lstat(folder / name).st_mtime > LEASE_SECONDS:
+                        disk.unlink(folder / name)
 
     def leave(self) -> None:
         """Stop being a worker; jobs that are left are for another worker to take over."""
@@ -189,7 +194,7 @@ class Worker:
                     worker = entry.name.removeprefix(".")
                     on_dead_worker(worker)
                     for prefix in (EVENT_PROBE_PREFIX, PROBE_PREFIX):
-                        with contextlib.suppress(FileNotFoundError):
+                        with contextlib.suppress(*_NOT_OURS):
                             disk.unlink(place.inbox / f"{prefix}{worker}")
                     self._take_jobs(folder)
 

@@ -212,3 +212,21 @@ def test_a_thousand_folders_one_in_another_are_no_reason_to_fail(
 ) -> None:
     nest_folders(tmp_path, 2000)
     assert list(folder(tmp_path, SETTINGS))
+
+
+def test_a_state_folder_that_others_may_exchange_is_found(tmp_path: Path) -> None:
+    state = tmp_path / ".impasto"
+    assert found(tmp_path) == {}
+    tmp_path.chmod(0o777)
+    assert "Make" in found(tmp_path)["WARN"]
+    assert "watch.spool" in found(tmp_path)["WARN"]
+    assert found(tmp_path, {"watch": {"spool": str(tmp_path.parent / "spool")}}) == {}
+    tmp_path.chmod(0o1777)
+    assert found(tmp_path) == {}
+    state.mkdir(mode=0o755)
+    assert found(tmp_path) == {}
+    state.chmod(0o777)
+    assert f"chmod -R go-w {state}" in found(tmp_path)["WARN"]
+    state.rmdir()
+    state.symlink_to(tmp_path.parent)
+    assert "is a link or a file" in found(tmp_path)["FAIL"]

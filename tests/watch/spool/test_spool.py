@@ -263,6 +263,15 @@ def test_a_file_that_was_given_back_is_known_until_it_changes(inbox: Path, tmp_p
     worker.end()
 
 
+def test_a_file_whose_folder_became_a_link_is_no_returned_one(inbox: Path, victim: Path) -> None:
+    worker = spool(inbox)
+    assert worker.return_files(worker.claim("sea/a.jpg"))
+    assert worker.is_returned("sea/a.jpg")
+    (inbox / "sea").rename(inbox / "before")
+    (inbox / "sea").symlink_to(victim)
+    assert not worker.is_returned("sea/a.jpg")
+
+
 # Dead workers, known by their lock
 
 
