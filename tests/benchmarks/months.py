@@ -88,7 +88,7 @@ def command(root: Path, *, real: bool) -> list[str]:
     sections = {
         "watch": WATCH,
         "image": {"size": 32},
-        "pyramid": {"evaluations": 1, "scales": 1},
+        "pyramid": {"evaluations": 2, "scales": 1},
         "metrics": {"textfile": root / "metrics.prom"},
         "run": {"report": "true"},
     }
@@ -168,13 +168,13 @@ def simulate(root: Path, pairs: int, *, real: bool) -> None:
         subprocess.Popen(command(root, real=real), stdout=subprocess.DEVNULL, stderr=stderr) as watcher,
     ):
         try:
-            while not (root / "inbox/.impasto/work").is_dir():
+            while watcher.poll() is None and not (root / "inbox/.impasto/work").is_dir():
                 time.sleep(0.1)
             points = iter([0, *(pairs * (point + 1) // POINTS for point in range(POINTS))])
             due, begin = next(points), time.monotonic()
             print("  dropped  seconds     MiB  descriptors  threads  log lines  files")
             while watcher.poll() is None:
-                while person.waits():
+                while watcher.poll() is None and person.waits():
                     time.sleep(0.02)
                 dropped = person.dropped.total()
                 if dropped >= due:
