@@ -209,12 +209,16 @@ class Scanner:
         except OSError:
             self.look_again()  # the events have been taken and will not arrive again
             raise
-        self.is_settling = self.closes_at is None or self._claims.is_settling(self.closes_at)
+        self.is_settling = (
+            self.closes_at is None or self._tickets.is_claiming or self._claims.is_settling(self.closes_at)
+        )
         ready, self._ready = self._ready, []
         return ready
 
     def seconds_until_next(self) -> float:
         """Return the seconds until the next round is due if no event arrives before."""
+        if self._tickets.is_claiming:
+            return 0.0
         times = [self._files.tracker.next_due(), self._next_look]
         if not self._polling:
             times.append(self._probe.next_time)

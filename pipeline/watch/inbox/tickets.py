@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import ImpastoError, TicketError, UnreadableError, internal_error
 from pipeline.run.named_paths import composed
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from pipeline.watch.spool.spool import Spool
 
 logger = logging.getLogger(__name__)
+
+FILES_PER_ROUND: Final = 100
+"""Largest number of files that are claimed for a ticket in one round, so that photographs are claimed in between."""
 
 
 class Checklist:
@@ -149,6 +153,8 @@ class Tickets:
         self._files, self._spool, self._styles, self._rules, self._clock = files, spool, styles, rules, clock
         self.waiting: list[Ticket] = []
         """Tickets that lack something, in the order of their claims."""
+        self.is_claiming = False
+        """Whether the next call of `serve` goes on with the files of a large ticket."""
         self._awaited: Counter[str] = Counter()
         """Number of waiting tickets that require a file, by the file's path in the inbox."""
 
@@ -212,17 +218,21 @@ class Tickets:
         Raises:
             OSError: the spool cannot be read or written.
         """
+        self.is_claiming = False
         for ticket in list(self.waiting):
             self._read(ticket)
             if ticket.is_uncertain:
                 for name in set(self._spool.files(ticket.claimed.job)) - ticket.files:
                     self._add_file(ticket, name)
                 ticket.is_uncertain = False
-            # All files are claimed at once, so that a ticket that never completes keeps no photograph from others.
+            # No file is claimed before all are there, so that a ticket that never completes keeps none from others.
+            is_cut = False
             if ticket.missing and ticket.can_be_complete(self._styles, lambda name: self._is_stable(name, now)):
-                for name in sorted(ticket.missing):
+                is_cut = len(ticket.missing) > FILES_PER_ROUND
+                for name in heapq.nsmallest(FILES_PER_ROUND, ticket.missing):
                     self._claim_file(ticket, self._files.tracker.spelled(name), now)
-            if not ticket.is_ready(self._styles) and now - ticket.since >= self._rules.ticket_seconds:
+            self.is_claiming |= is_cut
+            if not (is_cut or ticket.is_ready(self._styles)) and now - ticket.since >= self._rules.ticket_seconds:
                 ticket.fail_waiting(self._rules.ticket_seconds, self._lacking(ticket, now))
             if ticket.is_ready(self._styles):
                 self._end(ticket)

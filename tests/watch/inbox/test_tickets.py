@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.errors import UnreadableError
 from pipeline.outbox.metadata import JobFailure
+from pipeline.watch.inbox import tickets
 from tests.faults.disk import FaultyDisk
 from tests.faults.world import World, photo
 from tests.watch.inbox.conftest import work
@@ -82,7 +83,7 @@ def test_a_ticket_waits_for_its_style(world: World, style: str, file: str) -> No
 def test_a_ticket_that_waits_in_vain_fails_alone(world: World, rows: str, words: str) -> None:
     world.drop("b.png")
     ticket(world, f"content,style\n{rows}")
-    worker = work(world, 95)
+    worker = work(world, 99)
     assert world.spooled("failed") == set()
     worker.work(20)
     worker.end()
@@ -237,3 +238,40 @@ def test_a_ticket_finds_its_files_in_any_unicode_form_and_with_backslashes(
     worker.end()
     assert world.check_settled().keys() == {"one.png"}
     assert world.spooled("done") == {"job.csv", name}
+
+
+@pytest.mark.parametrize("drain", [True, False])
+def test_the_files_of_a_large_ticket_are_claimed_a_part_at_a_time(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, drain: bool
+) -> None:
+    monkeypatch.setattr(tickets, "FILES_PER_ROUND", 3)
+    for number in range(10):
+        world.drop(f"{number}.png")
+    ticket(world, "\n".join(["content,style", *(f"{number}.png,sea" for number in range(10))]))
+    world.drop("sea/a.jpg")
+    worker = world.worker(drain=drain).start()
+    counts = []
+    for _ in range(9):
+        worker.step(1.0)
+        counts.append(len(world.spooled("work") & {f"{number}.png" for number in range(10)}))
+        if counts[-1] and counts[-1] < 9:
+            assert not worker.watcher.is_drained()
+            assert worker.scanner.seconds_until_next() == 0
+    assert [count for count in counts if count] == [3, 6, 9]
+    if drain:
+        assert worker.watcher.is_drained()
+    worker.end()
+    assert len(world.check_settled()) == 11
+
+
+def test_a_ticket_whose_files_are_being_claimed_does_not_fail_for_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tickets, "FILES_PER_ROUND", 1)
+    ticket(world)
+    worker = work(world, 99)
+    world.drop("b.png")
+    world.drop("c.png")
+    worker.work(12)
+    worker.end()
+    assert world.check_settled().keys() == {"b__sea.png", "c__sea.png"}
