@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from pipeline.errors import ExitCode, LockedError, OccupiedError, StorageError
+from pipeline.errors import ExitCode, LockedError, OccupiedError, OutOfMemoryError, StorageError
 from pipeline.outbox.mark_files import RUN
 from pipeline.outbox.metadata import Failure, Metadata, PairPaths
 from pipeline.run.plan import Action, plan
@@ -195,6 +195,8 @@ class _Tally:
         self._outbox, self._attempts, self.observer = outbox, attempts, observer
         self._pairs, self._budget = pairs, budget
         self._counts: Counter[str] = Counter()
+        self._out_of_memory: list[Task] = []
+        """Tasks of pairs that ran out of memory beside others, and are tried again alone."""
         self._out_of_time = 0
         """Number of pairs for which the time budget was over."""
 
@@ -202,6 +204,11 @@ class _Tally:
     def expected(self) -> int:
         """Number of pairs to render, as far as it is known, including those that are rendered already."""
         return self._pairs - sum(self._counts[action] for action in Action)
+
+    @property
+    def has_failures(self) -> bool:
+        """Whether a pair has failed in this run."""
+        return self._counts["failed"] > 0
 
     @property
     def waiting(self) -> int:
@@ -212,9 +219,9 @@ class _Tally:
     def tasks(self, planned: Iterable[PlannedPair | None], stop_request: StopRequest) -> Generator[Task | None]:
         """Yield the pairs to render as they are planned, each counted as an attempt, until a stop is requested.
 
-        Pairs during which a process died come after all others, one at a time, those with the fewest deaths first.
+        Pairs during which a process died come after all others, see `_tasks_alone`.
         """
-        suspects = []
+        suspects: list[Task] = []
         for item in planned:
             if stop_request.requested is not None:
                 return
@@ -229,11 +236,22 @@ class _Tally:
                 suspects.append(task)
             elif task is not None:
                 yield self._begin(task)
-        for task in sorted(suspects, key=lambda each: each.deaths):
-            while self._attempts.are_open and stop_request.requested is None:
+        suspects.sort(key=lambda each: each.deaths)
+        yield from self._tasks_alone(suspects, stop_request)
+
+    def _tasks_alone(self, suspects: list[Task], stop_request: StopRequest) -> Generator[Task | None]:
+        """Yield suspects, then pairs that ran out of memory beside others, each when no other pair is in progress."""
+        while stop_request.requested is None:
+            if self._attempts.are_open:
                 yield None
-            if stop_request.requested is None and not self._is_over:
-                yield self._begin(task)
+                continue
+            alone = suspects or self._out_of_memory
+            if not alone:
+                return
+            if self._is_over:
+                self._out_of_time += len(suspects) + len(self._out_of_memory)
+                return
+            yield self._begin(alone.pop(0))
 
     @property
     def _is_over(self) -> bool:
@@ -269,11 +287,16 @@ class _Tally:
         return None
 
     def finish(self, outcome: Outcome) -> None:
-        """Record that a pair is done or has failed.
+        """Record that a pair is done or has failed; one that ran out of memory beside others is tried again alone.
 
         Raises:
             StorageError: the outbox cannot be written.
         """
+        if isinstance(outcome.error, OutOfMemoryError) and self._attempts.others_are_open(outcome):
+            logger.warning("%s It is tried again when no other pair is in memory.", outcome.error.message)
+            self._attempts.take_back_one(outcome)
+            self._out_of_memory.append(outcome.task)
+            return
         if isinstance(outcome.record, Failure):
             try:
                 self._outbox.publish_failure(outcome.pair.name, outcome.record)
@@ -306,7 +329,7 @@ def _render(stage: Stage | StagePool, tasks: Iterable[Task | None], tally: _Tall
         with contextlib.closing(stage.process(tasks)) as outcomes:
             for outcome in outcomes:
                 tally.finish(outcome)
-                if fail_fast and outcome.error:
+                if fail_fast and tally.has_failures:
                     break
     finally:
         tally.observer.rendering_ended()

@@ -52,6 +52,10 @@ class Attempts:
         """Whether there are attempts without an outcome."""
         return bool(self._open)
 
+    def others_are_open(self, outcome: Outcome) -> bool:
+        """Whether there are attempts without an outcome beside the one that has this outcome."""
+        return not self._open.keys() <= {outcome.pair.file_name}
+
     def consider(self, task: Task) -> Task | Outcome:
         """Return the task with the number of processes that died during it, or its failure if there were too many.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.errors import DeviceError, ImageError, ImpastoError
+from pipeline.errors import DeviceError, ImageError, ImpastoError, OutOfMemoryError
 from pipeline.outbox.publish import Outbox
 from pipeline.pair import Pair
 from pipeline.run import runner
@@ -55,7 +55,7 @@ class FakeStage:
         pair = task.pair
         try:
             self.paint(task)
-        except ImageError as error:
+        except (ImageError, OutOfMemoryError) as error:
             return Outcome(task, failure_of(task, error), error)
         picture = b"picture of " + pair.content.read_bytes()
         metadata = describe(task, pair.content.read_bytes(), pair.styles[0].read_bytes(), picture)
@@ -276,3 +276,32 @@ def test_an_outbox_of_an_earlier_version_has_marks_without_the_new_counts(night:
     night.run()
     assert len(night.results()) == PAIRS
     assert night.failures() == set()
+
+
+def test_a_pair_that_runs_out_of_memory_beside_others_is_tried_again_alone(night: Night) -> None:
+    tried: list[str] = []
+
+    def paint(task: Task) -> None:
+        tried.append(task.pair.name)
+        if task.pair.name == "05" and tried[-4:] == ["02", "03", "04", "05"]:
+            raise OutOfMemoryError("it does not fit beside the others")
+
+    summary = night.run(paint)
+    assert not isinstance(summary, BaseException)
+    assert night.failures() == set()
+    assert night.painted[-2:] == ["19", "05"]
+    assert len(night.results()) == summary.counts["rendered"] == PAIRS
+    assert night.marks() == []
+
+
+def test_a_pair_that_does_not_fit_alone_either_fails_once(night: Night) -> None:
+    def paint(task: Task) -> None:
+        if task.pair.name in ("05", "06"):
+            raise OutOfMemoryError("it does not fit")
+
+    summary = night.run(paint)
+    assert not isinstance(summary, BaseException)
+    assert night.painted[-2:] == ["05", "06"]
+    assert night.failures() == {"05", "06"}
+    assert (summary.counts["failed"], summary.counts["rendered"], summary.counts["waiting"]) == (2, PAIRS - 2, 0)
+    assert night.marks() == []
