@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -150,7 +151,15 @@ class Service:
         settle_seconds = max(watch.settle_seconds, SHARED_SETTLE_SECONDS if shared else 0.0)
         image_endings = endings(self.settings.image.kinds)
         styles = Styles(self.folders.styles, image_endings, self.disk, self.clock)
-        pairs = JobPairs(self.settings, self.base_values, self.overrides, image_endings, styles, self.folders.mask)
+        pairs = JobPairs(
+            self.settings,
+            self.base_values,
+            self.overrides,
+            image_endings,
+            styles,
+            self.folders.mask,
+            self.fingerprints.made_by,
+        )
         workplace = self._workplace(stop_request, pairs, settle_seconds, shared=shared)
         rules = JobRules(
             retire=watch.retire,
@@ -159,6 +168,7 @@ class Service:
             settle_seconds=settle_seconds,
             pairs_of=pairs.pairs_of,
             fingerprint=self.fingerprints.read,
+            basis_of=pairs.basis_of,
             damaged=styles.damaged,
         )
         return Watcher(
@@ -176,7 +186,7 @@ class Service:
     ) -> Workplace:
         folders, watch, wake = self.folders, self.settings.watch, threading.Event()
         spool = Spool(folders.spool, folders.inbox, self.disk, shared=shared)
-        accounting = FileAccounting()
+        accounting, outbox = FileAccounting(), Outbox(folders.outbox, self.disk, spool.worker.name)
         polling = watch.polling or shared
         events = ChangeEvents() if polling else WatchdogEvents(folders.inbox, wake.set)
         scanner = Scanner(
@@ -192,6 +202,7 @@ class Service:
                 default_style=self.settings.styles.default,
                 looks_complete=looks_complete,
                 damage_of=pairs.damage_of,
+                is_up_to_date=partial(pairs.is_up_to_date, outbox),
                 requirements_of_ticket=pairs.requirements_of_ticket,
             ),
             accounting=accounting,
@@ -203,7 +214,7 @@ class Service:
             scanner=scanner,
             spool=spool,
             accounting=accounting,
-            outbox=Outbox(folders.outbox, self.disk, spool.worker.name),
+            outbox=outbox,
             disk=self.disk,
             stop_request=stop_request,
             wake=wake,

@@ -124,7 +124,8 @@ class Claims:
         )
 
     def _was_returned(self, name: str) -> bool:
-        if not self._spool.was_returned(name, self._files.tracker.files[name].facts):
+        record = self._spool.returned(name, self._files.tracker.files[name].facts)
+        if record is None or not self._rules.is_up_to_date(name, record):
             return False
         self._files.keep_returned(name)
         return True

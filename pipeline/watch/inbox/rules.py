@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.watch.inbox.ticket_requirements import TicketRequirements
+    from pipeline.watch.spool.records import ReturnedFile
 
 
 @dataclass(frozen=True)
@@ -32,5 +33,7 @@ class InboxRules:
     """Function that returns whether a file ends as its format says."""
     damage_of: Callable[[str], str]
     """Function that returns what is wrong with the painting or the mask of a photograph, by its path in the inbox."""
+    is_up_to_date: Callable[[str, ReturnedFile], bool]
+    """Function that returns whether the results of a returned file are there and would be the same if made now."""
     requirements_of_ticket: Callable[[Path], TicketRequirements]
     """Function that reads the files and styles that a ticket needs; it raises ImpastoError."""

@@ -11,13 +11,14 @@ from pipeline.text import now, printable
 from pipeline.watch.jobs.decisions import JobAction, PairStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from pipeline.errors import ImpastoError
     from pipeline.run.observer import Observer
     from pipeline.watch.jobs.open_job import OpenJob
     from pipeline.watch.jobs.result_names import ResultNames
-    from pipeline.watch.spool.records import Job
+    from pipeline.watch.spool.records import FileFacts
     from pipeline.watch.workplace import Workplace
 
 logger = logging.getLogger(__name__)
@@ -32,9 +33,16 @@ class JobEndings:
     Methods raise StorageError or OSError if the disk fails; the job then stays open, and may be ended again.
     """
 
-    def __init__(self, workplace: Workplace, names: ResultNames, retire: Retire, observer: Observer) -> None:
+    def __init__(
+        self,
+        workplace: Workplace,
+        names: ResultNames,
+        retire: Retire,
+        basis_of: Callable[[str, Mapping[Path, FileFacts | None]], str],
+        observer: Observer,
+    ) -> None:
         self._spool, self._accounting, self._disk = workplace.spool, workplace.accounting, workplace.disk
-        self._names, self._retire, self._observer = names, retire, observer
+        self._names, self._retire, self._basis_of, self._observer = names, retire, basis_of, observer
 
     def end(self, open_job: OpenJob, action: JobAction) -> None:
         """End a job by any action except `WAIT` and `RENDER`."""
@@ -51,7 +59,7 @@ class JobEndings:
             self._accounting.finish(job, "failed", self._spool.quarantine(job, failure), self._disk)
         else:
             is_duplicate = all(state is PairStatus.DUPLICATE for state in open_job.states)
-            kept_at = self._retire_files(job)
+            kept_at = self._retire_files(open_job)
             self._accounting.finish(job, "duplicate" if is_duplicate else "done", kept_at, self._disk)
 
     def fail(self, open_job: OpenJob, error: ImpastoError) -> None:
@@ -88,15 +96,22 @@ class JobEndings:
             is_put_back = self._spool.put_back(job)
         return "" if is_put_back else "another file has its name in the inbox"
 
-    def _retire_files(self, job: Job) -> Path | None:
+    def _retire_files(self, open_job: OpenJob) -> Path | None:
         """Archive, delete or return the files; return the folder in which they are kept, or None."""
+        job = open_job.job
         date = f"{datetime.now(UTC):%Y-%m-%d}"
         if self._retire == "delete":
             self._spool.delete(job, date)
             return None
-        if self._retire == "return" and self._spool.return_files(job):
+        if self._retire == "return" and self._return_files(open_job):
             return None
         return self._spool.archive(job, date)
+
+    def _return_files(self, open_job: OpenJob) -> bool:
+        names = self._spool.files(open_job.job)
+        # A ticket is not painted again when one of many paintings changes: it may name them in the inbox.
+        basis = self._basis_of(names[0], open_job.shared) if len(names) == 1 else ""
+        return self._spool.return_files(open_job.job, basis, open_job.results.values())
 
     def _failure(self, open_job: OpenJob) -> JobFailure:
         error = open_job.error

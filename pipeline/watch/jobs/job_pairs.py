@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -21,10 +24,15 @@ from pipeline.watch.inbox.names import classify
 from pipeline.watch.inbox.ticket_requirements import TicketRequirements, requirements_of_ticket
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.outbox.publish import Outbox
     from pipeline.settings.all_settings import Settings
     from pipeline.settings.pair_settings import Values
     from pipeline.watch.inbox.styles import Styles
-    from pipeline.watch.spool.records import Job
+    from pipeline.watch.spool.records import FileFacts, Job, ReturnedFile
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,11 @@ class FingerprintReader:
 
     weights_sha256: str
     engine_version: str
+
+    @property
+    def made_by(self) -> str:
+        """The weights and the engine's version, which every result depends on."""
+        return f"{self.weights_sha256} {self.engine_version}"
 
     def read(self, pair: Pair) -> Fingerprint:
         """Hash the files of a pair.
@@ -58,6 +71,8 @@ class JobPairs:
     styles: Styles
     mask: Path | None
     """Mask of all photographs, or folder of masks, as an absolute path."""
+    made_by: str = ""
+    """The weights and the engine's version."""
 
     def requirements_of_ticket(self, ticket: Path) -> TicketRequirements:
         """Return the files and styles that a ticket waits for.
@@ -128,11 +143,41 @@ class JobPairs:
     def damage_of(self, relative: str) -> str:
         """Return what is wrong with the painting or the mask of a photograph; empty if nothing is known to be."""
         damaged = self.styles.damaged
-        if not damaged:  # so that masks are not looked for
-            return ""
+        return damaged.why(self._shared_inputs(relative)) if damaged else ""  # so that masks are not looked for
+
+    def _shared_inputs(self, relative: str) -> list[Path]:
         style = classify(relative, self.image_endings).style or self.settings.styles.default
         mask = self._find_mask(relative)
-        return damaged.why((*((style and self.styles.find(style)) or ()), *([mask.resolve()] if mask else [])))
+        return [*((style and self.styles.find(style)) or ()), *([mask.resolve()] if mask else [])]
+
+    def basis_of(self, relative: str, facts: Mapping[Path, FileFacts | None]) -> str:
+        """Return a digest of all that a photograph's results depend on beside the photograph.
+
+        Args:
+            relative: path of the photograph in the inbox.
+            facts: facts of its paintings and its mask before they were read.
+        """
+        known = [(path, facts.get(path)) for path in self._shared_inputs(relative)]
+        inputs = [(str(path), file.size, file.mtime_ns) if file else (str(path),) for path, file in known]
+        return hashlib.sha256(repr((self._settings_as_text, self.made_by, inputs)).encode()).hexdigest()
+
+    @cached_property
+    def _settings_as_text(self) -> str:
+        return for_pair(self.base_values, {}, self.overrides).model_dump_json()
+
+    def is_up_to_date(self, outbox: Outbox, relative: str, record: ReturnedFile) -> bool:
+        """Whether the results of a returned photograph are there and would be the same if they were made now."""
+        if not record.basis:
+            return True
+        if record.basis != self.basis_of(relative, self.styles.damaged.facts(self._shared_inputs(relative))):
+            return False
+        try:
+            return all(
+                outbox.metadata_path(name).is_file() and outbox.picture_path(name).is_file() for name in record.results
+            )
+        except OSError as error:  # whether they are there is not known, and painting reports an outbox that fails
+            logger.debug("%s", error)
+            return True
 
     def _find_mask(self, relative: str) -> Path | None:
         return mask_for(self.mask, PurePosixPath(relative).stem, self.image_endings) if self.mask else None

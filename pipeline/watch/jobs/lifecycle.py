@@ -28,7 +28,8 @@ from pipeline.watch.jobs.open_job import OpenJob, Retry
 from pipeline.watch.jobs.result_names import ResultNames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator, Mapping
+    from pathlib import Path
 
     from pipeline.outbox.ledger import Fingerprint
     from pipeline.pair import Pair
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from pipeline.stage.attempts import Attempts
     from pipeline.watch.inbox.damaged import DamagedInputs
     from pipeline.watch.jobs.job_names import JobNames
-    from pipeline.watch.spool.records import Job
+    from pipeline.watch.spool.records import FileFacts, Job
     from pipeline.watch.workplace import Workplace
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,9 @@ class JobRules:
     None if a style or a file is gone or damaged, and raises ImpastoError if the job is wrong."""
     fingerprint: Callable[[Pair], Fingerprint]
     """Function that reads and hashes the files of a pair; it raises ImageError, UnreadableError or MemoryError."""
+    basis_of: Callable[[str, Mapping[Path, FileFacts | None]], str]
+    """Function that returns a digest of all that a photograph's results depend on beside the photograph. It gets the
+    photograph's path in the inbox, and the facts of its paintings and mask."""
     damaged: DamagedInputs
     """The paintings and masks that photographs wait for."""
 
@@ -83,7 +87,7 @@ class Jobs:
         self.attempts, self._rules, self._observer = attempts, rules, observer
         self._names = ResultNames(workplace.spool, workplace.outbox)
         self._changes = ChangeDetector(workplace.disk)
-        self.endings = JobEndings(workplace, self._names, rules.retire, observer)
+        self.endings = JobEndings(workplace, self._names, rules.retire, rules.basis_of, observer)
         self.in_stage = PairsInStage()
         self._looks: Counter[str] = Counter()
         """How often each pair during which processes died was considered, by the file name of its result."""
@@ -155,7 +159,7 @@ class Jobs:
         if pairs is None:
             yield from self._put_back(open_job)
             return False
-        open_job.pairs, open_job.states = pairs, [PairStatus.TO_DO] * len(pairs)
+        open_job.pairs, open_job.states, open_job.results = pairs, [PairStatus.TO_DO] * len(pairs), {}
         open_job.stuck_since = None
         return True
 
@@ -219,6 +223,7 @@ class Jobs:
             self._settle(open_job, index, Outcome(task, failure_of(task, error), error))
             return None
         pair = replace(pair, name=name)
+        open_job.results[index] = pair.file_name
         if open_job.states[index] is PairStatus.DUPLICATE:
             self._observer.duplicate(pair)
         if open_job.states[index] is not PairStatus.TO_DO:

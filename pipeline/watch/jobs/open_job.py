@@ -28,6 +28,8 @@ class OpenJob:
     """Failed attempts so far, by index of the pair."""
     pairs: list[Pair] = field(default_factory=list)
     """Pairs of the job; empty until they are found."""
+    results: dict[int, str] = field(default_factory=dict)
+    """File name of each pair's result in the outbox, by the pair's index, as far as it is chosen."""
     states: list[PairStatus] = field(default_factory=list)
     """State of each pair."""
     error: ImpastoError | None = None

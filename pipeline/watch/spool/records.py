@@ -63,6 +63,8 @@ class ReturnedFile(BaseModel):
     size: int
     mtime_ns: int
     inode: int
+    basis: str = Field("", description="digest of all that its results depend on beside itself; empty: not known")
+    results: tuple[str, ...] = Field((), description="file names of its results in the outbox")
 
 
 def returned_name(relative: str) -> str:

@@ -49,6 +49,7 @@ from pipeline.watch.spool.records import (
 from pipeline.watch.spool.workers import Worker, jobs_in, new_worker_name
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from pydantic import BaseModel
@@ -235,8 +236,13 @@ class Spool:
         """Move a job to `done`, then remove it; a crash in between leaves it in `done`."""
         remove_tree(self._disk, self.archive(job, date))
 
-    def return_files(self, job: Job) -> bool:
+    def return_files(self, job: Job, basis: str = "", results: Collection[str] = ()) -> bool:
         """Move the files of a finished job back into the inbox, and record that they are done.
+
+        Args:
+            job: the job.
+            basis: digest of all that the results depend on beside the files; empty if it is not known.
+            results: file names of the results in the outbox.
 
         Returns:
             False if the name of a file is taken; see `put_back`.
@@ -244,25 +250,38 @@ class Spool:
         self.place.make(self.root / "returned")
         for relative in self.files(job):
             facts = FileFacts.of(self._disk.lstat(job.path(relative)))
-            record = ReturnedFile(path=printable(relative), size=facts.size, mtime_ns=facts.mtime_ns, inode=facts.inode)
+            record = ReturnedFile(
+                path=printable(relative),
+                size=facts.size,
+                mtime_ns=facts.mtime_ns,
+                inode=facts.inode,
+                basis=basis,
+                results=tuple(results),
+            )
             target = self._return_record(relative)
             put(self._disk, target, record.model_dump_json().encode(), target.with_suffix(f".{self.worker.name}"))
         return self.put_back(job)
 
-    def was_returned(self, relative: str, facts: FileFacts) -> bool:
-        """Whether `return_files` moved a file into the inbox, and the file has not changed since."""
+    def returned(self, relative: str, facts: FileFacts) -> ReturnedFile | None:
+        """Return the record of a file that was returned and has not changed since; None for other files."""
         try:
             record = ReturnedFile.model_validate_json(self._disk.read(self._return_record(relative)))
         except (FileNotFoundError, ValidationError):
-            return False
-        return (record.size, record.mtime_ns, record.inode) == (facts.size, facts.mtime_ns, facts.inode)
+            return None
+        is_same = (record.size, record.mtime_ns, record.inode) == (facts.size, facts.mtime_ns, facts.inode)
+        return record if is_same else None
+
+    def was_returned(self, relative: str, facts: FileFacts) -> bool:
+        """Whether a file was returned to the inbox, and has not changed since."""
+        return self.returned(relative, facts) is not None
 
     def is_returned(self, relative: str) -> bool:
         """Whether a file lies in the inbox as `return_files` left it."""
         try:
-            return self.was_returned(relative, FileFacts.of(self._disk.lstat(self.place.inbox / relative)))
+            facts = FileFacts.of(self._disk.lstat(self.place.inbox / relative))
         except (FileNotFoundError, NotADirectoryError):
             return False
+        return self.was_returned(relative, facts)
 
     def _return_record(self, relative: str) -> Path:
         return self.root / "returned" / returned_name(relative)

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +112,44 @@ def test_returned_photographs_are_taken_again_only_when_they_change(world: World
     assert len(later.outcomes) == 1
     assert len(world.check_settled()) == 2
     assert world.waiting() == {"sea/a.jpg"}
+
+
+@pytest.mark.parametrize("change", ["painting", "touched painting", "metadata", "result", "settings", "old record"])
+def test_a_returned_photograph_is_painted_again_when_its_result_would_be_another_or_is_gone(
+    world: World, change: str
+) -> None:
+    world.settings["watch"] = {"retire": "return"}
+    world.drop("sea/a.jpg")
+    worked(world)
+    painting = world.styles / "sea.png"
+    (record,) = (world.inbox / ".impasto/returned").iterdir()
+    if change == "painting":
+        painting.write_bytes(b"another sea")
+    elif change == "touched painting":
+        os.utime(painting, (1, 1))
+    elif change == "settings":
+        world.settings["image"] = {"size": 64}
+    elif change == "old record":  # of a version that did not know on what a result depends
+        fields = json.loads(record.read_bytes())
+        del fields["basis"], fields["results"]
+        record.write_text(json.dumps(fields))
+        painting.write_bytes(b"another sea")
+    else:
+        (world.outbox / "a__sea.png.json").unlink()
+        if change == "result":
+            (world.outbox / "a__sea.png").unlink()
+    later = world.worker().start()
+    later.work(60)
+    later.end()
+    is_new = change in ("painting", "settings")
+    is_painted = is_new or change in ("metadata", "result")
+    assert (len(later.outcomes), len(world.results())) == (is_painted, 1 + is_new)
+    assert len(later.duplicates) == (change == "touched painting")
+    assert world.waiting() == {"sea/a.jpg"}
+    last = world.worker().start()
+    last.work(30)
+    last.end()
+    assert (last.outcomes, last.duplicates) == ([], [])
 
 
 def test_the_same_photograph_again_is_a_duplicate(world: World) -> None:
