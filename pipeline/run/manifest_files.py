@@ -34,6 +34,8 @@ class Named:
     """Whether the folder or the pattern may bring pictures another day: it is there, and nothing in it is left out."""
     error: OSError | None = None
     """The error of the file system, if it is the problem."""
+    unreadable: tuple[str, ...] = ()
+    """Names of files and folders that are left out because they cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class FileFinder:
                 self._warn_about_empty(named.problem)
             else:
                 self.problems.add(line, f"{column} {named.problem}", named.error)
+        if named.files and named.unreadable and column == "style":  # without them a blend would be another one
+            self.problems.add(line, f"style {text!r}: {listed(list(named.unreadable))} cannot be read")
         outside = [each for each in named.files if self.is_outside(each)]
         for each in outside:
             self.problems.add(line, f"{column} {self.label(each)!r} is outside of run.roots")
@@ -116,7 +120,7 @@ class FileFinder:
         pictures = Pictures.among(found, self.endings, self.earlier)
         pictures.warn_about_left_out(encodable(text))
         if pictures.taken:
-            return Named(tuple(pictures.taken))
+            return Named(tuple(pictures.taken), unreadable=tuple(path.name for path in pictures.unreadable))
         is_readable = not is_pattern(text) or ending_of_pattern(text) in ("", *self.endings)
         return Named(problem=nothing, may_be_empty=is_readable and not pictures.lacks_some)
 

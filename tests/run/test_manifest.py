@@ -501,6 +501,22 @@ def test_a_link_to_a_place_that_cannot_be_read_is_left_out_and_told(
         assert f"{named}: 1 file or folder that cannot be read left out: " in caplog.text
 
 
+def test_a_painting_that_cannot_be_read_is_not_left_out_of_a_blend(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "sub/link.jpg").symlink_to("/elsewhere/x.jpg")
+    stat = os.stat
+
+    def fail(path: Any, *arguments: Any, **keywords: Any) -> os.stat_result:
+        if str(path).endswith("link.jpg") and keywords.get("follow_symlinks", True):
+            raise OSError(errno.EACCES, "Permission denied")
+        return stat(path, *arguments, **keywords)
+
+    monkeypatch.setattr(os, "stat", fail)
+    found = problems(folder, "content,style,style.blend\na.jpg,sub,true\n")
+    assert found == ["line 2: style 'sub': link.jpg cannot be read"]
+
+
 def test_a_manifest_may_be_written_on_windows(folder: Path) -> None:
     text = "content,style,output\nsub\\C.JPG,.\\style.jpg,gifts\\c.png\n*.PNG,OTHER\\*.webp,\n"
     pairs = read(folder, text)

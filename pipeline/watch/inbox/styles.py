@@ -7,6 +7,7 @@ import time
 import unicodedata
 from typing import TYPE_CHECKING
 
+from pipeline.errors import MACHINE_ERRNOS
 from pipeline.run.picture_files import is_ignored
 from pipeline.text import printable
 from pipeline.watch.inbox.damaged import DamagedInputs
@@ -42,7 +43,7 @@ class Styles:
         self.changes = 0
         """Number of changes by which a photograph that waits for a style, or for a better one, may have got it."""
         self._unreadable: set[Path] = set()
-        """Folders of the library about which a warning was logged."""
+        """Files and folders of the library about which a warning was logged."""
         self.damaged = DamagedInputs(disk, clock)
         """Paintings, and masks that photographs share, which cannot be used as they are now."""
 
@@ -58,12 +59,15 @@ class Styles:
             return
         found: dict[str, tuple[Path, ...]] = {}
         for path in self._visible(self._folder):
-            if path.is_dir():
-                paintings = self._paintings_in(path)
-                if paintings:
-                    found.setdefault(_normalise(path.name), paintings)
-            elif self._is_painting(path):
-                found.setdefault(_normalise(path.stem), (path.resolve(),))  # the library's owner may use links
+            try:
+                name, paintings = self._style_of(path)
+            except OSError as error:  # as for lost+found, or a link to a place that may not be read
+                if error.errno in MACHINE_ERRNOS:
+                    raise
+                self._warn_about_unreadable(path, error)
+                continue
+            if paintings:
+                found.setdefault(_normalise(name), paintings)
         if found != self._library:
             self._library = found
             self.changes += 1
@@ -71,14 +75,16 @@ class Styles:
     def _visible(self, folder: Path) -> list[Path]:
         return [folder / entry.name for entry in self._disk.entries(folder) if not is_ignored(entry.name)]
 
-    def _paintings_in(self, folder: Path) -> tuple[Path, ...]:
-        try:
-            return tuple(path.resolve() for path in sorted(self._visible(folder)) if self._is_painting(path))
-        except PermissionError as error:  # as for lost+found
-            if folder not in self._unreadable:
-                logger.warning("%s: cannot be read and is no style: %s", folder, error.strerror)
-                self._unreadable.add(folder)
-            return ()
+    def _style_of(self, path: Path) -> tuple[str, tuple[Path, ...]]:
+        """Return the name and the paintings of the style that a file or folder is; links may lead to them."""
+        if path.is_dir():
+            return path.name, tuple(each.resolve() for each in sorted(self._visible(path)) if self._is_painting(each))
+        return path.stem, (path.resolve(),) if self._is_painting(path) else ()
+
+    def _warn_about_unreadable(self, path: Path, error: OSError) -> None:
+        if path not in self._unreadable:
+            logger.warning("%s: cannot be read and is no style: %s", path, error.strerror)
+            self._unreadable.add(path)
 
     def _is_painting(self, path: Path) -> bool:
         return path.suffix.lower() in self._endings and path.is_file()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -156,3 +158,27 @@ def test_a_folder_of_the_library_is_a_blend_of_its_paintings(tmp_path: Path) -> 
     assert styles.find("harbour") == (tmp_path / "Harbour" / "a.jpg", tmp_path / "Harbour" / "b.png")
     assert styles.find("empty") is None
     assert styles.find("sea") == (tmp_path / "sea.png",)
+
+
+def test_what_cannot_be_read_hides_no_other_style(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "link.jpg").symlink_to("/elsewhere/x.jpg")
+    stat = os.stat
+    number = errno.EACCES
+
+    def fail(path: object, *arguments: Any, **keywords: Any) -> os.stat_result:
+        if str(path).endswith("link.jpg"):
+            raise OSError(number, os.strerror(number))
+        return stat(path, *arguments, **keywords)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "stat", fail)
+    styles = library(tmp_path, "sea.jpg")
+    styles.look()
+    assert styles.names() == ["sea"]
+    assert caplog.messages == [f"{tmp_path / 'link.jpg'}: cannot be read and is no style: Permission denied"]
+    number = errno.EIO
+    (tmp_path / "sea.jpg").unlink()
+    with pytest.raises(OSError, match="Input/output error"):
+        styles.look()
+    assert styles.names() == ["sea"], "when the disk fails, what was known stays"
