@@ -62,6 +62,10 @@ class IfdError(ValueError):
     """The bytes are no TIFF structure; the message says why, and calls the file "it"."""
 
 
+class EmptyIfdError(IfdError):
+    """The structure has a directory without entries: there is nothing in it, but it is not damaged."""
+
+
 def ascii_entry(text: str) -> IfdEntry:
     """Return an entry of a text with its terminating NUL; characters outside ASCII become `?`."""
     return IfdEntry(ASCII, text.encode("ascii", "replace") + b"\0")
@@ -197,8 +201,10 @@ class IfdReader:
         size = 4 + 2 * cell
         stated = self._number(self._bytes(at, word))
         count = min(stated, (self._size - at - word) // size, _MAX_ENTRIES)
+        if not stated:
+            raise EmptyIfdError("its directory is empty")
         if not count:
-            raise IfdError("its directory is empty")
+            raise IfdError("its directory lies beyond its end")
         table = self._bytes(at + word, count * size)
         following = at + word + stated * size
         next_at = self._number(self._bytes(following, cell)) if following + cell <= self._size else None

@@ -19,6 +19,7 @@ from pipeline.images.metadata.ifd import (
     SHORT,
     UNDEFINED,
     Directory,
+    EmptyIfdError,
     Exif,
     IfdEntry,
     IfdError,
@@ -76,7 +77,7 @@ _MAX_HISTORY = 4096
 
 
 def read_tags(image: Image.Image) -> Tags:
-    """Read EXIF, XMP and resolution of an opened image; damaged ones count as missing.
+    """Read EXIF, XMP and resolution of an opened image. Damaged EXIF is kept, so that `tags_of_result` tells of it.
 
     EXIF of a TIFF file is built from the descriptive tags of its IFD0, its Exif IFD and its GPS IFD.
 
@@ -93,7 +94,7 @@ def read_tags(image: Image.Image) -> Tags:
     else:
         exif, xmp = image.info.get("exif", b""), image.info.get("xmp", b"")
     parsed = _parsed(exif.removeprefix(b"Exif\0\0"))
-    return Tags(exif.removeprefix(b"Exif\0\0") if parsed else b"", _packet(xmp), _dpi(image, parsed or Exif()))
+    return Tags(exif.removeprefix(b"Exif\0\0"), _packet(xmp), _dpi(image, parsed or Exif()))
 
 
 def read_tags_of_tiff(file: BinaryIO) -> Tags:
@@ -235,8 +236,11 @@ def _raw_profile(text: bytes) -> bytes:
 
 
 def _parsed(exif: bytes) -> Exif | None:
+    """Return EXIF; None if it is damaged."""
     try:
         return read_exif(io.BytesIO(exif))
+    except EmptyIfdError:
+        return Exif()
     except IfdError:
         return None
 

@@ -236,12 +236,17 @@ def test_of_damaged_exif_the_rest_is_kept() -> None:
     assert exif.get_ifd(ExifTags.IFD.GPSInfo)[1] == "N"
 
 
-def test_exif_without_any_directory_counts_as_none() -> None:
-    for garbage in (b"no TIFF at all", camera_exif()[:10], b"II*\0\xff\xff\0\0"):
-        assert tags_of(saved("WEBP", exif=garbage)) == Tags()
-    tags, warnings = result_of(Tags(b"no TIFF at all"))
+@pytest.mark.parametrize("image_format", ["PNG", "WEBP"])
+@pytest.mark.parametrize("exif", [b"no TIFF at all", camera_exif()[:10], b"II*\0\xff\xff\0\0"])
+def test_exif_without_any_directory_is_left_out_with_a_warning(image_format: str, exif: bytes) -> None:
+    tags, warnings = result_of(tags_of(saved(image_format, exif=b"Exif\0\0" + exif)))
     assert by_pillow(tags.exif)[0x112] == 1
     assert warnings == ("EXIF was damaged and is left out",)
+
+
+@pytest.mark.parametrize("exif", [b"", b"II*\0\x08\0\0\0\0\0\0\0\0\0"])
+def test_exif_without_entries_is_no_damage(exif: bytes) -> None:
+    assert result_of(Tags(exif))[1] == ()
 
 
 @pytest.mark.parametrize("source", [camera_exif("<", orientation=6), camera_exif(">", orientation=6), b""])
