@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pipeline.images.integrity.checked import Checked
+from pipeline.images.integrity.gaps import gap_in
 from pipeline.images.integrity.jpeg import check_jpeg, refuse_unusual
 from pipeline.images.integrity.png import check_png, without_damaged_metadata
 from pipeline.images.integrity.tiff import check_tiff
@@ -34,7 +36,7 @@ def before_header(data: bytes, image_format: str) -> Checked:
 
 
 def check(data: bytes, image_format: str) -> Checked:
-    """Check a file of a format in `formats.READABLE`, before it is decoded; formats without a check pass.
+    """Check a file of a format in `formats.READABLE`, before it is decoded, by its format and for gaps.
 
     Its size must have been checked before, since a check may decode the whole picture.
 
@@ -43,4 +45,6 @@ def check(data: bytes, image_format: str) -> Checked:
         DamagedError: the file is damaged where its pixels depend on it.
     """
     of_format = _CHECKS.get(image_format)
-    return of_format(data) if of_format else Checked(data)
+    checked = of_format(data) if of_format else Checked(data)
+    gap = gap_in(data)
+    return replace(checked, warnings=(*checked.warnings, gap)) if gap else checked
