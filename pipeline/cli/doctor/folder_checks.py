@@ -249,7 +249,7 @@ def _events(path: Path, about: str) -> Iterator[Finding]:
 
 
 def _watches(path: Path, about: str) -> Finding:
-    folders = sum(1 for _ in walk_folders(Disk(), path, is_excluded=lambda each: is_ignored(each.name)))
+    folders = sum(1 for _ in walk_folders(Disk(), path, is_excluded=lambda name: is_ignored(name.rpartition("/")[2])))
     try:
         limit = int(WATCH_LIMIT_FILE.read_text(encoding="ascii"))
     except OSError:  # not Linux

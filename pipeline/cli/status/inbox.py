@@ -176,7 +176,7 @@ def _last_reasons(disk: Disk, failed: list[os.DirEntry[str]]) -> Iterator[LastEr
 
 def _waiting(disk: Disk, inbox: Path, spool: Spool, pictures: tuple[str, ...]) -> Iterator[float]:
     """Yield for each file that may be claimed when it came or was last written, in seconds since 1970."""
-    for name, status in walk_statuses(disk, inbox, is_excluded=lambda path: is_ignored(path.name)):
+    for name, status in walk_statuses(disk, inbox, is_excluded=lambda name: is_ignored(name.rpartition("/")[2])):
         if isinstance(status, OSError):
             logger.warning("%s: cannot be read: %s. Its files are not counted.", printable(name), status.strerror)
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import stat
 from collections import Counter
 from typing import TYPE_CHECKING, Final
@@ -18,9 +19,7 @@ from pipeline.watch.inbox.walk import MAX_DEPTH, status_of, walk_statuses
 from pipeline.watch.spool.records import FileFacts
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable
-    from pathlib import Path
 
     from pipeline.watch.inbox.names import Form
     from pipeline.watch.inbox.rules import InboxRules
@@ -64,6 +63,7 @@ class InboxFiles:
         """
         self._place, self._styles, self._accounting, self._rules = place, styles, accounting, rules
         self._on_folder = on_folder
+        self._spool_name = os.path.relpath(place.root, place.inbox).replace(os.sep, "/")
         self.rights = Rights(place.disk, place.inbox, place.root)
         """Checks before a claim."""
         self.tracker = StabilityTracker(rules.settle_seconds)
@@ -85,9 +85,9 @@ class InboxFiles:
         """Return the kind of a file, by its name."""
         return classify(name, self._rules.image_endings).form
 
-    def is_excluded(self, path: Path) -> bool:
+    def is_excluded(self, name: str) -> bool:
         """Whether a file or folder in the inbox is never looked at."""
-        return is_ignored(path.name) or path == self._place.root
+        return is_ignored(name.rpartition("/")[2]) or name == self._spool_name
 
     # Looks
 

@@ -270,8 +270,8 @@ class Scanner:
     def _top_folders(self) -> set[Path]:
         place = self._spool.place
         entries = place.disk.entries(place.inbox)
-        folders = (place.inbox / entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
-        return {path for path in folders if not self._files.is_excluded(path)}
+        folders = (entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+        return {place.inbox / name for name in folders if not self._files.is_excluded(name)}
 
     def _degrade_without_events(self, error: OSError) -> None:
         self._degrade(f"events are not available ({error.strerror}). {remedy_without_events(error)}")

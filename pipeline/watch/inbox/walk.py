@@ -30,7 +30,7 @@ def status_of(disk: Disk, path: Path) -> os.stat_result | None:
 
 
 def walk_folders(
-    disk: Disk, root: Path, *, is_excluded: Callable[[Path], bool]
+    disk: Disk, root: Path, *, is_excluded: Callable[[str], bool]
 ) -> Iterator[tuple[str, dict[str, os.stat_result | OSError] | OSError]]:
     """Yield all folders of the inbox, each with the status of what is in it. Links are not followed.
 
@@ -40,7 +40,7 @@ def walk_folders(
     Args:
         disk: lists the folders.
         root: the inbox.
-        is_excluded: whether to leave out a file, or a folder with all that is in it.
+        is_excluded: whether to leave out a file, or a folder with all that is in it, by its path in the inbox.
 
     Raises:
         OSError: the inbox itself cannot be read.
@@ -59,7 +59,7 @@ def walk_folders(
             if not isinstance(error, FileNotFoundError | NotADirectoryError):  # removed or replaced since
                 yield folder, error
             continue
-        content = {name: status for name, status in found.items() if not is_excluded(root / folder / name)}
+        content = {name: status for name, status in found.items() if not is_excluded(f"{folder}{name}")}
         waiting += [
             f"{folder}{name}/"
             for name, status in content.items()
@@ -69,7 +69,7 @@ def walk_folders(
 
 
 def walk_statuses(
-    disk: Disk, root: Path, *, is_excluded: Callable[[Path], bool]
+    disk: Disk, root: Path, *, is_excluded: Callable[[str], bool]
 ) -> Iterator[tuple[str, os.stat_result | OSError]]:
     """Yield the path and status of everything in the inbox except folders; see `walk_folders`.
 
