@@ -168,10 +168,18 @@ class ScanThread:
     def take_over(self) -> None:
         """Adopt the jobs of dead workers, and jobs of this worker that an error of the disk interrupted."""
         spool, accounting = self._workplace.spool, self._workplace.accounting
-        spool.worker.take_over(self._workplace.outbox.clear_temporary)
+        spool.worker.take_over(self._clear_temporary)
         unknown = [job for job in spool.jobs() if not accounting.knows(job)]
         left_jobs = [job for job in unknown if spool.holds(job)]  # a job that is gone has been finished meanwhile
         for job in left_jobs:
             self._workplace.scanner.adopt(job)
         if left_jobs:
             logger.warning("Resuming %d unfinished jobs.", len(left_jobs))
+
+    def _clear_temporary(self, worker: str) -> None:
+        try:
+            self._workplace.outbox.clear_temporary(worker)
+        except StorageError as error:
+            if not isinstance(error.__cause__, PermissionError):
+                raise
+            logger.warning("Temporary files of a worker of another user stay in the outbox: %s", error)

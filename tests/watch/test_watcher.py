@@ -656,6 +656,37 @@ def test_an_inbox_that_is_unmounted_is_waited_for(tmp_path: Path) -> None:
     assert world.check_settled().keys() == {"a__sea.png"}
 
 
+@pytest.mark.parametrize("what", ["job", "temporary files"])
+def test_what_a_worker_of_another_user_left_stops_no_others(
+    tmp_path: Path, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(tmp_path / "world")
+    world.drop("sea/foreign.jpg")
+    dead = world.worker().start()
+    claim(world, dead)
+    temporary = world.outbox / ".impasto/tmp" / dead.spool.worker.name
+    temporary.mkdir(parents=True, exist_ok=True)
+    (temporary / "x").write_bytes(b"x")
+    dead.die()
+    guarded = dead.spool.folder if what == "job" else temporary
+
+    def refuse(operation: Operation, _: int) -> OSError | None:
+        return error(errno.EACCES, operation.path) if operation.path.is_relative_to(guarded) else None
+
+    disk = FaultyDisk(refuse, watched=("rename", "unlink"))
+    worker = world.worker(disk).start()
+    world.drop("sea/a.jpg")
+    worker.work(60)
+    assert "a__sea.png" in world.results()
+    assert len(world.results()) == (1 if what == "job" else 2)
+    assert worker.watcher.status_file.status()["state"] == "running"
+    assert len([message for message in caplog.messages if "worker" in message]) == 1
+    disk.fault = FaultyDisk.fault
+    worker.work(12)
+    worker.end()
+    assert world.results().keys() == {"a__sea.png", "foreign__sea.png"}
+
+
 @pytest.mark.parametrize("removed", ["inbox", "inbox/.impasto", "inbox/.impasto/work"])
 def test_a_spool_that_is_removed_is_made_again(tmp_path: Path, removed: str, caplog: pytest.LogCaptureFixture) -> None:
     world = World(tmp_path / "world", {"watch": {"incomplete_seconds": 600.0}})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import secrets
 import socket
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from pipeline.disk import Disk
     from pipeline.watch.spool.place import SpoolPlace
+
+logger = logging.getLogger(__name__)
 
 LEASE_SECONDS: Final = 120.0
 """Age in seconds of a heartbeat at which its worker counts as dead, where locks cannot tell."""
@@ -49,6 +52,8 @@ class Worker:
         self._lock: FileLock | None = None
         self._device: int | None = None
         """Device of the inbox's file system when this process became a worker."""
+        self._foreign: set[Path] = set()
+        """Folders of workers about which a warning was logged, since they belong to other users."""
 
     @property
     def name(self) -> str:
@@ -189,14 +194,24 @@ class Worker:
             folder = place.root / "work" / entry.name
             if entry.name == place.worker or not entry.is_dir(follow_symlinks=False):
                 continue
-            with self._locked_if_dead(folder) as is_dead:
-                if is_dead:
-                    worker = entry.name.removeprefix(".")
-                    on_dead_worker(worker)
-                    for prefix in (EVENT_PROBE_PREFIX, PROBE_PREFIX):
-                        with contextlib.suppress(*_NOT_OURS):
-                            disk.unlink(place.inbox / f"{prefix}{worker}")
-                    self._take_jobs(folder)
+            try:
+                self._take_over_if_dead(folder, on_dead_worker)
+            except PermissionError as error:  # it was started by another user; work goes on without its jobs
+                if folder not in self._foreign:
+                    self._foreign.add(folder)
+                    text = "%s: a worker's jobs cannot be taken over: %s. Give the folder to this user (chown -R)."
+                    logger.warning(text, folder, error.strerror)
+
+    def _take_over_if_dead(self, folder: Path, on_dead_worker: Callable[[str], None]) -> None:
+        place, disk = self._place, self._place.disk
+        with self._locked_if_dead(folder) as is_dead:
+            if is_dead:
+                worker = folder.name.removeprefix(".")
+                on_dead_worker(worker)
+                for prefix in (EVENT_PROBE_PREFIX, PROBE_PREFIX):
+                    with contextlib.suppress(*_NOT_OURS):
+                        disk.unlink(place.inbox / f"{prefix}{worker}")
+                self._take_jobs(folder)
 
     @contextlib.contextmanager
     def _locked_if_dead(self, folder: Path) -> Iterator[bool]:
