@@ -141,14 +141,14 @@ def _unfinished(root: Path) -> list[Path]:
 
 
 def _outdated(records: Mapping[Path, RunRecord]) -> set[Path]:
-    """Return the records of runs that are over, and of whose command and source one is alive or newer.
+    """Return the records of runs that are over, and of whose command, source and spool one is alive or newer.
 
     Args:
         records: the records, newest first.
     """
     outdated, seen = set(), set()
     for path, record in sorted(records.items(), key=lambda each: each[1].is_alive, reverse=True):
-        work = record.command, record.source
+        work = record.command, record.source, record.spool
         if work in seen and not record.is_alive:
             outdated.add(path)
         seen.add(work)

@@ -284,7 +284,7 @@ def test_a_bad_manifest_is_exit_2_and_nothing_is_rendered(manifest: Path, text: 
     ("arguments", "words"),
     [
         (["--set", "image.siez=3"], "Did you mean image.size?"),
-        (["--set", "pyramid.evaluations=0"], "pyramid.evaluations: should be greater than or equal to 1 (got 0)"),
+        (["--set", "pyramid.evaluations=0"], "pyramid.evaluations: should be greater than or equal to 2 (got 0)"),
         (["--preset", "gatys"], "Did you mean gatys2016?"),
         (["--config", "nowhere.toml"], "nowhere.toml: cannot be read"),
         (["--device", "tpu"], "run.device"),

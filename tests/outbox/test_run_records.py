@@ -75,6 +75,12 @@ def test_of_runs_that_are_over_the_last_one_counts_unless_another_is_at_work(out
     assert shown(outbox) == expected
 
 
+def test_a_watcher_of_the_same_inbox_with_another_spool_does_other_work(outbox: Path) -> None:
+    for spool in ("/in/.impasto", "/spool"):
+        write_run(outbox, record(command="watch", source="/in", spool=spool, pid=len(spool), ended="2026-03-01"))
+    assert {each.spool for each in read_runs(outbox)} == {"/in/.impasto", "/spool"}
+
+
 def test_only_so_many_records_of_runs_that_are_over_are_kept(outbox: Path) -> None:
     for number in range(MAX_OVER + 20):
         started = f"2026-03-01T{number // 60:02}:{number % 60:02}:00+00:00"
