@@ -173,6 +173,9 @@ class Disk:
 
     def entries(self, path: Path) -> list[os.DirEntry[str]]:
         """Return the entries of a folder, sorted by name."""
+        if self._guard_of(path) is not None:
+            with self._folder(path):  # which raises if a link is in the path
+                pass
         with os.scandir(path) as entries:
             return sorted(entries, key=lambda entry: entry.name)
 

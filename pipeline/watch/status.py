@@ -71,6 +71,7 @@ class StatusFile:
         observer: Observer,
     ) -> None:
         self._scanner, self._accounting, self._spool = workplace.scanner, workplace.accounting, workplace.spool
+        self._disk = workplace.disk
         self._notifier, self._activity, self._observer = notifier, activity, observer
 
     def status(self) -> dict[str, Any]:
@@ -101,7 +102,7 @@ class StatusFile:
         }
 
     def write(self) -> None:
-        """Write status.json, which need not survive a power cut, and pass its content on to the observer.
+        """Write status.json, and pass its content on to the observer.
 
         Raises:
             OSError: the file cannot be written.
@@ -111,8 +112,8 @@ class StatusFile:
         path = self._spool.folder / "status.json"
         temporary = path.with_suffix(".tmp")
         text = json.dumps(displayable_values(status), indent=2, ensure_ascii=False)
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
-        temporary.replace(path)
+        self._disk.write(temporary, text.encode("utf-8", errors="backslashreplace"))
+        self._disk.rename(temporary, path)
 
     def tell_systemd(self, idle_seconds: float) -> None:
         """Send the counts and, if the thread that renders has been active recently, a keep-alive.

@@ -165,7 +165,8 @@ def test_a_full_disk_pauses_and_work_goes_on_when_there_is_room(world: World, wh
     assert "No space left on device" in status["reason"]
     tried = len(disk.log)
     worker.work(60)
-    assert len(disk.log) - tried <= 12, "the waits between attempts have grown to a minute"
+    attempts = [each for each in disk.log[tried:] if each.path.stem != "status"]
+    assert len(attempts) <= 12, "the waits between attempts have grown to a minute"
     disk.fault = FaultyDisk.fault
     worker.work(75)
     assert worker.watcher.status_file.status()["state"] == "running"

@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import socket
+import stat
 from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock, Timeout
@@ -226,7 +227,11 @@ class Worker:
                 is_dead = False
             yield is_dead
             return
-        lock = FileLock(folder / "lock", timeout=0)
+        path = folder / "lock"
+        if exists(self._place.disk, path) and not stat.S_ISREG(self._place.disk.lstat(path).st_mode):
+            yield False  # locking opens the file to which a link leads
+            return
+        lock = FileLock(path, timeout=0)
         try:
             lock.acquire()
         except (Timeout, FileNotFoundError, NotADirectoryError):

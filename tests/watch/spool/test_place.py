@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.disk import Disk
 from pipeline.errors import UsageError
-from pipeline.watch.spool.place import RECORD, make_spool
+from pipeline.watch.spool.place import RECORD
 from pipeline.watch.spool.spool import Spool
 from pipeline.watch.spool.workers import LEASE_SECONDS
 from tests.faults.disk import Crash, FaultyDisk, HastyDisk, crashing
@@ -114,17 +114,40 @@ def open_umask() -> Iterator[None]:
     os.umask(before)
 
 
-def test_a_spool_that_becomes_a_link_while_it_is_used_leads_nowhere(inbox: Path, tmp_path: Path) -> None:
-    (inbox / "a.jpg").write_bytes(b"a")
-    spool = enter(inbox)
-    (tmp_path / "victim").mkdir()
-    spool.root.rename(inbox / "before")
-    spool.root.symlink_to(tmp_path / "victim")
-    for step in (lambda: spool.claim("a.jpg"), spool.worker.beat, lambda: make_spool(HastyDisk(), spool.root, inbox)):
-        with pytest.raises((OSError, UsageError)):
-            step()
-    assert list((tmp_path / "victim").iterdir()) == []
-    assert (inbox / "a.jpg").exists()
+def test_a_spool_that_becomes_a_link_while_it_is_used_leads_nowhere(tmp_path: Path) -> None:
+    """Exchange the spool for a link to a folder in which every file that a worker writes is a link to a victim."""
+    world = World(tmp_path / "world")
+    world.drop("sea/a.jpg")
+    worker = world.worker().start()
+    victim, fake = tmp_path / "victim", tmp_path / "fake"
+    victim.write_bytes(b"victim")
+    for name in (worker.spool.worker.name, "dead-1-abc", ".new-1-abc"):
+        folder = fake / "work" / name
+        folder.mkdir(parents=True)
+        for file in ("lock", "beat", "status.json", "status.tmp"):
+            (folder / file).symlink_to(victim)
+    before = victim.stat()
+    worker.spool.root.rename(world.inbox / "before")
+    worker.spool.root.symlink_to(fake)
+    worker.work(60)
+    assert worker.watcher.status_file.status()["state"] == "paused"
+    assert victim.stat() == before
+    assert {path.name for path in fake.iterdir()} == {"work"}
+    worker.spool.root.unlink()
+    (world.inbox / "before").rename(worker.spool.root)
+    worker.work(90)
+    worker.end()
+    assert world.check_settled().keys() == {"a__sea.png"}
+
+
+def test_a_lock_that_is_a_link_is_not_opened(inbox: Path, tmp_path: Path) -> None:
+    dead, living = enter(inbox), enter(inbox)
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"victim")
+    (dead.folder / "lock").unlink()
+    (dead.folder / "lock").symlink_to(victim)
+    living.worker.take_over(lambda _: None)
+    assert victim.read_bytes() == b"victim"
 
 
 # Inboxes
