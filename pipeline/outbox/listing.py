@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from pipeline.disk import walk
 from pipeline.errors import MACHINE_ERRNOS
 from pipeline.outbox.ownership import LARGEST_RECORD_BYTES, origin_of_file
 from pipeline.outbox.paths import FAILED_FOLDER, STATE_FOLDER
 from pipeline.settings.pair_settings import OUTPUT_FORMATS
+from pipeline.trees import walk
 
 if TYPE_CHECKING:
     import os

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from pipeline.disk import Disk, exists, make_folders, remove_tree, storage_errors
+from pipeline.disk import Disk, exists, make_folders, storage_errors
 from pipeline.errors import LockedError
 from pipeline.outbox.failures import FailureRecords
 from pipeline.outbox.mark_files import RUN
@@ -31,6 +31,7 @@ from pipeline.outbox.metadata import PairPaths
 from pipeline.outbox.paths import STATE_FOLDER, check_inside, name_errors
 from pipeline.outbox.working_files import CheckpointFiles, Previews, Thumbnails
 from pipeline.outbox.writing import to_json, write_whole
+from pipeline.trees import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

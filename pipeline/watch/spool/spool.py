@@ -24,17 +24,9 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import ValidationError
 
-from pipeline.disk import (
-    exists,
-    make_folders,
-    move,
-    move_without_replacing,
-    put,
-    remove_empty_folders,
-    remove_tree,
-    walk,
-)
+from pipeline.disk import exists, make_folders, move, move_without_replacing, put
 from pipeline.text import printable
+from pipeline.trees import remove_empty_folders, remove_tree, walk
 from pipeline.watch.spool.place import SPOOL_MODE, SpoolPlace
 from pipeline.watch.spool.records import (
     FileFacts,
