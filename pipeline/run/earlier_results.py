@@ -18,6 +18,10 @@ from pipeline.outbox.publish import Outbox
 
 _MAX_BYTES: Final = 1 << 26
 """Size in bytes of the largest file that can be metadata."""
+PROOF_GENERATOR: Final = "impasto proof"
+"""Name of the program in the files that `impasto proof` writes."""
+_BEGINNING_OF_PNG: Final = 128
+"""Number of bytes at the beginning of a PNG in which a proof sheet names its program."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,14 @@ class EarlierResults:
     def is_result(self, path: Path) -> bool:
         """Whether a picture is a result of impasto: its metadata lies beside it, or was about to be written.
 
+        A proof sheet is a result, too.
+
         Raises:
             StorageError: the disk or the network failed.
         """
         try:
-            return own_claim(Disk(), path.parent, path.name) is not None or self._is_half_published(path)
+            has_metadata = own_claim(Disk(), path.parent, path.name) is not None
+            return has_metadata or self._is_half_published(path) or _is_proof(path)
         except OSError as error:
             raise as_storage_error(error, path) from error
 
@@ -85,6 +92,18 @@ class EarlierResults:
 
 IN_NO_OUTBOX: Final = EarlierResults()
 """Recognises results by the metadata beside them alone."""
+
+
+def _is_proof(path: Path) -> bool:
+    """Whether a file is a proof sheet; a file that may not be read is none, and its pair will fail."""
+    if path.suffix.lower() != ".png" or not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(_BEGINNING_OF_PNG)
+    except PermissionError:
+        return False
+    return b"tEXtSoftware\0" + PROOF_GENERATOR.encode() in beginning
 
 
 def _origin_of(record: Path) -> Origin | None:

@@ -7,10 +7,12 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from pipeline.errors import StorageError
 from pipeline.outbox.publish import Outbox
-from pipeline.run.earlier_results import EarlierResults, Origin
+from pipeline.run.earlier_results import PROOF_GENERATOR, EarlierResults, Origin
 from tests.run.manifests import make_result
 
 if TYPE_CHECKING:
@@ -41,6 +43,17 @@ def test_a_fifo_and_a_folder_are_no_metadata(tmp_path: Path) -> None:
     (tmp_path / "b.png.json").mkdir()
     for name in ("a.png", "b.png"):
         assert not EarlierResults(tmp_path).is_result(tmp_path / name)
+
+
+def test_a_proof_sheet_is_a_result(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (8, 8))
+    for name, program in (("proof.png", PROOF_GENERATOR), ("a.png", "another program")):
+        described = PngInfo()
+        described.add_text("Software", program)
+        picture.save(tmp_path / name, pnginfo=described)
+    os.mkfifo(tmp_path / "fifo.png")
+    names = ("proof.png", "a.png", "fifo.png", "none.png")
+    assert [EarlierResults().is_result(tmp_path / name) for name in names] == [True, False, False, False]
 
 
 def test_a_picture_whose_publication_was_interrupted_is_a_result(tmp_path: Path) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pipeline.run.earlier_results import PROOF_GENERATOR
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-GENERATOR: Final = "impasto proof"
+GENERATOR: Final = PROOF_GENERATOR
 """Text that every sheet and page contains, by which an earlier one is recognised and may be overwritten."""
 
 

@@ -223,6 +223,12 @@ def test_only_an_earlier_proof_is_replaced(pictures: Path) -> None:
     assert [proof("photos/a.png").exit_code for _ in range(2)] == [0, 0]
 
 
+def test_a_sheet_among_the_photographs_is_not_proved_itself(pictures: Path) -> None:
+    first, second = (proof("photos", "-o", "photos/proof.png", "--json") for _ in range(2))
+    assert json_lines(first)[-1]["done"] == json_lines(second)[-1]["done"] == 4
+    assert "photos: 1 result of earlier runs left out: proof.png." in second.stderr
+
+
 def test_a_defect_of_the_display_costs_no_sheet(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken(Observer):
         def outcome(self, outcome: Outcome) -> None:
