@@ -25,7 +25,7 @@ LONGEST_PAUSE_SECONDS: Final = 300.0
 """Longest time, in seconds, until a file that could not be claimed is tried again."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TrackedFile:
     """A file in the inbox, with times in monotonic seconds."""
 

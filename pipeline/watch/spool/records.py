@@ -104,7 +104,7 @@ class Job:
         return self.folder / "in" / relative
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FileFacts:
     """Properties of a file that change when it is written to or replaced, or when its times are set."""
 
