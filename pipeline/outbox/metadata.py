@@ -5,9 +5,11 @@ The names of fields are part of the format and never change within a schema vers
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from pipeline.text import displayable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from pipeline.pair import Pair
 
 SCHEMA_VERSION: Final = 1
+Message = Annotated[str, AfterValidator(displayable)]
+"""Text for people. It may quote a file, so characters that would command a terminal are replaced."""
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
 
 
@@ -151,7 +155,7 @@ class Rendering(_Part):
         ge=0, description="peak of the CUDA device, or of the process on a CPU; null: unknown"
     )
     attempt: int = Field(ge=1, description="number of this attempt, from 1")
-    warnings: list[str]
+    warnings: list[Message]
     started: str = Field(description="UTC, ISO 8601")
     finished: str = Field(description="UTC, ISO 8601")
     versions: dict[str, str] = Field(description="versions of impasto and of its libraries")
@@ -185,8 +189,8 @@ class Failure(_Part):
     error_class: Literal["input", "environment", "internal"] = Field(
         description="who can fix it: the user (input), the operator (environment), or the developers (internal)"
     )
-    reason: str
-    remedy: str
+    reason: Message
+    remedy: Message
     attempt: int = Field(ge=1, description="number of the failed attempt, from 1")
     failed: str = Field(description="UTC, ISO 8601")
     versions: dict[str, str] = Field(description="versions of impasto and of its libraries")
@@ -215,7 +219,7 @@ class JobFailure(BaseModel):
     job: str
     files: tuple[str, ...] = Field(description="paths relative to the inbox, and relative to in/ beside this file")
     error_class: Literal["input", "environment", "internal"]
-    reason: str
-    remedy: str
+    reason: Message
+    remedy: Message
     attempts: int
     failed: str = Field(description="UTC, ISO 8601")

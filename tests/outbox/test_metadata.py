@@ -112,3 +112,10 @@ def test_parts_of_a_record_are_strict_too(part: str) -> None:
 )
 def test_a_wrong_value_is_not_valid(status: str, changes: dict[str, Any]) -> None:
     assert not is_valid(RECORDS[status]() | changes)
+
+
+def test_messages_that_quote_a_file_command_no_terminal() -> None:
+    text, clean = "a\x1b[2J\x9b\u202e\nb", "a\ufffd[2J\ufffd\ufffd\nb"
+    failed = Failure.model_validate({**failure(), "reason": text, "remedy": text})
+    done = Metadata.model_validate({**metadata(), "warnings": [text]})
+    assert (failed.reason, failed.remedy, done.warnings) == (clean, clean, [clean])
