@@ -63,8 +63,10 @@ def folder(path: Path, settings: Settings) -> Iterator[Finding]:
     written = list(_written(path, about))
     yield from written
     yield from _state_folder(path, about, has_spool=not settings.watch.spool)
+    if any(finding.level == "FAIL" for finding in written):
+        return
     yield from _inner_folders(path, Path(settings.watch.spool or path))
-    if not any(finding.level == "FAIL" for finding in written) and not settings.watch.polling:
+    if not settings.watch.polling:
         yield from _events(path, about)
 
 
@@ -167,6 +169,7 @@ def _is_open_to_others(folder: os.stat_result) -> bool:
 def _inner_folders(path: Path, spool: Path) -> Iterator[Finding]:
     """Check each folder at the top, since its owner, its permissions or its file system may be others."""
     rights = Rights(Disk(), path, spool)
+    yield from _sticky(path, rights)
     for name in sorted(entry.name for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False)):
         if is_ignored(name):
             continue
@@ -174,6 +177,16 @@ def _inner_folders(path: Path, spool: Path) -> Iterator[Finding]:
         problem, _, remedy = (rights.why_not_from(folder) or _why_no_rename(folder, path)).partition("; ")
         if problem:
             yield Finding(str(folder), "WARN", f"a file in it {problem}.", f"{remedy[:1].upper()}{remedy[1:]}.")
+        else:
+            yield from _sticky(folder, rights)
+
+
+def _sticky(folder: Path, rights: Rights) -> Iterator[Finding]:
+    if rights.keeps_files_of_others(folder):
+        yield Finding(
+            str(folder), "WARN", "is sticky (mode +t) and belongs to another user, so files of others stay in it.",
+            "For an inbox remove that bit (chmod -t), or let the user who runs impasto own the folder.",
+        )  # fmt: skip
 
 
 def _why_no_rename(folder: Path, above: Path) -> str:

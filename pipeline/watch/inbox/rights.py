@@ -68,9 +68,18 @@ class Rights:
         return ""
 
     def _is_kept_by_sticky(self, folder: os.stat_result, path: Path) -> bool:
-        if not folder.st_mode & stat.S_ISVTX or os.geteuid() in (0, folder.st_uid):
+        return _keeps_files_of_others(folder) and self._disk.lstat(path).st_uid != os.geteuid()
+
+    def keeps_files_of_others(self, folder: Path) -> bool:
+        """Whether this user may move only files of its own out of a folder, since the folder is sticky."""
+        try:
+            return _keeps_files_of_others(self._disk.lstat(folder))
+        except OSError:
             return False
-        return self._disk.lstat(path).st_uid != os.geteuid()
+
+
+def _keeps_files_of_others(folder: os.stat_result) -> bool:
+    return bool(folder.st_mode & stat.S_ISVTX) and os.geteuid() not in (0, folder.st_uid)
 
 
 def _may(path: Path, mode: int) -> bool:

@@ -146,6 +146,14 @@ def test_a_folder_in_the_inbox_from_which_nothing_can_be_moved(tmp_path: Path, m
     assert list((tmp_path / "sea").iterdir()) == []
 
 
+def test_a_sticky_folder_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sea").mkdir()
+    (tmp_path / "sea").chmod(0o1777)
+    assert found(tmp_path) == {}, "root and the owner may move everything"
+    monkeypatch.setattr(os, "geteuid", lambda: (tmp_path / "sea").stat().st_uid + 1)
+    assert "is sticky" in found(tmp_path)["WARN"]
+
+
 def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Disk, "link", raising(errno.EPERM))
     assert "no hard links" in found(tmp_path)["WARN"]
