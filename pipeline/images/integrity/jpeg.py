@@ -65,8 +65,10 @@ def check_jpeg(data: bytes) -> Checked:
     said = _warning(layout)
     left_over = _LEFT_OVER.search(said)
     if not layout.has_end:
-        if not layout.is_complete or (_DAMAGE.match(said) and not left_over):
-            raise TruncatedError(said if _DAMAGE.match(said) else "some of its scans are missing")
+        if said and not left_over:
+            raise TruncatedError(said)
+        if not layout.is_complete:
+            raise TruncatedError("some of its scans are missing")
         ended = data[: layout.end] + bytes((0xFF, END))
         return Checked(ended, ("has no end marker, but all of its rows were read",))
     warnings = [] if layout.is_complete else [_MISSING_SCANS]
@@ -81,11 +83,18 @@ def check_jpeg(data: bytes) -> Checked:
     return Checked(data, tuple(warnings))
 
 
-def jpeg_damage(data: bytes) -> str:
-    """Return libjpeg's first warning about missing or invalid data in a part of a picture; an empty text: none."""
+def jpeg_damage(data: bytes, max_pixels: int) -> str:
+    """Return what is wrong with JPEG data within another format, in libjpeg's words; an empty text: nothing.
+
+    Args:
+        data: the data.
+        max_pixels: data that claims more pixels is damaged; it is not decoded.
+    """
     layout = read_layout(data)
-    said = _warning(layout) if layout.missing else "it has no frame"
-    return said if _DAMAGE.match(said) or not layout.missing else ""
+    if not layout.missing or layout.pixels > max_pixels:
+        return "its JPEG data has no frame" if not layout.missing else "its JPEG data has too many pixels"
+    said = _warning(layout)
+    return said if _DAMAGE.match(said) else ""
 
 
 def _warning(layout: JpegLayout) -> str:

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
+from pipeline.images.file_errors import DamagedError
+
 HIERARCHICAL: Final = frozenset({0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF})
 """Frames of pictures in several sizes, which no decoder here reads."""
 JPEG_LS: Final = 0xF7
@@ -21,7 +23,11 @@ _WITHOUT_SEGMENT: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 """Markers that consist of two bytes alone."""
 _AFTER_SCAN: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 """The first marker after the data of a scan."""
+_FILLED_MARKER: Final = re.compile(rb"\xff(?!\xff)")
+"""The last fill byte before a marker."""
 _COEFFICIENTS: Final = 64
+_MAX_SCANS: Final = 500
+"""Largest number of scans; a decoder works through the whole picture for each, and encoders write about ten."""
 
 
 @dataclass
@@ -35,6 +41,8 @@ class JpegLayout:
     """Marker of the frame, such as 0xC0 (baseline); 0: there is none."""
     bits: int = 0
     """Bits per channel."""
+    pixels: int = 0
+    """Number of pixels that the frame claims."""
     has_zero_steps: bool = False
     """Whether a table of quantisation has a step of 0, which no encoder writes."""
     parts: list[bytes | memoryview] = field(default_factory=list)
@@ -54,45 +62,49 @@ def read_layout(data: bytes, *, until_scan: bool = False) -> JpegLayout:
     Args:
         data: the file.
         until_scan: end at the first scan; otherwise at the end marker, or where it should be.
+
+    Raises:
+        DamagedError: there are more scans than any program writes.
     """
-    view, layout, at, has_scan = memoryview(data), JpegLayout(parts=[data[:2]]), 2, False
-    while True:
+    view, layout, at, scans = memoryview(data), JpegLayout(parts=[data[:2]]), 2, 0
+    while scans <= _MAX_SCANS:
         at = layout.end = _next_marker(data, at)
-        marker = data[at + 1] if at + 1 < len(data) else None
-        if marker == END:
-            layout.has_end = True
-        if marker in (None, END) or (has_scan and marker not in _BETWEEN_SCANS):
+        marker = data[at + 1] if at + 1 < len(data) else END
+        layout.has_end = marker == END and at + 1 < len(data)
+        if marker == END or (scans and marker not in _BETWEEN_SCANS):
             return layout
         if marker in _WITHOUT_SEGMENT:
             at += 2
             continue
         begin, at = at, at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        segment = data[begin + 4 : at]
-        if at > len(data) or at < begin + 4:
+        if at > len(data) or at < begin + 4 or (marker == _SCAN and until_scan):
             return layout
-        if marker in _FRAMES and not layout.frame:
-            layout.frame, layout.bits = marker, segment[0] if segment else 0
-            layout.missing = {each: [-1] * _COEFFICIENTS for each in segment[6::3]}
-        layout.has_zero_steps |= marker == _QUANTISATION and _has_zero_step(segment)
+        _take_segment(layout, marker, data[begin + 4 : at])
         if marker == _SCAN:
-            if until_scan:
-                return layout
-            has_scan = True
-            _take_scan(segment, layout.missing, is_progressive=layout.frame in _PROGRESSIVE)
+            scans += 1
             found = _AFTER_SCAN.search(data, at)
             at = found.start() if found else len(data)
         if marker != _COMMENT and marker not in _APPLICATION:
             layout.parts.append(view[begin:at])
+    raise DamagedError(f"it has more than {_MAX_SCANS} scans")
+
+
+def _take_segment(layout: JpegLayout, marker: int, segment: bytes) -> None:
+    """Note what a segment says about the picture."""
+    if marker in _FRAMES and not layout.frame:
+        layout.frame, layout.bits = marker, segment[0] if segment else 0
+        layout.pixels = int.from_bytes(segment[1:3], "big") * int.from_bytes(segment[3:5], "big")
+        layout.missing = {each: [-1] * _COEFFICIENTS for each in segment[6::3]}
+    elif marker == _QUANTISATION:
+        layout.has_zero_steps |= _has_zero_step(segment)
+    elif marker == _SCAN:
+        _take_scan(segment, layout.missing, is_progressive=layout.frame in _PROGRESSIVE)
 
 
 def _next_marker(data: bytes, at: int) -> int:
     """Return the offset of the last fill byte before the next marker; the file's length if there is none."""
-    at = data.find(b"\xff", at)
-    if at < 0:
-        return len(data)
-    while data[at + 1 : at + 2] == b"\xff":
-        at += 1
-    return at
+    found = _FILLED_MARKER.search(data, at)
+    return found.start() if found else len(data)
 
 
 def _has_zero_step(segment: bytes) -> bool:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _NONE, _JPEG = 1, 7
 _DEFLATE: Final = (8, 32946)
 _YCBCR: Final = 6
+_LEAST_MAX_PIXELS: Final = 1 << 22
+"""Pixels that the JPEG data of any strip or tile may claim: some programs make the last strip too high."""
 
 
 def check_tiff(data: bytes) -> Checked:
@@ -36,6 +38,7 @@ def check_tiff(data: bytes) -> Checked:
     if not blocks.offsets or len(blocks.offsets) != len(expected):
         raise DamagedError(f"it has {len(blocks.offsets)} strips or tiles instead of {len(expected)}")
     lengths = _lengths(header, expected, len(data))
+    max_pixels = max(_LEAST_MAX_PIXELS, 2 * blocks.width * blocks.height)
     places = sorted(set(zip(blocks.offsets, lengths, strict=True)))
     if any(at + length > len(data) for at, length in places):
         raise TruncatedError("some of its pixels lie beyond its end")
@@ -45,7 +48,7 @@ def check_tiff(data: bytes) -> Checked:
         block = memoryview(data)[at : at + length]
         if blocks.compression in _DEFLATE:
             _check_deflate(block, size if header.photometric != _YCBCR else None)
-        elif blocks.compression == _JPEG and (said := jpeg_damage(_jpeg(bytes(block), blocks))):
+        elif blocks.compression == _JPEG and (said := jpeg_damage(_jpeg(bytes(block), blocks), max_pixels)):
             raise DamagedError(said)
     return Checked(data)
 

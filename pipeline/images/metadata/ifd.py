@@ -227,10 +227,16 @@ class IfdReader:
         return Ifd(entries, note_at, next_at)
 
     def with_short(self, data: bytes, tag: int, value: int) -> bytes:
-        """Return the file's bytes with another value of a `SHORT` in IFD0."""
+        """Return the file's bytes with another value of a `SHORT` in IFD0.
+
+        Raises:
+            IfdError: IFD0 has no such entry.
+        """
         word, cell = (8, 8) if self._big else (2, 4)
         size = 4 + 2 * cell
-        for start in range(self.first + word, len(data) - size, size):
+        begin = self.first + word
+        count = self._number(data[self.first : begin])
+        for start in range(begin, min(begin + count * size, len(data) - size), size):
             if struct.unpack_from(f"{self.order}HH", data, start) == (tag, SHORT):
                 at = start + 4 + cell
                 return data[:at] + struct.pack(f"{self.order}H", value) + data[at + 2 :]

@@ -133,12 +133,21 @@ def test_a_jpeg_that_simplejpeg_cannot_read_is_read_with_a_warning() -> None:
     data = encoded("CMYK", subsampling=2)
     (warning,) = [each for each in read(data).warnings if "profile" not in each]
     assert warning.startswith("a.jpg: could not be checked for damage: ")
+    with pytest.raises(IncompleteError, match=r"a\.jpg: truncated"):
+        read(data[:-2])
 
 
 def test_what_follows_the_end_marker_is_no_concern() -> None:
     whole = encoded()
     assert check_jpeg(whole + TRAILER).data == whole + TRAILER
     assert check_jpeg(whole + TRAILER).warnings == ()
+
+
+def test_more_scans_than_any_program_writes_are_refused() -> None:
+    whole = encoded(progressive=True)
+    scan = whole[whole.rindex(b"\xff\xda") : -2]
+    with pytest.raises(IncompleteError, match="more than 500 scans"):
+        read(whole[:-2] + scan * 500 + END)
 
 
 def test_fill_bytes_before_markers_are_allowed() -> None:

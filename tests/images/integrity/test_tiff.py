@@ -119,6 +119,15 @@ def test_damage_in_a_jpeg_within_a_tiff_is_told() -> None:
         read(data[:at] + bytes(300) + data[at + 300 :])
 
 
+def test_a_jpeg_within_a_tiff_that_claims_many_pixels_is_not_decoded() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(photo(160, 120)).save(buffer, "TIFF", compression="jpeg")
+    data = buffer.getvalue()
+    at = data.rindex(b"\xff\xc0") + 5
+    with pytest.raises(IncompleteError, match="too many pixels"):
+        read(data[:at] + b"\xff\xdc\xff\xdc" + data[at + 4 :])
+
+
 def test_memory_that_no_decoder_wrote_is_never_shown() -> None:
     """Damage headers and pixels of 16 bits, and decode twice with different memory in between."""
     chance = np.random.default_rng(7)
