@@ -24,14 +24,14 @@ from pipeline.images.metadata.tags import has_adobe_rgb
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION = 254, 256, 257, 258, 262, 274
 _SAMPLES, _PLANAR, _TILE_WIDTH, _TILE_HEIGHT, _EXTRA, _FORMAT, _ICC = 277, 284, 322, 323, 338, 339, 34675
 _COMPRESSION, _STRIPS, _ROWS_PER_STRIP, _STRIP_BYTES, _TILES, _TILE_BYTES = 259, 273, 278, 279, 324, 325
-_JPEG_TABLES, _INK_SET, _SUBSAMPLING = 347, 332, 530
+_JPEG_TABLES, _INK_SET, _SUBSAMPLING, _FILL_ORDER = 347, 332, 530, 266
 _DNG_VERSION: Final = 50706
 _STRUCTURE: Final = frozenset(
     {
         *(_SUBFILE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION),
         *(_SAMPLES, _PLANAR, _TILE_WIDTH, _TILE_HEIGHT, _EXTRA, _FORMAT, _ICC, _DNG_VERSION),
         *(_COMPRESSION, _STRIPS, _ROWS_PER_STRIP, _STRIP_BYTES, _TILES, _TILE_BYTES, _JPEG_TABLES),
-        *(_INK_SET, _SUBSAMPLING),
+        *(_INK_SET, _SUBSAMPLING, _FILL_ORDER),
     }
 )
 """Tags that describe how a file is built."""
@@ -64,6 +64,8 @@ class TiffBlocks:
     """Offset of each block in bytes."""
     lengths: tuple[int, ...]
     """Stored size of each block in bytes."""
+    is_reversed: bool
+    """Whether the bits of each byte are in reverse order."""
     jpeg_tables: bytes
     """Tables that all blocks of JPEG data share; empty: none."""
 
@@ -200,6 +202,7 @@ def _blocks(order: Order, first: Directory, width: int, height: int) -> TiffBloc
         is_tiled,
         tuple(integers(order, first.get(_TILES if is_tiled else _STRIPS))),
         tuple(integers(order, first.get(_TILE_BYTES if is_tiled else _STRIP_BYTES))),
+        _number(order, first, _FILL_ORDER, 1) != 1,
         first[_JPEG_TABLES].raw if _JPEG_TABLES in first else b"",
     )
 

@@ -62,15 +62,12 @@ def check_jpeg(data: bytes) -> Checked:
         return Checked(data)  # There is no frame; the decoder says so.
     if layout.has_zero_steps:
         raise DamagedError("it has a step of quantisation of 0")
+    return _with_end(data, layout) if layout.has_end else _without_end(data, layout)
+
+
+def _with_end(data: bytes, layout: JpegLayout) -> Checked:
     said = _warning(layout)
     left_over = _LEFT_OVER.search(said)
-    if not layout.has_end:
-        if said and not left_over:
-            raise TruncatedError(said)
-        if not layout.is_complete:
-            raise TruncatedError("some of its scans are missing")
-        ended = data[: layout.end] + bytes((0xFF, END))
-        return Checked(ended, ("has no end marker, but all of its rows were read",))
     warnings = [] if layout.is_complete else [_MISSING_SCANS]
     if left_over:
         padding = data[max(0, layout.end - int(left_over[1])) : layout.end]
@@ -81,6 +78,17 @@ def check_jpeg(data: bytes) -> Checked:
     elif said:
         warnings.append(f"could not be checked for damage: {said}")
     return Checked(data, tuple(warnings))
+
+
+def _without_end(data: bytes, layout: JpegLayout) -> Checked:
+    """Return the file with an end marker if all rows are there; a trailer, such as phones append, is left out."""
+    said = _warning(layout)
+    if said and not _LEFT_OVER.search(said):
+        raise TruncatedError(said)
+    if not layout.is_complete:
+        raise TruncatedError("some of its scans are missing")
+    ended = data[: layout.end] + bytes((0xFF, END))
+    return Checked(ended, ("has no end marker, but all of its rows were read",))
 
 
 def jpeg_damage(data: bytes, max_pixels: int) -> str:

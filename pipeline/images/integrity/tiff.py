@@ -9,16 +9,27 @@ import zlib
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+import imagecodecs
+
 from pipeline.images.file_errors import DamagedError, TruncatedError
 from pipeline.images.integrity.checked import Checked
 from pipeline.images.integrity.jpeg import jpeg_damage
 from pipeline.images.tiff_header import TiffBlocks, read_tiff_header
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipeline.images.tiff_header import TiffHeader
 
 _NONE, _JPEG = 1, 7
 _DEFLATE: Final = (8, 32946)
+_WITHOUT_CHECKSUM: Final[dict[int, Callable[..., bytes | bytearray]]] = {
+    5: imagecodecs.lzw_decode,
+    32773: imagecodecs.packbits_decode,
+}
+"""Decoders of compressions that show damage by the size alone, by their numbers in TIFF."""
+_MOST_DECODED, _MOST_SURPLUS = 1 << 26, 1 << 12
+"""Bytes of the largest block that is decompressed for that, and of what is looked for after its pixels."""
 _YCBCR: Final = 6
 _LEAST_MAX_PIXELS: Final = 1 << 22
 """Pixels that the JPEG data of any strip or tile may claim: some programs make the last strip too high."""
@@ -44,13 +55,31 @@ def check_tiff(data: bytes) -> Checked:
         raise TruncatedError("some of its pixels lie beyond its end")
     if any(at + length > following for (at, length), (following, _) in pairwise(places)):
         raise DamagedError("its strips or tiles overlap")
+    surplus = 0
     for at, length, size in zip(blocks.offsets, lengths, expected, strict=True):
         block = memoryview(data)[at : at + length]
         if blocks.compression in _DEFLATE:
             _check_deflate(block, size if header.photometric != _YCBCR else None)
         elif blocks.compression == _JPEG and (said := jpeg_damage(_jpeg(bytes(block), blocks), max_pixels)):
             raise DamagedError(said)
+        elif blocks.compression in _WITHOUT_CHECKSUM and not blocks.is_reversed and header.photometric != _YCBCR:
+            surplus += _surplus(bytes(block), size, _WITHOUT_CHECKSUM[blocks.compression])
+    if surplus:
+        return Checked(data, (f"may be damaged, look at it: {surplus} bytes more than its pixels were compressed",))
     return Checked(data)
+
+
+def _surplus(block: bytes, size: int, decode: Callable[..., bytes | bytearray]) -> int:
+    """Return by how many bytes a block decompresses to more than it should, which libtiff does not notice.
+
+    Where it does not decompress, or to less, 0 is returned, and libtiff raises an error.
+    """
+    if size > _MOST_DECODED:
+        return 0
+    try:
+        return max(0, len(decode(block, out=bytearray(size + _MOST_SURPLUS))) - size)
+    except (RuntimeError, ValueError):
+        return 0
 
 
 def _sizes(header: TiffHeader) -> list[int]:

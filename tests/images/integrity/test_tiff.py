@@ -109,6 +109,16 @@ def test_strips_that_overlap_are_damage_but_equal_ones_may_share_their_place(bac
         check_tiff(moved)
 
 
+@pytest.mark.parametrize("compression", [5, 32773])
+def test_more_than_the_pixels_in_a_strip_is_told(compression: int) -> None:
+    samples = DEEP[:, :, :3].astype(np.uint8)
+    whole = tiff(samples, compression=compression, rows=7)
+    assert read(whole).warnings == ()
+    picture = read(tiff(samples, compression=compression, tags={257: (LONG, (48,))}))
+    np.testing.assert_array_equal(picture.pixels, samples[:48])
+    assert picture.warnings == ("a.tif: may be damaged, look at it: 360 bytes more than its pixels were compressed",)
+
+
 def test_damage_in_a_jpeg_within_a_tiff_is_told() -> None:
     buffer = io.BytesIO()
     Image.fromarray(photo(160, 120)).save(buffer, "TIFF", compression="jpeg", quality=90)
