@@ -24,10 +24,17 @@ LONGEST_NAME_BYTES: Final = 255
 """Longest name of one file or folder that common file systems take."""
 _FIRST_PRINTABLE: Final = 32
 """Number of the first character that is no control character."""
-_NAME_ERRNOS: Final = frozenset({errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EEXIST})
+_NAME_ERRNOS: Final = frozenset(
+    {errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EEXIST, errno.EILSEQ}
+)
 """Errors that concern one name, not the disk."""
 _FOLDER_ERRNOS: Final = frozenset({errno.EACCES, errno.EPERM, errno.EXDEV, errno.EROFS})
 """Errors that concern one folder, unless it is the outbox itself."""
+
+
+def is_portable(name: str) -> bool:
+    """Whether all common file systems take the characters of a name, those of Windows and network shares as well."""
+    return not any(character in '\\:*?"<>|' or ord(character) < _FIRST_PRINTABLE for character in name)
 
 
 def check_name(name: str) -> str | None:
@@ -93,7 +100,8 @@ def name_errors(root: Path, target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         blamed = Path(os.fsdecode(error.filename2 or error.filename or target))
-        if error.errno in _NAME_ERRNOS:
+        # EINVAL is the answer of a network share, or of a file system of Windows, to a name that it cannot have.
+        if error.errno in _NAME_ERRNOS or (error.errno == errno.EINVAL and not is_portable(target.name)):
             raise OccupiedError(
                 f"{target}: the outbox cannot have this name: {error.strerror}.",
                 "Move away the file in its place, or give the pair another output.",

@@ -13,6 +13,7 @@ errors: only the user knows which result is meant.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import unicodedata
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from pipeline.run.picture_files import listed
 from pipeline.run.result_names import alternatives, collision_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pipeline.pair import Pair
     from pipeline.run.earlier_results import EarlierResults
@@ -45,11 +46,17 @@ class PairGroup:
     """Whether the row stands for more than one pair, and so cannot name a result."""
     short_name: str = ""
     """Name that has room for a suffix, in place of the name itself if that is too long for one."""
+    spelled_name: str = ""
+    """Name that an earlier version gave the pair, if it was another one."""
 
     @property
     def first(self) -> Pair:
         """The pair itself."""
         return self.pairs[0]
+
+    def earlier_names(self) -> Iterator[str]:
+        """Yield names that the pair may have got in an earlier run, unless many other pairs have its name."""
+        yield from dict.fromkeys([self.spelled_name or self.first.name, *itertools.islice(self.names(), 2)])
 
     def named(self, name: str) -> PairGroup:
         """Return the group with another name."""
@@ -57,7 +64,7 @@ class PairGroup:
         return replace(self, pairs=tuple(replace(pair, name=f"{name}{pair.name[end:]}") for pair in self.pairs))
 
     def names(self) -> Iterator[str]:
-        """Yield names that the first pair may have; they do not depend on other pairs."""
+        """Yield names that the pair may have; they do not depend on other pairs."""
         labels = (self.first.content_label, self.first.style_label)
         key = hashlib.sha256("\0".join(unicodedata.normalize("NFC", label) for label in labels).encode()).hexdigest()
         plain, *suffixed = alternatives(self.first.name, key)
@@ -121,7 +128,7 @@ class _Names:
 
     def of_earlier_run(self, group: PairGroup) -> PairGroup | None:
         """Return a group with the name that an earlier run gave it; None if there is no such name."""
-        for named in self._possible(group, 2):
+        for named in self._possible(group, group.earlier_names()):
             pair = named.first
             origins = self._earlier.origin(pair.file_name), self._earlier.origin_of_failure(pair.name)
             if any(origin is not None and origin.is_of(pair.content_label, pair.style_label) for origin in origins):
@@ -130,12 +137,12 @@ class _Names:
 
     def first_free(self, group: PairGroup) -> PairGroup | None:
         """Return a group with the first name under which there is no result of another photograph."""
-        return next((named for named in self._possible(group) if not self._is_of_another(named.first)), None)
+        return next(
+            (named for named in self._possible(group, group.names()) if not self._is_of_another(named.first)), None
+        )
 
-    def _possible(self, group: PairGroup, most: int | None = None) -> Iterator[PairGroup]:
-        for number, name in enumerate(group.names()):
-            if most is not None and number >= most:
-                return
+    def _possible(self, group: PairGroup, names: Iterable[str]) -> Iterator[PairGroup]:
+        for name in names:
             named = group.named(name)
             if self.other_of(named) is None and not any(self._check_name(pair.file_name) for pair in named.pairs):
                 yield named

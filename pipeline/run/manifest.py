@@ -19,7 +19,7 @@ from pipeline.run.manifest_rows import Problems, Row, read_rows
 from pipeline.run.named_paths import slashed
 from pipeline.run.patterns import is_pattern
 from pipeline.run.picture_files import WRITABLE, ending_of, is_picture
-from pipeline.run.result_names import manifest_name, short_manifest_name, with_longest_suffix
+from pipeline.run.result_names import manifest_name, short_manifest_name, spelled_name, with_longest_suffix
 from pipeline.settings.all_settings import explain
 from pipeline.settings.pair_settings import OUTPUT_FORMATS
 from pipeline.settings.resolve import for_pair
@@ -110,7 +110,8 @@ class Expander:
                 if pairs:
                     short_name = short_manifest_name(content.stem, style.name)
                     is_of_many = len(contents) * len(styles) > 1
-                    yield PairGroup(row.line, tuple(pairs), bool(row.output), is_of_many, short_name)
+                    spelled = spelled_name(content.stem, style.name)
+                    yield PairGroup(row.line, tuple(pairs), bool(row.output), is_of_many, short_name, spelled)
 
     def settings(self, row: Row) -> PairSettings | None:
         """Return the settings of a row, with the format of its output; None if a setting is wrong."""

@@ -4,7 +4,7 @@ A result is named after its photograph and its style. The outbox decides which n
 module replaces the characters of an impossible name, and cuts the name if it is too long.
 
 - A manifest's row may name its result in the column `output`: that name is used unchanged, or refused. Without it
-  the result has the names of photograph and style as they are spelled (`manifest_name`).
+  the result has the names of photograph and style as they are spelled, if all file systems take them (`manifest_name`).
 - The drop folder always replaces such characters, and keeps the folders below the style's (`result_name`).
 
 Two results may have the same name, also if the names differ in case (`collision_key`), because some file systems do
@@ -21,6 +21,7 @@ import unicodedata
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from pipeline.outbox.paths import is_portable
 from pipeline.text import encodable, printable
 
 if TYPE_CHECKING:
@@ -36,15 +37,23 @@ LONGEST_STEM_BYTES: Final = 160
 
 
 def manifest_name(photograph: str, style: str, check_name: CheckName) -> str:
-    """Return the name of a manifest's result, without extension: `<photo>__<style>`, changed only if it is impossible.
+    """Return the name of a manifest's result, without extension: `<photo>__<style>`.
+
+    It is changed only if it is impossible, or if some file system would refuse its characters.
 
     Args:
         photograph: the photograph's name without its ending.
         style: the style's name.
         check_name: returns why a result cannot have a name, or None.
     """
-    name = unicodedata.normalize("NFC", encodable(f"{photograph}__{style}"))
-    return _presentable_name((), photograph, style, check_name) if check_name(name) else name
+    name = spelled_name(photograph, style)
+    is_fine = check_name(name) is None and is_portable(name)
+    return name if is_fine else _presentable_name((), photograph, style, check_name)
+
+
+def spelled_name(photograph: str, style: str) -> str:
+    """Return the name of a manifest's result as photograph and style are spelled, as earlier versions gave it."""
+    return unicodedata.normalize("NFC", encodable(f"{photograph}__{style}"))
 
 
 def short_manifest_name(photograph: str, style: str) -> str:

@@ -149,3 +149,11 @@ def test_one_pair_with_different_settings_needs_an_output(folder: Path) -> None:
     (problem,) = problems(folder, text)
     assert problem.startswith("line 3: b.png × style.jpg would have the same output name 'b__style' as b.png × style.")
     assert problem.endswith("(line 2); give one of them an output")
+
+
+def test_a_result_that_an_earlier_version_named_as_spelled_keeps_its_name(folder: Path) -> None:
+    add(folder, "100CANON", name="what?.jpg")
+    assert render(folder) == {"DCIM/100CANON/what?.jpg": "what___style.png"}
+    (folder / "out/what___style.png.json").unlink()
+    make_result(folder / "out/what?__style.png", "DCIM/100CANON/what?.jpg", "style.jpg")
+    assert render(folder) == {"DCIM/100CANON/what?.jpg": "what?__style.png"}

@@ -400,7 +400,13 @@ def test_pictures_that_look_like_unfinished_copies_are_said_to_be_left_out_and_o
 
 @pytest.mark.parametrize(
     ("photograph", "name"),
-    [("a:b.jpg", "a_b__style"), ("a\tb.jpg", "a\ufffdb__style"), (f"{'x' * 245}.jpg", f"{'x' * 71}~{X_HASH}__style")],
+    [
+        ("what?.jpg", "what___style"),
+        ('a*b"c<d>e|f.jpg', "a_b_c_d_e_f__style"),
+        ("a:b.jpg", "a_b__style"),
+        ("a\tb.jpg", "a\ufffdb__style"),
+        (f"{'x' * 245}.jpg", f"{'x' * 71}~{X_HASH}__style"),
+    ],
 )
 def test_a_name_that_the_outbox_cannot_have_is_made_presentable(folder: Path, photograph: str, name: str) -> None:
     (folder / "odd").mkdir()
@@ -410,12 +416,12 @@ def test_a_name_that_the_outbox_cannot_have_is_made_presentable(folder: Path, ph
 
 def test_possible_names_stay_as_they_are_spelled(folder: Path) -> None:
     (folder / "odd").mkdir()
-    for photograph in ("what?.jpg", " a .jpg", f"{'x' * 100}.jpg"):
+    for photograph in ("\u0645\u06cc\u200c\u0631.jpg", " a .jpg", f"{'x' * 100}.jpg"):
         (folder / "odd" / photograph).touch()
     assert [pair.name for pair in read(folder, "content,style\nodd,style.jpg\n")] == [
         " a __style",
-        "what?__style",
         f"{'x' * 100}__style",
+        "\u0645\u06cc\u200c\u0631__style",
     ]
 
 
