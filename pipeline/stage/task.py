@@ -38,10 +38,10 @@ class Task:
     evaluations: tuple[int, ...] | None = None
     """Evaluations at each scale, coarse to fine, if a time budget limits them; None: those of the settings."""
     deaths: int = 0
-    """Number of processes that died during the pair. If there are any, the pair is rendered last and alone, and a large
-    pair with less memory."""
+    """Number of processes that died during the pair. If there are any, the pair is rendered last and alone."""
     deaths_alone: int = 0
-    """Number of these processes in which no other pair was in progress."""
+    """Number of these processes in which no other pair was in progress. If there are any, a large pair is rendered with
+    less memory."""
 
 
 @dataclass(frozen=True)

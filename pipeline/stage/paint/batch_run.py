@@ -74,7 +74,7 @@ class BatchRun:
         memory, demand = self._memory, self._demand
         for pair in self._pairs:
             pair.resume()
-        rungs = memory.rungs_down(demand, max(pair.loading.task.deaths for pair in self._pairs))
+        rungs = memory.rungs_down(demand, max(pair.loading.task.deaths_alone for pair in self._pairs))
         fit = memory.choose(demand, 1, rungs)
         if fit is None:
             yield from self._fail_all(self._pairs, self._too_large())

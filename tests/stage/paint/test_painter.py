@@ -336,15 +336,23 @@ def test_over_what_processes_ended_is_painted_with_less_memory(
     make_stage: MakeStage, make_pair: Callable[..., Pair], deaths: int, fit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory_module, "SUSPICIOUS_SHARE", 0.0)
-    (record,) = done(make_stage(), Task(make_pair(), 1, None, deaths=deaths))
+    (record,) = done(make_stage(), Task(make_pair(), 1, None, deaths=deaths + 1, deaths_alone=deaths))
     assert record.fit == fit
     assert record.warnings == [f"a process died during this pair: it was painted with less memory ({fit})"]
+
+
+def test_a_large_pair_beside_which_a_process_ended_is_painted_as_ever(
+    make_stage: MakeStage, make_pair: Callable[..., Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_module, "SUSPICIOUS_SHARE", 0.0)
+    (record,) = done(make_stage(), Task(make_pair(), 1, None, deaths=1))
+    assert (record.fit, record.warnings) == ("whole", []), "any of the pairs in progress may have been the cause"
 
 
 def test_a_small_pair_over_which_a_process_ended_is_painted_as_ever(
     make_stage: MakeStage, make_pair: Callable[..., Pair]
 ) -> None:
-    (record,) = done(make_stage(), Task(make_pair(), 1, None, deaths=2))
+    (record,) = done(make_stage(), Task(make_pair(), 1, None, deaths=2, deaths_alone=2))
     assert (record.fit, record.warnings) == ("whole", [])
 
 
