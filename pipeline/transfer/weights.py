@@ -149,7 +149,7 @@ def _check_digest(source: WeightsSource) -> None:
 
 def _load_file(path: Path) -> StateDict:
     if path.suffix == ".safetensors":
-        return safetensors.torch.load_file(path)
+        return safetensors.torch.load(_read(path))  # unlike load_file, also where files cannot be mapped into memory
     state: StateDict = torch.load(path, map_location="cpu", weights_only=True)
     return state
 
