@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from pipeline.disk import exists, storage_errors
-from pipeline.errors import OccupiedError
+from pipeline.errors import OccupiedError, StorageError
 from pipeline.outbox.metadata import Failure
 from pipeline.outbox.ownership import own_failure
 from pipeline.outbox.paths import FAILED_FOLDER, check_inside, name_errors
@@ -84,6 +84,8 @@ class FailureRecords:
                 with name_errors(self._root, path):
                     self._write(path, record)
             except OccupiedError as error:
+                if path in self._own_paths(name, record.pair, record.key):  # written, but perhaps not durably
+                    raise StorageError(error.message, error.remedy) from error
                 refusal = refusal or error
             else:
                 return

@@ -7,6 +7,8 @@ impasto's own, since it makes none.
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 import unicodedata
 from pathlib import PurePosixPath
@@ -16,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import MACHINE_ERRNOS
 from pipeline.outbox.metadata import SHA256_PATTERN
-from pipeline.outbox.paths import FAILED_FOLDER
+from pipeline.outbox.paths import FAILED_FOLDER, existing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 
 LARGEST_RECORD_BYTES: Final = 32 << 20
 """Size in bytes of the largest JSON file that is read; impasto's own are a hundred times smaller."""
+
+_NOT_THERE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
+"""Errors of a path at which no file can be."""
+_CLOSED: Final = frozenset({errno.EACCES, errno.EPERM})
 
 Origin = Literal["ours", "misplaced", "foreign", "unreadable"]
 """Origin of a JSON file: impasto's for the picture beside it, impasto's for another picture, another program's, or
@@ -163,6 +169,11 @@ def read_own(disk: Disk, path: Path) -> bytes | None:
             return None
         return disk.read(path)
     except OSError as error:
-        if error.errno in MACHINE_ERRNOS:
-            raise
-        return None  # it does not exist, or belongs to somebody who does not let impasto read it
+        if error.errno in _NOT_THERE or (error.errno in _CLOSED and _is_closed(path)):
+            return None
+        raise
+
+
+def _is_closed(path: Path) -> bool:
+    """Whether a file belongs to somebody who does not let impasto read it."""
+    return not os.access(existing(path.parent), os.X_OK) or (os.path.lexists(path) and not os.access(path, os.R_OK))

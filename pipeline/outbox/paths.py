@@ -64,22 +64,28 @@ def check_inside(root: Path, target: Path) -> None:
         raise OccupiedError(f"{target}: a link in the outbox leads out of it.", "Remove the link or use another name.")
 
 
+def existing(folder: Path) -> Path:
+    """Return a folder, or the nearest of those above it that exists as far as this process may look."""
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    return folder
+
+
 def check_folder(root: Path, target: Path) -> None:
     """Check that a file can be published in its folder, as far as that shows without writing.
 
     Raises:
         OSError: its folder, or the folder in which that will be made, cannot be written, or cannot be reached.
     """
-    folder, missing = target.parent, [f"{target.name}.json"]
-    while not os.path.lexists(folder):
-        folder, missing = folder.parent, [*missing, folder.name]
+    folder = existing(target.parent)
     if not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
-    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+    if not _is_open(folder):
         raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
     if folder.stat().st_dev != (root / STATE_FOLDER).stat().st_dev:
         raise OSError(errno.EXDEV, "it is on another file system than the outbox", str(folder))
-    for name in missing:  # the file system says whether a name is too long only in a folder that exists
+    # The file system says whether a name is too long only in a folder that exists.
+    for name in (*target.parent.relative_to(folder).parts, f"{target.name}.json"):
         with contextlib.suppress(FileNotFoundError):
             (folder / name).lstat()
 
@@ -106,7 +112,7 @@ def name_errors(root: Path, target: Path) -> Iterator[None]:
                 f"{target}: the outbox cannot have this name: {error.strerror}.",
                 "Move away the file in its place, or give the pair another output.",
             ) from error
-        if error.errno in _FOLDER_ERRNOS and _is_of_subfolder(root, blamed):
+        if error.errno in _FOLDER_ERRNOS and _is_of_subfolder(root, blamed, is_mount=error.errno == errno.EXDEV):
             raise OccupiedError(
                 f"{target}: its folder cannot be written: {error.strerror} ({blamed}).",
                 "Correct the folder's permissions or its mount, or give the pair another output.",
@@ -114,7 +120,14 @@ def name_errors(root: Path, target: Path) -> Iterator[None]:
         raise as_storage_error(error, target) from error
 
 
-def _is_of_subfolder(root: Path, path: Path) -> bool:
-    """Whether a path that cannot be written is, or is in, a folder of results below the outbox."""
-    folder = path if os.path.isdir(path) else path.parent  # noqa: PTH112 - Path.is_dir raises where it may not look
-    return folder != root and folder.is_relative_to(root) and not folder.is_relative_to(root / STATE_FOLDER)
+def _is_of_subfolder(root: Path, path: Path, *, is_mount: bool) -> bool:
+    """Whether a path is, or is in, a folder of results below the outbox that is a mount or cannot be written now."""
+    # Path.is_dir raises where it may not look
+    folder = path if os.path.isdir(path) else existing(path.parent)  # noqa: PTH112
+    if folder == root or not folder.is_relative_to(root) or folder.is_relative_to(root / STATE_FOLDER):
+        return False
+    return is_mount or not _is_open(folder)
+
+
+def _is_open(folder: Path) -> bool:
+    return os.access(folder, os.R_OK | os.W_OK | os.X_OK)

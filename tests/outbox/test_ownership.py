@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from pipeline.outbox.ownership import (
     own_claim,
     own_failure,
 )
+from tests.faults.disk import FaultyDisk, failing
 from tests.outbox.report.samples import failure, metadata, write
 
 if TYPE_CHECKING:
@@ -73,3 +75,16 @@ def test_links_folders_pipes_and_huge_files_are_never_impastos_own(tmp_path: Pat
     assert [own_claim(Disk(), tmp_path, name) for name in ("b.png", "c.png", "d.png", "none.png")] == [None] * 4
     assert own_failure(Disk(), tmp_path / "c.png.json") is None
     assert [origin_of_file(Disk(), tmp_path, f"{name}.png.json") for name in "bc"] == ["unreadable"] * 2
+
+
+def test_a_machine_that_fails_makes_no_file_foreign(tmp_path: Path) -> None:
+    write(tmp_path / "a.png.json", OURS)
+    for number in (errno.EIO, errno.EACCES):
+        for operation in ("lstat", "read"):
+            disk = FaultyDisk(failing(number, 0), watched=(operation,))
+            with pytest.raises(OSError, match=os.strerror(number)):
+                own_claim(disk, tmp_path, "a.png")
+
+
+def test_a_name_that_is_too_long_for_metadata_has_none(tmp_path: Path) -> None:
+    assert own_claim(Disk(), tmp_path, f"{'a' * 250}.jpg") is None

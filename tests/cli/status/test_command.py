@@ -223,11 +223,17 @@ def test_retry_leaves_what_is_no_record_and_says_so(tmp_path: Path) -> None:
     assert (tmp_path / "failed/notes.json").exists(), "it is of another program, and no failure"
 
 
-def test_retry_waits_for_a_run_at_work(tmp_path: Path) -> None:
-    add_failure(tmp_path, "a")
-    with Outbox(tmp_path).locked():
-        assert call("retry", tmp_path).exit_code == 11
-    assert (tmp_path / "failed/a.json").is_file()
+def test_retry_waits_for_a_run_at_work_and_moves_nothing(tmp_path: Path) -> None:
+    inbox, outbox = tmp_path / "inbox", tmp_path / "out"
+    add_failed_job(inbox, "1-a", "sea/bad.jpg")
+    add_failure(outbox, "a")
+    record_run(outbox, "watch", source=str(inbox), spool=str(inbox / ".impasto"))
+    with Outbox(outbox).locked():
+        assert call("retry", outbox).exit_code == 11
+    assert (outbox / "failed/a.json").is_file()
+    assert not (inbox / "sea/bad.jpg").exists()
+    assert call("retry", outbox).exit_code == 0
+    assert (inbox / "sea/bad.jpg").exists()
 
 
 def test_retry_puts_jobs_back_into_the_inbox_and_replaces_nothing(tmp_path: Path) -> None:
