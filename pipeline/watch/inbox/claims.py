@@ -84,8 +84,9 @@ class Claims:
         elif self._was_returned(name) or not self._is_stable(name, now):
             return
         elif form == "style":
-            self._files.use_as_style(name)
-            self._reconsider_photographs()
+            if self._files.may_be_claimed(name, now):
+                self._files.use_as_style(name)
+                self._reconsider_photographs()
         elif (claimed := self._claim(name, now)) is not None:
             self._tickets.add(claimed, name, now)
 

@@ -183,8 +183,13 @@ class InboxFiles:
 
     def use_as_style(self, name: str) -> None:
         """Use a file as the style of its folder until the file changes."""
+        self._stop_leaving(name)
         facts = self._styles_in_use[name] = self.tracker.files[name].facts
         self._styles.use_dropped(name.split("/", maxsplit=1)[0], self._place.inbox / name, facts.ctime_ns)
+
+    def _stop_leaving(self, name: str) -> None:
+        self.left.pop(name, None)
+        self.held.discard(name)
 
     def _stop_keeping(self, name: str) -> None:
         self._returned.pop(name, None)
@@ -195,7 +200,7 @@ class InboxFiles:
         """Leave a returned file in the inbox until it changes."""
         self._returned[name] = self.tracker.files[name].facts
         self._accounting.ignore(name)
-        self.left.pop(name, None)
+        self._stop_leaving(name)
 
     def is_kept(self, name: str) -> bool:
         """Whether a file is used as a style or was returned, and has not changed since."""
@@ -220,8 +225,11 @@ class InboxFiles:
         self.left.pop(name, None)
 
     def may_be_claimed(self, name: str, now: float) -> bool:
-        """Whether the rights to a stable file and its folder suffice; if not, it is left, and tried again later."""
-        why_not = self.rights.why_not(name)
+        """Whether the rights to a stable file and its folder suffice; if not, it is left, and tried again later.
+
+        A style picture stays where it is, so it need only be readable.
+        """
+        why_not = self.rights.why_unreadable(name) if self.form(name) == "style" else self.rights.why_not(name)
         if why_not:
             self._hold(name, why_not, now)
         return not why_not

@@ -41,10 +41,17 @@ class Rights:
                     f"cannot be moved by {_user()}: its folder is sticky (mode +t), and both belong to other users; "
                     f"remove that bit (chmod -t), or let {_user()} own the folder"
                 )
-            if not _may(path, os.R_OK):
-                self._disk.lstat(path)  # raises if it is gone
-                return f"may not be read by {_user()}; correct its owner or permissions"
         except OSError:  # the file or its folder is gone, or the claim explains the error
+            return ""
+        return self.why_unreadable(name)
+
+    def why_unreadable(self, name: str) -> str:
+        """Return why a file may not be read, and what to do; empty if it may be, or is gone."""
+        path = self._inbox / name
+        try:
+            if not _may(path, os.R_OK) and self._disk.lstat(path):  # it is there
+                return f"may not be read by {_user()}; correct its owner or permissions"
+        except OSError:
             pass
         return ""
 

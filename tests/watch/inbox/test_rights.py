@@ -125,3 +125,27 @@ def test_a_ticket_does_not_claim_what_it_may_not(tmp_path: Path, monkeypatch: py
     worker.work(330)
     worker.end()
     assert world.check_settled().keys() == {"x__sea.png"}
+
+
+def test_a_style_picture_that_may_not_be_read_is_left_and_the_library_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path / "world")
+    world.drop("sea/_style.jpg", b"another sea")
+    access = os.access
+    monkeypatch.setattr(
+        rights_module.os, "access", lambda path, *a, **k: path.name != "_style.jpg" and access(path, *a, **k)
+    )
+    worker = world.worker().start()
+    worker.work(5)
+    world.drop("sea/a.jpg")
+    worker.work(12)
+    assert "may not be read" in worker.scanner.left["sea/_style.jpg"]
+    monkeypatch.undo()
+    worker.work(60)
+    assert worker.scanner.left == {}
+    world.drop("sea/b.jpg")
+    worker.work(12)
+    worker.end()
+    results = world.check_settled()
+    assert results["a__sea.png"].pair.style.sha256 != results["b__sea.png"].pair.style.sha256
