@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -89,8 +88,8 @@ class Jobs:
         self._changes = ChangeDetector(workplace.disk)
         self.endings = JobEndings(workplace, self._names, rules.retire, rules.basis_of, observer)
         self.in_stage = PairsInStage()
-        self._looks: Counter[str] = Counter()
-        """How often each pair during which processes died was considered, by the file name of its result."""
+        self._suspects: dict[tuple[OpenJob, int], int] = {}
+        """How often each pair during which processes died was considered, by its job and its index in the job."""
 
     def prepare(self, open_job: OpenJob) -> Iterator[Task | Retry | UnreadableError]:
         """Yield the open tasks of a job; if there are none, end the job or say when to try it again."""
@@ -189,7 +188,9 @@ class Jobs:
         try:
             for index, pair in enumerate(open_job.pairs):
                 is_open = open_job.states[index] in (PairStatus.TO_DO, PairStatus.BLOCKED)
-                if is_open and not self.in_stage.has_pair(open_job, index):
+                # A suspect must wait while another pair is in progress, so its files need not be read again.
+                must_wait = self.attempts.are_open and (open_job, index) in self._suspects
+                if is_open and not must_wait and not self.in_stage.has_pair(open_job, index):
                     task = self._task(open_job, names, index, pair)
                     if task is not None:
                         self.in_stage.add(task.pair.file_name, open_job, index)
@@ -239,17 +240,21 @@ class Jobs:
         if isinstance(considered, Outcome):
             self._settle(open_job, index, considered)
             return None
-        return None if self._must_wait(considered) else self.attempts.begin(considered)
+        return None if self._must_wait(open_job, index, considered) else self.attempts.begin(considered)
 
-    def _must_wait(self, task: Task) -> bool:
+    def _must_wait(self, open_job: OpenJob, index: int, task: Task) -> bool:
         """Whether processes died during a pair, so that it waits until no other pair is in progress.
 
         At first, other jobs may not have begun yet, so it waits in any case: the longer, the more processes died.
         """
         if not task.deaths:
             return False
-        self._looks[task.pair.file_name] += 1
-        return self._looks[task.pair.file_name] <= task.deaths or self.attempts.are_open
+        looks = self._suspects.get((open_job, index), 0)
+        self._suspects[open_job, index] = looks + 1
+        if looks < task.deaths or self.attempts.are_open:
+            return True
+        del self._suspects[open_job, index]
+        return False
 
     def _verdict(self, open_job: OpenJob, index: int, error: ImpastoError) -> Retry | UnreadableError | None:
         """Return when to try a failed pair again; None if the failure is final."""

@@ -16,6 +16,7 @@ from pipeline.disk import Disk
 from pipeline.errors import DeviceError, ExitCode, ImageError, IncompleteError, UnreadableError
 from pipeline.images.files import read_file
 from pipeline.outbox.metadata import Failure, JobFailure
+from pipeline.stage.attempts import Attempts
 from pipeline.watch.jobs import job_pairs
 from tests.faults.disk import Crash, FaultyDisk
 from tests.faults.world import END, World, die_over, photo
@@ -350,6 +351,28 @@ def test_a_photograph_that_kills_the_process_is_quarantined_and_its_neighbours_a
     (reason,) = reasons(world)
     assert "the process died 3 times" in reason.reason
     assert failures(world)["deadly__sea.json"].reason == reason.reason
+
+
+def test_files_of_a_suspect_are_not_read_again_and_again_while_it_waits(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.drop("sea/a.jpg")
+    assert die_over(world, "a.jpg")
+    reads: list[str] = []
+
+    def note(path: Path) -> SourceFile:
+        reads.append(path.name)
+        return read_file(path)
+
+    monkeypatch.setattr(job_pairs, "read_file", note)
+    worker = world.worker().start()
+    with monkeypatch.context() as patch:
+        patch.setattr(Attempts, "are_open", property(lambda _: True))  # another pair is on the device for long
+        worker.work(20)
+    assert reads.count("a.jpg") == 1
+    worker.work(5)
+    worker.end()
+    assert world.check_settled().keys() == {"a__sea.png"}
 
 
 def test_a_photograph_at_which_the_device_fails_stops_no_other(world: World) -> None:
