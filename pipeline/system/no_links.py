@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final
 
 _NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
+_NO_LINK_ANYWHERE: Final = getattr(os, "O_NOFOLLOW_ANY", 0)
+"""Flag with which macOS follows no link in a whole path, so that folders on the way need not be readable there."""
 _FOLDER: Final = _NO_LINK | getattr(os, "O_DIRECTORY", 0)
 _PASSAGE: Final = _FOLDER | getattr(os, "O_PATH", os.O_RDONLY)
 """Flags for a folder on the way; with O_PATH the folder need not be readable."""
@@ -60,7 +62,10 @@ def open_file(path: str, flags: int) -> int:
     Raises:
         OSError: the file cannot be opened; ENOTDIR or ELOOP if there is a link in the path.
     """
-    flags |= getattr(os, "O_NONBLOCK", 0) | _NO_LINK
+    flags |= getattr(os, "O_NONBLOCK", 0)
+    if _NO_LINK_ANYWHERE:
+        return os.open(path, flags | _NO_LINK_ANYWHERE)
+    flags |= _NO_LINK
     folder, name = os.path.split(os.path.abspath(path))  # noqa: PTH100 - an opener gets text
     folder_path = Path(folder)
     passage = open_passage(Path(folder_path.anchor), folder_path.relative_to(folder_path.anchor))

@@ -214,6 +214,12 @@ def test_thumbnails_are_made_once(tmp_path: Path) -> None:
     assert write_report(tmp_path).thumbnails_made == 0
 
 
+def test_thumbnails_are_made_in_an_outbox_that_is_reached_through_a_link(tmp_path: Path) -> None:
+    add_result(tmp_path / "real", "a.png")
+    (tmp_path / "link").symlink_to("real")
+    assert write_report(tmp_path / "link").thumbnails_made == 1
+
+
 @pytest.mark.parametrize("is_partial", [True, False])
 def test_old_thumbnails_that_no_result_needs_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_partial: bool
