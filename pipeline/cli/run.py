@@ -145,7 +145,7 @@ def show_plan(forecasts: Forecasts, *, as_json: bool) -> None:
     console = Console(file=results(), width=None if results().isatty() else 200)  # a file has no width
     console.print(table)
     actions = [each.item.action for each in forecasts.pairs]
-    counts = ", ".join(f"{action.value}: {actions.count(action)}" for action in sorted(set(actions)))
+    counts = ", ".join(f"{action.value}: {actions.count(action)}" for action in sorted(set(actions))) or "nothing to do"
     takes = f"; about {duration(forecasts.seconds)} on this machine" if forecasts.seconds else ""
     console.print(f"{counts}; nothing was written{takes}", highlight=False)
     if forecasts.is_short:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
     from pipeline.settings import PairSettings, Values
 
 
-logger = logging.getLogger(__name__)
-
-
 @dataclass(frozen=True)
 class ManifestRules:
     """Rules for a manifest: files that it may name, endings of pictures, and names that results may have."""
@@ -55,7 +51,7 @@ class ManifestRules:
 
 
 def read_manifest(path: Path, base_values: Values, overrides: Values, rules: ManifestRules) -> list[Pair]:
-    """Read, expand and check a manifest.
+    """Read, expand and check a manifest; there are no pairs if its folders and patterns bring no pictures now.
 
     Args:
         path: the manifest; relative paths in it start at its folder.
@@ -76,8 +72,6 @@ def read_manifest(path: Path, base_values: Values, overrides: Values, rules: Man
     groups = [group for row in rows for group in expander.groups(row)]
     pairs = with_distinct_names(groups, rules.earlier, rules.check_name, problems)
     problems.raise_if_any(path.name)
-    if not pairs:
-        logger.warning("%s: there is nothing to paint now.", path.name)
     return pairs
 
 

@@ -86,6 +86,8 @@ def explain(error: ValidationError) -> list[str]:
             continue
         message = _PATTERNS.get(finding.get("ctx", {}).get("pattern", ""), finding["msg"])
         message = message.removeprefix("Value error, ").removeprefix("Input ")
+        if finding["type"] == "string_type":
+            message = "should be a text, in quotes"
         got = finding["input"]
         lines.append(f"{name}: {message} (got {got!r})" if name and not isinstance(got, dict | BaseModel) else message)
     return lines

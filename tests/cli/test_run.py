@@ -211,6 +211,16 @@ def test_dry_run_tells_all_and_writes_nothing(manifest: Path) -> None:
     assert files(manifest.parent / "out") == before
 
 
+def test_a_folder_that_is_empty_tonight_is_nothing_to_do(manifest: Path) -> None:
+    for path in (manifest.parent / "content").iterdir():
+        path.unlink()
+    for arguments, words in ((("-n",), "nothing to do; nothing was written"), ((), "nothing to do; ")):
+        result = run(manifest, *arguments)
+        assert result.exit_code == 0
+        assert words in result.stdout
+        assert "content folder 'content' has no images" in result.stderr
+
+
 def test_variants_that_share_an_optimisation_take_no_time_of_their_own(manifest: Path) -> None:
     variants = ("--set", 'colour.variants=["none", "swap-luma"]')
     lines = json_lines(run(manifest, "--dry-run", "--json", "--limit", "3", *variants))

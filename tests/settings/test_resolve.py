@@ -119,6 +119,13 @@ def test_the_value_of_a_setting_for_texts_is_a_text(monkeypatch: pytest.MonkeyPa
     assert load_settings(None, {})[1].styles.default == wanted
 
 
+def test_a_text_of_a_config_file_wants_quotes(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("[styles]\ndefault = 2024\n")
+    with pytest.raises(UsageError, match=r"styles.default: should be a text, in quotes \(got 2024\)"):
+        load_settings(config, {})
+
+
 def test_a_tilde_is_the_users_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", "/home/anna")
     config = tmp_path / "config.toml"
