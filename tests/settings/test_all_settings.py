@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from pipeline.errors import UsageError
 from pipeline.settings import PairSettings, Settings, all_settings
 from pipeline.settings.all_settings import SECTIONS
+from pipeline.settings.base import LONGEST_SECONDS
 
 CONFIG = Path(__file__).parents[2] / "config.toml"
 
@@ -177,3 +179,8 @@ def test_a_duration_has_a_limit(text: str) -> None:
 def test_some_format_is_read() -> None:
     with pytest.raises(UsageError, match=r"image\.formats"):
         all_settings.validate({"image": {"formats": []}})
+
+
+def test_the_longest_time_is_one_that_the_systems_timers_take() -> None:
+    assert threading.TIMEOUT_MAX > LONGEST_SECONDS
+    assert all_settings.validate({"run": {"grace_seconds": LONGEST_SECONDS}}).run.grace_seconds == LONGEST_SECONDS
