@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
-from pipeline.disk import Disk
-from pipeline.errors import MACHINE_ERRNOS, StorageError
+from pipeline.disk import Disk, as_storage_error
+from pipeline.errors import MACHINE_ERRNOS
 from pipeline.outbox.metadata import Metadata, PairPaths
 from pipeline.outbox.ownership import origin_of_metadata
 
@@ -220,4 +220,4 @@ def _read(path: Path) -> bytes | None:
 def _raise_if_machine(error: OSError, path: Path) -> None:
     """Raise StorageError if the machine caused the error: the pair may be done nevertheless."""
     if error.errno in MACHINE_ERRNOS:
-        raise StorageError(f"{path}: cannot be read: {error.strerror}.", "Check the disk or the network.") from error
+        raise as_storage_error(error, path) from error
