@@ -10,7 +10,7 @@ from pipeline.images.integrity.gaps import gap_in
 from pipeline.images.integrity.jpeg import check_jpeg, refuse_unusual
 from pipeline.images.integrity.png import check_png, without_damaged_metadata
 from pipeline.images.integrity.tiff import check_tiff
-from pipeline.images.integrity.webp import check_webp
+from pipeline.images.integrity.webp import check_webp, check_webp_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,12 @@ _BEFORE_HEADER: Final[dict[str, Callable[[bytes], Checked]]] = {
     "PNG": without_damaged_metadata,
     "WEBP": check_webp,
 }
-_CHECKS: Final[dict[str, Callable[[bytes], Checked]]] = {"JPEG": check_jpeg, "PNG": check_png, "TIFF": check_tiff}
+_CHECKS: Final[dict[str, Callable[[bytes], Checked]]] = {
+    "JPEG": check_jpeg,
+    "PNG": check_png,
+    "TIFF": check_tiff,
+    "WEBP": check_webp_pixels,
+}
 
 
 def before_header(data: bytes, image_format: str) -> Checked:
