@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.watch.inbox import claims
-from tests.faults.disk import LOOKS, FaultyDisk
+from tests.faults.disk import CHANGES, LOOKS, FaultyDisk
 from tests.faults.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from pipeline.watch.inbox.decisions import FileAction, FileView
     from tests.faults.disk import Operation
@@ -136,6 +137,26 @@ def test_looks_at_everything_take_at_most_a_tenth_of_the_time(world: World, took
     gaps = [after - before for before, after in itertools.pairwise(begun)]
     assert between <= min(gaps) <= max(gaps) <= between + 1
     worker.end()
+
+
+def test_a_photograph_of_a_full_inbox_costs_as_much_as_one_of_an_empty_inbox(tmp_path: Path, decided: Count) -> None:
+    found = []
+    for count in (20, 120):
+        world, disk = World(tmp_path / str(count)), FaultyDisk(watched=CHANGES + LOOKS)
+        for number in range(count):
+            world.drop(f"sea/{number:03}.jpg")
+        decided.clear()
+        worker = world.worker(disk, drain=True).start()
+        seconds = 0
+        while not worker.watcher.is_drained():
+            worker.step(1.0 if seconds < 5 else 0.0)
+            seconds += 1
+        worker.end()
+        assert len(world.check_settled()) == count
+        found.append((len(disk.log) / count, len(decided) / count))
+    few, many = found
+    assert many[0] <= 1.05 * few[0]
+    assert many[1] == few[1] == 2, "once when it is stable, and once when there is room"
 
 
 @pytest.mark.parametrize("rows", [3, 300])
