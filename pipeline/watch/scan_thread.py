@@ -119,7 +119,7 @@ class ScanThread:
         now = self._workplace.clock()
         if self._workplace.stop_request.rescan:
             self._workplace.stop_request.rescan = False
-            self._workplace.scanner.look_again()
+            self._workplace.scanner.try_again()
         if self.backoff.lasts(now):
             return
         try:

@@ -241,6 +241,11 @@ class InboxFiles:
         else:
             self._forget(name)
 
+    def release_held(self) -> None:
+        """Let the files that could not be claimed be tried at once."""
+        for name in self.held & self.tracker.files.keys():
+            self.tracker.release(name)
+
     def _hold(self, name: str, reason: str, now: float) -> None:
         self.leave(name, reason)
         self.held.add(name)

@@ -45,9 +45,9 @@ class Scanner:
     """Looks at one inbox, claims its stable files, and hands out their jobs.
 
     The main thread calls `start` and then `adopt` before the scanning thread begins, sets `closes_at`, and calls `stop`
-    after that thread has ended. In between only the scanning thread calls `round`, `adopt`, `look_again` and
-    `seconds_until_next`. Any thread may read public attributes and properties, and call `unclaimed` and
-    `waiting_tickets`.
+    after that thread has ended. In between only the scanning thread calls `round`, `adopt`, `start_over`, `look_again`,
+    `try_again` and `seconds_until_next`. Any thread may read public attributes and properties, and call `unclaimed`
+    and `waiting_tickets`.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a scanner
@@ -163,6 +163,11 @@ class Scanner:
     def look_again(self) -> None:
         """Look at all files in the next round."""
         self._next_look = 0.0
+
+    def try_again(self) -> None:
+        """Look at all files in the next round, and do not wait any longer for those that could not be claimed."""
+        self._files.release_held()
+        self.look_again()
 
     def start_over(self) -> None:
         """Continue with a spool that was made again; the next round hands out tickets, and their loss is counted."""

@@ -103,6 +103,11 @@ class StabilityTracker:
         self.files[name] = replace(known, pause=pause, not_before=now + pause)
         self.make_due(name)
 
+    def release(self, name: str) -> None:
+        """End the wait of a file that could not be claimed."""
+        self.files[name] = replace(self.files[name], pause=0.0, not_before=0.0)
+        self.make_due(name)
+
     def make_due(self, name: str) -> None:
         """Let `take_due` return a file once more, as soon as it is stable; do nothing if it is not tracked."""
         if name in self.files:

@@ -73,8 +73,9 @@ def test_permissions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, denied: st
     assert words in checked.why_not("sea/a")
 
 
+@pytest.mark.parametrize("by_signal", [False, True])
 def test_what_cannot_be_claimed_costs_less_and_less_and_is_claimed_when_it_can_be(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, by_signal: bool
 ) -> None:
     world = World(tmp_path / "world")
     world.drop("sky/a.jpg")
@@ -90,7 +91,9 @@ def test_what_cannot_be_claimed_costs_less_and_less_and_is_claimed_when_it_can_b
     assert "another file system" in worker.scanner.left["sky/a.jpg"]
     assert len([message for message in caplog.messages if "another file system" in message]) == 3  # the folder's, too
     mounts.changes = {}
-    worker.work(330)
+    if by_signal:
+        worker.stop.rescan = True
+    worker.work(12 if by_signal else 330)
     worker.end()
     assert world.check_settled().keys() == {"a__sky.png", "b__sky.png"}
 
