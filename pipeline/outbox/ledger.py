@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pipeline.disk import Disk, as_storage_error
 from pipeline.errors import MACHINE_ERRNOS
 from pipeline.outbox.metadata import Metadata, PairPaths
-from pipeline.outbox.ownership import origin_of_metadata
+from pipeline.outbox.ownership import names_same_file, origin_of_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -177,12 +177,13 @@ def _read_metadata(path: Path, file_name: str) -> Metadata | LedgerEntry:
     data = _read(path)
     if data is None:
         return LedgerEntry(Status.NEW, "not rendered yet")
-    if origin_of_metadata(data, file_name) != "ours":
-        return LedgerEntry(Status.NEW, f"not rendered yet; {path.name} is no metadata of this result")
+    foreign = LedgerEntry(Status.NEW, f"not rendered yet; {path.name} is no metadata of this result")
     try:
-        return Metadata.model_validate_json(data)
-    except ValidationError:  # of a version with other fields
-        return LedgerEntry(Status.DAMAGED, "its metadata cannot be read")
+        metadata = Metadata.model_validate_json(data)
+    except ValidationError:
+        is_own = origin_of_metadata(data, file_name) == "ours"  # of a version with other fields
+        return LedgerEntry(Status.DAMAGED, "its metadata cannot be read") if is_own else foreign
+    return metadata if names_same_file(metadata.output.path, file_name) else foreign
 
 
 def _changes(metadata: Metadata, now: Fingerprint | None) -> str:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pipeline.errors import MACHINE_ERRNOS
 from pipeline.outbox.mark_files import MarkFiles
 from pipeline.outbox.metadata import Failure, Metadata
-from pipeline.outbox.ownership import origin_of_failure, origin_of_metadata
+from pipeline.outbox.ownership import names_same_file, origin_of_failure, origin_of_metadata
 from pipeline.outbox.report.cache import (
     Cache,
     CachedFile,
@@ -169,17 +169,15 @@ def _read(root: Path, file: _JsonFile, settings: SettingsByName, disk: Disk) -> 
 
 def _record(root: Path, file: _JsonFile, data: bytes, settings: SettingsByName, disk: Disk) -> Record:
     picture = file.path.removesuffix(".json")
-    origin = origin_of_failure(data) if file.is_failure else origin_of_metadata(data, picture)
-    if origin == "foreign":
-        return ForeignFile()
-    if origin == "misplaced":
-        return DamagedFile(reason="Metadata of another picture.", remedy="Move it away, or back to its picture.")
     try:
         if file.is_failure:
             return _failed(Failure.model_validate_json(data), settings)
         metadata = Metadata.model_validate_json(data)
     except ValidationError as error:
-        return _unreadable_record(error, is_own=origin == "ours")
+        origin = origin_of_failure(data) if file.is_failure else origin_of_metadata(data, picture)
+        return ForeignFile() if origin == "foreign" else _unreadable_record(error, is_own=origin == "ours")
+    if not names_same_file(metadata.output.path, picture):
+        return DamagedFile(reason="Metadata of another picture.", remedy="Move it away, or back to its picture.")
     return _with_picture(root, file, metadata, settings, disk)
 
 

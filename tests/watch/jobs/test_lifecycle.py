@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from pipeline.disk import Disk
 from pipeline.errors import DeviceError, ExitCode, ImageError, IncompleteError, UnreadableError
 from pipeline.images.files import read_file
+from pipeline.outbox.mark_files import Mark
 from pipeline.outbox.metadata import Failure, JobFailure
 from pipeline.stage.attempts import Attempts
 from pipeline.watch.jobs import job_pairs
@@ -994,3 +996,22 @@ def test_a_library_with_a_folder_that_cannot_be_read_still_has_its_styles(world:
     worker.work(12)
     worker.end()
     assert world.check_settled().keys() == {"p__sea.png"}
+
+
+def test_the_names_of_a_dead_watcher_whose_inbox_was_removed_are_free_again(tmp_path: Path) -> None:
+    world, other = World(tmp_path / "world"), World(tmp_path / "other")
+    other.outbox = world.outbox
+    world.drop("sea/a.jpg")
+    assert die_over(world, "a.jpg")
+    (path,) = (world.outbox / ".impasto/pending").iterdir()
+    mark = Mark.model_validate_json(path.read_bytes())
+    assert (mark.spool, mark.pid) == (str(world.inbox / ".impasto"), os.getpid())
+    path.write_text(mark.model_copy(update={"pid": 2**31 - 1}).model_dump_json())  # a number that no process has
+    other.drop("sea/a.jpg", photo("another"))
+    worked(other)
+    (name,) = other.results()
+    assert name.startswith("a__sea-"), "another watcher of the inbox may take the job over"
+    shutil.rmtree(world.inbox)
+    other.drop("sea/a.jpg", photo("a third one"))
+    worked(other)
+    assert content(other, "a__sea.png") == sha256(photo("a third one"))
