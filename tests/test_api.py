@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 VALUES: dict[str, Any] = {"image.size": 40, "pyramid.evaluations": [2, 2]}
 QUICK = Settings(VALUES)
+_TOO_MUCH = QUICK.objective.model_copy(update={"content_weight": 1e300})
+OVERFLOWING = QUICK.model_copy(update={"objective": _TOO_MUCH})
+"""Settings with a larger weight than a setting may have, with which the objective is infinite."""
 
 
 @pytest.fixture
@@ -254,7 +257,7 @@ def test_settings_do_not_depend_on_the_environment(monkeypatch: pytest.MonkeyPat
         (("CONTENT", []), {}, UsageError, "an empty list"),
         (("CONTENT", "STYLE", Settings(style={"blend_weights": [1, 2]})), {"style": 3}, UsageError, "2 values"),
         (("CONTENT", "STYLE", Settings(colour={"variants": ["none"]})), {}, UsageError, "one result"),
-        (("CONTENT", "STYLE", Settings(VALUES, objective={"content_weight": 1e300})), {}, NotFiniteError, "not finite"),
+        (("CONTENT", "STYLE", OVERFLOWING), {}, NotFiniteError, "not finite"),
         (("CONTENT", "STYLE", Settings(network={"weights": "none.pth"})), {}, WeightsError, "none.pth"),
         (("CONTENT", np.zeros((4, 4))), {}, ImageError, r"style: an array of the shape \(4, 4\)"),
         (("CONTENT", np.zeros((4, 4, 3), np.int64)), {}, ImageError, "style: an array of int64"),
