@@ -40,7 +40,7 @@ class Header:
     height: int
     """Height in px after orientation."""
     bits: int
-    """Bits per channel; where channels differ, the largest number."""
+    """Bits per channel."""
     tags: Tags
     orientation: int
     """EXIF's orientation, 1–8."""
