@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline.watch.jobs.queue import JobQueue
+    from pipeline.watch.spool.records import Job
     from pipeline.watch.workplace import Workplace
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,8 @@ class ScanThread:
         """Time of the last scan without an error, by the clock of the workplace."""
         self.is_settling = True
         """Whether this drain may still claim files; False once all files that came in time are claimed."""
+        self.unreadable_jobs: set[str] = set()
+        """Unfinished jobs of earlier processes, by id, that could not be adopted since their folders cannot be read."""
         self._last_beat = float("-inf")
         self._end = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -171,10 +174,23 @@ class ScanThread:
         spool.worker.take_over(self._clear_temporary)
         unknown = [job for job in spool.jobs() if not accounting.knows(job)]
         left_jobs = [job for job in unknown if spool.holds(job)]  # a job that is gone has been finished meanwhile
-        for job in left_jobs:
+        adopted = [job for job in left_jobs if self._adopt(job)]
+        self.unreadable_jobs &= {job.id for job in left_jobs}
+        if adopted:
+            logger.warning("Resuming %d unfinished jobs.", len(adopted))
+
+    def _adopt(self, job: Job) -> bool:
+        """Adopt a job; return False if it cannot be read, which is no reason to leave others alone."""
+        try:
             self._workplace.scanner.adopt(job)
-        if left_jobs:
-            logger.warning("Resuming %d unfinished jobs.", len(left_jobs))
+        except OSError as error:
+            if job.id not in self.unreadable_jobs:
+                text = "%s cannot be read and is tried again: %s. If that lasts, check the disk and permissions."
+                logger.warning(text, job.folder, error.strerror)
+            self.unreadable_jobs.add(job.id)
+            return False
+        self.unreadable_jobs.discard(job.id)
+        return True
 
     def _clear_temporary(self, worker: str) -> None:
         try:

@@ -195,7 +195,7 @@ class Watcher:
             return ExitCode.INTERNAL
         if self.workplace.stop_request.requested is not None:
             return self.workplace.stop_request.requested
-        if self.feeder.set_aside or self.workplace.scanner.has_unreadable_inputs:
+        if self.feeder.set_aside or self.scan_thread.unreadable_jobs or self.workplace.scanner.has_unreadable_inputs:
             return ExitCode.ENVIRONMENT
         is_partial = balance.failed or self.workplace.scanner.needs_action
         return ExitCode.PARTIAL if is_partial else ExitCode.OK

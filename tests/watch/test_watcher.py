@@ -688,6 +688,39 @@ def test_what_a_worker_of_another_user_left_stops_no_others(
     assert world.results().keys() == {"a__sea.png", "foreign__sea.png"}
 
 
+@pytest.mark.parametrize("drains", [False, True])
+def test_a_job_whose_folder_cannot_be_read_stops_no_others(
+    live: World, caplog: pytest.LogCaptureFixture, *, drains: bool
+) -> None:
+    live.clock = Clock()
+    live.drop("sea/bad.jpg")
+    dead = live.worker().start()
+    claim(live, dead)
+    dead.die()
+
+    def refuse(operation: Operation, _: int) -> OSError | None:
+        is_in_job = operation.path.name == "in" and "work" in operation.path.parts
+        return error(errno.EIO, operation.path) if is_in_job and "bad" in str(list(operation.path.rglob("*"))) else None
+
+    disk = FaultyDisk(refuse, watched=("entries",))
+    live.drop("sea/a.jpg")
+    if drains:
+        live.clock = time.monotonic
+        assert drain(live, disk).exit_code == ExitCode.ENVIRONMENT
+    else:
+        worker = live.worker(disk).start()
+        worker.work(60)
+        assert worker.watcher.status_file.status()["state"] == "running"
+        worker.end()
+    assert live.results().keys() == {"a__sea.png"}
+    assert len([message for message in caplog.messages if "cannot be read and is tried again" in message]) == 1
+    live.clock = Clock()
+    last = live.worker().start()
+    last.work(12)
+    last.end()
+    assert live.results().keys() == {"a__sea.png", "bad__sea.png"}
+
+
 @pytest.mark.parametrize("removed", ["inbox", "inbox/.impasto", "inbox/.impasto/work"])
 def test_a_spool_that_is_removed_is_made_again(tmp_path: Path, removed: str, caplog: pytest.LogCaptureFixture) -> None:
     world = World(tmp_path / "world", {"watch": {"incomplete_seconds": 600.0}})
