@@ -118,7 +118,7 @@ class Outbox:
         Raises:
             StorageError: the outbox cannot be written.
         """
-        temporary = self._temporary.with_name(process)
+        temporary = self._state / "tmp" / process
         try:
             self.previews.remove_of(temporary)
         except OSError as error:

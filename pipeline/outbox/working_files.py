@@ -130,10 +130,14 @@ class Previews:
                 self._disk.rmdir(self._folder / folder)
 
     def remove_of(self, temporary: Path) -> None:
-        """Remove the previews of a process that has died, by the folder of its temporary files."""
+        """Remove the previews of a process that has died and of its own processes, by the folder of its files."""
         with contextlib.suppress(FileNotFoundError):
-            for note in self._disk.entries(temporary / _NOTES):
-                self.remove(self._disk.read(temporary / _NOTES / note.name).decode(errors="surrogateescape"))
+            for entry in self._disk.entries(temporary):
+                if entry.name == _NOTES:
+                    for note in self._disk.entries(temporary / _NOTES):
+                        self.remove(self._disk.read(temporary / _NOTES / note.name).decode(errors="surrogateescape"))
+                elif entry.is_dir(follow_symlinks=False):
+                    self.remove_of(temporary / entry.name)
 
 
 class Thumbnails:

@@ -71,3 +71,17 @@ def test_those_of_a_killed_run_go_with_the_next_and_those_of_watchers_stay(tmp_p
         assert watcher.previews.path("sea/b").exists()
     killed.clear_temporary("host-1-abc")  # as the worker that takes over its jobs does
     assert not watcher.previews.path("sea/b").exists()
+
+
+def test_a_process_of_a_run_with_several_devices_clears_its_own_files_and_the_run_those_of_a_killed_one(
+    tmp_path: Path,
+) -> None:
+    one, killed = (Outbox(tmp_path, process=f"run/{number}") for number in (1, 2))
+    killed.previews.write("b", b"x")
+    with one.opened():
+        one.previews.write("a", b"x")
+    assert not one.previews.path("a").exists()
+    assert killed.previews.path("b").exists()
+    with Outbox(tmp_path).locked():
+        assert not killed.previews.path("b").exists()
+    assert list((tmp_path / ".impasto/tmp").rglob("*")) == []
