@@ -58,17 +58,16 @@ def simple_properties(packet: bytes, namespace: str) -> dict[str, str]:
     Raises:
         XmpError: the packet cannot be parsed; see `edit_properties`.
     """
-    found: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     open_names: list[str] = []
 
     def start(name: str, attributes: dict[str, str]) -> None:
         open_names.append(name)
-        found.update({each.partition(" ")[2]: text for each, text in attributes.items() if each.startswith(prefix)})
+        found.update({each.partition(" ")[2]: [text] for each, text in attributes.items() if each.startswith(prefix)})
 
     def text(data: str) -> None:
         if open_names and open_names[-1].startswith(prefix):
-            local = open_names[-1].partition(" ")[2]
-            found[local] = found.get(local, "") + data
+            found.setdefault(open_names[-1].partition(" ")[2], []).append(data)
 
     prefix = f"{namespace} "
     parser = expat.ParserCreate("utf-8", " ")
@@ -77,7 +76,7 @@ def simple_properties(packet: bytes, namespace: str) -> dict[str, str]:
     parser.StartDoctypeDeclHandler = _refuse
     with _errors(packet):
         parser.Parse(packet, True)  # noqa: FBT003 - expat takes it by position only
-    return found
+    return {name: "".join(texts) for name, texts in found.items()}
 
 
 @contextmanager

@@ -45,6 +45,8 @@ _PANORAMA_HEIGHTS = (
 """Lengths in px of the source by which viewers place a panorama on its sphere."""
 _MAX_DISTORTION = 1.02
 """Largest ratio of the scales across and down by which a panorama's lengths count as those of the same picture."""
+_LENGTH = re.compile(r"\s*([0-9]{1,9})\s*")
+"""A length in px; no picture has one of more digits."""
 _GEO_NS = "http://www.w3.org/2003/01/geo/wgs84_pos#"
 _POSITION = re.compile("^gps|latitude|longt?itude", re.IGNORECASE)
 
@@ -67,21 +69,19 @@ def xmp_of_result(packet: bytes, size: tuple[int, int], *, strip_gps: bool) -> t
 
 def _panorama_of_result(source: dict[str, str], size: tuple[int, int]) -> dict[Name, str]:
     """Return the lengths of a panorama in px of the result; empty if it is none, or if they are of another picture."""
-    factors = []
-    for name, side in zip(("CroppedAreaImageWidthPixels", "CroppedAreaImageHeightPixels"), size, strict=True):
-        length = source.get(name, "").strip()
-        if not length.isdecimal() or not int(length):
-            return {}
-        factors.append(side / int(length))
+    lengths = {name: int(found[1]) for name, text in source.items() if (found := _LENGTH.fullmatch(text))}
+    area = [lengths.get(f"CroppedAreaImage{each}Pixels", 0) for each in ("Width", "Height")]
+    if not all(area):
+        return {}
+    factors = [side / length for side, length in zip(size, area, strict=True)]
     if max(factors) > _MAX_DISTORTION * min(factors):
         return {}
-    lengths: dict[Name, str] = {}
-    for names, factor in zip((_PANORAMA_WIDTHS, _PANORAMA_HEIGHTS), factors, strict=True):
-        for name in names:
-            length = source.get(name, "").strip()
-            if length.isdecimal():
-                lengths[_PANORAMA, name] = str(round(int(length) * factor))
-    return lengths
+    return {
+        (_PANORAMA, name): str(round(lengths[name] * factor))
+        for names, factor in zip((_PANORAMA_WIDTHS, _PANORAMA_HEIGHTS), factors, strict=True)
+        for name in names
+        if name in lengths
+    }
 
 
 def _unwanted(lengths: dict[Name, str], *, strip_gps: bool) -> Callable[[str, str], bool]:

@@ -386,7 +386,7 @@ def test_the_lengths_of_a_panorama_are_those_of_the_result(as_elements: bool) ->
     assert tags.xmp == packet(0.1)
 
 
-@pytest.mark.parametrize("area", ["", "0", "wide", "900"])
+@pytest.mark.parametrize("area", ["", "0", "wide", "900", "9" * 400, "9" * 5000])
 def test_lengths_of_a_panorama_that_cannot_be_scaled_are_left_out(area: str) -> None:
     attributes = f'GPano:FullPanoWidthPixels="8000" GPano:CroppedAreaImageWidthPixels="{area}"'
     more = "<GPano:CroppedAreaImageHeightPixels>1000</GPano:CroppedAreaImageHeightPixels><dc:format>a</dc:format>"
@@ -395,6 +395,16 @@ def test_lengths_of_a_panorama_that_cannot_be_scaled_are_left_out(area: str) -> 
     )
     assert b"Pixels" not in tags.xmp
     assert b"<dc:format>a</dc:format>" in tags.xmp
+
+
+@pytest.mark.parametrize("length", ["9" * 400, "9" * 5000, "-1", ""])
+def test_a_length_of_a_panorama_that_no_picture_has_is_left_out_alone(length: str) -> None:
+    attributes = f'GPano:FullPanoWidthPixels="{length}" GPano:CroppedAreaImageWidthPixels="6000"'
+    more = 'GPano:CroppedAreaImageHeightPixels="1000"'
+    packet = described(attributes=f"{attributes} {more}")
+    tags, _ = tags_of_result(Tags(b"", packet), width=600, height=100, software="x", key=KEY, strip_gps=False)
+    assert b"FullPano" not in tags.xmp
+    assert b'GPano:CroppedAreaImageWidthPixels="600" GPano:CroppedAreaImageHeightPixels="100"' in tags.xmp
 
 
 @pytest.mark.parametrize(
