@@ -45,7 +45,7 @@ class ManifestRules:
     find_style: Callable[[str], tuple[Path, ...] | None] = lambda _: None
     """Function that returns the painting, or the paintings of a blend, by the name of a style of the library."""
     mask: Path | None = None
-    """The mask, or the folder of masks, for rows that name none; see `masks.masks_for`."""
+    """The mask, or the folder of masks, for rows that name none; see `masks.MaskFinder`."""
     earlier: EarlierResults = IN_NO_OUTBOX
     """The results of earlier runs, which keep their names, and which are no photographs."""
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.run.masks import masks_for
+from pipeline.run.masks import MaskFinder
 from pipeline.run.named_paths import PathFinder, is_windows_path, slashed
 from pipeline.run.patterns import ending_of_pattern, is_pattern, matches_of
 from pipeline.run.picture_files import FoundFiles, Pictures, entries_of, listed
@@ -61,6 +61,10 @@ class FileFinder:
         """Finds single files and folders."""
         return PathFinder(self.folder)
 
+    @cached_property
+    def _mask_finder(self) -> MaskFinder:
+        return MaskFinder(self.endings)
+
     def find(self, line: int, column: str, text: str) -> list[Path]:
         """Return the files that a cell names, by path."""
         named = self._named(text)
@@ -71,10 +75,13 @@ class FileFinder:
                 self.problems.add(line, f"{column} {named.problem}", named.error)
         if named.files and named.unreadable and column == "style":  # without them a blend would be another one
             self.problems.add(line, f"style {text!r}: {listed(list(named.unreadable))} cannot be read")
-        outside = [each for each in named.files if self.is_outside(each)]
-        for each in outside:
-            self.problems.add(line, f"{column} {self.label(each)!r} is outside of run.roots")
-        return [each for each in named.files if each not in outside]
+        inside = []
+        for each in named.files:
+            if self.is_outside(each):
+                self.problems.add(line, f"{column} {self.label(each)!r} is outside of run.roots")
+            else:
+                inside.append(each)
+        return inside
 
     def _warn_about_empty(self, problem: str) -> None:
         if problem not in self._empty:
@@ -135,7 +142,7 @@ class FileFinder:
         named = f"mask {row.mask!r}" if row.mask else f"mask.file {str(default)!r}"
         try:
             masks = self.paths.find(row.mask) if row.mask else default
-            found = {} if masks is None else masks_for(masks, [each.stem for each in contents], self.endings)
+            found = {each: self._mask_finder.find(masks, each.stem) for each in contents} if masks is not None else {}
         except OSError as error:
             self.problems.add(row.line, f"mask {_cannot_be_read(row.mask or str(default), error)}", error)
             return {}
@@ -143,11 +150,11 @@ class FileFinder:
             if row.mask:
                 self.problems.add(row.line, f"{named} does not exist{_hint_for(row.mask)}")
             return {}
-        missing = [content.stem for content in contents if content.stem not in found]
+        missing = [content.stem for content, mask in found.items() if mask is None]
         if missing:
             folder = named.replace("mask ", "mask folder ", 1)
             self.problems.add(row.line, _missing_masks(folder, missing, is_of_row=bool(row.mask)))
-        usable = {content: found[content.stem] for content in contents if content.stem in found}
+        usable = {content: mask for content, mask in found.items() if mask is not None}
         outside = [content for content, mask in usable.items() if row.mask and self.is_outside(mask)]
         for mask in dict.fromkeys(usable.pop(content) for content in outside):
             self.problems.add(row.line, f"mask {self.label(mask)!r} is outside of run.roots")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
 from pipeline.run.named_paths import composed, exists, path_errors, spelling_key
 from pipeline.run.picture_files import ending_of, entries_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 
 def default_mask(file: str) -> Path | None:
@@ -28,43 +25,44 @@ def default_mask(file: str) -> Path | None:
         return path.resolve()
 
 
-def mask_for(mask: Path, content: str, endings: Sequence[str]) -> Path | None:
-    """Return the mask of a photograph, or None if the folder of masks has none for it; see `masks_for`.
-
-    Raises:
-        OSError: the mask, or the folder of masks, cannot be read.
-    """
-    return masks_for(mask, [content], endings).get(content)
+def mask_for(mask: Path, content: str, endings: tuple[str, ...]) -> Path | None:
+    """Return the mask of one photograph; see `MaskFinder.find`."""
+    return MaskFinder(endings).find(mask, content)
 
 
-def masks_for(mask: Path, contents: Iterable[str], endings: Sequence[str]) -> dict[str, Path]:
-    """Return the masks of photographs; a photograph for which the folder of masks has none is left out.
+@dataclass(frozen=True)
+class MaskFinder:
+    """Finds the masks of photographs; it lists each folder of masks once."""
 
-    A mask has the name of its photograph; if none has exactly this name, Unicode form and case do not matter.
+    endings: tuple[str, ...]
+    """Endings of pictures, the preferred ones first."""
+    _listed: dict[Path, dict[str, list[Path]]] = field(default_factory=dict)
+    """Pictures in each folder, by the `spelling_key` of their names without endings."""
 
-    Args:
-        mask: a picture, for all photographs; or a folder of pictures that have the photographs' names.
-        contents: the photographs' names without their endings.
-        endings: those of pictures, the preferred ones first.
+    def find(self, mask: Path, content: str) -> Path | None:
+        """Return the mask of a photograph, or None if the folder of masks has none for it.
 
-    Raises:
-        OSError: the mask, or the folder of masks, cannot be read.
-    """
-    if not mask.is_dir():
-        return dict.fromkeys(contents, mask)
-    masks: dict[str, list[Path]] = {}
-    for path in sorted(entries_of(mask).paths, key=lambda path: _rank(path, endings)):
-        if ending_of(path.name) in endings:
-            masks.setdefault(spelling_key(path.stem), []).append(path)
-    found = {}
-    for content in contents:
-        alike = [path for path in masks.get(spelling_key(content), []) if path.is_file()]
+        A mask has the name of its photograph; if none has exactly this name, Unicode form and case do not matter.
+
+        Args:
+            mask: a picture, for all photographs; or a folder of pictures that have the photographs' names.
+            content: the photograph's name without its ending.
+
+        Raises:
+            OSError: the mask, or the folder of masks, cannot be read.
+        """
+        if not mask.is_dir():
+            return mask
+        if mask not in self._listed:
+            self._listed[mask] = self._pictures_in(mask)
+        alike = [path for path in self._listed[mask].get(spelling_key(content), []) if path.is_file()]
         same = [path for path in alike if composed(path.stem) == composed(content)]
-        if same or alike:
-            found[content] = (same or alike)[0]
-    return found
+        return next(iter(same or alike), None)
 
-
-def _rank(path: Path, endings: Sequence[str]) -> tuple[int, str]:
-    ending = ending_of(path.name)
-    return (endings.index(ending) if ending in endings else len(endings)), path.name
+    def _pictures_in(self, folder: Path) -> dict[str, list[Path]]:
+        pictures = [path for path in entries_of(folder).paths if ending_of(path.name) in self.endings]
+        pictures.sort(key=lambda path: (self.endings.index(ending_of(path.name)), path.name))
+        found: dict[str, list[Path]] = {}
+        for path in pictures:
+            found.setdefault(spelling_key(path.stem), []).append(path)
+        return found

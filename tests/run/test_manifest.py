@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pipeline.errors import ManifestError, UsageError
 from pipeline.outbox.paths import check_name
 from pipeline.run.manifest import ManifestRules, read_manifest
+from pipeline.run.picture_files import entries_of
 from tests.run.manifests import make_result, names, problems, read
 
 if TYPE_CHECKING:
@@ -296,6 +297,16 @@ def test_a_folder_of_masks_has_one_for_each_photograph(folder: Path) -> None:
     (pair,) = read(folder, "content,style,mask\na.jpg,style.jpg,sub\n")
     assert pair.mask == folder / "sub" / "a.png"
     assert problems(folder, "content,style,mask\nb.png,style.jpg,sub\n") == [(MASK_IS_MISSING)]
+
+
+def test_a_folder_of_masks_is_listed_once_for_all_rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[Path] = []
+    monkeypatch.setattr("pipeline.run.masks.entries_of", lambda each: looks.append(each) or entries_of(each))
+    (folder / "sub" / "a.png").touch()
+    (folder / "sub" / "b.png").touch()
+    pairs = read(folder, "content,style,mask\na.jpg,style.jpg,sub\nb.png,style.jpg,sub\n")
+    assert [pair.mask for pair in pairs] == [folder / "sub" / "a.png", folder / "sub" / "b.png"]
+    assert len(looks) == 1
 
 
 def test_a_mask_that_is_not_there_or_outside_of_the_roots_is_refused(folder: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.run.masks import default_mask, mask_for, masks_for
+from pipeline.run.masks import MaskFinder, default_mask, mask_for
 from pipeline.run.picture_files import entries_of
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ def test_masks_of_many_photographs_are_found_in_one_look(tmp_path: Path, monkeyp
     (tmp_path / "a.png").touch()
     looks: list[Path] = []
     monkeypatch.setattr("pipeline.run.masks.entries_of", lambda folder: looks.append(folder) or entries_of(folder))
-    assert masks_for(tmp_path, ["a", "b", "c"], ENDINGS) == {"a": tmp_path / "a.png"}
+    finder = MaskFinder(ENDINGS)
+    assert [finder.find(tmp_path, each) for each in "abc"] == [tmp_path / "a.png", None, None]
     assert len(looks) == 1
 
 
