@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline.images.file_errors import DamagedError, TruncatedError
 from pipeline.images.integrity.checked import Checked
+from pipeline.images.integrity.deflate import decompressed_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,14 +22,14 @@ _BEGIN: Final = 8
 _END: Final = b"\0\0\0\0IEND\xae\x42\x60\x82"
 _NEEDED: Final = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 """Chunks without which the pixels cannot be decoded as they are meant."""
+_KINDS_SHOWN: Final = 5
+"""Kinds of damaged chunks that a warning shows; it counts the others."""
 _HEADER: Final = 13
 """Bytes in IHDR."""
 _CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Number of channels by colour type."""
 _PASSES: Final = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """Passes of Adam7: first column, first row, step across, step down."""
-_AT_ONCE: Final = 1 << 20
-"""Bytes that are decompressed at once."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,16 @@ def without_damaged_metadata(data: bytes) -> Checked:
     Pillow would refuse the file for those before the pixels, and take those after them as they are.
     """
     chunks = list(_chunks(data))
-    harmed = [each for each in chunks if each.kind not in _NEEDED and not each.is_intact]
+    harmed = {at: each.kind for at, each in enumerate(chunks) if each.kind not in _NEEDED and not each.is_intact}
     if not harmed:
         return Checked(data)
     after = data[_BEGIN + sum(len(each.whole) for each in chunks) :]
-    kept = b"".join([data[:_BEGIN], *(each.whole for each in chunks if each not in harmed), after])
-    return Checked(kept, tuple(f"its chunk {each.kind.decode()} is damaged and was left out" for each in harmed))
+    kept = b"".join([data[:_BEGIN], *(each.whole for at, each in enumerate(chunks) if at not in harmed), after])
+    kinds = sorted({kind.decode() for kind in harmed.values()})
+    if len(kinds) == 1:
+        return Checked(kept, (f"its chunk {kinds[0]} is damaged and was left out",))
+    more = f" and {len(kinds) - _KINDS_SHOWN} more kinds" if len(kinds) > _KINDS_SHOWN else ""
+    return Checked(kept, (f"its chunks {', '.join(kinds[:_KINDS_SHOWN])}{more} are damaged and were left out",))
 
 
 def check_png(data: bytes) -> Checked:
@@ -113,20 +118,13 @@ def _check_pixels(header: bytes, pixels: list[memoryview]) -> bool:
     """
     if header[9] not in _CHANNELS:
         raise DamagedError(f"it has the unknown colour type {header[9]}")
-    expected, found, stream = _size(header), 0, zlib.decompressobj()
-    try:
-        for content in pixels:
-            left: bytes | memoryview = content
-            while left and not stream.eof:
-                found += len(stream.decompress(left, _AT_ONCE))
-                left = stream.unconsumed_tail
-                if found > expected:
-                    raise DamagedError("it has more pixels than its header says")
-    except zlib.error as error:
-        raise DamagedError(f"its pixels cannot be decompressed ({error})") from error
+    expected = _size(header)
+    found, is_ended = decompressed_size(pixels, expected)
+    if found > expected:
+        raise DamagedError("it has more pixels than its header says")
     if found < expected:
         raise TruncatedError("it ends before its last pixel")
-    return stream.eof
+    return is_ended
 
 
 def _size(header: bytes) -> int:

@@ -80,6 +80,18 @@ def test_damaged_metadata_is_left_out_with_a_warning(samples: np.ndarray, kind: 
     assert picture.warnings == (f"a.png: its chunk {kind.decode()} is damaged and was left out",)
 
 
+def test_one_warning_tells_of_all_damaged_metadata() -> None:
+    wrong = bytes(4)
+    kinds = [b"aa" + bytes([each]) + b"a" for each in b"ABCDEFG"]
+    harmed = [chunk(kind, b"words")[:-4] + wrong for kind in kinds]
+    picture = read(png(photo(), *harmed[:2], *harmed[:2]))
+    assert picture.warnings == ("a.png: its chunks aaAa, aaBa are damaged and were left out",)
+    picture = read(png(photo(), *harmed))
+    assert picture.warnings == (
+        "a.png: its chunks aaAa, aaBa, aaCa, aaDa, aaEa and 2 more kinds are damaged and were left out",
+    )
+
+
 @pytest.mark.parametrize("kind", [b"PLTE", b"tRNS"])
 def test_a_damaged_palette_or_transparency_is_damage(kind: bytes) -> None:
     harmed = bytearray(chunk(kind, bytes(6)))
