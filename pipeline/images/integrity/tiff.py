@@ -5,7 +5,6 @@ libtiff reads no checksum, and leaves memory as it was where a block decompresse
 
 from __future__ import annotations
 
-import zlib
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +12,7 @@ import imagecodecs
 
 from pipeline.images.file_errors import DamagedError, TruncatedError
 from pipeline.images.integrity.checked import Checked
+from pipeline.images.integrity.deflate import decompressed_size
 from pipeline.images.integrity.jpeg import jpeg_damage
 from pipeline.images.tiff_header import TiffBlocks, read_tiff_header
 
@@ -28,6 +28,8 @@ _WITHOUT_CHECKSUM: Final[dict[int, Callable[..., bytes | bytearray]]] = {
     32773: imagecodecs.packbits_decode,
 }
 """Decoders of compressions that show damage by the size alone, by their numbers in TIFF."""
+_REVERSED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+"""Each byte with its bits in reverse order."""
 _MOST_DECODED, _MOST_SURPLUS = 1 << 26, 1 << 12
 """Bytes of the largest block that is decompressed for that, and of what is looked for after its pixels."""
 _YCBCR: Final = 6
@@ -45,9 +47,10 @@ def check_tiff(data: bytes) -> Checked:
     """
     header = read_tiff_header(data)
     blocks = header.blocks
+    count = _count(header)
+    if not blocks.offsets or len(blocks.offsets) != count:
+        raise DamagedError(f"it has {len(blocks.offsets)} strips or tiles instead of {count}")
     expected = _sizes(header)
-    if not blocks.offsets or len(blocks.offsets) != len(expected):
-        raise DamagedError(f"it has {len(blocks.offsets)} strips or tiles instead of {len(expected)}")
     lengths = _lengths(header, expected, len(data))
     max_pixels = max(_LEAST_MAX_PIXELS, 2 * blocks.width * blocks.height)
     places = sorted(set(zip(blocks.offsets, lengths, strict=True)))
@@ -58,11 +61,13 @@ def check_tiff(data: bytes) -> Checked:
     surplus = 0
     for at, length, size in zip(blocks.offsets, lengths, expected, strict=True):
         block = memoryview(data)[at : at + length]
+        if blocks.is_reversed and blocks.compression in (*_DEFLATE, *_WITHOUT_CHECKSUM):
+            block = memoryview(bytes(block).translate(_REVERSED))
         if blocks.compression in _DEFLATE:
             _check_deflate(block, size if header.photometric != _YCBCR else None)
         elif blocks.compression == _JPEG and (said := jpeg_damage(_jpeg(bytes(block), blocks), max_pixels)):
             raise DamagedError(said)
-        elif blocks.compression in _WITHOUT_CHECKSUM and not blocks.is_reversed and header.photometric != _YCBCR:
+        elif blocks.compression in _WITHOUT_CHECKSUM and header.photometric != _YCBCR:
             surplus += _surplus(bytes(block), size, _WITHOUT_CHECKSUM[blocks.compression])
     if surplus:
         return Checked(data, (f"may be damaged, look at it: {surplus} bytes more than its pixels were compressed",))
@@ -82,16 +87,22 @@ def _surplus(block: bytes, size: int, decode: Callable[..., bytes | bytearray]) 
         return 0
 
 
-def _sizes(header: TiffHeader) -> list[int]:
-    """Return the size in bytes of each block when it is decompressed, in the order of the file's tables."""
+def _count(header: TiffHeader) -> int:
+    """Return the number of strips or tiles."""
     blocks = header.blocks
     if blocks.width < 1 or blocks.height < 1:
         raise DamagedError("its strips or tiles have no size")
+    across = -(-header.width // blocks.width) if blocks.is_tiled else 1
+    return across * -(-header.height // blocks.height) * (header.samples if header.separate else 1)
+
+
+def _sizes(header: TiffHeader) -> list[int]:
+    """Return the size in bytes of each block when it is decompressed, in the order of the file's tables."""
+    blocks = header.blocks
     planes = header.samples if header.separate else 1
     row = (blocks.width * header.bits * (header.samples // planes) + 7) // 8
     if blocks.is_tiled:
-        count = -(-header.width // blocks.width) * -(-header.height // blocks.height)
-        return [row * blocks.height] * (count * planes)
+        return [row * blocks.height] * _count(header)
     rows = [min(blocks.height, header.height - top) for top in range(0, header.height, blocks.height)]
     return [row * each for each in rows] * planes
 
@@ -112,16 +123,10 @@ def _lengths(header: TiffHeader, expected: list[int], end: int) -> list[int]:
 
 def _check_deflate(block: memoryview, size: int | None) -> None:
     """Check a block's compressed data with its checksum, and the number of bytes in it, if that is known."""
-    stream, found, left = zlib.decompressobj(), 0, bytes(block)
-    try:
-        while left and not stream.eof:
-            found += len(stream.decompress(left, 1 << 20))
-            left = stream.unconsumed_tail
-            if size is not None and found > size:
-                raise DamagedError("a strip or tile holds more pixels than it should")
-    except zlib.error as error:
-        raise DamagedError(f"its pixels cannot be decompressed ({error})") from error
-    if not stream.eof or (size is not None and found < size):
+    found, is_ended = decompressed_size([block], size)
+    if size is not None and found > size:
+        raise DamagedError("a strip or tile holds more pixels than it should")
+    if not is_ended or (size is not None and found < size):
         raise TruncatedError("a strip or tile ends before its last pixel")
 
 

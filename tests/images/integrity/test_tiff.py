@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -107,6 +108,26 @@ def test_strips_that_overlap_are_damage_but_equal_ones_may_share_their_place(bac
             check_tiff(moved)
     else:
         check_tiff(moved)
+
+
+@pytest.mark.parametrize("compression", ["tiff_adobe_deflate", "tiff_lzw", "packbits"])
+def test_bits_may_be_stored_in_reverse_order(compression: str) -> None:
+    buffer, samples = io.BytesIO(), DEEP[:, :, :3].astype(np.uint8)
+    Image.fromarray(samples).save(buffer, "TIFF", compression=compression, tiffinfo={266: 2})
+    picture = read(buffer.getvalue())
+    np.testing.assert_array_equal(picture.pixels, samples)
+    assert picture.warnings == ()
+
+
+def test_no_memory_is_taken_for_strips_or_tiles_that_are_not_there() -> None:
+    one, many = (LONG, (1,)), (LONG, (10_000,))
+    data = tiff(DEEP[:1, :1, :3], tile=1, tags={256: many, 257: many, 322: one, 323: one})
+    tracemalloc.start()
+    with pytest.raises(DamagedError, match="1 strips or tiles instead of 100000000"):
+        check_tiff(data)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 1 << 20
 
 
 @pytest.mark.parametrize("compression", [5, 32773])
