@@ -1,4 +1,4 @@
-"""The state of an outbox or an inbox, taken from the names of its files, so that it is quick even for many files.
+"""The state of an outbox or an inbox, from the names of its files; of the files, only the JSON of an outbox is read.
 
 A survey locks, makes and changes nothing, so it may be made at any time, during a run or after one that died.
 """
