@@ -128,11 +128,14 @@ def _origin_of(record: Path) -> Origin | None:
 def _origin_in(values: Any) -> Origin | None:
     """Return the origin in a record; KeyError or TypeError if it is no record of impasto."""
     content, style = values["pair"]["content"], values["pair"]["style"]
-    if values["status"] == "done" and values["key"] and values["output"]["sha256"]:
-        return Origin(content["path"], style["path"], content["sha256"])
-    if values["status"] == "failed" and isinstance(content, str) and isinstance(style, str):
-        return Origin(content, style)
-    return None
+    if values["status"] == "failed":
+        origin = Origin(content, style)
+    elif values["status"] == "done" and values["key"] and values["output"]["sha256"]:
+        origin = Origin(content["path"], style["path"], content["sha256"])
+    else:
+        return None
+    are_names = isinstance(origin.content, str) and isinstance(origin.style, str)
+    return origin if are_names else None
 
 
 def _normal(label: str) -> str:

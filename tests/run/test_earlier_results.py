@@ -38,6 +38,17 @@ def test_a_json_file_of_another_program_is_no_metadata(tmp_path: Path, text: str
     assert not EarlierResults(tmp_path).is_result(tmp_path / "a.png")
 
 
+@pytest.mark.parametrize("part", ["content", "style"])
+@pytest.mark.parametrize("path", [None, 7, ["a"]])
+def test_a_record_whose_names_are_no_texts_tells_no_origin(tmp_path: Path, part: str, path: object) -> None:
+    make_result(tmp_path / "a.png", "a.jpg", "s.jpg")
+    metadata = tmp_path / "a.png.json"
+    values = json.loads(metadata.read_text())
+    values["pair"][part]["path"] = path
+    metadata.write_text(json.dumps(values))
+    assert EarlierResults(tmp_path).origin("a.png") is None
+
+
 def test_a_fifo_and_a_folder_are_no_metadata(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png.json")
     (tmp_path / "b.png.json").mkdir()
