@@ -8,6 +8,7 @@ import errno
 import io
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +28,7 @@ MAX_BYTES: Final = 1 << 26
 """Size in bytes of the largest manifest that is read."""
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 """First bytes of texts in UTF-16, as spreadsheets save "Unicode text"."""
-_SEPARATOR_LINE: Final = re.compile(r'\s*"?sep=(.)"?[ \t]*\r?\n', re.IGNORECASE)
+_SEPARATOR_LINE: Final = re.compile(r'\s*"?sep=([^\r"])"?[ \t]*\r?\n', re.IGNORECASE)
 """A line before the header that names the separator, for Excel."""
 _DECIMAL_COMMA: Final = re.compile(r"[+-]?\d+,\d+")
 """A number as spreadsheets write it that separate cells by semicolons or tabs."""
@@ -172,11 +173,11 @@ def _read_json_lines(text: str, problems: Problems) -> Iterator[Row]:
         if not row.strip():
             continue
         try:
-            cells = json.loads(row)
+            cells = json.loads(row, object_pairs_hook=_object)
         except json.JSONDecodeError as error:
             problems.add(line, f"not JSON: {error.msg} at column {error.colno}; JSON Lines has one object per line")
             continue
-        except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand brackets
+        except (ValueError, RecursionError) as error:  # a repeated key, thousands of digits, a thousand brackets
             problems.add(line, f"not JSON that can be read: {error}")
             continue
         if not isinstance(cells, dict):
@@ -189,6 +190,19 @@ def _read_json_lines(text: str, problems: Problems) -> Iterator[Row]:
             yield from _row(
                 line, {k: v for k, v in cells.items() if v not in (None, "")}, problems, lambda _, value: whole(value)
             )
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object, of whose repeated keys `json` would keep the last.
+
+    Raises:
+        ValueError: a key is repeated.
+    """
+    cells = dict(pairs)
+    if len(cells) != len(pairs):
+        repeated = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"key {repeated!r} appears more than once")
+    return cells
 
 
 def _row(line: int, cells: dict[str, Any], problems: Problems, parse: Callable[[str, Any], Any]) -> Iterator[Row]:

@@ -164,6 +164,7 @@ def test_all_bad_rows_are_reported_at_once_by_line(folder: Path) -> None:
         ("sep=;\ncontent;style\nx.jpg;style.jpg\n", "line 3: content 'x.jpg' does not exist"),
         ("sep=;\ncontent;styl\n", "line 2: unknown column 'styl'"),
         ("sep=;\n", "line 2: there is no column 'content'"),
+        ("sep=\r\ncontent,style\r\n", "line 1: unknown column 'sep='"),
         (",content,style\n0,a.jpg,style.jpg\n", "line 2: cell '0' is in a column without a name"),
         ("content,style\na.jpg,style.jpg,x\n", "line 2: 3 cells for 2 columns"),
         ("content,style,output\na.jpg,style.jpg,x.png\n", "is a png, but output.format is jpeg"),
@@ -182,6 +183,7 @@ def test_what_is_wrong_with_the_file_is_said_with_its_line(folder: Path, text: s
         ('{"content": "a.jpg", "styel": "style.jpg"}', "Did you mean style?"),
         ('{"content": 3, "style": "style.jpg"}', "line 1: content should be text"),
         ('{"content": "a.jpg"}', "line 1: no style"),
+        ('{"content": "a.jpg", "style": "style.jpg", "content": "b.png"}', "key 'content' appears more than once"),
         ('{"content": "a.jpg", "style": "style.jpg", "image.size": [1]}', "line 1: image.size: should be the longest"),
     ],
 )
