@@ -180,7 +180,8 @@ class Watcher:
         """Put the files of unfinished jobs back into the inbox."""
         scanner = self.workplace.scanner
         for name, missing in scanner.waiting_tickets().items():
-            logger.warning("%s is put back: it waits for %s.", printable(name), printable(listed(missing)))
+            if missing:  # else its manifest could not be read, which was logged, or its files were being claimed
+                logger.warning("%s is put back: it waits for %s.", printable(name), printable(listed(missing)))
         tickets = [OpenJob(ticket.claimed, self.workplace.clock()) for ticket in scanner.tickets]
         for open_job in [*self._queue.clear(), *self.feeder.set_aside, *tickets]:
             try:

@@ -474,6 +474,26 @@ def test_a_drain_puts_back_the_photographs_of_a_painting_that_it_cannot_read(liv
     assert drain(live).exit_code == ExitCode.OK
 
 
+def test_a_drain_puts_back_a_ticket_that_it_cannot_read_and_says_so(
+    live: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    live.drop("t.csv", b"content,style\na.jpg,sea\n")
+    live.drop("a.jpg")
+
+    def read(*_: object) -> None:
+        raise UnreadableError("t.csv: cannot be read: Input/output error.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.watch.jobs.job_pairs.requirements_of_ticket", read)
+        assert drain(live).exit_code == ExitCode.ENVIRONMENT
+    assert [message for message in caplog.messages if "t.csv" in message] == [
+        "t.csv: cannot be read: Input/output error. It is tried again."
+    ]
+    assert live.waiting() == {"t.csv", "a.jpg"}
+    assert drain(live).exit_code == ExitCode.OK
+    assert live.check_settled().keys() == {"a__sea.png"}
+
+
 def test_a_drain_with_a_failure_says_so(live: World) -> None:
     live.drop("sea/bad.jpg", photo("poison"))
     live.drop("sea/good.jpg")

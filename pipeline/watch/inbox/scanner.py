@@ -119,8 +119,8 @@ class Scanner:
 
     @property
     def has_unreadable_inputs(self) -> bool:
-        """Whether photographs wait for a painting or a mask that the machine failed to read."""
-        return self._styles.damaged.has_unreadable
+        """Whether photographs wait for a ticket, a painting or a mask that the machine failed to read."""
+        return self._styles.damaged.has_unreadable or any(ticket.is_unreadable for ticket in self.tickets)
 
     @property
     def needs_action(self) -> bool:

@@ -88,7 +88,8 @@ class StabilityTracker:
     def forget(self, name: str) -> None:
         """Stop tracking a file that is gone or claimed; do nothing if it is not tracked."""
         self.files.pop(name, None)
-        self._not_composed.pop(composed(name), None)
+        if self._not_composed.get(composed(name)) == name:  # else another file has the name in that form
+            del self._not_composed[composed(name)]
 
     def stable_at(self, name: str) -> float:
         """Return the time at which a file becomes stable if it does not change."""

@@ -66,6 +66,8 @@ class Ticket:
     """Files and styles that the manifest names; None until it has been read."""
     missing: set[str] = field(default_factory=set)
     """Required files that the job does not have, as in the requirements."""
+    is_unreadable: bool = False
+    """Whether the machine failed to read the manifest at the last attempt."""
     is_uncertain: bool = False
     """Whether a file may have been moved into the job although the disk reported an error."""
     _files: Checklist = field(default_factory=Checklist)
@@ -77,8 +79,10 @@ class Ticket:
             return
         try:
             self.requirements = requirements_of_ticket(self.claimed.job.path(self.name))
+            self.is_unreadable = False
         except UnreadableError as error:
-            logger.warning("%s It is tried again.", error)
+            logger.log(logging.DEBUG if self.is_unreadable else logging.WARNING, "%s It is tried again.", error)
+            self.is_unreadable = True
         except ImpastoError as error:
             self.claimed.problem = error
         except Exception as error:  # a strange file must not end the process at every start

@@ -12,6 +12,8 @@ import pytest
 from pipeline.errors import UnreadableError
 from pipeline.outbox.metadata import JobFailure
 from pipeline.watch.inbox import tickets
+from pipeline.watch.inbox.stability import StabilityTracker
+from pipeline.watch.spool.records import FileFacts
 from tests.faults.disk import FaultyDisk
 from tests.faults.world import World, photo
 from tests.watch.inbox.conftest import work
@@ -147,7 +149,7 @@ def test_a_ticket_that_names_what_cannot_come_only_times_out(world: World) -> No
 
 
 def test_a_ticket_that_cannot_be_read_for_a_moment_is_tried_again(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     ticket(world)
     world.drop("b.png")
@@ -160,9 +162,20 @@ def test_a_ticket_that_cannot_be_read_for_a_moment_is_tried_again(
         patch.setattr("pipeline.watch.jobs.job_pairs.requirements_of_ticket", read)
         worker = work(world, 20)
     assert world.spooled("work") == {"job.csv"}
+    assert len([message for message in caplog.messages if "job.csv: cannot be read" in message]) == 1
     worker.work(12)
     worker.end()
     assert len(world.check_settled()) == 2
+
+
+def test_two_unicode_forms_of_a_name_are_two_files_of_which_one_may_go(world: World) -> None:
+    names = [unicodedata.normalize(form, "caf\N{LATIN SMALL LETTER E WITH ACUTE}.png") for form in ("NFC", "NFD")]
+    tracker = StabilityTracker(2.0)
+    facts = FileFacts(1, 1, 1, 1, 1)
+    for name in names:
+        tracker.see(name, facts, 0.0)
+    tracker.forget(names[0])
+    assert tracker.spelled(names[0]) == names[1]
 
 
 @pytest.mark.parametrize("dies", [True, False])
