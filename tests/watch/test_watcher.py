@@ -494,6 +494,21 @@ def test_a_drain_puts_back_a_ticket_that_it_cannot_read_and_says_so(
     assert live.check_settled().keys() == {"a__sea.png"}
 
 
+@pytest.mark.parametrize("operation", ["statuses", "lstat"])
+def test_a_drain_that_cannot_read_a_folder_or_a_file_says_so(live: World, operation: str) -> None:
+    live.drop("sky/a.jpg")
+    live.drop("sea/b.jpg")
+    (live.styles / "sky.png").write_bytes(b"the sky")
+
+    def refuse(what: Operation, _: int) -> OSError | None:
+        is_it = what.path == live.inbox / ("sky" if operation == "statuses" else "sky/a.jpg")
+        return error(errno.EACCES, what.path) if is_it else None
+
+    assert drain(live, FaultyDisk(refuse, watched=(operation,))).exit_code == ExitCode.PARTIAL
+    assert drain(live).exit_code == ExitCode.OK
+    assert live.check_settled().keys() == {"a__sky.png", "b__sea.png"}
+
+
 def test_a_drain_with_a_failure_says_so(live: World) -> None:
     live.drop("sea/bad.jpg", photo("poison"))
     live.drop("sea/good.jpg")

@@ -80,7 +80,7 @@ class Claims:
             return
         form = self._files.form(name)
         if form == "photo":
-            self._files.queue.add(name)
+            self._files.let_wait_for_room(name)
         elif self._was_returned(name) or not self._is_stable(name, now):
             return
         elif form == "style":

@@ -73,7 +73,9 @@ class InboxFiles:
         self.left: dict[str, str] = {}
         """Reason why a file is left in the inbox, by name."""
         self.held: set[str] = set()
-        """Files that could not be claimed because of their folders, permissions or the disk."""
+        """Files that could not be read or claimed because of their folders, permissions or the disk."""
+        self._closed: dict[str, str] = {}
+        """Reason, as it was logged, why no file of a folder at the top can be claimed, by the folder's name."""
         self._told: Counter[str] = Counter()
         """Number of files that were left for each reason."""
         self._styles_in_use: dict[str, FileFacts] = {}
@@ -104,7 +106,7 @@ class InboxFiles:
         is_complete = True
         for name, status in walk_statuses(self._place.disk, self._place.inbox, is_excluded=self.is_excluded):
             if isinstance(status, OSError):
-                self.leave(name, f"cannot be read: {status.strerror}")
+                self._leave_unreadable(name, status)
                 is_complete = is_complete and status.errno == errno.ENAMETOOLONG  # too deep for files that are claimed
                 self.tracker.make_due(name)  # so that the reason is corrected when it can be read again
             else:
@@ -129,8 +131,8 @@ class InboxFiles:
         try:
             status = status_of(self._place.disk, path)
         except OSError as error:
-            self.leave(name, f"cannot be read: {error.strerror}")
             self._stop_tracking(name)
+            self._leave_unreadable(name, error)
             return
         if status is None:
             self._forget(name)
@@ -170,6 +172,7 @@ class InboxFiles:
 
     def leave(self, name: str, reason: str, *, was_told: bool = False) -> None:
         """Leave a file in the inbox, and log why, once, unless the reason was logged for many files already."""
+        self.held.discard(name)
         if self.left.get(name) == reason:
             return
         self.left[name] = reason
@@ -180,6 +183,17 @@ class InboxFiles:
         logger.log(logging.WARNING if is_loud else logging.DEBUG, "%s %s.", printable(name), reason)
         if is_loud and self._told[reason] == LOGGED_PER_REASON:
             logger.warning("Further files that are left for this reason are counted in status.json alone.")
+
+    def _leave_unreadable(self, name: str, error: OSError) -> None:
+        self.leave(name, f"cannot be read: {error.strerror}")
+        if error.errno != errno.ENAMETOOLONG:  # a folder that is too deep
+            self.held.add(name)
+
+    def warn_about(self, folder: str) -> None:
+        """Log why no file of a folder at the top can be claimed, if that is so; its files are not logged as well."""
+        if why := self.rights.why_not_from(self._place.inbox / folder):
+            self._closed[folder] = why
+            logger.warning("%s/: a file in it %s.", printable(folder), why)
 
     def use_as_style(self, name: str) -> None:
         """Use a file as the style of its folder until the file changes."""
@@ -218,6 +232,12 @@ class InboxFiles:
 
     # Claims
 
+    def let_wait_for_room(self, name: str) -> None:
+        """Let a stable photograph wait for room; the reason why it was left is over unless it could not be claimed."""
+        self.queue.add(name)
+        if name not in self.held:
+            self.left.pop(name, None)
+
     def remove_claimed(self, job: Job, name: str) -> None:
         """Count a claimed file for its job, and forget it here."""
         self._accounting.claim(job, name)
@@ -247,6 +267,6 @@ class InboxFiles:
             self.tracker.release(name)
 
     def _hold(self, name: str, reason: str, now: float) -> None:
-        self.leave(name, reason)
+        self.leave(name, reason, was_told=self._closed.get(name.partition("/")[0]) == reason)
         self.held.add(name)
         self.tracker.hold(name, now)

@@ -10,7 +10,6 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from pipeline.system.remedies import remedy_without_events
-from pipeline.text import printable
 from pipeline.watch.inbox.claims import Claims
 from pipeline.watch.inbox.events import Changes, EventProbe
 from pipeline.watch.inbox.files import InboxFiles
@@ -145,8 +144,7 @@ class Scanner:
             self._start_events(self._clock())
         self._look_everywhere(self._clock())
         for folder in sorted(self._top_folders()):
-            if why := self._files.rights.why_not_from(folder):
-                logger.warning("%s/: a file in it %s.", printable(folder.name), why)
+            self._files.warn_about(folder.name)
         if self._styles.lacks_paintings:
             logger.warning(
                 "styles.folder has no paintings; only folders with a _style picture of their own are painted."

@@ -47,6 +47,14 @@ class Balance:
         return not self.missing and self.seen == known
 
 
+def _may_exist(disk: Disk, path: Path) -> bool:
+    """Whether a file is there, or is not known to be gone, since its folder may not be entered any more."""
+    try:
+        return exists(disk, path)
+    except PermissionError:
+        return True
+
+
 class FileAccounting:
     """Counts files while a watcher runs. Finished files are only counted; all others are known by their paths.
 
@@ -164,7 +172,7 @@ class FileAccounting:
         Raises:
             OSError: the inbox or the spool cannot be read.
         """
-        present = {name for name in self.in_inbox if exists(disk, inbox / name)}
+        present = {name for name in self.in_inbox if _may_exist(disk, inbox / name)}
         elsewhere = self.counts["elsewhere"] + len(self.in_inbox - present)
         returned = {name for name in present if spool.is_returned(name)}  # they are counted by their jobs
         present -= returned
@@ -177,7 +185,7 @@ class FileAccounting:
                 continue
             found = set(spool.files_at(folder)) if folder else set()
             waiting += len(found)
-            back = {name for name in files if name not in found and exists(disk, inbox / name)}
+            back = {name for name in files if name not in found and _may_exist(disk, inbox / name)}
             present |= back
             missing += [printable(name) for name in files if name not in found | back]
         counts = self.counts

@@ -268,10 +268,10 @@ class Spool:
         return self.returned(relative, facts) is not None
 
     def is_returned(self, relative: str) -> bool:
-        """Whether a file lies in the inbox as `return_files` left it."""
+        """Whether a file lies in the inbox as `return_files` left it, as far as it can be looked at."""
         try:
             facts = FileFacts.of(self._disk.lstat(self.place.inbox / relative))
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
             return False
         return self.was_returned(relative, facts)
 

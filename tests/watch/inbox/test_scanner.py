@@ -64,6 +64,23 @@ def test_a_photograph_is_taken_when_its_style_comes(world: World, style: str) ->
     assert (world.root / style).exists(), "the style stays where it is"
 
 
+def test_photographs_whose_style_has_come_are_not_left_while_they_wait_for_room(world: World) -> None:
+    world.settings["watch"] = {"prefetch": 1}
+    for number in range(3):
+        world.drop(f"sky/{number}.jpg")
+    worker = work(world)
+    assert len(left(worker)) == 3
+    (world.styles / "sky.png").write_bytes(b"the sky")
+    worker.watcher.scan_thread.scan()
+    world.clock.seconds += 12  # type: ignore[attr-defined]
+    worker.watcher.scan_thread.scan()
+    assert (world.spooled("work"), left(worker)) == ({"sky/0.jpg"}, {})
+    assert worker.watcher.status_file.status()["unclaimed"] == 2
+    worker.work(12)
+    worker.end()
+    assert len(world.check_settled()) == 3
+
+
 def test_a_style_in_the_inbox_comes_before_the_one_in_the_library(world: World) -> None:
     world.drop("sea/_style.png", b"another sea")
     world.drop("sea/a.jpg")
