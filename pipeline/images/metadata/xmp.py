@@ -22,10 +22,14 @@ MAX_BYTES = 16 << 20
 _MAX_DEPTH = 100
 """Largest number of levels of nested elements, each of which may declare namespaces."""
 
+_MAX_NAMESPACES = 500
+"""Largest number of namespaces that an element may use; programs declare a few dozen."""
+
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _START_TAG = re.compile(rb"""<(?:[^>"']|"[^"]*"|'[^']*')*+>""")
-_ATTRIBUTE = re.compile(rb"""\s+([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
-_PADDING = re.compile(rb"\s+(?=<\?xpacket\s+end)")
+_ATTRIBUTE = re.compile(rb"""(?<!\s)\s++([^\s=]++)\s*+=\s*+("[^"]*+"|'[^']*+')""")
+_PADDING = re.compile(rb"(?<!\s)\s++(?=<\?xpacket\s++end)")
+"""The spaces before the end of a packet. A run of spaces is tried at its beginning alone: it may have millions."""
 
 
 class XmpError(ValueError):
@@ -137,6 +141,8 @@ class _Editor:
         self._empty.append(tag.end() if tag.group().endswith(b"/>") else None)
         declared = {each.partition(":")[2]: uri for each, uri in attributes.items() if each.startswith("xmlns")}
         self._scopes.append({**self._scopes[-1], **declared} if declared else self._scopes[-1])
+        if len(self._scopes[-1]) > _MAX_NAMESPACES:
+            raise XmpError(f"more than {_MAX_NAMESPACES} namespaces")
         self.has_rdf |= self._name(name) == (_RDF, "RDF")
         if self._cut_from:
             return

@@ -14,7 +14,7 @@ from PIL import ExifTags, Image, TiffImagePlugin
 
 from pipeline.images.metadata.ifd import read_exif
 from pipeline.images.metadata.tags import MAX_EXIF, read_tags, tags_of_result
-from pipeline.images.metadata.xmp_of_result import MAX_XMP
+from pipeline.images.metadata.xmp_of_result import MAX_XMP, SEGMENT
 from pipeline.images.picture import Tags
 from tests.conftest import photo
 from tests.images.camera import (
@@ -407,6 +407,12 @@ def test_a_length_of_a_panorama_that_no_picture_has_is_left_out_alone(length: st
     assert b'GPano:CroppedAreaImageWidthPixels="600" GPano:CroppedAreaImageHeightPixels="100"' in tags.xmp
 
 
+@pytest.mark.parametrize("where", ["<a{}/>", "<dc:format>{}</dc:format>", "{}<?other?>"])
+def test_millions_of_spaces_in_xmp_take_no_hours(where: str) -> None:
+    _, warnings = result_of(Tags(b"", described(where.format(" " * 4_000_000))))
+    assert warnings == (f"XMP is larger than a file can hold ({SEGMENT} bytes) and is left out",)
+
+
 @pytest.mark.parametrize(
     ("xmp", "why"),
     [
@@ -419,8 +425,9 @@ def test_a_length_of_a_panorama_that_no_picture_has_is_left_out_alone(length: st
         (f"<rdf:RDF {RDF}>".encode() + b"<a>" * 200 + b"</a>" * 200 + b"</rdf:RDF>", "nested deeper"),
         (f"<rdf:RDF {RDF}>".encode() + b"x" * MAX_XMP + b"</rdf:RDF>", "larger than a file can hold"),
         (b"<" * ((16 << 20) + 1), "larger than 16 MB"),
+        (described(attributes=" ".join(f'xmlns:n{each}="u"' for each in range(501))), "more than 500 namespaces"),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_xmp_that_cannot_be_used_is_dropped_with_a_warning(xmp: bytes, why: str) -> None:
     tags, warnings = result_of(Tags(camera_exif(), xmp))
