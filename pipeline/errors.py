@@ -83,7 +83,9 @@ class ImpastoError(Exception):
         super().__init__(self.message)
 
     def __str__(self) -> str:
-        return f"{self.message} {self.remedy}".strip()
+        """Return message and remedy on one line, as logs need them."""
+        first, *more = map(str.strip, self.message.split("\n"))
+        return " ".join(filter(None, (first, "; ".join(more), self.remedy)))
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle with all attributes, whatever arguments the constructor of a subclass takes."""

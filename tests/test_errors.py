@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import errors
-from pipeline.errors import ExitCode, ImpastoError, IncompleteError, Interrupted, ManifestError
+from pipeline.errors import ExitCode, ImpastoError, IncompleteError, Interrupted, ManifestError, UsageError
 
 SPECIAL: dict[type[ImpastoError], ImpastoError] = {
     ManifestError: ManifestError("jobs.csv", ["line 2: no style", "line 3: no content"]),
@@ -47,3 +47,11 @@ def test_each_problem_of_a_manifest_has_one_line() -> None:
         "  line 2: a\N{REPLACEMENT CHARACTER}b",
         "  line 3: c",
     ]
+
+
+def test_as_text_an_error_is_one_line() -> None:
+    several = ManifestError("t.csv", ["line 2: no\nsuch file", "line 3: no style"])
+    assert str(several) == (
+        "t.csv: 2 problems, nothing was rendered. line 2: no\N{REPLACEMENT CHARACTER}such file; line 3: no style"
+    )
+    assert str(UsageError("a: is wrong.", "Mend it.")) == "a: is wrong. Mend it."
