@@ -219,6 +219,13 @@ def make_folders(disk: Disk, path: Path, mode: int = 0o777) -> None:
         disk.sync_folder(folder.parent)
 
 
+def _write_temporary(disk: Disk, temporary: Path, data: bytes) -> None:
+    """Write a new file; one that was left may be a second name of a target, after `put_new` had been interrupted."""
+    if exists(disk, temporary):
+        disk.unlink(temporary)
+    disk.write(temporary, data)
+
+
 def put_new(disk: Disk, target: Path, data: bytes, temporary: Path) -> None:
     """Make a file whole and durably, by way of a temporary name on the same file system; see `put`.
 
@@ -227,7 +234,7 @@ def put_new(disk: Disk, target: Path, data: bytes, temporary: Path) -> None:
     Raises:
         FileExistsError: the target is taken.
     """
-    disk.write(temporary, data)
+    _write_temporary(disk, temporary, data)
     try:
         disk.link(temporary, target)
     except OSError as error:
@@ -243,7 +250,7 @@ def put_new(disk: Disk, target: Path, data: bytes, temporary: Path) -> None:
 
 def put(disk: Disk, target: Path, data: bytes, temporary: Path) -> None:
     """Replace a file whole and durably, by way of a temporary name on the same file system."""
-    disk.write(temporary, data)
+    _write_temporary(disk, temporary, data)
     disk.rename(temporary, target)
     disk.sync_folder(target.parent)
 

@@ -17,6 +17,7 @@ from pipeline.disk import (
     move,
     move_without_replacing,
     put,
+    put_new,
 )
 from pipeline.trees import remove_tree
 from tests.faults.disk import Crash, FaultyDisk, crashing, failing
@@ -204,6 +205,21 @@ def test_a_failure_to_put_leaves_what_was_there(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
         put(FaultyDisk(failing(errno.ENOSPC, 0)), tmp_path / "target", b"new", tmp_path / "temporary")
     assert contents(tmp_path)["target"] == b"old"
+
+
+@pytest.mark.parametrize("again", [put, put_new])
+def test_a_temporary_name_that_could_not_be_removed_is_no_way_into_the_file(
+    tmp_path: Path, again: Callable[[Disk, Path, bytes, Path], None]
+) -> None:
+    target, temporary = tmp_path / "a", tmp_path / "tmp"
+    stuck = FaultyDisk(lambda operation, _: OSError(errno.EIO, "") if operation.name == "unlink" else None)
+    with pytest.raises(OSError, match="5"):
+        put_new(stuck, target, b"first", temporary)
+    assert temporary.samefile(target)  # a second name of the file, as after a crash at this point
+    failing_write = FaultyDisk(lambda operation, _: OSError(errno.ENOSPC, "") if operation.name == "write" else None)
+    with pytest.raises(OSError, match="28"):
+        again(failing_write, target, b"second", temporary)
+    assert target.read_bytes() == b"first"
 
 
 def test_a_file_is_written_over_whole(tmp_path: Path) -> None:
