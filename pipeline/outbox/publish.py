@@ -28,6 +28,7 @@ from pipeline.outbox.failures import FailureRecords
 from pipeline.outbox.mark_files import RUN
 from pipeline.outbox.marks import Marks
 from pipeline.outbox.metadata import PairPaths
+from pipeline.outbox.ownership import own_claim
 from pipeline.outbox.paths import STATE_FOLDER, check_inside, name_errors
 from pipeline.outbox.working_files import CheckpointFiles, Previews, Thumbnails
 from pipeline.outbox.writing import to_json, write_whole
@@ -138,7 +139,7 @@ class Outbox:
         has_older = self.marks.begin_publishing(file_name, owner, sha256)
         with name_errors(self.root, self.picture_path(file_name)):
             metadata = self.metadata_path(file_name)
-            if exists(self._disk, metadata):
+            if own_claim(self._disk, self.root, file_name) is not None:  # not a file that has appeared since the check
                 self._disk.unlink(metadata)
                 self._disk.sync_folder(metadata.parent)
             self._write(self.picture_path(file_name), data, replaces=has_older)

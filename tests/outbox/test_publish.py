@@ -268,6 +268,21 @@ def test_a_file_that_appears_at_the_last_moment_is_not_replaced(outbox: Outbox, 
     assert files(outbox) == {"a.png", "a.png.json"}
 
 
+def test_metadata_of_another_program_that_appears_before_the_picture_is_not_removed(outbox: Outbox) -> None:
+    class Busy(FaultyDisk):
+        """A disk on which a file of another program appears after the names were checked and marked."""
+
+        def rename(self, source: Path, target: Path) -> None:
+            super().rename(source, target)
+            if target.parent.name == "pending":
+                (outbox.root / "a.png.json").write_bytes(TAKEOUT)
+
+    again = Outbox(outbox.root, Busy())
+    with again.locked(), pytest.raises(OccupiedError, match=r"a\.png\.json"):
+        publish(again)
+    assert (outbox.root / "a.png.json").read_bytes() == TAKEOUT
+
+
 def test_without_hard_links_results_are_published_all_the_same(outbox: Outbox) -> None:
     disk = FaultyDisk(lambda operation, _: OSError(errno.EPERM, "") if operation.name == "link" else None)
     plain = Outbox(outbox.root, disk)
