@@ -7,17 +7,15 @@ import socket
 import time
 import unicodedata
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline.disk import Disk, exists
 from pipeline.outbox.paths import STATE_FOLDER
 from pipeline.outbox.run_records import is_process_alive
 from pipeline.outbox.writing import short_name
 from pipeline.text import encodable
-
-if TYPE_CHECKING:
-    from pipeline.disk import Disk
 
 RUN: Final = "run"
 """Owner of the names of a manifest's results; at most one run works on an outbox at a time."""
@@ -64,12 +62,12 @@ class Mark(BaseModel):
         if is_process_alive(self.pid, self.seen):
             return False
         try:
-            workers = list((Path(self.spool) / "work").iterdir())
+            workers, disk = list((Path(self.spool) / "work").iterdir()), Disk()
+            return not any(exists(disk, worker / self.owner.rpartition("/")[2]) for worker in workers)
         except (FileNotFoundError, NotADirectoryError):
             return True
-        except OSError:  # the spool cannot be read at the moment
+        except OSError:  # the spool, or a worker's folder in it, cannot be read at the moment
             return False
-        return not any(os.path.lexists(worker / self.owner.rpartition("/")[2]) for worker in workers)
 
 
 class MarkFiles:

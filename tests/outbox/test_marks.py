@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +19,7 @@ from pipeline.outbox.publish import Outbox
 from tests.outbox.report.samples import metadata
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pipeline.outbox.marks import Owner
@@ -123,6 +126,19 @@ def test_a_mark_is_abandoned_if_its_process_is_dead_and_its_job_gone(spool: Path
     assert not dead(spool, host="elsewhere").is_abandoned
     assert not dead(spool, pid=os.getpid(), seen=time.time()).is_abandoned
     assert not Mark(owner="host-1-abc/job").is_abandoned, "earlier versions did not note the process"
+
+
+def test_a_mark_is_not_abandoned_if_the_folder_of_its_job_may_not_be_looked_at(
+    spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(path: Path, *, real: Callable[..., os.stat_result], **arguments: Any) -> os.stat_result:
+        if str(path).endswith("/job"):
+            raise PermissionError(errno.EACCES, "closed", str(path))
+        return real(path, **arguments)
+
+    for name in ("stat", "lstat"):
+        monkeypatch.setattr(os, name, partial(closed, real=getattr(os, name)))
+    assert not dead(spool).is_abandoned
 
 
 @pytest.mark.parametrize("has_half_result", [False, True])
