@@ -5,6 +5,7 @@ Each process has a record of its own, and writes it every `WRITE_SECONDS` from a
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -136,8 +137,13 @@ def remove_outdated(root: Path) -> None:
 
 def _unfinished(root: Path) -> list[Path]:
     """Return old files of processes that were killed while they wrote a record."""
-    others = (path for path in (root / STATE_FOLDER / FOLDER).iterdir() if _UNFINISHED_NAME.fullmatch(path.name))
-    return [path for path in others if time.time() - path.lstat().st_mtime > _UNFINISHED_SECONDS]
+    unfinished = []
+    for path in (root / STATE_FOLDER / FOLDER).iterdir():
+        if _UNFINISHED_NAME.fullmatch(path.name):
+            with contextlib.suppress(FileNotFoundError):  # its process has just finished it
+                if time.time() - path.lstat().st_mtime > _UNFINISHED_SECONDS:
+                    unfinished.append(path)
+    return unfinished
 
 
 def _outdated(records: Mapping[Path, RunRecord]) -> set[Path]:

@@ -110,6 +110,23 @@ def test_the_record_of_an_inbox_is_kept_and_what_was_not_written_to_its_end_is_n
     assert (old.exists(), new.exists(), foreign.exists()) == (False, True, True)
 
 
+def test_an_unfinished_record_that_is_finished_at_that_moment_is_no_error(
+    outbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(outbox, record())
+    unfinished = outbox / ".impasto/runs/0123456789abcdef.123"
+    unfinished.write_text("{")
+    lstat = type(outbox).lstat
+
+    def finish(path: Path) -> os.stat_result:
+        path.unlink()
+        return lstat(path)
+
+    monkeypatch.setattr(type(outbox), "lstat", finish)
+    remove_outdated(outbox)
+    assert not unfinished.exists()
+
+
 def test_a_record_of_an_earlier_version_is_read_and_goes_when_it_is_outdated(outbox: Path) -> None:
     folder = outbox / ".impasto/runs"
     folder.mkdir()
