@@ -131,7 +131,7 @@ class BatchRun:
             if self._is_listeners_error:
                 raise
             if is_out_of_memory(error):
-                trouble = str(error).partition("\n")[0].partition(". ")[0]
+                trouble = str(error).partition("\n")[0].partition(". ")[0] or type(error).__name__
             elif self._can_begin_again(group, error):
                 trouble = None
                 group[0].begin_again(error)

@@ -556,8 +556,19 @@ def test_out_of_memory_before_the_first_evaluation_is_out_of_memory_too(
     assert next(attempts) == 3, "the first attempt failed, the second did not"
 
 
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "DefaultCPUAllocator: can't allocate memory"),
+        (MemoryError(), "MemoryError"),
+    ],
+)
 def test_out_of_memory_after_the_last_evaluation_is_out_of_memory_too(
-    make_stage: MakeStage, make_pair: Callable[..., Pair], monkeypatch: pytest.MonkeyPatch
+    make_stage: MakeStage,
+    make_pair: Callable[..., Pair],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    text: str,
 ) -> None:
     """Test a host that is too full for the picture."""
     attempts = itertools.count(1)
@@ -565,12 +576,13 @@ def test_out_of_memory_after_the_last_evaluation_is_out_of_memory_too(
 
     def fail_once(*arguments: Any) -> Any:
         if next(attempts) == 1:
-            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+            raise error
         return painted(*arguments)
 
     monkeypatch.setattr(batch_run_module.BatchRun, "_painted", fail_once)
     (record,) = process(make_stage(), make_pair())
-    assert record.status == "done", record
+    assert isinstance(record, Metadata), record
+    assert record.warnings[0].endswith(f"({text})")
 
 
 def test_a_batch_that_did_not_fit_is_not_tried_again(
