@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from pipeline.stage.device.memory import LARGE_PAINTING
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
+    from pipeline.stage.load.loaded_pair import LoadedPair
     from pipeline.stage.load.loader import Loading
 
 MAX_BATCH: Final = 16
@@ -30,7 +33,14 @@ def batch_key(loading: Loading) -> Hashable:
     """Return the key of the pairs that can be in one batch: they have one size, equal settings and evaluations."""
     loaded = loading.loaded
     sizes = loaded.width, loaded.height, len(loaded.paintings), loading.task.pair.settings.style.scale
-    return loading.task.evaluations, *sizes, *kind_key(loading)
+    return loading.task.evaluations, *sizes, _large_paintings(loaded), *kind_key(loading)
+
+
+def _large_paintings(loaded: LoadedPair) -> tuple[tuple[int, ...], ...]:
+    """Return the sizes of paintings that take more memory than usual ones, since one pair speaks for its batch."""
+    sizes = tuple(tuple(painting.image.shape[2:]) for painting in loaded.paintings)
+    pixels = sum(height * width for height, width in sizes)
+    return sizes if pixels > LARGE_PAINTING * loaded.width * loaded.height else ()
 
 
 def kind_key(loading: Loading) -> tuple[Hashable, ...]:

@@ -48,6 +48,7 @@ def waiting(
     size: tuple[int, int] = (40, 32),
     evaluations: tuple[int, ...] | None = None,
     optimisation: str = "",
+    painting_size: tuple[int, int] | None = None,
     **sections: Any,
 ) -> QueuedPair:
     """Return a loaded pair in the queue."""
@@ -55,10 +56,12 @@ def waiting(
         content=InputFile(path="p.png", sha256="c" * 64, width=1, height=1, format="png"),
         style=InputFile(path="s.png", sha256=painting * 64, width=1, height=1, format="png"),
     )
-    image = torch.zeros(1, 1, 1, 1).expand(1, 3, size[1], size[0])
+    image, painted = (
+        torch.zeros(1, 1, 1, 1).expand(1, 3, height, width) for width, height in (size, painting_size or size)
+    )
     pair = Pair(Path("/p.png"), (Path("/s.png"),), "p.png", "s.png", "p", PairSettings(**sections))
     task = Task(pair, 1, None, evaluations=evaluations)
-    loaded = LoadedPair(image, (LoadedPainting(image, 1.0, None),), None, Original(8, Tags(), None), inputs, ())
+    loaded = LoadedPair(image, (LoadedPainting(painted, 1.0, None),), None, Original(8, Tags(), None), inputs, ())
     optimisation = optimisation or str(next(NUMBERS))
     return QueuedPair(Loading(task, loaded, "k", optimisation, datetime.now(UTC), 0, 0, 0))
 
@@ -100,6 +103,13 @@ def test_pairs_that_are_minimised_otherwise_are_never_in_one_batch(other: dict[s
 @pytest.mark.parametrize("size", [(32, 40), (40, 33), (41, 32)])
 def test_pairs_of_other_sizes_are_never_in_one_batch(size: tuple[int, int]) -> None:
     assert places([waiting(), waiting(size=size), waiting("b")]) == [0, 2]
+
+
+def test_a_painting_that_takes_much_memory_is_in_no_batch_with_a_usual_one() -> None:
+    scroll = {"painting_size": (640, 32)}
+    line = [waiting(), waiting(**scroll), waiting(painting_size=(60, 32)), waiting(**scroll)]
+    assert places(line) == [0, 2]
+    assert places([line[1], line[3]]) == [0, 1]
 
 
 def test_pairs_that_only_load_or_save_otherwise_are_in_one_batch() -> None:

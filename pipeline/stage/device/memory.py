@@ -68,7 +68,7 @@ _BYTES_OF_MOMENTS: Final = 32 << 20
 """Bytes for each image of a batch on a card, while moments of its features are summed in float32."""
 _MATRICES: Final = 8
 """Number of float32 matrices of C × C for each layer and image of a batch on a card: moments, targets, and roots."""
-_LARGE_PAINTING: Final = 2
+LARGE_PAINTING: Final = 2
 """Pixels of paintings relative to the content's from which they take more memory than the evaluation itself."""
 _CHANNELS_OF_THE_FIRST_BLOCK: Final = 64
 _COUNTABLE: Final = 1 << 31
@@ -144,7 +144,7 @@ class MemoryDemand:
     @property
     def is_usual(self) -> bool:
         """Whether the memory of the pair predicts that of other pairs of its size: its paintings are not large."""
-        return self.painting_pixels <= _LARGE_PAINTING * self.pixels
+        return self.painting_pixels <= LARGE_PAINTING * self.pixels
 
     @property
     def pixels(self) -> int:
