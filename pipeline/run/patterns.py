@@ -2,7 +2,7 @@
 
 `*`, `?` and `[…]` match within one name, and `**` matches any number of folders. Upper and lower case, and the Unicode
 form of a name, do not matter; backslashes are slashes. A name that a pattern spells out is taken as it is, and so is a
-folder with brackets in its name.
+folder with brackets in its name. Of several links to one folder, `**` follows one.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import fnmatch
 import glob
 import os
 import re
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from pipeline.images.formats import BY_ENDING
 from pipeline.run.named_paths import composed, exists, slashed, spelling_key
-from pipeline.run.picture_files import FoundFiles, ending_of, is_hidden_or_junk
+from pipeline.run.picture_files import FoundFiles, ending_of, is_hidden_or_junk, is_ignored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,8 +64,6 @@ class _Step:
     """Names on the way that the pattern does not spell out."""
     is_wild: bool = False
     """Whether a wildcard has been passed."""
-    links: frozenset[str] = frozenset()
-    """Folders that links on the way lead to; a link to one of them would never end."""
 
 
 @dataclass
@@ -77,36 +76,58 @@ class _Search:
     """Files and folders that cannot be read, and why."""
     of_other_endings: set[Path] = field(default_factory=set)
     """Files that would match with another ending of the same format."""
+    links: deque[_Step] = field(default_factory=deque)
+    """Links to folders, which `**` follows after all folders: so the shortest way is found first."""
+    followed: set[tuple[str, tuple[str, ...], bool]] = field(default_factory=set)
+    """Folders that links lead to, each with the rest of the pattern, and whether litter is on the way."""
 
     def run(self, first: _Step) -> None:
         steps = [first]  # no recursion: folders may be nested thousands deep
-        while steps:
+        while steps or self.links:
+            if not steps:
+                steps += self._follow(self.links.popleft())
+                continue
             step = steps.pop()
             if not step.parts:
-                self.matches[Path(os.path.normpath(step.at))] = step.wild
-            elif step.parts[0] == "**":
-                steps += self._any_folders(step)
+                self._add(Path(os.path.normpath(step.at)), step.wild)
+                continue
+            take = self._spelled_out
+            if step.parts[0] == "**":
+                take = self._any_folders
             elif glob.has_magic(step.parts[0]):
-                steps += self._wildcard(step)
-            else:
-                steps += self._spelled_out(step)
+                take = self._wildcard
+            steps += reversed(list(take(step)))
+
+    def _add(self, path: Path, wild: tuple[str, ...]) -> None:
+        """Add a match; of several ways to it, one without litter counts."""
+        if path not in self.matches or any(map(is_ignored, self.matches[path])):
+            self.matches[path] = wild
 
     def _any_folders(self, step: _Step) -> Iterator[_Step]:
         rest = step.parts[1:]
-        yield _Step(step.at, rest, step.wild, is_wild=True, links=step.links)
+        yield _Step(step.at, rest, step.wild, is_wild=True)
         for entry in self._entries(step):
             wild = (*step.wild, entry.name)
             if not self._is_folder(entry):
                 if not rest:
-                    self.matches[Path(entry.path)] = wild
+                    self._add(Path(entry.path), wild)
             elif not is_hidden_or_junk(entry.name):
-                links = step.links
+                inner = _Step(Path(entry.path), step.parts, wild, is_wild=True)
                 if entry.is_symlink():
-                    target = os.path.realpath(entry.path)
-                    if target in links or Path(os.path.realpath(step.at)).is_relative_to(target):
-                        continue
-                    links |= {target}
-                yield _Step(Path(entry.path), step.parts, wild, is_wild=True, links=links)
+                    self.links.append(inner)
+                else:
+                    yield inner
+
+    def _follow(self, link: _Step) -> Iterator[_Step]:
+        """Yield a link to a folder, but none to a folder that it lies in, and only one to each folder.
+
+        Folders that link to each other could be reached by more ways than can be counted.
+        """
+        target = os.path.realpath(link.at)
+        way = target, link.parts, any(map(is_ignored, link.wild))
+        if way not in self.followed and not Path(os.path.realpath(link.at.parent)).is_relative_to(target):
+            self.followed.add(way)
+            yield link
 
     def _wildcard(self, step: _Step) -> Iterator[_Step]:
         part, rest = step.parts[0], step.parts[1:]
@@ -114,7 +135,7 @@ class _Search:
         for entry in self._entries(step):
             if does_match(entry.name):
                 if not rest or self._is_folder(entry):
-                    yield _Step(Path(entry.path), rest, (*step.wild, entry.name), is_wild=True, links=step.links)
+                    yield _Step(Path(entry.path), rest, (*step.wild, entry.name), is_wild=True)
             elif not rest and _has_other_ending(part, entry.name):
                 self.of_other_endings.add(Path(entry.path))
 
@@ -130,7 +151,7 @@ class _Search:
         if not names and not step.is_wild:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(step.at / part))
         for name in names:
-            yield _Step(step.at / name, rest, step.wild, is_wild=step.is_wild, links=step.links)
+            yield _Step(step.at / name, rest, step.wild, is_wild=step.is_wild)
 
     def _names_like(self, step: _Step, part: str) -> list[str]:
         key = spelling_key(part)
@@ -139,7 +160,7 @@ class _Search:
     def _entries(self, step: _Step) -> list[os.DirEntry[str]]:
         try:
             with os.scandir(step.at) as entries:
-                return list(entries)
+                return sorted(entries, key=lambda entry: entry.name)
         except (FileNotFoundError, NotADirectoryError):
             if not step.is_wild:
                 raise

@@ -85,6 +85,39 @@ def test_other_endings_of_a_format_are_told(photos: Path) -> None:
     assert matches_of("p/x*.jpg", photos).of_other_endings == []
 
 
+@pytest.mark.parametrize("litter", [".a", "z.part"])
+def test_of_several_ways_to_a_file_one_without_litter_counts(tmp_path: Path, litter: str) -> None:
+    (tmp_path / "c").mkdir()
+    (tmp_path / litter).mkdir()
+    (tmp_path / "c/d.jpg").touch()
+    found = matches_of("*/../c/*.jpg", tmp_path)
+    assert (found.paths, found.unfinished) == ([tmp_path / "c/d.jpg"], [])
+
+
+def test_folders_that_all_link_to_each_other_are_searched_once(tmp_path: Path) -> None:
+    folders = [tmp_path / f"f{number}" for number in range(15)]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "x.jpg").touch()
+        for other in folders:
+            (folder / f"to {other.name}").symlink_to(other)
+    found = matches_of("**/x.jpg", tmp_path).paths
+    assert {folder / "x.jpg" for folder in folders} <= set(found)
+    assert len(found) == 2 * len(folders)
+
+
+def test_of_several_links_to_a_folder_the_first_is_followed_that_is_no_litter(tmp_path: Path) -> None:
+    tree, album = tmp_path / "tree", tmp_path / "album"
+    for name in ("a.part", "b", "c"):
+        (tree / name).mkdir(parents=True)
+        (tree / name / "to").symlink_to(album)
+    album.mkdir()
+    (album / "x.jpg").touch()
+    found = matches_of("**/*.jpg", tree)
+    assert found.paths == [tree / "b/to/x.jpg"]
+    assert found.unfinished == [tree / "a.part/to/x.jpg"]
+
+
 def test_links_in_a_circle_end(photos: Path) -> None:
     (photos / "p/up").symlink_to(photos / "p")
     (photos / "p/trip 2/over").symlink_to(photos / "Q")
