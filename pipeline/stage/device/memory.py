@@ -207,6 +207,11 @@ def is_countable(demand: MemoryDemand, fit: Fit, images: int = 1) -> bool:
     return not demand.on_cuda or _CHANNELS_OF_THE_FIRST_BLOCK * demand.largest_tile(fit) * images < _COUNTABLE
 
 
+def _history_bytes(demand: MemoryDemand, fit: Fit) -> int:
+    """Return the number of bytes of the steps that L-BFGS remembers of an image."""
+    return _BYTES_OF_A_STEP * min(demand.history, fit.history or demand.history) * demand.pixels
+
+
 class Memory:
     """Decides how pairs are fitted into the memory of one device, and remembers failures. Only one thread uses it."""
 
@@ -258,10 +263,19 @@ class Memory:
         return None
 
     def _host_has_room(self, demand: MemoryDemand, fit: Fit, images: int) -> bool:
-        if not fit.host:
-            return True
-        history = _BYTES_OF_A_STEP * min(demand.history, fit.history or demand.history) * demand.pixels * images
-        return history <= SHARE_OF_FREE * free_host_bytes() / self._processes
+        return not fit.host or _history_bytes(demand, fit) * images <= self._host_bytes()
+
+    def _host_bytes(self) -> int:
+        """Return the number of bytes of the host that this process may take for histories of pairs on its card."""
+        return int(SHARE_OF_FREE * free_host_bytes() / self._processes)
+
+    def shortage(self, demand: MemoryDemand) -> str:
+        """Return in words how much memory a pair needs with the smallest fit, and how much is available."""
+        least = self.rungs(demand)[-1]
+        needed, free, where = self.predict(demand, least), self.free_bytes(), ""
+        if needed <= free and not self._host_has_room(demand, least, 1):
+            needed, free, where = _history_bytes(demand, least), self._host_bytes(), " of the host's memory"
+        return f"{needed / 2**30:.1f} GiB{where} are needed at least, {free / 2**30:.1f} GiB are available"
 
     def _has_failed(self, fit: Fit, pixels: int) -> bool:
         fewest, when = self._failed.get(fit, (math.inf, 0.0))

@@ -217,12 +217,10 @@ class BatchRun:
         self._begin = now
 
     def _too_large(self, trouble: str = "") -> OutOfMemoryError:
-        memory, demand = self._memory, self._demand
-        needed = memory.predict(demand, memory.rungs(demand)[-1])
+        demand = self._demand
         return OutOfMemoryError(
             f"{self._pairs[0].loading.task.pair.content.name}: does not fit into memory at "
-            f"{demand.width}×{demand.height} px: {needed / 2**30:.1f} GiB are needed at least, "
-            f"{memory.free_bytes() / 2**30:.1f} GiB are available{f' ({trouble})' if trouble else ''}.",
+            f"{demand.width}×{demand.height} px: {self._memory.shortage(demand)}{f' ({trouble})' if trouble else ''}.",
             "Lower image.size or optimiser.history, or raise run.memory_gb if that is set.",
         )
 

@@ -467,3 +467,22 @@ def test_processes_share_the_hosts_memory_for_histories(
     fit = Memory(CARD, processes=processes).choose(demand)
     assert fit is not None
     assert (fit.history is None) == has_room, "without room on the host, fewer steps are remembered"
+
+
+def test_it_is_told_which_memory_does_not_suffice(
+    set_free: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demand, memory = LARGE_ON_CARD, Memory(CARD, processes=2)
+    monkeypatch.setattr(memory_module, "predict", lambda _, fit, __: 5 * GB if fit.host else 50 * GB)
+    set_free(3 * GB)
+    monkeypatch.setattr(memory_module, "free_host_bytes", lambda: 100 * GB)
+    assert memory.choose(demand) is None
+    assert memory.shortage(demand) == "5.0 GiB are needed at least, 3.0 GiB are available"
+    set_free(8 * GB)
+    steps = 24 * 5 * demand.pixels
+    monkeypatch.setattr(memory_module, "free_host_bytes", lambda: steps)
+    assert memory.choose(demand) is None
+    assert memory.shortage(demand) == (
+        f"{steps / GB:.1f} GiB of the host's memory are needed at least, {SHARE_OF_FREE * steps / 2 / GB:.1f} GiB are "
+        "available"
+    )
