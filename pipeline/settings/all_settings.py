@@ -68,6 +68,14 @@ _PATTERNS: Final = {
     LAYER_PATTERN: "should be a layer of VGG19 up to conv5_1, such as conv4_2 or relu4_2",
 }
 """Messages for values that do not match a pattern."""
+_MESSAGES: Final = {
+    "string_type": "should be a text, in quotes",
+    "tuple_type": 'should be a list, such as ["a", "b"]',
+    "too_short": "should have at least {min_length} value",
+    "too_long": "should have at most {max_length} values",
+    "model_type": "should be a section with settings of its own",
+}
+"""Messages for findings of pydantic that it words for programmers, by their types."""
 
 
 def did_you_mean(word: str, known: tuple[str, ...]) -> str:
@@ -84,10 +92,11 @@ def explain(error: ValidationError) -> list[str]:
         if finding["type"] == "extra_forbidden":
             lines.append(f"{name}: there is no such setting.{did_you_mean(name, (*ALL_KEYS, *SECTIONS))}")
             continue
-        message = _PATTERNS.get(finding.get("ctx", {}).get("pattern", ""), finding["msg"])
-        message = message.removeprefix("Value error, ").removeprefix("Input ")
-        if finding["type"] == "string_type":
-            message = "should be a text, in quotes"
+        context = finding.get("ctx", {})
+        if finding["type"] == "too_short" and len(finding["input"]) >= context["min_length"]:
+            continue  # the values that are wrong have findings of their own, and are not counted
+        message = _PATTERNS.get(context.get("pattern", "")) or _MESSAGES.get(finding["type"], "").format(**context)
+        message = message or finding["msg"].removeprefix("Value error, ").removeprefix("Input ")
         got = finding["input"]
         lines.append(f"{name}: {message} (got {got!r})" if name and not isinstance(got, dict | BaseModel) else message)
     return lines

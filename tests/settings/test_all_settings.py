@@ -40,6 +40,10 @@ def test_config_toml_explains_every_setting_with_the_models_own_words() -> None:
     [
         ({"run": {"device": "gpu"}}, "run.device: should be auto, cpu, cuda or cuda:N (got 'gpu')"),
         ({"objective": {"style_layers": ["conv6_1"]}}, "should be a layer of VGG19 up to conv5_1, such as conv4_2"),
+        ({"image": 3}, "image: should be a section with settings of its own"),
+        ({"run": {"roots": "/a"}}, """run.roots: should be a list, such as ["a", "b"]"""),
+        ({"image": {"formats": []}}, "image.formats: should have at least 1 value (got [])"),
+        ({"pyramid": {"evaluations": [2] * 10}}, "pyramid.evaluations: should have at most 9 values"),
     ],
 )
 def test_what_does_not_match_is_explained_in_words(values: dict[str, Any], words: str) -> None:
@@ -174,6 +178,11 @@ def test_the_numbers_of_lists_have_limits_too() -> None:
 def test_a_duration_has_a_limit(text: str) -> None:
     with pytest.raises(UsageError, match=r"run\.time_budget: should be at most"):
         all_settings.validate({"run": {"time_budget": text}})
+
+
+def test_a_wrong_value_of_a_list_is_told_once() -> None:
+    with pytest.raises(UsageError, match=r"^settings: image\.formats: should be 'jpeg'[^:]*\(got 'heic'\)$"):
+        all_settings.validate({"image": {"formats": ["heic"]}})
 
 
 def test_some_format_is_read() -> None:
