@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pipeline.disk import Disk
 
 NOT_EMPTY: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT})
-"""Errors with which a folder is not removed, since there is something in it, or it is gone."""
+"""Errors of removing a folder in which there is something, or that another thread or process has removed."""
 
 
 def remove_tree(disk: Disk, path: Path) -> None:

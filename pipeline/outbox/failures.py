@@ -8,9 +8,8 @@ pair. A pair is known by its photograph and style, or by its key if a file was m
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -20,6 +19,7 @@ from pipeline.outbox.metadata import Failure
 from pipeline.outbox.ownership import own_failure
 from pipeline.outbox.paths import FAILED_FOLDER, check_inside, name_errors
 from pipeline.outbox.writing import to_json, write_whole
+from pipeline.trees import NOT_EMPTY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from pipeline.disk import Disk
     from pipeline.outbox.metadata import PairPaths
     from pipeline.outbox.ownership import FailureClaim
-
-_FOLDER_CHANGED: Final = frozenset({errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST})
-"""Errors of removing a folder that another process has filled or removed meanwhile."""
 
 
 class FailureRecords:
@@ -130,7 +127,7 @@ class FailureRecords:
                 try:
                     self._disk.rmdir(folder)
                 except OSError as error:
-                    if error.errno not in _FOLDER_CHANGED:
+                    if error.errno not in NOT_EMPTY:
                         raise
                     return
                 folder = folder.parent

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from pipeline.trees import NOT_EMPTY
 from pipeline.watch.spool.records import returned_name
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ TIDY_SECONDS: Final = 3600.0
 """Seconds between two calls of `tidy`."""
 KEPT_SECONDS: Final = 3600.0
 """Age in seconds of a record below which its file may still be on its way into the inbox."""
-_IN_USE: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT})
-"""Errors of removing a folder that is not empty, or that another watcher has removed."""
 
 
 def tidy(place: SpoolPlace, found: Iterable[str]) -> None:
@@ -58,5 +56,5 @@ def _remove_empty_days(place: SpoolPlace) -> None:
                 try:
                     place.disk.rmdir(folder / entry.name)
                 except OSError as error:
-                    if error.errno not in _IN_USE:
+                    if error.errno not in NOT_EMPTY:
                         raise

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from pipeline.disk import exists, move
 from pipeline.errors import EvictedError, UsageError
+from pipeline.trees import NOT_EMPTY
 from pipeline.watch.spool.place import EVENT_PROBE_PREFIX, PROBE_PREFIX, make_spool, record_inbox
 from pipeline.watch.spool.records import Job, SpoolRemovedError
 
@@ -146,7 +147,7 @@ class Worker:
         try:
             self._place.disk.rmdir(folder)
         except OSError as error:
-            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT}:
+            if error.errno not in NOT_EMPTY:
                 raise
 
     def check_alive(self) -> None:
