@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from pipeline.run.picture_files import is_ignored
+from pipeline.system.remedies import remedy_of
 from pipeline.text import printable
 from pipeline.watch.inbox.claim_queue import ClaimQueue
 from pipeline.watch.inbox.names import classify
@@ -185,12 +186,18 @@ class InboxFiles:
             logger.warning("Further files that are left for this reason are counted in status.json alone.")
 
     def _leave_unreadable(self, name: str, error: OSError) -> None:
-        self.leave(name, f"cannot be read: {error.strerror}")
-        if error.errno != errno.ENAMETOOLONG:  # a folder that is too deep
-            self.held.add(name)
+        why = f"cannot be read: {error.strerror}"
+        if error.errno == errno.ENAMETOOLONG:  # a folder that is too deep
+            self.leave(name, why)
+            return
+        remedy = remedy_of(error)
+        self.leave(name, f"{why}; {remedy[:1].lower()}{remedy[1:]}")
+        self.held.add(name)
 
     def warn_about(self, folder: str) -> None:
         """Log why no file of a folder at the top can be claimed, if that is so; its files are not logged as well."""
+        if f"{folder}/" in self.left:  # it cannot even be read
+            return
         if why := self.rights.why_not_from(self._place.inbox / folder):
             self._closed[folder] = why
             logger.warning("%s/: a file in it %s.", printable(folder), why)

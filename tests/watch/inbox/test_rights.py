@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ from tests.faults.world import World
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.faults.disk import Operation
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="these are about the permissions of POSIX")
 ME, OTHER = 1000, 1001
@@ -108,6 +111,24 @@ def test_a_folder_that_comes_later_is_reported_by_its_files(tmp_path: Path, capl
     worker.work(20)
     worker.end()
     assert [message.split(" ")[0] for message in caplog.messages if "another file system" in message] == ["sky/a.jpg"]
+
+
+def test_a_folder_that_can_neither_be_read_nor_moved_from_is_reported_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(tmp_path / "world")
+    world.drop("sky/a.jpg")
+
+    def refuse(operation: Operation, _: int) -> OSError | None:
+        return PermissionError(errno.EACCES, "Permission denied") if operation.path.name == "sky" else None
+
+    disk = FaultyDisk(refuse, watched=("statuses",))
+    disk.lstat = Statuses(sky={stat.ST_DEV: 99}).lstat  # type: ignore[method-assign]
+    worker = world.worker(disk).start()
+    worker.work(20)
+    worker.end()
+    (message,) = [message for message in caplog.messages if message.startswith("sky/")]
+    assert message.startswith("sky/ cannot be read: Permission denied; correct the owner or the permissions")
 
 
 def test_what_fails_to_be_claimed_is_tried_ever_more_rarely(tmp_path: Path) -> None:
