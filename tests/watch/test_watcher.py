@@ -406,6 +406,30 @@ def test_returned_photographs_are_counted_once(live: World) -> None:
     assert len(live.waiting()) == 4
 
 
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+def test_records_of_returned_photographs_that_cannot_be_read_stop_nothing(
+    live: World, number: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    live.settings["watch"]["retire"] = "return"
+    live.drop("sea/a.jpg")
+    live.drop("sea/b.jpg")
+    drain(live)
+    live.drop("sea/c.jpg")
+
+    bad = {path: path.stat().st_ino for path in (live.inbox / ".impasto/returned").iterdir()}
+
+    def refuse(operation: Operation, _: int) -> OSError | None:
+        is_bad = operation.path in bad and operation.path.stat().st_ino == bad[operation.path]
+        return error(number, operation.path) if is_bad else None
+
+    summary = drain(live, FaultyDisk(refuse, watched=("read",)))
+    assert (summary.exit_code, summary.counts["duplicate"], summary.counts["done"]) == (ExitCode.OK, 2, 1)
+    assert len([message for message in caplog.messages if "returned" in message]) == 1
+    assert len(live.check_settled()) == 3
+    assert live.waiting() == {"sea/a.jpg", "sea/b.jpg", "sea/c.jpg"}
+    assert drain(live).counts["seen"] == 0
+
+
 def test_a_drain_leaves_a_file_that_is_being_written(live: World) -> None:
     growing = live.drop("sea/growing.jpg")
     live.drop("sea/a.jpg")

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import secrets
 import stat
 from datetime import UTC, datetime
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from pipeline.disk import Disk
     from pipeline.outbox.metadata import JobFailure
 
+logger = logging.getLogger(__name__)
+
 REASON: Final = "reason.json"
 _DISK_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EROFS, errno.EDQUOT})
 """Errors that mean that no file can be claimed now; all other errors concern only one file."""
@@ -76,6 +79,8 @@ class Spool:
         self._disk = disk
         self.worker = Worker(self.place, is_shared=shared)
         """This process as a worker of the spool."""
+        self._has_warned = False
+        """Whether a record of a returned file could not be read, of which a warning was logged."""
 
     @property
     def root(self) -> Path:
@@ -255,10 +260,19 @@ class Spool:
         return self.put_back(job)
 
     def returned(self, relative: str, facts: FileFacts) -> ReturnedFile | None:
-        """Return the record of a file that was returned and has not changed since; None for other files."""
+        """Return the record of a file that was returned and has not changed since; None for other files.
+
+        A record that cannot be read counts as none: then the file is claimed, found to be painted, and returned again.
+        """
         try:
             record = ReturnedFile.model_validate_json(self._disk.read(self._return_record(relative)))
         except (FileNotFoundError, ValidationError):
+            return None
+        except OSError as error:
+            level = logging.DEBUG if self._has_warned else logging.WARNING
+            self._has_warned = True
+            text = "%s: a record of a returned file cannot be read (%s) and is left out of account."
+            logger.log(level, text, self.root / "returned", error.strerror)
             return None
         is_same = (record.size, record.mtime_ns, record.inode) == (facts.size, facts.mtime_ns, facts.inode)
         return record if is_same else None
