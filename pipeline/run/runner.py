@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from pipeline.errors import ExitCode, LockedError, OccupiedError, OutOfMemoryError, StorageError
+from pipeline.errors import ExitCode, LockedError, OccupiedError, OutOfMemoryError
 from pipeline.outbox.mark_files import RUN
 from pipeline.outbox.metadata import Failure, Metadata, PairPaths
 from pipeline.run.plan import Action, plan
@@ -300,8 +300,8 @@ class _Tally:
         if isinstance(outcome.record, Failure):
             try:
                 self._outbox.publish_failure(outcome.pair.name, outcome.record)
-            except OccupiedError as error:  # a failure that is not recorded would be hidden
-                raise StorageError(error.message, error.remedy) from error
+            except OccupiedError as error:  # the summary counts the failure, and the next run tries the pair again
+                logger.warning("The failure of %s is not recorded: %s", outcome.pair.name, error)
         self._attempts.end(outcome)
         if self._budget is not None:
             record = outcome.record

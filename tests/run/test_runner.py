@@ -305,3 +305,19 @@ def test_a_pair_that_does_not_fit_alone_either_fails_once(night: Night) -> None:
     assert night.failures() == {"05", "06"}
     assert (summary.counts["failed"], summary.counts["rendered"], summary.counts["waiting"]) == (2, PAIRS - 2, 0)
     assert night.marks() == []
+
+
+def test_a_file_in_place_of_the_folder_of_failures_ends_no_run(night: Night, caplog: pytest.LogCaptureFixture) -> None:
+    def paint(task: Task) -> None:
+        if task.pair.name == "05":
+            raise ImageError("it is no picture")
+
+    night.root.mkdir()
+    foreign = night.root / "failed"
+    foreign.write_text("precious")
+    summary = night.run(paint)
+    assert not isinstance(summary, BaseException)
+    assert (summary.counts["failed"], summary.counts["rendered"], summary.counts["waiting"]) == (1, PAIRS - 1, 0)
+    assert foreign.read_text() == "precious"
+    assert "failed/05.json: the outbox cannot have this name: Not a directory. Move away the file" in caplog.text
+    assert night.marks() == []
