@@ -95,13 +95,13 @@ IN_NO_OUTBOX: Final = EarlierResults()
 
 
 def _is_proof(path: Path) -> bool:
-    """Whether a file is a proof sheet; a file that may not be read is none, and its pair will fail."""
+    """Whether a file is a proof sheet; one that may not be read, or is gone by now, is none, and its pair will fail."""
     if path.suffix.lower() != ".png" or not path.is_file():
         return False
     try:
         with path.open("rb") as file:
             beginning = file.read(_BEGINNING_OF_PNG)
-    except PermissionError:
+    except (PermissionError, FileNotFoundError):
         return False
     return b"tEXtSoftware\0" + PROOF_GENERATOR.encode() in beginning
 

@@ -67,6 +67,16 @@ def test_a_proof_sheet_is_a_result(tmp_path: Path) -> None:
     assert [EarlierResults().is_result(tmp_path / name) for name in names] == [True, False, False, False]
 
 
+def test_a_picture_that_vanishes_meanwhile_is_no_failed_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.png").touch()
+
+    def vanish(path: Path, *_: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory", str(path))
+
+    monkeypatch.setattr("pathlib.Path.open", vanish)
+    assert not EarlierResults().is_result(tmp_path / "a.png")
+
+
 def test_a_picture_whose_publication_was_interrupted_is_a_result(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path)
     with outbox.locked():
