@@ -129,22 +129,30 @@ def _of_inbox(inbox: Path, root: Path, only: Sequence[str], disk: Disk, *, dry_r
         if not entry.is_dir(follow_symlinks=False):
             continue
         job = Job(entry.name, Path(entry.path))
-        files = spool.files(job)
-        if not _matches(only, job.id, *files, *_results(job, disk)):
-            continue
-        name = single_line(", ".join(files)) or job.id
-        if dry_run or spool.put_back(job):
-            # A job without files: they were moved back by hand, or by a retry that was interrupted.
-            yield Retry(name, BACK if files else FORGOTTEN, "")
-        else:
-            yield Retry(
-                name, LEFT, "another file of this name is in the inbox; the failed one is in " + single_line(entry.path)
-            )
+        try:
+            yield from _of_job(job, spool, only, disk, dry_run=dry_run)
+        except PermissionError as error:  # it is another user's
+            why = single_line(f"{entry.path}: cannot be read or moved: {error.strerror}")
+            yield Retry(single_line(job.id), LEFT, f"{why}; give the folder to this user (chown -R)")
+
+
+def _of_job(job: Job, spool: Spool, only: Sequence[str], disk: Disk, *, dry_run: bool) -> Iterator[Retry]:
+    files = spool.files(job)
+    if not _matches(only, job.id, *files, *_results(job, disk)):
+        return
+    name = single_line(", ".join(files)) or job.id
+    if dry_run or spool.put_back(job):
+        # A job without files: they were moved back by hand, or by a retry that was interrupted.
+        yield Retry(name, BACK if files else FORGOTTEN, "")
+    else:
+        where = single_line(str(job.folder))
+        yield Retry(name, LEFT, f"another file of this name is in the inbox; the failed one is in {where}")
 
 
 def _names_of_jobs(root: Path, disk: Disk) -> Iterator[str]:
     for entry in disk.entries(root / "failed"):
-        yield from _results(Job(entry.name, Path(entry.path)), disk)
+        with contextlib.suppress(PermissionError):  # `_of_inbox` reports that
+            yield from _results(Job(entry.name, Path(entry.path)), disk)
 
 
 def _results(job: Job, disk: Disk) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.cli.status.last_error import ERRORS_SHOWN, LastError
-from pipeline.disk import Disk
+from pipeline.disk import Disk, exists
 from pipeline.images.formats import endings
 from pipeline.outbox.metadata import JobFailure
 from pipeline.outbox.run_records import is_process_alive
@@ -103,11 +103,11 @@ def survey_inbox(inbox: Path, root: Path, formats: frozenset[str]) -> InboxSurve
         OSError: the disk failed.
     """
     disk = Disk()
-    folders = [Path(entry.path) for entry in _folders(disk, root / "work")]
+    folders = list(_readable(disk, _folders(disk, root / "work")))
     statuses = [_status_of(disk, folder) for folder in folders]
     workers = tuple(_worker(disk, *each) for each in zip(folders, statuses, strict=True))
     pictures = sorted({ending for status in statuses for ending in status.image_endings}) or endings(formats)
-    done = [job for date in _folders(disk, root / "done") for job in _folders(disk, Path(date.path))]
+    done = [job for date in _readable(disk, _folders(disk, root / "done")) for job in _folders(disk, date)]
     failed = _folders(disk, root / "failed")
     since = time.time() - _HOUR_SECONDS
     waiting = list(_waiting(disk, inbox, Spool(root, inbox, disk), tuple(pictures)))
@@ -132,10 +132,24 @@ def _folders(disk: Disk, path: Path) -> list[os.DirEntry[str]]:
         return []
 
 
+def _readable(disk: Disk, folders: list[os.DirEntry[str]]) -> Iterator[Path]:
+    """Yield the folders that may be read, and log a warning for each other one, such as that of another user."""
+    for folder in map(Path, folders):
+        try:
+            exists(disk, folder / "beat")  # which also shows whether the folder may be entered
+            disk.entries(folder)
+        except PermissionError as error:
+            logger.warning("%s: cannot be read: %s. It is not counted.", folder, error.strerror)
+        except FileNotFoundError:  # a worker has ended since it was listed
+            continue
+        else:
+            yield folder
+
+
 def _status_of(disk: Disk, folder: Path) -> _WorkerStatus:
     try:
         return _WorkerStatus.model_validate_json(disk.read(folder / "status.json"))
-    except (FileNotFoundError, ValidationError):  # it has just started
+    except (FileNotFoundError, PermissionError, ValidationError):  # it has just started, or is another user's
         return _WorkerStatus()
 
 
@@ -167,6 +181,8 @@ def _last_reasons(disk: Disk, failed: list[os.DirEntry[str]]) -> Iterator[LastEr
     for entry in sorted(failed, key=lambda job: job.name, reverse=True)[:ERRORS_SHOWN]:
         try:
             reason = JobFailure.model_validate_json(disk.read(Path(entry.path) / REASON))
+        except PermissionError:
+            yield LastError(single_line(entry.name), f"its {REASON} cannot be read", "", "")
         except (FileNotFoundError, ValidationError):
             yield LastError(single_line(entry.name), f"it has no {REASON}", "", "")
         else:

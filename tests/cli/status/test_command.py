@@ -134,6 +134,47 @@ def test_status_of_an_inbox_counts_around_a_folder_that_cannot_be_read(
     assert "sea/private/: cannot be read: Permission denied" in result.stderr
 
 
+def test_status_goes_on_without_what_another_user_left_in_the_spool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox, outbox = tmp_path / "in", tmp_path / "out"
+    record_run(outbox, "watch", source=str(inbox), spool=str(inbox / ".impasto"))
+    write(inbox / ".impasto/work/host-1-theirs/beat", b"")
+    write(inbox / ".impasto/work/host-2-ours/beat", b"")
+    write(inbox / ".impasto/done/2026-03-01/theirs/in/a.jpg", b"")
+    write(inbox / ".impasto/done/2026-03-02/ours/in/a.jpg", b"")
+    add_failed_job(inbox, "20260301T000000-theirs", "sea/bad.jpg")
+
+    def refused(name: str) -> Any:
+        operation = getattr(Disk, name)
+
+        def refuse(disk: Disk, path: Path) -> Any:
+            if "theirs" in f"{path}" or path.name == "2026-03-01":
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return operation(disk, path)
+
+        return refuse
+
+    for name in ("entries", "read", "lstat"):
+        monkeypatch.setattr(Disk, name, refused(name))
+    found = told("status", inbox)
+    assert ([worker["name"] for worker in found["workers"]], found["done"], found["failed"]) == (["host-2-ours"], 1, 1)
+    assert [error["reason"] for error in found["last_errors"]] == ["its reason.json cannot be read"]
+    (of_outbox,) = told("status", outbox)["inboxes"]
+    assert {"event": "status", **of_outbox, "retry": ""} == {**found, "retry": ""}
+    said = call("status", inbox).stderr
+    assert [line.rpartition("/")[2] for line in said.splitlines()] == [
+        "host-1-theirs: cannot be read: Permission denied. It is not counted.",
+        "2026-03-01: cannot be read: Permission denied. It is not counted.",
+    ]
+    add_failed_job(inbox, "20260301T000001-ours", "sea/good.jpg")
+    for folder in (inbox, outbox):
+        (job,) = [each for each in told("retry", folder, "--dry-run")["retries"] if each["action"] == "left"]
+        assert (job["name"], "theirs: cannot be read or moved" in job["reason"]) == ("20260301T000000-theirs", True)
+    assert call("retry", inbox).exit_code == 3
+    assert (inbox / "sea/good.jpg").exists()
+
+
 def test_status_of_an_inbox_counts_files_and_jobs(tmp_path: Path) -> None:
     add_failed_job(tmp_path, "20260301T000000-aa", "sea/bad.jpg")
     write(tmp_path / "sea/new.jpg", b"waits")
