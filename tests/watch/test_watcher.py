@@ -19,7 +19,7 @@ from pipeline.stage.task import Outcome
 from pipeline.watch import scan_thread
 from pipeline.watch import watcher as watcher_module
 from pipeline.watch.backoff import Backoff
-from tests.faults.disk import FaultyDisk, HastyDisk, changed
+from tests.faults.disk import Crash, FaultyDisk, HastyDisk, changed
 from tests.faults.world import Clock, World, balance_of, die_over, load_ahead, photo
 
 if TYPE_CHECKING:
@@ -745,6 +745,38 @@ def test_what_a_worker_of_another_user_left_stops_no_others(
     worker.work(12)
     worker.end()
     assert world.results().keys() == {"a__sea.png", "foreign__sea.png"}
+
+
+@pytest.mark.parametrize("looks", [(), ("lstat", "entries", "read")])
+def test_a_drain_does_not_wait_for_what_a_worker_of_another_user_began(tmp_path: Path, looks: tuple[str, ...]) -> None:
+    world = World(tmp_path / "world")
+    world.drop("sea/a.jpg")
+    dying = FaultyDisk()
+    dead = world.worker(dying).start()
+
+    def die(_: Task) -> None:
+        dying.dead = True
+        raise Crash
+
+    dead.stage.on_render = die
+    with pytest.raises(Crash):
+        dead.work(12)
+    dead.die()
+
+    def refuse(operation: Operation, _: int) -> OSError | None:
+        return error(errno.EACCES, operation.path) if dead.spool.folder in operation.path.parents else None
+
+    world.drop("sea/a.jpg")
+    worker = world.worker(FaultyDisk(refuse, watched=("rename", "unlink", *looks)), drain=True).start()
+    worker.work(30)
+    assert worker.watcher.is_drained()
+    worker.end()
+    (name,) = world.results()
+    assert name.startswith("a__sea-"), "the other worker's job has the name itself"
+    last = world.worker().start()
+    last.work(12)
+    last.end()
+    assert world.results().keys() == {"a__sea.png", name}
 
 
 @pytest.mark.parametrize("drains", [False, True])

@@ -297,9 +297,8 @@ class Spool:
         return list(jobs_in(self._disk, self.folder))
 
     def find(self, job_id: str) -> Path | None:
-        """Return the folder of a job in any part of the spool; None if it is nowhere."""
-        work = self.root / "work"
-        parents = [work / entry.name for entry in self._disk.entries(work)]
+        """Return a job's folder in any part of the spool; None if it is nowhere, or a worker of another user has it."""
+        parents = self._worker_folders()
         done = self.root / "done"
         dates = self._disk.entries(done) if exists(self._disk, done) else []
         parents += [self.root / "failed", *(done / entry.name for entry in dates)]
@@ -312,6 +311,10 @@ class Spool:
         return "done" if folder.parent.parent == self.root / "done" else "elsewhere"
 
     def is_in_work(self, job_id: str) -> bool:
-        """Whether any worker, dead or alive, has a job."""
+        """Whether any worker, dead or alive, has a job; those of other users do not count, since they may never end."""
+        return any(exists(self._disk, folder / job_id) for folder in self._worker_folders())
+
+    def _worker_folders(self) -> list[Path]:
         work = self.root / "work"
-        return any(exists(self._disk, work / entry.name / job_id) for entry in self._disk.entries(work))
+        folders = [work / entry.name for entry in self._disk.entries(work)]
+        return [folder for folder in folders if folder not in self.worker.foreign]

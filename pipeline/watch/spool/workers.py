@@ -54,8 +54,8 @@ class Worker:
         self._lock: FileLock | None = None
         self._device: int | None = None
         """Device of the inbox's file system when this process became a worker."""
-        self._foreign: set[Path] = set()
-        """Folders of workers about which a warning was logged, since they belong to other users."""
+        self.foreign: set[Path] = set()
+        """Folders of workers of other users, whose jobs cannot be taken over; of each a warning was logged."""
 
     @property
     def name(self) -> str:
@@ -199,8 +199,8 @@ class Worker:
             try:
                 self._take_over_if_dead(folder, on_dead_worker)
             except PermissionError as error:  # it was started by another user; work goes on without its jobs
-                if folder not in self._foreign:
-                    self._foreign.add(folder)
+                if folder not in self.foreign:
+                    self.foreign.add(folder)
                     text = "%s: a worker's jobs cannot be taken over: %s. Give the folder to this user (chown -R)."
                     logger.warning(text, folder, error.strerror)
 
