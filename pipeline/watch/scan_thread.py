@@ -163,10 +163,12 @@ class ScanThread:
         self.is_settling = workplace.scanner.is_settling
 
     def _explain(self, error: OSError) -> StorageError:
-        """Name the spool in place of a job's folder, so that every attempt has the same message."""
+        """Name the file or, in `watch`, the spool in place of a job's folder, so that every attempt has one message."""
         where = Path(str(error.filename or self._workplace.inbox))
         root = self._workplace.spool.root
-        return as_storage_error(OSError(error.errno, error.strerror), root if where.is_relative_to(root) else where)
+        if where.is_relative_to(root) and not self._is_draining:
+            where = root
+        return as_storage_error(OSError(error.errno, error.strerror), where)
 
     def take_over(self) -> None:
         """Adopt the jobs of dead workers, and jobs of this worker that an error of the disk interrupted."""

@@ -558,6 +558,7 @@ def test_a_drain_ends_when_the_disk_fails_and_the_next_one_goes_on(
     with pytest.raises(StorageError, match=os.strerror(number)) as raised:
         drain(live, FaultyDisk(fault))
     assert raised.value.exit_code == ExitCode.ENVIRONMENT
+    assert f"{live.root / folder}/" in str(raised.value), "the file is named"
     assert balance_of(drain(live)).done == 2
     assert live.check_settled().keys() == {"a__sea.png", "b__sea.png"}
 
