@@ -320,13 +320,15 @@ def test_what_the_machine_lacks_is_exit_4(manifest: Path, arguments: list[str], 
     assert json_lines(result)[-1]["exit_code"] == 4
 
 
-def test_a_failure_that_cannot_be_written_down_is_exit_4(manifest: Path) -> None:
-    (manifest.parent / "content/b.png").write_bytes(b"no picture")
-    (manifest.parent / "out").mkdir()
-    (manifest.parent / "out/failed").touch()
+def test_a_failure_that_cannot_be_recorded_is_told_and_stops_no_other_pair(manifest: Path) -> None:
+    (manifest.parent / "content/a.png").write_bytes(b"no picture")
+    out = manifest.parent / "out"
+    out.mkdir()
+    (out / "failed").touch()
     result = run(manifest)
-    assert result.exit_code == 4
+    assert result.exit_code == 3
     assert "out/failed" in result.stderr
+    assert [path.name for path in out.glob("b*.png")]
 
 
 def test_an_outbox_that_is_a_file_is_exit_4(manifest: Path) -> None:

@@ -188,6 +188,7 @@ def _without_rendering(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.run.runner.make_stage", make_stage)
 
 
+@pytest.mark.timeout(1800)
 def test_no_command_touches_a_foreign_file(tmp_path: Path, *, exhaustive: bool) -> None:
     published = 0
     for seed in range(ALL_WORLDS if exhaustive else WORLDS):
