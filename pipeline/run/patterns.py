@@ -82,6 +82,7 @@ class _Search:
     """Folders that links lead to, each with the rest of the pattern, and whether litter is on the way."""
 
     def run(self, first: _Step) -> None:
+        """Search from a step on, and add what is found."""
         steps = [first]  # no recursion: folders may be nested thousands deep
         while steps or self.links:
             if not steps:

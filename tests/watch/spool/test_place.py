@@ -93,7 +93,8 @@ def test_a_spool_is_trusted_if_the_server_gives_new_files_to_its_owner(
         os.chown(path, STRANGER, 0)
 
     monkeypatch.setattr(Disk, "create", squash)
-    enter(inbox)
+    spool = enter(inbox)
+    assert (spool.folder / "beat").exists()
 
 
 @pytest.mark.usefixtures("open_umask")
@@ -206,6 +207,7 @@ def test_an_inbox_that_was_copied_with_its_spool_needs_no_help(inbox: Path, tmp_
     (copy / ".impasto").mkdir(parents=True)
     (copy / ".impasto" / RECORD).write_bytes((inbox / ".impasto" / RECORD).read_bytes())
     enter(copy)
+    assert f'"inode": {copy.stat().st_ino}' in (copy / ".impasto" / RECORD).read_text()
 
 
 def test_a_record_that_cannot_be_understood_is_replaced(inbox: Path, tmp_path: Path) -> None:
