@@ -73,7 +73,7 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
         **dict.fromkeys(_ARCHIVES.values(), "Unpack it, and name the pictures in it."),
     }
 )
-"""What to do about kinds that are not converted."""
+"""Remedies for the kinds that cannot be converted, by kind."""
 
 
 def other_kind(data: bytes) -> str | None:

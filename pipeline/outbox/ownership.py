@@ -1,4 +1,4 @@
-"""Which files of an outbox are impasto's own: those whose content says so, whatever their names or their neighbours.
+"""Ownership of the files in an outbox: a file is impasto's own if its content says so, whatever its name or neighbours.
 
 A picture is a result if the JSON file beside it is metadata of impasto that names the picture. Other programs write
 such JSON files, too, for instance `IMG_1.jpg.json`; what they say of a picture makes it no result. Links are never

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Named:
-    """What a cell names."""
+    """The files that a cell of a manifest names."""
 
     files: tuple[Path, ...] = ()
     problem: str = ""
@@ -52,7 +52,7 @@ class FileFinder:
     earlier: EarlierResults
     """Tells which files are results, which are never taken from a folder or by a pattern."""
     _known: dict[str, Named] = field(default_factory=dict)
-    """What each text names, so that a folder that many rows name is read, and warned about, once."""
+    """The files that each text names, so that a folder that many rows name is read, and warned about, once."""
     _empty: set[str] = field(default_factory=set)
     """Contents that bring no pictures now and have been warned about."""
 

@@ -1,4 +1,4 @@
-"""What a user can do about an error of the operating system, by its number."""
+"""Remedies for errors of the operating system, by their numbers."""
 
 from __future__ import annotations
 

@@ -12,4 +12,4 @@ class Checked:
     data: bytes
     """The bytes to decode: the file's, with an end marker if the file has none, without damaged metadata."""
     warnings: tuple[str, ...] = ()
-    """What is wrong with the file beside its pixels; each continues the file's name."""
+    """Faults of the file outside of its pixels; each text continues the file's name."""

@@ -193,7 +193,7 @@ def predict(demand: MemoryDemand, fit: Fit, images: int = 1) -> int:
         standing += _BYTES_OF_A_MASK * demand.pixels * images
         activations += 12 * demand.pixels * at_once  # the composite
     standing += 12 * max(0, demand.painting_pixels - demand.pixels) * images
-    # Of a painting, two layers of the first block are held at once.
+    # Two layers of the first block are held at once for a painting.
     activations = max(activations, 2 * 64 * demand.value_bytes * demand.largest_tile(fit))
     if demand.on_cuda:
         squares = sum(channels_of(layer) ** 2 for layer in demand.layers)

@@ -33,7 +33,7 @@ class FileView:
     style: str = ""
     """Name of the photograph's style, or of the default style; empty if there is neither."""
     damage: str = ""
-    """What is wrong with the painting or the mask of a photograph; empty if nothing is known to be."""
+    """Fault of the photograph's painting or mask; empty if none is known."""
     awaited: bool = False
     """Whether a ticket waits for the file."""
 

@@ -89,7 +89,7 @@ class Jobs:
         self.endings = JobEndings(workplace, self._names, rules.retire, rules.basis_of, observer)
         self.in_stage = PairsInStage()
         self._suspects: dict[tuple[OpenJob, int], int] = {}
-        """How often each pair during which processes died was considered, by its job and its index in the job."""
+        """Number of times that each pair during which processes died was considered, by job and index in the job."""
 
     def prepare(self, open_job: OpenJob) -> Iterator[Task | Retry | UnreadableError]:
         """Yield the open tasks of a job; if there are none, end the job or say when to try it again."""

@@ -1,4 +1,4 @@
-"""Where a spool is, whose inbox it serves, and whether somebody else put it there."""
+"""The place of a spool: its folder, the inbox that it serves, and whether somebody else made it."""
 
 from __future__ import annotations
 
