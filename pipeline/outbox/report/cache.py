@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pipeline.disk import Disk
 
 
-CACHE_VERSION: Final = 2
+CACHE_VERSION: Final = 3
 
 
 class _Part(BaseModel):
@@ -35,8 +35,8 @@ class Curve(_Part):
 
     size: tuple[int, int] = Field(description="width and height in px")
     evaluations: int
-    first: float | None = Field(description="null: not finite")
-    best: float | None = Field(description="null: not finite")
+    first: float | None = Field(description="rounded to five digits; null: not finite")
+    best: float | None = Field(description="rounded to five digits; null: not finite")
     heights: str = Field(description="see `curve.quantise`")
 
 
@@ -101,7 +101,7 @@ class CachedFile(_Part):
 class Cache(_Part):
     """All files, by `links.href` of their paths, and the settings that they refer to by name."""
 
-    version: Literal[2] = CACHE_VERSION
+    version: Literal[3] = CACHE_VERSION
     files: dict[str, CachedFile] = {}
     settings: dict[str, dict[str, dict[str, Any]]] = {}
 

@@ -202,7 +202,7 @@ class _SharedValues:
             "style": self.styles.number((displayable(result.style), paintings)),
             "size": result.size,
             "curves": [_compact(curve) for curve in result.curves],
-            "best": _rounded(result.curves[-1].best),
+            "best": result.curves[-1].best,
             "time": _timestamp(result.finished),
             "seconds": result.device_seconds,
             "evaluations": result.evaluations,
@@ -217,12 +217,7 @@ class _SharedValues:
 
 
 def _compact(curve: Curve) -> list[Any]:
-    return [*curve.size, curve.evaluations, _rounded(curve.first), _rounded(curve.best), curve.heights]
-
-
-def _rounded(value: float | None) -> float | None:
-    """Return a number rounded to five digits, which is more than a reader needs."""
-    return None if value is None else float(f"{value:.5g}")
+    return [*curve.size, curve.evaluations, curve.first, curve.best, curve.heights]
 
 
 def style_names(contents: Contents) -> list[str]:

@@ -247,10 +247,15 @@ def _curve(scale: ObjectiveRecord) -> Curve:
     return Curve(
         size=scale.size,
         evaluations=scale.trace[-1][0] if scale.trace else 0,
-        first=scale.first.total if math.isfinite(scale.first.total) else None,
-        best=scale.best.total if math.isfinite(scale.best.total) else None,
+        first=_rounded(scale.first.total),
+        best=_rounded(scale.best.total),
         heights=quantise(scale.trace),
     )
+
+
+def _rounded(value: float) -> float | None:
+    """Return a number rounded to five digits, which is more than a reader needs; None if it is not finite."""
+    return float(f"{value:.5g}") if math.isfinite(value) else None
 
 
 def _keep_settings(values: dict[str, dict[str, Any]], settings: SettingsByName) -> str:
