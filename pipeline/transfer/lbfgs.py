@@ -5,8 +5,9 @@ gradient differences Y as columns, R the upper triangle of SᵀY, D its diagonal
 
     H = γP + S·R⁻ᵀ(D + γYᵀPY)R⁻¹·Sᵀ − S·R⁻ᵀ·γ(PY)ᵀ − γPY·R⁻¹·Sᵀ
 
-An iteration takes a few matrix–vector products with S and PY; all other matrices are m × m. γ = ω·sᵀy / yᵀPy with s and
-y of the newest pair and ω = `lbfgs_state.OVERRELAXATION`.
+γ = ω·sᵀy / yᵀPy with s and y of the newest pair and ω = `lbfgs_state.OVERRELAXATION`. Steps and gradients are kept as
+spectra (see `preconditioner`), where P is diagonal: it may change at every iteration, since PY is not kept. An
+iteration reads S and Y twice; all other matrices are m × m.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 import torch
 
 from pipeline.transfer.lbfgs_state import ImageState
-from pipeline.transfer.preconditioner import SpectralPreconditioner
+from pipeline.transfer.preconditioner import SpectralPreconditioner, to_image, to_spectrum
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,12 +33,18 @@ if TYPE_CHECKING:
     Evaluate = Callable[[Tensor], tuple[Tensor, Tensor]]
     """Maps (B, 3, H, W) to values (B, T), of which the first is minimised, and its gradient (B, 3, H, W)."""
 
-FIRST_STEP_LEVELS = 5.0
-"""Largest change of a pixel by a step without known curvature, such as the first, in levels of 0–255."""
+FIRST_STEP_LEVELS = 20.0
+"""Largest change of a pixel by the first step, in levels of 0–255."""
+RESTART_STEP_LEVELS = 5.0
+"""Largest change of a pixel by the first step after a return to the best iterate, which may be near the minimum."""
 GROWTH = 6.0
 """Largest ratio of a step's length to that of the step before, since the first secants describe only one direction."""
 BLIND_GROWTH = 2.0
 """Ratio of a step's length to that of the step before, while no positive curvature has been measured."""
+TURN = 0.5
+"""Ratio of the length of the first step for another objective to that of the step before."""
+_VALUES_AT_ONCE = 1 << 16
+"""Values of each remembered step that are multiplied at once on a CPU: with ten steps they fit into its cache."""
 
 
 @dataclass(frozen=True)
@@ -83,16 +90,18 @@ class Minimiser:
         """Evaluations made so far."""
         self._evaluations, self._plateau = evaluations, plateau
         self._history = min(history, max(1, evaluations - 1))
-        self._precondition = SpectralPreconditioner(start.shape[2], start.shape[3], alpha, start.device)
+        height, width = start.shape[2:]
+        self._preconditioners = [SpectralPreconditioner(height, width, alpha, start.device) for _ in start]
         self._x = start.clone(memory_format=torch.contiguous_format)
         self._best = self._x.clone()
         self._images = [ImageState(self._history) for _ in start]
         size = len(start), self._history, start[0].numel()
         where = history_device or start.device
-        self._s, self._z = (torch.zeros(size, device=where) for _ in range(2))
-        self._step = start.new_zeros((len(start), start[0].numel()))
-        self._before: tuple[Tensor, Tensor] | None = None
-        """Gradient and preconditioned gradient of the last evaluation."""
+        self._s, self._y = (torch.zeros(size, device=where) for _ in range(2))
+        self._step = torch.zeros_like(self._x)
+        """Spectra of the last steps."""
+        self._before: Tensor | None = None
+        """Spectra of the gradients of the last evaluation; None: there is none of this objective."""
 
     def __len__(self) -> int:
         """Return the number of images, B."""
@@ -120,26 +129,36 @@ class Minimiser:
         Returns:
             The values of every image, None where one is not finite.
         """
-        values, gradient = evaluate(self._x)
-        preconditioned = self._precondition(gradient)
+        values, of_image = evaluate(self._x)
+        gradient = to_spectrum(of_image)
+        del of_image
         slot = self.number % self._history
-        facts = self._measure(values, gradient, preconditioned, slot)
+        facts = self._measure(values, gradient, slot)
         self._observe(facts, values.shape[1])
         self.number += 1
         if not all(self.is_done(index) for index in range(len(self))):
-            self._move(slot, facts[:, values.shape[1] :], preconditioned)
-            self._before = gradient, preconditioned
+            self._move(slot, facts[:, values.shape[1] :], gradient)
+            self._before = gradient
         return [image.values[-1] for image in self._images]
+
+    def change_objective(self) -> None:
+        """Forget the curvature and the gradients of all images, since another function gives the next gradients."""
+        self._before = None
+        for image in self._images:
+            image.slots = []
+            if image.state == "moving":
+                image.state = "turning"
 
     def select(self, indices: Sequence[int]) -> None:
         """Continue only with these images of the batch."""
         self._images = [self._images[index] for index in indices]
+        self._preconditioners = [self._preconditioners[index] for index in indices]
         chosen = list(indices)
         self._x, self._best, self._step = self._x[chosen], self._best[chosen], self._step[chosen]
         self._s = self._s[chosen]  # not together with the next line, which would hold twice as much memory meanwhile
-        self._z = self._z[chosen]
+        self._y = self._y[chosen]
         if self._before is not None:
-            self._before = self._before[0][chosen], self._before[1][chosen]
+            self._before = self._before[chosen]
 
     def state(self, index: int) -> dict[str, Any]:
         """Return the state of an image as tensors, numbers and lists, for `restore`.
@@ -158,8 +177,10 @@ class Minimiser:
             "best": one(self._best),
             "step": one(self._step),
             "s": one(self._s),
-            "z": one(self._z),
-            "before": None if self._before is None else [one(each) for each in self._before],
+            "y": one(self._y),
+            "before": None if self._before is None else one(self._before),
+            "learned": self._preconditioners[index].learned,
+            "steps": self._preconditioners[index].steps,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -175,30 +196,36 @@ class Minimiser:
         self.number = state["number"]
         self._images = [ImageState.from_plain(state["image"])]
         self._x, self._best, self._step = (state[name].to(device) for name in ("x", "best", "step"))
-        self._s, self._z = (state[name].to(self._s.device) for name in ("s", "z"))
-        if state["before"] is not None:
-            gradient, preconditioned = (each.to(device) for each in state["before"])
-            self._before = gradient, preconditioned
+        self._s, self._y = (state[name].to(self._s.device) for name in ("s", "y"))
+        self._before = state["before"].to(device) if state["before"] is not None else None
+        self._preconditioners[0].restore(state["learned"], state["steps"])
 
-    def _measure(self, values: Tensor, gradient: Tensor, preconditioned: Tensor, slot: int) -> NDArray[np.float64]:
-        """Compute all numbers that the host needs, and transfer them at once.
+    def _measure(self, values: Tensor, gradient: Tensor, slot: int) -> NDArray[np.float64]:
+        """Learn the last steps, compute all numbers that the host needs, and transfer them at once.
 
         Returns:
-            (B, T + 2 + 4m): the values, ‖g‖², ‖s‖·‖y‖, and Sᵀy, Sᵀg, (PY)ᵀy, (PY)ᵀg.
+            (B, T + 2 + m·(3 + m)): the values, ‖g‖², ‖s‖·‖y‖, and Sᵀy, Sᵀg, YᵀPg, and YᵀPY row by row.
         """
-        g = gradient.flatten(1)
-        y = torch.zeros_like(g)
-        if self._before is not None:
-            y = g - self._before[0].flatten(1)
-            self._z[:, slot] = (preconditioned - self._before[1]).flatten(1)
-            self._s[:, slot] = self._step
+        changes = torch.zeros_like(gradient) if self._before is None else gradient - self._before
+        self._y[:, slot], self._s[:, slot] = changes.flatten(1), self._step.flatten(1)
         rows = []
         for i, row in enumerate(values):  # one by one, since the sums of a batch may be rounded differently
-            both = torch.stack((y[i], g[i]), dim=1)
-            norms = torch.stack((g[i].norm() ** 2, self._step[i].norm() * y[i].norm()))
-            products = (_products(history[i], both).mT.flatten() for history in (self._s, self._z))
-            rows.append(torch.cat((row, norms, *products)))
+            self._preconditioners[i].learn(self._step[i], changes[i])
+            norms = torch.stack((gradient[i].norm() ** 2, self._step[i].norm() * changes[i].norm()))
+            rows.append(torch.cat((row, norms, self._products(i, changes[i].flatten(), gradient[i].flatten()))))
         return torch.stack(rows).double().cpu().numpy()
+
+    def _products(self, index: int, change: Tensor, gradient: Tensor) -> Tensor:
+        """Return Sᵀy, Sᵀg, YᵀPg and YᵀPY of an image, (m·(3 + m),), from sums over parts of the spectra."""
+        multipliers = self._preconditioners[index].multipliers.flatten()
+        length = _VALUES_AT_ONCE if change.device.type == "cpu" else len(change)
+        total = change.new_zeros(3 + self._history, self._history)
+        for start in range(0, len(change), length):
+            part = slice(start, start + length)
+            s, y = (history[index, :, part].to(change.device) for history in (self._s, self._y))
+            total[:2] += torch.stack((change[part], gradient[part])) @ s.mT
+            total[2:] += torch.cat((gradient[None, part], y)) * multipliers[part] @ y.mT
+        return total.flatten()
 
     def _observe(self, facts: NDArray[np.float64], terms: int) -> None:
         """Record the values of an evaluation, and keep the images that are the best so far."""
@@ -209,45 +236,58 @@ class Minimiser:
             if row[terms] == 0:
                 image.done = True  # the gradient has vanished
 
-    def _move(self, slot: int, facts: NDArray[np.float64], preconditioned: Tensor) -> None:
+    def _move(self, slot: int, facts: NDArray[np.float64], gradient: Tensor) -> None:
         """Go to the next iterate, x − H·g, or back to the best one for a restart; images that are done stay."""
-        m, coefficients = self._history, []
-        for index, (image, row) in enumerate(zip(self._images, facts, strict=True)):
-            sy, sg, zy, zg = row[2:].reshape(4, m)
-            if image.state == "moving":
-                image.learn(slot, sy, zy, row[1])
-            else:
-                self._s[index].zero_()  # no longer used, and perhaps not finite
-                self._z[index].zero_()
-            if image.slots:
-                gamma, a, b = image.coefficients(sg, zg)
-            else:
-                gamma, a, b = math.nan, np.zeros(m), np.zeros(m)  # no curvature is known: a first step
-            coefficients.append([gamma, image.step, *a, *b])
-        on_device = torch.tensor(np.array(coefficients), dtype=torch.float32, device=self._x.device)
-        flat = preconditioned.flatten(1)
-        first_step = FIRST_STEP_LEVELS / flat.abs().amax(1, keepdim=True)
-        gammas = on_device[:, 0, None]
-        direction = torch.where(gammas.isnan(), first_step, gammas) * flat
-        for i, (image, row) in enumerate(zip(self._images, on_device, strict=True)):
-            _add_products(direction[i], row[2 : 2 + m], self._s[i])
-            _add_products(direction[i], row[2 + m :], self._z[i])
-            if image.state == "moving":
-                repeated = self._step[i].norm() / direction[i].norm()
-                row[1] = torch.minimum(row[1], GROWTH * repeated) if image.slots else BLIND_GROWTH * repeated
-        self._step = direction.mul_(-on_device[:, 1, None])
-        self._x = self._x + self._step.view_as(self._x)
+        numbers = [self._learn(index, slot, row) for index, row in enumerate(facts)]
+        coefficients = torch.tensor(np.array(numbers), dtype=torch.float32, device=self._x.device)
+        direction = self._direction(gradient, coefficients)
+        of_image = to_image(direction)
+        lengths = torch.stack([self._length(*each) for each in zip(range(len(self)), direction, of_image, strict=True)])
+        lengths = -lengths[:, None, None, None]
+        self._step = direction.mul_(lengths)
+        self._x = torch.addcmul(self._x, of_image, lengths)
         for index, image in enumerate(self._images):
             if image.done or image.state == "returning":
                 self._x[index], self._step[index] = self._best[index], 0
             image.state = "resting" if image.state == "returning" else "moving"
 
+    def _learn(self, index: int, slot: int, facts: NDArray[np.float64]) -> list[float]:
+        """Learn the last step of an image; return γ, a and b of its next direction, see `ImageState.coefficients`."""
+        image, m = self._images[index], self._history
+        products = facts[2:].reshape(3 + m, m)
+        if image.state == "moving":
+            image.learn(slot, products[0], products[3:], facts[1])
+        else:
+            self._s[index].zero_()  # no longer used, and perhaps not finite
+            self._y[index].zero_()
+        if not image.slots:  # no curvature is known
+            return [1.0, *(0.0 for _ in range(2 * m))]
+        gamma, a, b = image.coefficients(products[1], products[2])
+        return [gamma, *a, *b]
 
-def _products(history: Tensor, both: Tensor) -> Tensor:
-    """Return (m, N) · (N, 2), row by row where the history is not on the device."""
-    if history.device == both.device:
-        return history @ both
-    return torch.stack([row.to(both.device) @ both for row in history])
+    def _direction(self, gradient: Tensor, coefficients: Tensor) -> Tensor:
+        """Return P·(γ·g + Y·b) + S·a of every image, a spectrum."""
+        m, direction = self._history, torch.empty_like(gradient)
+        for i, row in enumerate(coefficients):
+            flat = direction[i].view(-1)
+            torch.mul(gradient[i].view(-1), row[0], out=flat)
+            _add_products(flat, row[1 + m :], self._y[i])
+            flat.mul_(self._preconditioners[i].multipliers.flatten())
+            _add_products(flat, row[1 : 1 + m], self._s[i])
+        return direction
+
+    def _length(self, index: int, direction: Tensor, of_image: Tensor) -> Tensor:
+        """Return the factor of an image's direction, of which the spectrum and the image are given: at most 1."""
+        image = self._images[index]
+        repeated: Tensor = self._step[index].norm() / direction.norm()
+        if image.slots:
+            return torch.clamp(GROWTH * repeated, max=image.step)
+        if image.state == "moving":
+            return repeated * BLIND_GROWTH
+        if image.state == "turning":
+            return repeated * TURN
+        levels = RESTART_STEP_LEVELS if image.restarts else FIRST_STEP_LEVELS
+        return image.step * levels / of_image.abs().amax()
 
 
 def _add_products(total: Tensor, coefficients: Tensor, history: Tensor) -> None:

@@ -57,9 +57,9 @@ class ImageState:
     restarts: list[Restart] = field(default_factory=list)
     step: float = 1.0
     """Share of a full step that is taken: every restart halves it, and every new best value doubles it, up to 1."""
-    state: Literal["resting", "moving", "returning"] = "resting"
-    """Resting: at the start or the best iterate, without a last step. Moving: after a step. Returning: about to go
-    back to the best iterate."""
+    state: Literal["resting", "moving", "turning", "returning"] = "resting"
+    """Resting: at the start or the best iterate, without a last step. Moving: after a step. Turning: after a step for
+    another objective. Returning: about to go back to the best iterate."""
     done: bool = False
     """Whether the minimisation has ended before the evaluations are used up."""
 
@@ -111,13 +111,13 @@ class ImageState:
         self.slots, self.state, self.step = [], "returning", self.step / 2
         self.restarts.append(Restart(len(self.values), reason, self.step))
 
-    def learn(self, slot: int, step_y: NDArray[np.float64], zy: NDArray[np.float64], norms: float) -> bool:
+    def learn(self, slot: int, step_y: NDArray[np.float64], curvatures: NDArray[np.float64], norms: float) -> bool:
         """Add the pair in a slot of the ring if its curvature is positive.
 
         Args:
             slot: index of the slot.
             step_y: (m,) s_i·y of every slot.
-            zy: (m,) (P·y_i)·y of every slot.
+            curvatures: (m, m) YᵀPY with the present P.
             norms: ‖s‖·‖y‖.
 
         Returns:
@@ -125,17 +125,17 @@ class ImageState:
         """
         if slot in self.slots:
             self.slots.remove(slot)  # it has been overwritten
-        if not step_y[slot] > SMALLEST_CURVATURE * norms or not zy[slot] > 0:
+        self.curvatures = curvatures
+        if not step_y[slot] > SMALLEST_CURVATURE * norms or not curvatures[slot, slot] > 0:
             return False
         self.slots.append(slot)
         self.steps[:, slot] = step_y
-        self.curvatures[:, slot] = self.curvatures[slot] = zy
         return True
 
     def coefficients(
-        self, step_g: NDArray[np.float64], zg: NDArray[np.float64]
+        self, step_g: NDArray[np.float64], change_g: NDArray[np.float64]
     ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-        """Return γ, a and b of H·g = γ·Pg + S·a + PY·b, from Sᵀg and (PY)ᵀg."""
+        """Return γ, a and b of H·g = P·(γ·g + Y·b) + S·a, from Sᵀg and YᵀPg."""
         a, b = np.zeros(self.history), np.zeros(self.history)
         at = np.ix_(self.slots, self.slots)
         triangle, diagonal = np.triu(self.steps[at]), np.diag(np.diag(self.steps[at]))
@@ -143,7 +143,7 @@ class ImageState:
         gamma = OVERRELAXATION * self.steps[newest, newest] / self.curvatures[newest, newest]
         u = np.linalg.solve(triangle, step_g[self.slots])
         a[self.slots] = np.linalg.solve(
-            triangle.T, (diagonal + gamma * self.curvatures[at]) @ u - gamma * zg[self.slots]
+            triangle.T, (diagonal + gamma * self.curvatures[at]) @ u - gamma * change_g[self.slots]
         )
         b[self.slots] = -gamma * u
         return float(gamma), a, b

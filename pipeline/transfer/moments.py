@@ -75,6 +75,7 @@ def moment_sums(features: Tensor, mask: Tensor | None = None) -> tuple[Tensor, T
     """
     long = rows(features)
     batch, _, channels = long.shape
+    half = channels // 2
     first = features.new_zeros((batch, channels), dtype=torch.float32)
     second = features.new_zeros((batch, channels, channels), dtype=torch.float32)
     for part in parts(long):
@@ -84,10 +85,17 @@ def moment_sums(features: Tensor, mask: Tensor | None = None) -> tuple[Tensor, T
         whole = wide.shape[1] // _BLOCK * _BLOCK
         if whole:
             one, other = (each[:, :whole].reshape(-1, _BLOCK, channels) for each in (wide, weighted))
-            second += (one.mT @ other).view(batch, -1, channels, channels).sum(1)
+            second[:, :, half:] += _summed(one.mT @ other[..., half:], batch)
+            second[:, :half, :half] += _summed(one[..., :half].mT @ other[..., :half], batch)
         if whole < wide.shape[1]:
             second.baddbmm_(wide[:, whole:].mT, weighted[:, whole:])
+    second[:, half:, :half] = second[:, :half, half:].mT  # the product is symmetric: a fourth of it is not computed
     return first, second
+
+
+def _summed(products: Tensor, batch: int) -> Tensor:
+    """Return the sums (batch, …) of products of blocks (batch · blocks, …)."""
+    return products.view(batch, -1, *products.shape[1:]).sum(1)
 
 
 def moments_of(

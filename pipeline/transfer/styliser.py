@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from pipeline.errors import NotFiniteError
+from pipeline.transfer.approach import evaluations_of_approach
 from pipeline.transfer.cuda_graph import capture
 from pipeline.transfer.guidance import shrink_mask
 from pipeline.transfer.lbfgs import Minimiser
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pipeline.transfer.losses import ObjectiveSpec
     from pipeline.transfer.vgg import Chain
 
-ENGINE_VERSION = "4"
+ENGINE_VERSION = "5"
 """Version of the engine, part of every key. It is raised whenever equal inputs and settings give other
 pixels, beyond rounding."""
 
@@ -165,9 +166,14 @@ class Styliser:
         self.states = dict(starts)
         done_before, share = work(scales, scale_index)
         planned = sum(each.evaluations for each in scales)
-        evaluate, warnings = self._evaluation(targets, minimiser.x)
+        turn = evaluations_of_approach(scale.evaluations) if targets.approach else 0
+        evaluate, warnings = self._evaluation(targets, minimiser, turn)
         while indices:
             if not all(minimiser.is_done(row) for row in range(len(indices))):  # else it was restored at its end
+                if minimiser.number == turn > 0:
+                    minimiser.change_objective()
+                    del evaluate  # a captured graph holds its activations
+                    evaluate, warnings = self._evaluation(targets, minimiser, turn)
                 values = minimiser.step(evaluate)
                 number = minimiser.number
                 evaluations = {
@@ -192,8 +198,8 @@ class Styliser:
             if indices:
                 minimiser.select(staying)
                 targets = targets.select(staying)
-                del evaluate  # a captured graph holds its activations
-                evaluate, warnings = self._evaluation(targets, minimiser.x)
+                del evaluate
+                evaluate, warnings = self._evaluation(targets, minimiser, turn)
 
     def _prepare(self, scale: Scale) -> tuple[Minimiser, Targets]:
         """Return the minimiser of all pairs at the start of a scale, or restored, and their targets."""
@@ -230,12 +236,13 @@ class Styliser:
     def _refine(self, coarse: Tensor, content: Tensor) -> Tensor:
         return refine(coarse.to(content.device), content, self._optimisation.detail)
 
-    def _evaluation(self, targets: Targets, example: Tensor) -> tuple[Evaluate, list[str]]:
-        """Return the function that evaluates the objective, and warnings."""
+    def _evaluation(self, targets: Targets, minimiser: Minimiser, turn: int) -> tuple[Evaluate, list[str]]:
+        """Return the function for the next evaluations, and warnings; the first `turn` of a scale are an approach."""
+        targets = targets.of_approach() if minimiser.number < turn else targets
         objective = Objective(self._chain, self._spec, targets, self._fit)
         if self._fit.tile is not None:
             return objective, []  # launches take a small share of so long an evaluation; a graph would keep memory
-        return capture(objective, example)
+        return capture(objective, minimiser.x)
 
 
 def _state_of(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
 
+from pipeline.transfer.approach import approach_targets
 from pipeline.transfer.gram import GramTarget
 from pipeline.transfer.guidance import Guidance, positive_sum
 from pipeline.transfer.moments import Moments, moment_sums, moments_of, scaled_moments
@@ -16,7 +17,7 @@ from pipeline.transfer.vgg import channels_of, convolution_of, halvings_of
 from pipeline.transfer.wasserstein import WassersteinTarget, transport, transport_of, unit_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence, Sized
+    from collections.abc import Callable, Hashable, Mapping, Sequence, Sized
 
     from torch import Tensor
 
@@ -84,13 +85,19 @@ class Targets:
 
     content: dict[str, Tensor]
     """Features that the content term asks for, by layer, (B, C, H/2ⁿ, W/2ⁿ), in the chain's precision and scales."""
-    styles: dict[str, StyleTarget]
+    styles: Mapping[str, StyleTarget]
     """Statistics of the paintings by layer."""
     guidance: Guidance | None = None
     """Masks; None: the style acts everywhere."""
     content_units: dict[str, Tensor] = field(default_factory=dict)
     """Mean variance of the features in `content` by layer, (B,), by which the content term is divided; empty: it is
     not divided."""
+    approach: Mapping[str, StyleTarget] | None = None
+    """Targets in place of `styles` for the first evaluations, see `approach`; None: there are none."""
+
+    def of_approach(self) -> Targets:
+        """Return the targets for the first evaluations."""
+        return self if self.approach is None else replace(self, styles=self.approach)
 
     @property
     def images(self) -> int:
@@ -104,7 +111,9 @@ class Targets:
             return self
         content, units = ({k: t[list(images)] for k, t in each.items()} for each in (self.content, self.content_units))
         styles = {layer: target.select(images) for layer, target in self.styles.items()}
-        return Targets(content, styles, self.guidance.select(images) if self.guidance is not None else None, units)
+        approach = self.approach and {layer: target.select(images) for layer, target in self.approach.items()}
+        guidance = self.guidance.select(images) if self.guidance is not None else None
+        return Targets(content, styles, guidance, units, approach)
 
     @staticmethod
     def of(  # noqa: PLR0913 - the objective has this many inputs
@@ -147,7 +156,8 @@ class Targets:
                 own = blend[layer]
             if spec.is_relative:
                 units[layer] = unit_of(own) / channels_of(layer)
-        return Targets(kept, styles, guidance, units)
+        approach = approach_targets(spec, blend) if spec.style == "gram" and spec.style_layers else None
+        return Targets(kept, styles, guidance, units, approach)
 
     @staticmethod
     def stack(each: Sequence[Targets]) -> Targets:
@@ -161,6 +171,11 @@ class Targets:
             {layer: target.stack([t.styles[layer] for t in each]) for layer, target in first.styles.items()},
             Guidance.stack(guidances) if guidances else None,
             {layer: torch.cat([t.content_units[layer] for t in each]) for layer in first.content_units},
+            first.approach
+            and {
+                layer: target.stack([t.approach[layer] for t in each if t.approach is not None])
+                for layer, target in first.approach.items()
+            },
         )
 
 

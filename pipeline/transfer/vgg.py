@@ -14,6 +14,10 @@ from typing import TYPE_CHECKING, Literal, cast
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody knows
 
+from pipeline.transfer.convolution import Convolution
+from pipeline.transfer.pooling import average_unpool, max_pool, max_unpool
+from pipeline.transfer.rounding import round_kernel
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
@@ -30,9 +34,6 @@ CONVOLUTIONS = (
 
 _BLOCK_STARTS = (0, 2, 4, 8, 12)
 """Indices of the convolutions that follow the image or a pooling."""
-_VALUES_AT_ONCE = 1 << 20
-"""Number of maxima whose indices are found at once, 8 MB, since those of a whole image would take as much memory as its
-activations."""
 _DEEP = 4
 """Index of conv3_1, the first convolution whose activations are kept with `Keep` "deep"."""
 
@@ -159,13 +160,18 @@ class Chain:
             pooling: `max`, or `average`, which is enlarged to the magnitude of max.
             padding: padding of the image before the first convolution; later inputs are padded with zeros.
         """
-        self.device, self.dtype, self._pooling, self._padding = device, dtype, pooling, padding
+        self.device, self.dtype, self._padding = device, dtype, padding
+        is_max = pooling == "max"
+        self._pool: Callable[[Tensor], Tensor] = max_pool if is_max else lambda x: F.avg_pool2d(x, 2)
+        self._unpool = max_unpool if is_max else average_unpool
         if device.type == "cuda" and dtype is torch.float32:
             torch.backends.cudnn.allow_tf32 = False  # TF32 has ten bits of precision, float32 has 23
         self.scales = float16_scales() if dtype is torch.float16 else dict.fromkeys(CONVOLUTIONS, 1.0)
         self._mean = torch.tensor(network.mean, device=device).view(1, 3, 1, 1)
-        self.forward_kernels: list[tuple[Tensor, Tensor]] = []
-        self.backward_kernels: list[Tensor] = []
+        self.convolutions: list[Convolution] = []
+        """Convolutions by index."""
+        self.transposed: list[Convolution] = []
+        """Convolutions that give the gradient by their inputs, by index."""
         for name, (kernel, bias) in network.rescaled(self.scales).kernels.items():
             full = kernel.to(device)
             if name == CONVOLUTIONS[0]:
@@ -176,8 +182,12 @@ class Chain:
             if name == CONVOLUTIONS[0] and self._is_split:
                 (high, low), (backward_high, backward_low) = self._split(forward), self._split(backward)
                 forward, backward = torch.cat((high, high, low), dim=1), torch.cat((backward_high, backward_low))
-            self.forward_kernels.append((self._ready(forward), bias.to(device, dtype)))
-            self.backward_kernels.append(self._ready(backward))
+            elif self._is_split:
+                forward = round_kernel(forward, dtype)
+            is_bare = name == CONVOLUTIONS[0] and padding == "replicate"
+            own = Convolution(forward.to(dtype), bias.to(device, dtype), padding=0 if is_bare else 1)
+            self.convolutions.append(own)
+            self.transposed.append(Convolution(backward.to(dtype), padding=2 if is_bare else 1))
 
     @property
     def _is_split(self) -> bool:
@@ -216,7 +226,7 @@ class Chain:
             if start >= depth:
                 break
             if start:
-                h = F.max_pool2d(h, 2) if self._pooling == "max" else F.avg_pool2d(h, 2)
+                h = self._pool(h)
             is_kept = keep == "all" or (keep == "deep" and start >= _DEEP)
             if keep == "deep" and not is_kept:
                 activations.starts[start] = h if start else image
@@ -230,14 +240,13 @@ class Chain:
         """Compute the convolutions and rectifiers between two poolings; return what is kept, and the output."""
         kept: list[Tensor | None] = []
         for index in indices:
-            name, (kernel, bias) = CONVOLUTIONS[index], self.forward_kernels[index]
+            name = CONVOLUTIONS[index]
             rectified = name.replace("conv", "relu")
-            padding = 0 if index == 0 and self._padding == "replicate" else 1
-            h = F.conv2d(h, kernel, bias, padding=padding)
+            h = self.convolutions[index](h, rectified=name not in layers)
             kept.append(h if is_kept else None)
             if name in layers:
                 visit(name, h)
-            h = h.relu() if is_kept and name in layers else h.relu_()
+                h = h.relu() if is_kept else h.relu_()
             if rectified in layers:
                 visit(rectified, h)
         return kept, h
@@ -297,9 +306,10 @@ class Chain:
 
     def _through(self, index: int, gradient: Tensor) -> Tensor:
         """Return the gradient by a convolution's input, from the gradient by its output."""
+        full = self.transposed[index](gradient)
         if index:
-            return F.conv2d(gradient, self.backward_kernels[index], padding=1)
-        full = F.conv2d(gradient, self.backward_kernels[index], padding=1 if self._padding == "zero" else 2).float()
+            return full
+        full = full.float()
         if self._is_split:
             full = full[:, :3] + full[:, 3:]
         if self._padding == "zero":
@@ -309,24 +319,6 @@ class Chain:
         full[:, :, :, 1] += full[:, :, :, 0]
         full[:, :, :, -2] += full[:, :, :, -1]
         return full[:, :, 1:-1, 1:-1]
-
-    def _unpool(self, gradient: Tensor, x: Tensor) -> Tensor:
-        """Return the gradient by x. The maxima of x are found once more, since their int64 indices take more memory."""
-        size, stride, padding, dilation, no, yes = [2, 2], [2, 2], [0, 0], [1, 1], False, True
-        if self._pooling == "average":
-            average = torch.ops.aten.avg_pool2d_backward(gradient, x, size, stride, padding, no, yes, None)
-            return cast("Tensor", average)
-        full = torch.empty_like(x)
-        strip = max(1, _VALUES_AT_ONCE // max(1, gradient[:, :, :1].numel()))
-        for top in range(0, gradient.shape[2], strip):
-            bottom = min(top + strip, gradient.shape[2])
-            rows = slice(2 * top, 2 * bottom if bottom < gradient.shape[2] else None)  # the last strip: with an odd row
-            part = x[:, :, rows]
-            _, at = F.max_pool2d(part, 2, return_indices=True)
-            full[:, :, rows] = torch.ops.aten.max_pool2d_with_indices_backward(
-                gradient[:, :, top:bottom], part, size, stride, padding, dilation, no, at
-            )
-        return full
 
 
 MEAN_ACTIVATIONS = {

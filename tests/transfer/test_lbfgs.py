@@ -11,7 +11,7 @@ import torch
 
 from pipeline.transfer.lbfgs import FIRST_STEP_LEVELS, GROWTH
 from pipeline.transfer.lbfgs_state import OVERRELAXATION
-from pipeline.transfer.preconditioner import SpectralPreconditioner
+from pipeline.transfer.preconditioner import SpectralPreconditioner, to_image, to_spectrum
 from tests.engine import minimise
 
 Evaluate = "Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]"
@@ -66,7 +66,11 @@ def test_minimises_a_badly_conditioned_quadratic() -> None:
 
 def two_loop_steps(evaluate: Evaluate, x: torch.Tensor, evaluations: int, history: int, alpha: float) -> list[float]:
     """Return the values of L-BFGS as in Nocedal & Wright, algorithm 7.4, with our first step, limit and scale."""
-    precondition = SpectralPreconditioner(*x.shape[2:], alpha, x.device)
+    preconditioner = SpectralPreconditioner(*x.shape[2:], alpha, x.device)
+
+    def precondition(image: torch.Tensor) -> torch.Tensor:
+        return to_image(to_spectrum(image) * preconditioner.multipliers)
+
     pairs: list[tuple[torch.Tensor, torch.Tensor]] = []
     totals = []
     value, g = evaluate(x)
@@ -90,6 +94,7 @@ def two_loop_steps(evaluate: Evaluate, x: torch.Tensor, evaluations: int, histor
         x = x - q
         value, g_next = evaluate(x)
         pairs = [*pairs, (-q, g_next - g)][-history:]
+        preconditioner.learn(to_spectrum(-q)[0], to_spectrum(g_next - g)[0])
         g = g_next
     return totals
 

@@ -97,7 +97,7 @@ def test_the_image_is_the_best_iterate_and_not_clipped(network: Vgg19, preset: s
     assert result.image.min() < 0 or result.image.max() > 255
 
 
-@pytest.mark.parametrize(("preset", "share"), [("painting", 0.97), ("colour-preserving", 0.9)])
+@pytest.mark.parametrize(("preset", "share"), [("painting", 0.98), ("colour-preserving", 0.9)])
 def test_pyramid_goes_from_coarse_to_fine(network: Vgg19, preset: str, share: float) -> None:
     chain, spec = chain_of(network, preset), spec_of(preset)
     seen: list[Evaluation] = []
@@ -452,14 +452,10 @@ def test_a_history_on_another_device_changes_nothing(chain: Chain, monkeypatch: 
     """Test the code for a history on another device, with the CPU in place of that device."""
     usual = one(chain)
 
-    def by_rows(history: torch.Tensor, both: torch.Tensor) -> torch.Tensor:
-        return torch.stack([row @ both for row in history])
-
     def add_by_rows(total: torch.Tensor, coefficients: torch.Tensor, history: torch.Tensor) -> None:
         for coefficient, row in zip(coefficients, history, strict=True):
             total += coefficient * row
 
-    monkeypatch.setattr(lbfgs, "_products", by_rows)
     monkeypatch.setattr(lbfgs, "_add_products", add_by_rows)
     result = one(chain, fit=Fit(host=True))
     assert result.scales[-1].best.total == pytest.approx(usual.scales[-1].best.total, rel=0.05)

@@ -1,8 +1,8 @@
 """An outbox and an inbox that an earlier version left behind go on without a pair being rendered again.
 
-`state-2026-11.tar.gz` was written by `make_state.py` with commit 99798c6, the last one before the modules were moved.
-A new `ENGINE_VERSION`, or a new setting in the key, makes new keys on purpose: then make a new state with the version
-before it.
+`state-engine-5.tar.gz` was written by `make_state.py` with the first version of that engine. A new `ENGINE_VERSION`, or
+a new setting in the key, makes new keys on purpose: then make a new state with that version.
+`state-engine-4.tar.gz` was written with commit 99798c6, before the modules were moved: its pairs are rendered again.
 """
 
 from __future__ import annotations
@@ -18,18 +18,31 @@ from typer.testing import CliRunner
 from pipeline.cli.main import app
 from tests.upgrade.make_state import LONG
 
-STATE = Path(__file__).with_name("state-2026-11.tar.gz")
+STATE, OLDER_STATE = (Path(__file__).with_name(f"state-engine-{engine}.tar.gz") for engine in (5, 4))
 RENDERED_BEFORE = {"lake__waves.png", "tower__waves.png", "lake__dots.png", "dropped__waves.png", "ordered.png"}
+
+PAIRS = ("lake__waves", "tower__waves", "lake__dots")
 
 
 @pytest.fixture
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folders as the earlier version left them."""
-    with tarfile.open(STATE) as tar:
+    """The folders as a version with this engine left them."""
+    return unpacked(STATE, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def older(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folders as a version with the engine before left them."""
+    return unpacked(OLDER_STATE, tmp_path, monkeypatch)
+
+
+def unpacked(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    with tarfile.open(state) as tar:
         tar.extractall(tmp_path, filter="data")
     config = tmp_path / "config.toml"
     of_that_version = config.read_text(encoding="utf-8")
-    config.write_text(f'preset = "colour-preserving"\n{of_that_version}', encoding="utf-8")  # its default preset
+    if state == OLDER_STATE:
+        config.write_text(f'preset = "colour-preserving"\n{of_that_version}', encoding="utf-8")  # its default preset
     monkeypatch.setenv("IMPASTO_CONFIG", str(config))
     return tmp_path
 
@@ -94,3 +107,25 @@ def test_status_report_and_retry_read_what_is_there(base: Path) -> None:
     code, _ = impasto("retry", base / "inbox")
     assert code == 0
     assert (base / "inbox/waves/bad.png").is_file()
+
+
+def test_another_engine_renders_everything_again_under_the_same_names(older: Path) -> None:
+    outbox = older / "outbox"
+    before = files(outbox)
+    code, events = impasto("run", older / "manifest.csv", "--outbox", outbox, "--progress", "never")
+    counts = {name: events[-1][name] for name in ("rendered", "skipped", "failed", "waiting")}
+    assert counts == {"rendered": 3, "skipped": 0, "failed": 1, "waiting": 0}
+    assert code == 3
+    after = files(outbox)
+    assert after.keys() == before.keys()
+    replaced = {name for name in before if after[name] != before[name]}
+    assert {name for name in replaced if name.endswith(".png")} == {f"{name}.png" for name in PAIRS}
+    code, events = impasto("run", older / "interrupted.csv", "--outbox", outbox, "--progress", "never")
+    assert (code, outputs(events, "done")) == (0, ["long__dots.png"])
+    assert json.loads((outbox / "long__dots.png.json").read_text(encoding="utf-8"))["resumed_at"] == 0
+
+
+def test_status_and_report_read_what_another_engine_has_made(older: Path) -> None:
+    for command in ("status", "report"):
+        code, (found,) = impasto(command, older / "outbox")
+        assert (code, found["done"]) == (0, len(RENDERED_BEFORE))

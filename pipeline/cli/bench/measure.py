@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the customary name
 
 from pipeline.stage.device.devices import describe_device, find_device, find_precision
 from pipeline.stage.device.system_memory import PeakMemory, trim
@@ -134,13 +133,11 @@ class Bench:
         """Return seconds and operations of all convolutions, forward and backward, each measured by itself."""
         seconds = flops = 0.0
         depth = 1 + max(CONVOLUTIONS.index(convolution_of(layer)) for layer in spec.layers)
-        for name, (kernel, bias), back in zip(
-            CONVOLUTIONS[:depth], self._chain.forward_kernels[:depth], self._chain.backward_kernels[:depth], strict=True
-        ):
+        for name, *both in zip(CONVOLUTIONS[:depth], self._chain.convolutions, self._chain.transposed, strict=False):
             side //= 2 if follows_pooling(name) else 1
-            for weight, offset in ((kernel, bias), (back, None)):
-                x = self._random(1, weight.shape[1], side, side).contiguous(memory_format=torch.channels_last)
-                seconds += self._median(lambda x=x, w=weight, b=offset: F.conv2d(x, w, b, padding=1))  # type: ignore[misc]
+            for convolution in both:
+                x = self._random(1, convolution.inputs, side, side).contiguous(memory_format=torch.channels_last)
+                seconds += self._median(lambda x=x, convolve=convolution: convolve(x))  # type: ignore[misc]
             flops += 2 * 2 * self._network.kernels[name][0].numel() * side**2
         return seconds, flops
 
