@@ -253,7 +253,7 @@ class OptimiserSettings(Section):
 
     history: int = Field(10, ge=1, le=1000, description="steps that L-BFGS remembers")
     alpha: float = Field(
-        0.4, ge=0, le=1, description="how much large shapes go before small ones: spectrum times f^(-2 alpha); 0: off"
+        0.4, ge=0, le=1, description="how much large shapes go before small ones at first: spectrum times f^(-2 alpha)"
     )
     plateau: float = Field(
         0.0, ge=0, lt=1, description="end a scale when its last ten evaluations gain less than this share; 0: never"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import random
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from pipeline.transfer.lbfgs import FIRST_STEP_LEVELS, GROWTH
+from pipeline.transfer import lbfgs
+from pipeline.transfer.lbfgs import FIRST_STEP_LEVELS, GROWTH, Minimiser
 from pipeline.transfer.lbfgs_state import OVERRELAXATION
 from pipeline.transfer.preconditioner import SpectralPreconditioner, to_image, to_spectrum
 from tests.engine import minimise
@@ -105,6 +108,33 @@ def test_compact_form_equals_the_two_loop_recursion(alpha: float, history: int) 
     (minimum,) = minimise(valley(), start(), evaluations=12, history=history, alpha=alpha)
     expected = two_loop_steps(valley(), start(), 12, history, alpha)
     assert [values[0] for values in minimum.values] == pytest.approx(expected, rel=2e-3)
+
+
+class Largest(TorchDispatchMode):
+    """The largest number of values of a new tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values = 0
+
+    def __torch_dispatch__(self, function: Any, _: Any, arguments: Any = (), named: Any = None) -> Any:
+        result = function(*arguments, **named or {})
+        if isinstance(result, torch.Tensor) and not function.is_view:
+            self.values = max(self.values, result.numel())
+        return result
+
+
+def test_products_of_a_long_history_take_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    minimiser = Minimiser(255 * torch.rand(1, 3, 40, 50), evaluations=20, history=10)
+    for _ in range(4):
+        minimiser.step(lambda x: ((x - 100).square().sum().view(1, 1), 2 * (x - 100)))
+    one, two = torch.randn(2, 6000, generator=torch.Generator().manual_seed(0))
+    whole = minimiser._products(0, one, two)
+    monkeypatch.setitem(lbfgs._VALUES_AT_ONCE, "cpu", 250)
+    with Largest() as largest:
+        in_parts = minimiser._products(0, one, two)
+    assert largest.values <= 6000, "no more than the multipliers, and not the history, which is ten times as large"
+    assert torch.allclose(in_parts, whole, rtol=1e-3, atol=1e-3 * whole.abs().max().item())
 
 
 def test_images_of_a_batch_are_independent() -> None:
