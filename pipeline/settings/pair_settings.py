@@ -193,9 +193,9 @@ Ratio = Literal["2", "sqrt2"]
 
 EVALUATIONS: Final[dict[Ratio, dict[Quality, tuple[int, ...]]]] = {
     "2": {
-        "draft": (10, 20, 40),
-        "standard": (25, 30, 60),
-        "print": (100, 150, 200),
+        "draft": (10, 12, 20),
+        "standard": (25, 20, 30),
+        "print": (100, 75, 100),
     },
     "sqrt2": {
         "draft": (6, 10, 20),

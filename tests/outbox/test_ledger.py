@@ -64,13 +64,21 @@ ADDED = {
     "pyramid.detail": 0.5,
 }
 """Settings that were added with the preset `painting`, with values that change what the presets before it make."""
+FROM_THE_SMALLEST: dict[str, Any] = {"pyramid": {"floor": 0}}
+"""Settings of the presets before `painting` that those presets have no longer."""
 OF_EARLIER_VERSION = [
-    ({"preset": "colour-preserving"}, "9f272031b7d45e636c60b20f10a111c03315e3ff25d5df2fc7fcc87d7c0303cc"),
-    ({"preset": "gatys2016"}, "c4274ef7a831f5c74c4cc8812dea3cbde2d60a975b399540c326d951149fa6a2"),
-    ({"preset": "luminance"}, "afd16a9370efc60e132228e768f4f90e9fcc0b6fbf1220606fc15ad07848018f"),
-    ({"preset": "pytorch-tutorial"}, "0ca73505128ea56ce3a86c6861a7000e20f7001e7b050476dba582185a77e886"),
     (
-        {"preset": "colour-preserving", "pyramid": {"scales": 5, "quality": "print"}},
+        {"preset": "colour-preserving"} | FROM_THE_SMALLEST,
+        "9f272031b7d45e636c60b20f10a111c03315e3ff25d5df2fc7fcc87d7c0303cc",
+    ),
+    ({"preset": "gatys2016"} | FROM_THE_SMALLEST, "c4274ef7a831f5c74c4cc8812dea3cbde2d60a975b399540c326d951149fa6a2"),
+    ({"preset": "luminance"} | FROM_THE_SMALLEST, "afd16a9370efc60e132228e768f4f90e9fcc0b6fbf1220606fc15ad07848018f"),
+    (
+        {"preset": "pytorch-tutorial"} | FROM_THE_SMALLEST,
+        "0ca73505128ea56ce3a86c6861a7000e20f7001e7b050476dba582185a77e886",
+    ),
+    (
+        {"preset": "colour-preserving", "pyramid": {"floor": 0, "scales": 5, "quality": "print"}},
         "3a6daef5fed6d728c11b93d92629e710fe2c763b04adadc267ac7e6dd3d51481",
     ),
 ]
@@ -252,7 +260,7 @@ def test_what_an_earlier_version_could_do_has_the_key_that_it_had(values: dict[s
 def test_a_setting_that_was_added_later_counts_where_it_makes_a_difference(
     outbox: Outbox, pair: Pair, name: str
 ) -> None:
-    earlier = {"preset": "colour-preserving", "objective": {"style_weight": 1, "tv_weight": 0}}
+    earlier = {"preset": "colour-preserving", "objective": {"style_weight": 1, "tv_weight": 0}} | FROM_THE_SMALLEST
     before = for_pair({}, earlier, {})
     after = for_pair({}, earlier, from_assignments({name: ADDED[name]}))
     assert fingerprint(after).key != fingerprint(before).key
@@ -263,12 +271,13 @@ def test_a_setting_that_was_added_later_counts_where_it_makes_a_difference(
 
 
 def test_of_a_result_of_an_earlier_version_only_what_changed_is_named(outbox: Outbox, pair: Pair) -> None:
-    before = for_pair({}, {"preset": "colour-preserving"}, {})
+    earlier = {"preset": "colour-preserving"} | FROM_THE_SMALLEST
+    before = for_pair({}, earlier, {})
     pair = dataclasses.replace(pair, settings=before)
     publish(outbox, pair, fingerprint(before))
     without_added(outbox.metadata_path(pair.file_name))
     assert look_up(outbox, pair, fingerprint(before)).status is Status.DONE
-    after = for_pair({}, {"preset": "colour-preserving"}, {"objective": {"style_weight": 30}})
+    after = for_pair({}, earlier, {"objective": {"style_weight": 30}})
     entry = look_up(outbox, dataclasses.replace(pair, settings=after), fingerprint(after))
     assert (entry.status, entry.reason) == (Status.CHANGED, "changed: objective.style_weight")
 
@@ -282,7 +291,7 @@ def without_added(path: Path) -> None:
 
 
 def test_a_bad_input_that_an_earlier_version_has_recorded_is_not_tried_again(outbox: Outbox, pair: Pair) -> None:
-    earlier = {"preset": "colour-preserving", "objective": {"style_weight": 1, "tv_weight": 0}}
+    earlier = {"preset": "colour-preserving", "objective": {"style_weight": 1, "tv_weight": 0}} | FROM_THE_SMALLEST
     pair = dataclasses.replace(pair, settings=for_pair({}, earlier, {}))
     fail(outbox, pair, None)
     without_added(outbox.failures.path(pair.name))
