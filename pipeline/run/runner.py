@@ -87,10 +87,10 @@ def run(  # noqa: PLR0913 - what a run consists of
         StopRequest() as stop_request,
         _locked(outbox, stop_request, wait_seconds),
         Attempts(outbox, settings.run.max_attempts) as attempts,
+        contextlib.closing(prefetch(plan(pairs, outbox, weights, redo=redo, limit=limit), _PLANNED_AHEAD)) as ahead,
     ):
         observer.began()
-        planned: Iterable[PlannedPair | None]
-        planned = prefetch(plan(pairs, outbox, weights, redo=redo, limit=limit), _PLANNED_AHEAD)
+        planned: Iterable[PlannedPair | None] = ahead
         budget = None
         if settings.run.time_budget:  # the time for each pair depends on all of them
             planned = items = _plan_all(planned, stop_request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -266,6 +267,13 @@ def test_a_device_that_fails_at_every_pair_makes_none_fail_soon(night: Night) ->
     assert night.failures() == set()
     night.run()
     assert len(night.results()) == PAIRS
+
+
+def test_nothing_reads_ahead_when_a_run_has_ended_with_an_error(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "_PLANNED_AHEAD", 1)  # the thread that plans waits for room
+    error = night.run(broken_at({"00"}))
+    assert isinstance(error, DeviceError)  # its traceback holds everything that was not closed
+    assert [thread.name for thread in threading.enumerate() if thread.name == "prefetch"] == []
 
 
 def test_an_outbox_of_an_earlier_version_has_marks_without_the_new_counts(night: Night) -> None:
