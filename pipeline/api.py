@@ -227,6 +227,9 @@ class _EvaluationListener:
         self.on_evaluation: Callable[[Evaluation], None] = _ignore
         """Callback of the call that has the device."""
 
+    def check(self) -> None:
+        """See `Listener`."""
+
     def pair_started(self, pair: Pair) -> None:
         """Do nothing."""
 

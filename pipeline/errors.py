@@ -8,6 +8,7 @@
       NotFiniteError        input         3    the objective of a pair overflows
       TicketError           input         3    files of a ticket are missing
       FatalPairError        input         3    a pair has ended the process several times
+      ProcessDiedError      environment   3    a process of several died during a pair, which is tried again
       ChangedError          environment   3    a photograph was written to while it was in progress
       UnreadableError       environment   3    the machine failed to read a file
       OutOfMemoryError      environment   3    a pair does not fit into memory
@@ -193,6 +194,17 @@ class FatalPairError(ImpastoError):
 
     exit_code = ExitCode.PARTIAL
     error_class = "input"
+
+
+class ProcessDiedError(ImpastoError):
+    """One of several processes died during a pair, which is tried again; `is_alone` says that it had no other pair."""
+
+    exit_code = ExitCode.PARTIAL
+    error_class = "environment"
+
+    def __init__(self, message: str, remedy: str = "", *, is_alone: bool = False) -> None:
+        super().__init__(message, remedy)
+        self.is_alone = is_alone
 
 
 class OccupiedError(ImpastoError):

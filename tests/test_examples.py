@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *ROOT.glob("docs/*.md"))}
+OF_CLUSTERS = "many-machines"
+"""Page whose commands need several machines."""
 COMMANDS = tuple(get_command(app).commands)  # type: ignore[attr-defined]  # the app is a group
 OF_ROOT = ("python3 -m venv", "useradd", "systemctl", "systemd-run")
 """Beginnings of lines that change the system; the test lets bash check their syntax only."""
@@ -103,17 +105,30 @@ def run_in_place(line: str) -> None:
         bash(line)
 
 
+@pytest.mark.parametrize("block", re.findall(r"^```sh\n(.*?)^```", PAGES[OF_CLUSTERS], re.DOTALL | re.MULTILINE))
+def test_scripts_for_several_machines_are_correct_as_far_as_one_machine_can_tell(block: str) -> None:
+    subprocess.run(["bash", "-n", "-c", block], check=True)  # noqa: S607
+
+
+def test_commands_for_several_machines_have_options_that_exist() -> None:
+    commands = re.findall(r"impasto (run|watch|drain) ([^\n'|]*)", PAGES[OF_CLUSTERS])
+    assert len(commands) >= 5
+    for command, rest in commands:
+        known = {name for option in get_command(app).commands[command].params for name in option.opts}  # type: ignore[attr-defined]
+        assert set(re.findall(r"--[a-z-]+", rest)) <= known
+
+
 @pytest.mark.usefixtures("place")
-@pytest.mark.parametrize("page", [page for page in PAGES if examples(page)])
+@pytest.mark.parametrize("page", [page for page in PAGES if examples(page) and page != OF_CLUSTERS])
 def test_the_examples_of_a_page_run_one_after_the_other(page: str) -> None:
     for line in examples(page):
         run_in_place(line)
 
 
 def test_pages_with_commands_have_them_where_they_are_tried() -> None:
-    assert {page for page in PAGES if examples(page)} == {"README", "pictures", "tuning", "operations"}
+    assert {page for page in PAGES if examples(page)} == {"README", "pictures", "tuning", "operations", OF_CLUSTERS}
     words = r"impasto|make|pip|python3?|mkdir|find|systemctl|useradd|sudo|cd|git"
-    languages = {"sh", "toml", "python", "systemd", "crontab"}
+    languages = {"sh", "toml", "python", "systemd", "crontab", "yaml"}
     for page, text in PAGES.items():
         assert re.findall(rf"^    (?:{words}) .*", text, re.MULTILINE) == [], page
         assert set(re.findall(r"^```(\w+)$", text, re.MULTILINE)) <= languages, page

@@ -20,6 +20,10 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a setting; repeatable.")
 ]
 DeviceOption = Annotated[str | None, typer.Option(metavar="auto|cpu|cuda[:N]", help="Where to compute.")]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(metavar="auto|ADDRESS", help="Use the devices of a Ray cluster."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object per pair on stdout, then a summary.")]
 ProgressOption = Annotated[ProgressMode, typer.Option(help="Progress on stderr.")]
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="An outbox, or the inbox of a watcher.")]

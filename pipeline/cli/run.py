@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import typer
 
 from pipeline.cli.options import (
+    ClusterOption,
     ConfigOption,
     DeviceOption,
     JsonOption,
@@ -57,13 +58,20 @@ def run_command(  # noqa: PLR0913 - one parameter per option
     time_budget: Annotated[
         str | None, typer.Option(metavar="8h", help="Fewer evaluations per pair where the time is short.")
     ] = None,
+    cluster: ClusterOption = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Render one of N parts."),
+    ] = None,
 ) -> None:
     """Process a manifest and exit; pairs that are done already are skipped.
 
     Example: impasto run data/manifest.csv --outbox out
     """
     with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
+        from pipeline.outbox.mark_files import RUN
         from pipeline.outbox.publish import Outbox
+        from pipeline.outbox.run_lock import Shard
         from pipeline.run.forecast import forecast
         from pipeline.run.manifest import read_manifest
         from pipeline.run.plan import plan
@@ -72,17 +80,23 @@ def run_command(  # noqa: PLR0913 - one parameter per option
 
         if time_budget is not None:
             set_ = [*(set_ or []), f"run.time_budget={time_budget}"]
-        base_values, overrides, settings = resolve_settings(config, preset, set_, device, preview=preview)
+        part = Shard.parse(shard) if shard is not None else None
+        base_values, overrides, settings = resolve_settings(
+            config, preset, set_, device, preview=preview, cluster=cluster
+        )
         pairs = read_manifest(manifest, base_values, overrides, manifest_rules_of(settings, outbox))
-        box = Outbox(outbox)
+        if part is not None:
+            pairs = [pair for pair in pairs if part.has(pair.file_name)]
+        box = Outbox(outbox, process=f"{RUN}-{part.name}" if part is not None else RUN)
         if dry_run:
             weights = find_weights(settings.network.weights, settings.network.preprocessing)
             planned = list(plan(pairs, box, weights, redo=redo, limit=limit))
             show_plan(forecast(planned, settings, weights), as_json=json_)
             return
         with observers_of(settings, progress, as_json=json_, log_format=log_format) as observers:
-            observers.started(RunInfo("run", manifest.absolute(), outbox.absolute(), settings, len(pairs)))
-            summary = run(pairs, box, settings, observers, redo=redo, limit=limit, fail_fast=fail_fast)
+            about = RunInfo("run", manifest.absolute(), outbox.absolute(), settings, len(pairs), shard=shard or "")
+            observers.started(about)
+            summary = run(pairs, box, settings, observers, redo=redo, limit=limit, fail_fast=fail_fast, shard=part)
             observers.finished(summary)
         raise typer.Exit(summary.exit_code)
 

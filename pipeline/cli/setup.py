@@ -36,6 +36,7 @@ def resolve_settings(  # noqa: PLR0913, PLR0917 - the options that are settings
     styles: Path | None = None,
     mask: Path | None = None,
     preview: float | None = None,
+    cluster: str | None = None,
 ) -> tuple[Values, Values, Settings]:
     """Return the base values, which a manifest's rows override, the command line's overrides, and the merged settings.
 
@@ -49,6 +50,8 @@ def resolve_settings(  # noqa: PLR0913, PLR0917 - the options that are settings
         overrides["preset"] = preset
     if device is not None:
         overrides.setdefault("run", {})["device"] = device
+    if cluster is not None:
+        overrides.setdefault("run", {})["cluster"] = cluster
     if preview is not None:
         overrides.setdefault("run", {})["preview_seconds"] = preview
     if styles is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from pipeline.cli.options import (
+    ClusterOption,
     ConfigOption,
     DeviceOption,
     InboxArgument,
@@ -53,6 +54,7 @@ def watch_command(  # noqa: PLR0913 - one parameter per option
     preset: PresetOption = None,
     set_: SetOption = None,
     device: DeviceOption = None,
+    cluster: ClusterOption = None,
     json_: JsonOption = False,
     progress: ProgressOption = "auto",
     preview: PreviewOption = None,
@@ -61,7 +63,7 @@ def watch_command(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Watch or drain; the two commands differ only in when they end."""
     with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
-        settings = resolve_settings(config, preset, set_, device, styles, preview=preview)
+        settings = resolve_settings(config, preset, set_, device, styles, preview=preview, cluster=cluster)
         command = context.command.name or ""
         with observers_of(settings[2], progress, as_json=json_, log_format=log_format) as observers:
             summary = _serve(command, inbox, outbox, settings, observers)

@@ -55,6 +55,7 @@ class RunRecorder(Observer):
             command=info.command,
             source=str(info.source),
             spool=str(info.spool) if info.spool is not None else "",
+            shard=info.shard,
             preset=info.settings.preset,
             settings=settings_in_metadata(per_pair(info.settings)),
             pairs=info.pairs,

@@ -290,6 +290,16 @@ class Marks:
         if mark is not None and mark.owner == owner and mark.attempts > 1:
             self.write(file_name, mark.model_copy(update={"attempts": 1, "alone": min(1, mark.alone)}))
 
+    def count_alone(self, file_name: str, owner: str) -> None:
+        """Count the present attempt as one beside which no other pair was in progress.
+
+        Raises:
+            StorageError: the outbox cannot be written.
+        """
+        mark = self.read(file_name)
+        if mark is not None and mark.owner == owner:
+            self.write(file_name, mark.model_copy(update={"alone": min(mark.attempts, mark.alone + 1)}))
+
     def acquitted(self) -> int:
         """Return the number of times that a process died during a pair alone which was rendered later.
 

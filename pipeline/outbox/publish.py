@@ -20,16 +20,14 @@ import hashlib
 import logging
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
 from pipeline.disk import Disk, exists, make_folders, storage_errors
-from pipeline.errors import LockedError
 from pipeline.outbox.failures import FailureRecords
 from pipeline.outbox.mark_files import RUN
 from pipeline.outbox.marks import Marks
 from pipeline.outbox.metadata import PairPaths
 from pipeline.outbox.ownership import own_claim
 from pipeline.outbox.paths import STATE_FOLDER, check_inside, name_errors
+from pipeline.outbox.run_lock import run_lock
 from pipeline.outbox.working_files import CheckpointFiles, Previews, Thumbnails
 from pipeline.outbox.writing import to_json, write_whole
 from pipeline.trees import remove_tree
@@ -39,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.outbox.metadata import Failure, Metadata
+    from pipeline.outbox.run_lock import Shard
 
 logger = logging.getLogger(__name__)
 
@@ -91,27 +90,26 @@ class Outbox:
             self.clear_temporary(self.process)
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Use the outbox as its only run of a manifest; temporary files of a killed run are removed.
+    def locked(self, shard: Shard | None = None) -> Iterator[None]:
+        """Use the outbox as its only run of a manifest, or of this shard; temporary files of a killed run are removed.
 
         Raises:
             LockedError: another run works on the outbox.
             StorageError: the outbox cannot be made or written.
         """
-        with storage_errors(self.root):
-            make_folders(self._disk, self._state)
-            lock = FileLock(self._state / "lock", timeout=0)
-            try:
-                lock.acquire()
-            except Timeout as error:
-                raise LockedError(
-                    f"{self.root}: another run works on this outbox.", "Wait for it, or use another outbox."
-                ) from error
         with contextlib.ExitStack() as stack:
-            stack.callback(lock.release)  # also when removing the temporary files fails
-            self.clear_temporary(RUN)
+            with storage_errors(self.root):
+                make_folders(self._disk, self._state)
+                stack.enter_context(run_lock(self._state, shard))
+                dead = [self.process] if shard is not None else [RUN, *self._processes_of_shards()]
+            for process in dead:
+                self.clear_temporary(process)
             stack.enter_context(self.opened())
             yield
+
+    def _processes_of_shards(self) -> list[str]:
+        folder = self._state / "tmp"
+        return [path.name for path in folder.glob(f"{RUN}-*-of-*")] if exists(self._disk, folder) else []
 
     def clear_temporary(self, process: str) -> None:
         """Remove the temporary files and the previews of a process that has died.

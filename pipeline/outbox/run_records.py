@@ -47,6 +47,7 @@ class RunRecord(BaseModel):
     command: Literal["run", "pair", "watch", "drain"]
     source: str = Field(description="absolute path of the manifest, photograph or inbox")
     spool: str = Field("", description="absolute path of the spool; only of watch and drain")
+    shard: str = Field("", description="part of the manifest, as I/N; empty: all of it")
     host: str = Field(default_factory=socket.gethostname)
     pid: int = Field(default_factory=os.getpid)
     preset: str
@@ -147,14 +148,14 @@ def _unfinished(root: Path) -> list[Path]:
 
 
 def _outdated(records: Mapping[Path, RunRecord]) -> set[Path]:
-    """Return the records of runs that are over, and of whose command, source and spool one is alive or newer.
+    """Return the records of runs that are over, and of whose command, source, spool and shard one is alive or newer.
 
     Args:
         records: the records, newest first.
     """
     outdated, seen = set(), set()
     for path, record in sorted(records.items(), key=lambda each: each[1].is_alive, reverse=True):
-        work = record.command, record.source, record.spool
+        work = record.command, record.source, record.spool, record.shard
         if work in seen and not record.is_alive:
             outdated.add(path)
         seen.add(work)

@@ -57,7 +57,7 @@ def forecast(planned: Sequence[PlannedPair], settings: Settings, weights: Weight
     budget = parse_duration(settings.run.time_budget) if settings.run.time_budget else None
     if not any(item.action is Action.RENDER for item in planned):
         return Forecasts(tuple(Forecast(item) for item in planned), 0.0, budget)
-    estimator, devices = Estimator(settings, weights), len(find_devices(settings.run.device))
+    estimator, devices = Estimator(settings, weights), len(find_devices(settings.run.local_device))
 
     def for_all(fraction: float) -> tuple[Forecast, ...]:
         seen: set[str] = set()

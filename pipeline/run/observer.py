@@ -38,6 +38,8 @@ class RunInfo:
     """Number of all pairs; None for a watcher, which does not know them in advance."""
     spool: Path | None = None
     """Folder of a watcher's jobs, as an absolute path; None for a run."""
+    shard: str = ""
+    """The part of the manifest, as `I/N`; empty: all of it."""
 
 
 class Observer:

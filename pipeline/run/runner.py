@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import math
 import time
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from pipeline.errors import ExitCode, LockedError, OccupiedError, OutOfMemoryError
+from pipeline.errors import ExitCode, LockedError, OccupiedError, OutOfMemoryError, ProcessDiedError
 from pipeline.outbox.mark_files import RUN
 from pipeline.outbox.metadata import Failure, Metadata, PairPaths
 from pipeline.run.plan import Action, plan
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from pipeline.outbox.publish import Outbox
+    from pipeline.outbox.run_lock import Shard
     from pipeline.pair import Pair
     from pipeline.run.observer import Observer
     from pipeline.run.plan import PlannedPair, Redo
@@ -60,6 +62,7 @@ def run(  # noqa: PLR0913 - what a run consists of
     limit: int | None = None,
     fail_fast: bool = False,
     wait_seconds: float = 0.0,
+    shard: Shard | None = None,
 ) -> Summary:
     """Render the pairs that the outbox does not have yet.
 
@@ -73,6 +76,7 @@ def run(  # noqa: PLR0913 - what a run consists of
         limit: see `plan`.
         fail_fast: stop after the first pair that fails.
         wait_seconds: longest time to wait for another run that works on the outbox.
+        shard: the shard of which these are the pairs; None: this is the only run on the outbox.
 
     Raises:
         MachineError: the device, the disk or the weights failed.
@@ -81,11 +85,13 @@ def run(  # noqa: PLR0913 - what a run consists of
     """
     begin = time.monotonic()
     weights = find_weights(settings.network.weights, settings.network.preprocessing)
-    devices = ", ".join(map(str, find_devices(settings.run.device)))
+    devices = ", ".join(map(str, find_devices(settings.run.local_device)))
+    if settings.run.cluster:
+        devices = f"the cluster {settings.run.cluster}"
     usage = Usage()
     with (
         StopRequest() as stop_request,
-        _locked(outbox, stop_request, wait_seconds),
+        _locked(outbox, shard, stop_request, wait_seconds),
         Attempts(outbox, settings.run.max_attempts) as attempts,
         contextlib.closing(prefetch(plan(pairs, outbox, weights, redo=redo, limit=limit), _PLANNED_AHEAD)) as ahead,
     ):
@@ -111,8 +117,8 @@ def run(  # noqa: PLR0913 - what a run consists of
 
 
 @contextlib.contextmanager
-def _locked(outbox: Outbox, stop_request: StopRequest, wait_seconds: float) -> Iterator[None]:
-    """Use the outbox as its only run, after a wait if need be.
+def _locked(outbox: Outbox, shard: Shard | None, stop_request: StopRequest, wait_seconds: float) -> Iterator[None]:
+    """Use the outbox as its only run, or the only one of this shard, after a wait if need be.
 
     Raises:
         LockedError: another run works on the outbox, and did so for all of the time.
@@ -123,7 +129,7 @@ def _locked(outbox: Outbox, stop_request: StopRequest, wait_seconds: float) -> I
     with contextlib.ExitStack() as stack:
         for attempt in itertools.count():
             try:
-                stack.enter_context(outbox.locked())
+                stack.enter_context(outbox.locked(shard))
             except LockedError:
                 if time.monotonic() - begin >= wait_seconds:
                     raise
@@ -159,7 +165,7 @@ def _time_budget(
     budget = TimeBudget(
         end - time.monotonic(),
         lambda pair, size, evaluations: estimator.expect(pair.settings, *size, evaluations).seconds,
-        devices=len(find_devices(settings.run.device)),
+        devices=len(find_devices(settings.run.local_device)),
     )
     for item in to_render:
         if item.size is not None:
@@ -175,6 +181,9 @@ class _StageListener:
 
     def __init__(self, observer: Observer, stop_request: StopRequest, grace_seconds: float) -> None:
         self._observer, self._stop_request, self._grace_seconds = observer, stop_request, grace_seconds
+
+    def check(self) -> None:
+        self._stop_request.check()
 
     def pair_started(self, pair: Pair) -> None:
         self._stop_request.check()
@@ -195,8 +204,10 @@ class _Tally:
         self._outbox, self._attempts, self.observer = outbox, attempts, observer
         self._pairs, self._budget = pairs, budget
         self._counts: Counter[str] = Counter()
-        self._out_of_memory: list[Task] = []
-        """Tasks of pairs that ran out of memory beside others, and are tried again alone."""
+        self._alone: list[Task] = []
+        """Tasks that come after all others, since each must be alone in its process."""
+        self.stage: Stage | StagePool | None = None
+        """Stage that renders the pairs; None before the first one."""
         self._out_of_time = 0
         """Number of pairs for which the time budget was over."""
 
@@ -221,7 +232,6 @@ class _Tally:
 
         Pairs during which a process died come after all others, see `_tasks_alone`.
         """
-        suspects: list[Task] = []
         for item in planned:
             if stop_request.requested is not None:
                 return
@@ -233,32 +243,39 @@ class _Tally:
                 continue  # it waits for the next run
             task = self._take_up(item)
             if task is not None and task.deaths:
-                suspects.append(task)
+                self._alone.append(task)
             elif task is not None:
                 yield self._begin(task)
-        suspects.sort(key=lambda each: each.deaths)
-        yield from self._tasks_alone(suspects, stop_request)
+        yield from self._tasks_alone(stop_request)
 
-    def _tasks_alone(self, suspects: list[Task], stop_request: StopRequest) -> Generator[Task | None]:
-        """Yield suspects, then pairs that ran out of memory beside others, each when no other pair is in progress."""
+    def _tasks_alone(self, stop_request: StopRequest) -> Generator[Task | None]:
+        """Yield pairs that must be alone, those that killed the fewest processes first.
+
+        Unless the stage isolates them, each waits until no other pair is in progress.
+        """
         while stop_request.requested is None:
-            if self._attempts.are_open:
-                yield None
+            is_isolated = self.stage is not None and self.stage.isolates
+            if self._attempts.are_open and not (is_isolated and self._alone):
+                yield None  # one of these pairs may have to be tried again
                 continue
-            alone = suspects or self._out_of_memory
-            if not alone:
+            if not self._alone:
                 return
             if self._is_over:
-                self._out_of_time += len(suspects) + len(self._out_of_memory)
+                self._out_of_time += len(self._alone)
                 return
-            yield self._begin(alone.pop(0))
+            self._alone.sort(key=lambda each: each.deaths or math.inf)
+            yield self._begin(self._alone.pop(0))
 
     @property
     def _is_over(self) -> bool:
         return self._budget is not None and self._budget.is_over
 
     def _begin(self, task: Task) -> Task:
-        evaluations = self._budget.begin(task.pair) if self._budget is not None else None
+        evaluations = None
+        if self._budget is not None:
+            if self.stage is not None:
+                self._budget.devices = self.stage.seats
+            evaluations = self._budget.begin(task.pair)
         return self._attempts.begin(replace(task, evaluations=evaluations))
 
     def warn_about_short_time(self, time_budget: str) -> None:
@@ -287,16 +304,25 @@ class _Tally:
         return None
 
     def finish(self, outcome: Outcome) -> None:
-        """Record that a pair is done or has failed; one that ran out of memory beside others is tried again alone.
+        """Record that a pair is done or has failed, or that it is tried again alone.
+
+        It is if it ran out of memory beside others, or if one of several processes died during it.
 
         Raises:
             StorageError: the outbox cannot be written.
         """
-        if isinstance(outcome.error, OutOfMemoryError) and self._attempts.others_are_open(outcome):
+        had_others = not outcome.task.is_alone and self._attempts.others_are_open(outcome)
+        if isinstance(outcome.error, OutOfMemoryError) and had_others:
             logger.warning("%s It is tried again when no other pair is in memory.", outcome.error.message)
             self._attempts.take_back_one(outcome)
-            self._out_of_memory.append(outcome.task)
+            self._alone.append(replace(outcome.task, is_large=True))
             return
+        if isinstance(outcome.error, ProcessDiedError):
+            again = self._attempts.count_death(outcome)
+            if isinstance(again, Task):
+                self._alone.append(again)
+                return
+            outcome = again
         if isinstance(outcome.record, Failure):
             try:
                 self._outbox.publish_failure(outcome.pair.name, outcome.record)
@@ -324,6 +350,7 @@ class _Tally:
 
 def _render(stage: Stage | StagePool, tasks: Iterable[Task | None], tally: _Tally, *, fail_fast: bool) -> None:
     """Send tasks through the stage; with `fail_fast`, until a pair fails."""
+    tally.stage = stage
     tally.observer.rendering_started(tally.expected)
     try:
         with contextlib.closing(stage.process(tasks)) as outcomes:

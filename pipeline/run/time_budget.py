@@ -69,7 +69,9 @@ class TimeBudget:
             devices: number of devices that work at once.
             clock: returns seconds.
         """
-        self._expect, self._devices, self._clock = expect, devices, clock
+        self._expect, self._clock = expect, clock
+        self.devices = devices
+        """Number of devices that work at once; it may change."""
         self._end = clock() + seconds
         self._pending: dict[str, _Group] = {}
         """Groups whose pairs are not all done, by name."""
@@ -100,7 +102,7 @@ class TimeBudget:
                 started += seconds
             else:
                 waiting += seconds
-        return fraction_within((self._end - self._clock()) * self._devices - started, waiting)
+        return fraction_within((self._end - self._clock()) * self.devices - started, waiting)
 
     def begin(self, pair: Pair) -> Evaluations | None:
         """Return the evaluations of a pair that starts; None if they are those of its settings."""

@@ -40,6 +40,13 @@ class RunSettings(Section):
     device: Annotated[str, Field(pattern=DEVICE_PATTERN)] = Field(
         "auto", description="auto, cpu, cuda (all cards at once) or cuda:N"
     )
+    cluster: str = Field(
+        "",
+        description="address of a Ray cluster whose devices do the work: auto, HOST:PORT or ray://…; empty: this one",
+    )
+    cluster_accelerator: str = Field(
+        "", description="type of the cluster's cards to use, as Ray names it, such as H100; empty: all"
+    )
     roots: tuple[UserPath, ...] = Field((), description="if set, a manifest may only name files within these folders")
     max_attempts: Count = Field(
         3, ge=1, description="give up a pair after this many crashes, without progress, during it alone"
@@ -71,7 +78,20 @@ class RunSettings(Section):
         ge=0,
         description="seconds that the pair in progress may take after SIGTERM (in watch and drain also after Ctrl-C)",
     )
+    silence_seconds: Seconds = Field(
+        120.0,
+        ge=10,
+        description="seconds without a sign of life after which the process of one of several devices is replaced",
+    )
+    seat_seconds: Seconds = Field(
+        600.0, ge=0, description="seconds without any device that works after which a run on several devices ends"
+    )
     report: bool = Field(default=False, description="keep OUTBOX/index.html, the report, up to date during the work")
+
+    @property
+    def local_device(self) -> str:
+        """The device of this machine on which forecasts are measured."""
+        return "auto" if self.cluster else self.device
 
 
 class StylesSettings(Section):

@@ -4,6 +4,9 @@ A process can also be killed from outside, by a power cut for instance, and then
 a pair during which a process died is a suspect: it is rendered after all other pairs and alone. Only deaths of
 processes that had no other pair in progress are evidence against it. A suspect that is rendered in the end is
 acquitted: its deaths came from outside, so more of them are needed as evidence against other pairs.
+
+With several devices, each has a process of its own, and this one survives when one of them dies. Then it is certain
+which pairs were in progress in the process that died, and the others are not suspects.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
-from pipeline.errors import DeviceError, FatalPairError
+from pipeline.errors import DeviceError, FatalPairError, ProcessDiedError
 from pipeline.stage.task import Outcome, Task, failure_of
 
 if TYPE_CHECKING:
@@ -38,6 +41,8 @@ class Attempts:
         self._outbox, self._max_deaths = outbox, max_deaths
         self._open: dict[str, Task] = {}
         """Tasks of attempts without an outcome, by file name of the result."""
+        self._alone: set[str] = set()
+        """File names of those whose attempt was counted as one beside which no other pair was in progress."""
 
     def __enter__(self) -> Self:
         return self
@@ -65,8 +70,8 @@ class Attempts:
         mark = self._outbox.marks.read(task.pair.file_name)
         if mark is None or mark.owner != task.owner or not mark.attempts:
             return task
-        begun = self._open.get(task.pair.file_name)
-        deaths, alone = mark.attempts - (begun is not None), mark.alone - (begun is not None and begun.deaths > 0)
+        name = task.pair.file_name
+        deaths, alone = mark.attempts - (name in self._open), mark.alone - (name in self._alone)
         if alone < self._max_deaths or alone < self._needed:
             return replace(task, attempt=task.attempt + deaths, deaths=deaths, deaths_alone=alone)
         error = FatalPairError(
@@ -80,15 +85,18 @@ class Attempts:
         return self._max_deaths + min(self._outbox.marks.acquitted(), (_PATIENCE - 1) * self._max_deaths)
 
     def begin(self, task: Task) -> Task:
-        """Count an attempt, and return its task. A task during which processes died must begin when none are open.
+        """Count an attempt, and return its task.
 
         Raises:
             StorageError: the outbox cannot be written.
         """
         name = task.pair.file_name
         if name not in self._open:
-            self._outbox.marks.begin_attempt(name, task.owner, task.key, alone=task.deaths > 0)
+            is_alone = task.deaths > 0 and not self._open
+            self._outbox.marks.begin_attempt(name, task.owner, task.key, alone=is_alone)
             self._open[name] = task
+            if is_alone:
+                self._alone.add(name)
         return task
 
     def end(self, outcome: Outcome) -> None:
@@ -101,7 +109,24 @@ class Attempts:
         if task.deaths_alone and not isinstance(outcome.error, FatalPairError):
             self._outbox.marks.acquit(task.deaths_alone)
         self._outbox.marks.end_attempt(task.pair.file_name, task.owner)
-        self._open.pop(task.pair.file_name, None)
+        self._close(task.pair.file_name)
+
+    def count_death(self, outcome: Outcome) -> Task | Outcome:
+        """Leave the attempt at a pair counted, since one of several processes died during it.
+
+        Returns:
+            The task of the next attempt, or the failure of the pair if there were too many.
+
+        Raises:
+            StorageError: the outbox cannot be read or written.
+        """
+        task, error = outcome.task, outcome.error
+        name = task.pair.file_name
+        was_alone = task.deaths > 0 and isinstance(error, ProcessDiedError) and error.is_alone
+        if was_alone and name not in self._alone:
+            self._outbox.marks.count_alone(name, task.owner)
+        self._close(name)
+        return self.consider(replace(task, attempt=task.attempt - task.deaths, deaths=0, deaths_alone=0))
 
     def take_back_one(self, outcome: Outcome) -> None:
         """Take back the attempt at a pair that failed and will be tried again, since the process has survived it.
@@ -120,7 +145,7 @@ class Attempts:
             suspects: file names of the pairs' results.
         """
         for name in suspects:
-            self._open.pop(name, None)
+            self._close(name)
 
     def take_back(self) -> None:
         """Take back all attempts without an outcome, since the process does not end because of these pairs.
@@ -133,5 +158,9 @@ class Attempts:
 
     def _take_back(self, task: Task) -> None:
         name = task.pair.file_name
-        self._outbox.marks.end_attempt(name, task.owner, take_back=True, alone=task.deaths > 0)
+        self._outbox.marks.end_attempt(name, task.owner, take_back=True, alone=name in self._alone)
+        self._close(name)
+
+    def _close(self, name: str) -> None:
         self._open.pop(name, None)
+        self._alone.discard(name)

@@ -42,6 +42,8 @@ SAVERS: Final = 2
 class Executor:
     """One call of `Stage.process`. Each group of methods says which threads call it."""
 
+    isolates = False
+
     def __init__(self, resources: Resources) -> None:
         self._resources, self._usage = resources, resources.usage
         self._budget = PixelBudget()

@@ -19,6 +19,10 @@ class Workers(Protocol):
     """The threads of one device, or the processes of several. Only the thread that feeds them calls the methods."""
 
     @property
+    def isolates(self) -> bool:
+        """Whether a task that must be alone can begin at any time, since it gets a process of its own."""
+
+    @property
     def error(self) -> BaseException | None:
         """Error that ends the work; None while there is none."""
 
@@ -43,7 +47,7 @@ class Workers(Protocol):
 def feed(tasks: Iterable[Task | None], workers: Workers) -> Generator[Outcome]:
     """Begin tasks while there is room for them, until all have an outcome or an error ends the work.
 
-    A task during which processes died begins when all other tasks have an outcome, and is rendered alone.
+    A task that must be alone begins when all other tasks have an outcome, unless the workers isolate it themselves.
 
     Args:
         tasks: the tasks; None means that there is no next task at the moment. An ImpastoError or OSError of the
@@ -63,11 +67,12 @@ def feed(tasks: Iterable[Task | None], workers: Workers) -> Generator[Outcome]:
                 return
             if task is None:
                 break
-            if task.deaths:
+            must_wait = task.is_alone and not workers.isolates
+            if must_wait:
                 yield from _until_idle(workers)
             if workers.error is None:
                 workers.begin(task)
-            if task.deaths:
+            if must_wait:
                 yield from _until_idle(workers)
             yield from workers.receive(0)
         if workers.error is None and (has_more or workers.in_work):

@@ -12,9 +12,16 @@ if TYPE_CHECKING:
 class Listener(Protocol):
     """Receives events of the devices, and can stop the stage: an error that a method raises ends the stage's work.
 
-    The thread that has the device calls both methods. A pool of several devices calls them in the thread that called
+    The thread that has the device calls the methods. A pool of several devices calls them in the thread that called
     `process`. Calls never overlap.
     """
+
+    def check(self) -> None:
+        """Called again and again while none of several devices works, for instance since all are being replaced.
+
+        Raises:
+            Interrupted: the stage must stop.
+        """
 
     def pair_started(self, pair: Pair) -> None:
         """A device begins with a pair; its evaluations follow.

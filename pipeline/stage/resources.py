@@ -59,6 +59,11 @@ class StoppableListener:
         self.is_stopped = False
         """Whether the device must stop. Any thread sets it, and the device's thread reads it."""
 
+    def check(self) -> None:
+        """Pass the question on; raise Interrupted if stopped."""
+        self._check()
+        self._listener.check()
+
     def pair_started(self, pair: Pair) -> None:
         """Pass the event on; raise Interrupted if stopped."""
         self._check()

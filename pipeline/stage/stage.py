@@ -36,6 +36,11 @@ logger = logging.getLogger(__name__)
 class Stage:
     """Renders pairs on one device and publishes the results. Only one thread uses it; `Executor` starts the others."""
 
+    isolates = False
+    """Whether a pair that must be alone gets a process of its own, beside which others go on."""
+    seats = 1
+    """Number of devices."""
+
     def __init__(  # noqa: PLR0913 - the parts of a stage
         self,
         *,

@@ -39,9 +39,16 @@ class Task:
     """Evaluations at each scale, coarse to fine, if a time budget limits them; None: those of the settings."""
     deaths: int = 0
     """Number of processes that died during the pair. If there are any, the pair is rendered last and alone."""
+    is_large: bool = False
+    """Whether the pair ran out of memory beside others, so that it is rendered alone."""
     deaths_alone: int = 0
     """Number of these processes in which no other pair was in progress. If there are any, a large pair is rendered with
     less memory."""
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other pair may be in progress in the same process."""
+        return self.is_large or self.deaths > 0
 
 
 @dataclass(frozen=True)

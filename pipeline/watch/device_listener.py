@@ -42,6 +42,15 @@ class DeviceListener:
         """Seconds since the last sign that the thread that renders is alive."""
         return self._clock() - self._last_activity
 
+    def check(self) -> None:
+        """See `Listener`.
+
+        Raises:
+            Interrupted: a stop was requested.
+        """
+        self.note_activity()
+        self._stop_request.check()
+
     def pair_started(self, pair: Pair) -> None:
         """See `Listener`.
 

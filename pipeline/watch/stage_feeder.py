@@ -32,6 +32,8 @@ class Renderer(Protocol):
 
     usage: Usage
     """Times and memory of the stage."""
+    isolates: bool
+    """Whether a pair that must be alone gets a process of its own, beside which others go on."""
 
     def process(self, tasks: Iterable[Task | None]) -> Generator[Outcome]:
         """See `Stage.process`."""
@@ -77,6 +79,7 @@ class StageFeeder:
             DeviceError: the device does not work any more.
             MachineError: the disk failed while draining.
         """
+        self._jobs.isolates = stage.isolates
         tasks = self._tasks()
         try:
             # The tasks are closed here, too: otherwise a job could stay half handed out until memory is collected.

@@ -65,6 +65,7 @@ class FakeStage:
     def __init__(self, listener: Listener, outbox: Outbox) -> None:
         self._listener, self._outbox = listener, outbox
         self.usage = Usage()
+        self.isolates = False
         self.premature = 0
         self.on_render: Callable[[Task], None] = lambda _: None
 

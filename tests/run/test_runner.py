@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.errors import DeviceError, ImageError, ImpastoError, OutOfMemoryError
+from pipeline.errors import DeviceError, ImageError, ImpastoError, OutOfMemoryError, ProcessDiedError
 from pipeline.outbox.publish import Outbox
 from pipeline.pair import Pair
 from pipeline.run import runner
@@ -42,6 +42,8 @@ class FakeStage:
     paint: Callable[[Task], None]
     """Function that is called in place of painting; it may raise."""
     usage: Usage = field(default_factory=Usage)
+    isolates: bool = False
+    seats: int = 1
 
     def process(self, tasks: Iterable[Task | None]) -> Generator[Outcome]:
         workers = FakeWorkers(self)
@@ -56,7 +58,7 @@ class FakeStage:
         pair = task.pair
         try:
             self.paint(task)
-        except (ImageError, OutOfMemoryError) as error:
+        except (ImageError, OutOfMemoryError, ProcessDiedError) as error:
             return Outcome(task, failure_of(task, error), error)
         picture = b"picture of " + pair.content.read_bytes()
         metadata = describe(task, pair.content.read_bytes(), pair.styles[0].read_bytes(), picture)
@@ -69,6 +71,7 @@ class FakeStage:
 class FakeWorkers:
     def __init__(self, stage: FakeStage) -> None:
         self.error: BaseException | None = None
+        self.isolates = stage.isolates
         self._stage, self._tasks = stage, list[Task]()
 
     @property
@@ -80,7 +83,8 @@ class FakeWorkers:
         return len(self._tasks) < ROOM
 
     def begin(self, task: Task) -> None:
-        assert not self._tasks or not any(each.deaths for each in [task, *self._tasks]), "a suspect is alone"
+        is_alone = not self._tasks or not any(each.deaths for each in [task, *self._tasks])
+        assert is_alone or self.isolates, "a suspect is alone"
         self._tasks.append(task)
 
     def receive(self, seconds: float) -> Iterator[Outcome]:
@@ -106,10 +110,10 @@ class Night:
         self.painted: list[str] = []
         """Names of the pairs that the latest process began to paint, in their order."""
 
-    def run(self, paint: Callable[[Task], None] = lambda _: None) -> Summary | BaseException:
+    def run(self, paint: Callable[[Task], None] = lambda _: None, *, isolates: bool = False) -> Summary | BaseException:
         """Run all pairs in one process; return its summary, or the error that ended it.
 
-        `paint` raises Crash where the process is killed.
+        `paint` raises Crash where the process is killed. With `isolates`, the stage has several processes.
         """
         disk = FaultyDisk(watched=())
         outbox = Outbox(self.root, disk)
@@ -123,7 +127,7 @@ class Night:
                 disk.dead = True
                 raise
 
-        self._patch.setattr(runner, "make_stage", lambda *_: FakeStage(outbox, paint_or_die))
+        self._patch.setattr(runner, "make_stage", lambda *_: FakeStage(outbox, paint_or_die, isolates=isolates))
         try:
             return runner.run(self._pairs, outbox, self._settings, Observer())
         except (Crash, DeviceError) as error:
@@ -299,6 +303,49 @@ def test_a_pair_that_runs_out_of_memory_beside_others_is_tried_again_alone(night
     assert night.failures() == set()
     assert night.painted[-2:] == ["19", "05"]
     assert len(night.results()) == summary.counts["rendered"] == PAIRS
+    assert night.marks() == []
+
+
+@pytest.mark.parametrize("isolates", [True, False])
+def test_pairs_of_a_process_of_several_that_died_are_tried_again_alone_in_the_same_run(
+    night: Night, *, isolates: bool
+) -> None:
+    tried: list[Task] = []
+
+    def paint(task: Task) -> None:
+        tried.append(task)
+        if task.pair.name in ("03", "04") and not task.deaths:
+            raise ProcessDiedError("its process was killed", is_alone=False)
+
+    summary = night.run(paint, isolates=isolates)
+    assert not isinstance(summary, BaseException)
+    assert summary.counts["rendered"] == len(night.results()) == PAIRS
+    again = [task for task in tried if task.deaths]
+    assert [(task.pair.name, task.attempt, task.deaths, task.deaths_alone) for task in again] == [
+        ("03", 2, 1, 0),
+        ("04", 2, 1, 0),
+    ]
+    assert night.marks() == []
+
+
+def test_a_pair_that_kills_its_process_each_time_fails_and_the_run_goes_on(night: Night) -> None:
+    tried: list[Task] = []
+
+    def paint(task: Task) -> None:
+        if task.pair.name == "05":
+            tried.append(task)
+            raise ProcessDiedError("its process was killed", is_alone=task.deaths > 0)
+
+    summary = night.run(paint, isolates=True)
+    assert not isinstance(summary, BaseException)
+    assert (summary.counts["rendered"], summary.counts["failed"]) == (PAIRS - 1, 1)
+    assert night.failures() == {"05"}
+    assert [(task.attempt, task.deaths, task.deaths_alone) for task in tried] == [
+        (1, 0, 0),
+        (2, 1, 0),
+        (3, 2, 1),
+        (4, 3, 2),
+    ]
     assert night.marks() == []
 
 

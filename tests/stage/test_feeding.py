@@ -26,6 +26,8 @@ def task(name: str, deaths: int = 0) -> Task:
 class FakeWorkers:
     """Workers with room for two tasks, which finish the first of them whenever the caller waits."""
 
+    isolates = False
+
     def __init__(self, fails_at: str = "") -> None:
         self.error: BaseException | None = None
         self.steps: list[str] = []

@@ -102,7 +102,7 @@ def _lines_of_run(run: RunState) -> list[str]:
     from pipeline.text import duration, rate
 
     counts = ", ".join(f"{number} {word}" for word, number in run.counts.items()) or "nothing yet"
-    head = f"{run.command} {run.source}"
+    head = f"{run.command} {run.source}{f', part {run.shard}' if run.shard else ''}"
     if run.state == "died":
         where = f"process {run.pid} on {run.host}"
         return [

@@ -34,6 +34,8 @@ class RunState:
     source: str
     spool: str
     """Spool of `watch` and `drain`; empty for other commands."""
+    shard: str
+    """The part of the manifest, as `I/N`; empty: all of it."""
     host: str
     pid: int
     state: Literal["running", "paused", "stopping", "ended", "died"]
@@ -154,6 +156,7 @@ def run_state(record: RunRecord, root: Path) -> RunState:
         **record.model_dump(include={"command", "host", "pid", "counts", "started", "written", "exit_code"}),
         source=single_line(record.source),
         spool=single_line(record.spool),
+        shard=single_line(record.shard),
         state=state,
         reason=single_line(record.reason),
         on_device=tuple(map(single_line, record.on_device)),
@@ -165,7 +168,8 @@ def run_state(record: RunRecord, root: Path) -> RunState:
 
 def _command_to_continue(record: RunRecord, root: Path) -> str:
     rest = "STYLE -o OUTPUT" if record.command == "pair" else f"--outbox {shell_quoted(str(root))}"
-    return f"impasto {record.command} {shell_quoted(record.source)} {rest}"
+    shard = f" --shard {shell_quoted(record.shard)}" if record.shard else ""
+    return f"impasto {record.command} {shell_quoted(record.source)} {rest}{shard}"
 
 
 def _seconds_between(begin: str, end: str) -> float:

@@ -71,7 +71,7 @@ class Estimator:
         Raises:
             MachineError: there is no such device, or the weights cannot be loaded.
         """
-        self.device = find_device(settings.run.device)
+        self.device = find_device(settings.run.local_device)
         self._precision = find_precision(settings.network.precision, self.device)
         self._memory = Memory(self.device, int(settings.run.memory_gb * 2**30) or None)
         self._network = load_weights(weights)

@@ -1,7 +1,8 @@
-"""The messages between the main process and the process of each device.
+"""The messages between the pool and the process of each device.
 
 To the process of a device: `Begin`, `TaskMessage`, `FenceAnswer`, `Halt`, `EndOfTasks`.
-From it: `PairStarted`, `Evaluated`, `FenceCheck`, `TaskDone`, `LogMessage`, `CallEnded`.
+From it: `Ready` or `NotReady` first, then `Alive`, `TaskReceived`, `PairStarted`, `Evaluated`, `FenceCheck`,
+`TaskDone`, `LogMessage`, `CallEnded`.
 A call of `StagePool.process` is one call of `Stage.process` in each process, from `Begin` to `CallEnded`.
 """
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline.outbox.metadata import Failure, Metadata
     from pipeline.pair import Pair
     from pipeline.settings.all_settings import Settings
+    from pipeline.stage.pool.handshake import Facts
     from pipeline.stage.task import Task
     from pipeline.transfer.state import Evaluation
     from pipeline.transfer.weights import WeightsSource
@@ -30,8 +32,18 @@ if TYPE_CHECKING:
 SIGNALS: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Signals that a terminal or a service manager sends to the child processes, too. Only the parent acts on them."""
 
-USAGE_FIELDS: Final = tuple(each.name for each in fields(Usage) if each.name not in {"devices", "_lock"})
-"""Fields of `Usage` that each process reports."""
+USAGE_FIELDS: Final = tuple(
+    each.name for each in fields(Usage) if each.name not in {"begin", "end", "devices", "_lock"}
+)
+"""Fields of `Usage` that each process reports: sums of seconds and counts, since clocks of machines differ."""
+REPORT_SECONDS: Final = 0.2
+"""Shortest time in seconds between two evaluations that a process reports, with up to `_SEATS_AT_FULL_RATE` of them."""
+_SEATS_AT_FULL_RATE: Final = 8
+
+
+def report_seconds(seats: int) -> float:
+    """Return the shortest time in seconds between two reported evaluations: longer, the more seats there are."""
+    return REPORT_SECONDS * max(1.0, seats / _SEATS_AT_FULL_RATE)
 
 
 @dataclass(frozen=True)
@@ -50,6 +62,32 @@ class Assignment:
     """Level of the parent's log."""
     devices: int
     """Number of devices that share the processor."""
+    nonce: Path | None = None
+    """File in the outbox by which the process sees that it has the same outbox; None: it is on the same machine."""
+    report_seconds: float = REPORT_SECONDS
+    """Shortest time in seconds between two evaluations that the process reports."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The process has opened its stage, and can take tasks."""
+
+    facts: Facts
+
+
+@dataclass(frozen=True)
+class NotReady:
+    """The process cannot open its stage, and ends."""
+
+    error: ImpastoError
+
+
+@dataclass(frozen=True)
+class Alive:
+    """The process lives; sent every `process.ALIVE_SECONDS` during a call."""
+
+    is_stuck: bool
+    """Whether the evaluation in progress takes far longer than it should."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +127,13 @@ class FenceAnswer:
 
 
 @dataclass(frozen=True)
+class TaskReceived:
+    """The process has a task, so that it may die during it from now on."""
+
+    number: int
+
+
+@dataclass(frozen=True)
 class PairStarted:
     """The device begins with a pair."""
 
@@ -99,7 +144,7 @@ class PairStarted:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A device has made an evaluation of a pair. Most evaluations are left out, see `process.REPORT_SECONDS`."""
+    """A device has made an evaluation of a pair. Most evaluations are left out, see `Assignment`."""
 
     pair: Pair
     evaluation: Evaluation

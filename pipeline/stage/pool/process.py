@@ -1,6 +1,6 @@
 """The process of one device of a pool: a stage of its own, which takes its tasks from a pipe.
 
-The process shares nothing with its parent but the pipe and the disk; the parent calls fences and listener.
+The process shares nothing with the pool but the pipe and the disk; the pool calls fences and listener.
 """
 
 from __future__ import annotations
@@ -11,19 +11,23 @@ import logging.handlers
 import os
 import queue
 import signal
+import socket
 import threading
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import torch
 
 from pipeline.disk import Disk
 from pipeline.errors import ExitCode, ImpastoError, Interrupted, internal_error
 from pipeline.outbox.publish import Outbox
+from pipeline.stage.device.devices import describe_device
+from pipeline.stage.pool.handshake import facts_here
 from pipeline.stage.pool.messages import (
     SIGNALS,
     USAGE_FIELDS,
+    Alive,
     Assignment,
     Begin,
     CallEnded,
@@ -32,16 +36,20 @@ from pipeline.stage.pool.messages import (
     FenceCheck,
     Halt,
     LogMessage,
+    NotReady,
     PairStarted,
+    Ready,
     TaskDone,
     TaskMessage,
+    TaskReceived,
 )
+from pipeline.stage.pool.watchdog import Watchdog
 from pipeline.stage.stage import Stage
 from pipeline.stage.summary import Usage
+from pipeline.transfer.weights import find_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from multiprocessing.connection import Connection
 
     from pipeline.pair import Pair
     from pipeline.stage.task import Outcome, Task
@@ -49,27 +57,37 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-REPORT_SECONDS: Final = 0.2
-"""Shortest time in seconds between two evaluations that a process reports to its parent."""
+ALIVE_SECONDS: Final = 5.0
+"""Seconds between two signs of life."""
 
 
-def serve(pipe: Connection, assignment: Assignment) -> None:
-    """Run the process of a device, until the parent closes the pipe or dies."""
+class Pipe(Protocol):
+    """An end of a pipe."""
+
+    def send(self, message: object, /) -> None:
+        """Send a message; raise OSError if the other end is closed."""
+
+    def recv(self) -> object:
+        """Wait for a message; raise EOFError or OSError if the other end is closed."""
+
+
+def serve(pipe: Pipe, assignment: Assignment) -> None:
+    """Run the process of a device, until the pool closes the pipe or dies."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     DeviceProcess(pipe, assignment).run()
 
 
 class DeviceProcess:
-    """Runs a stage for its parent.
+    """Runs a stage for a pool.
 
     The main thread calls `run`, which calls the stage. Another thread reads the pipe. The stage's device thread calls
     `pair_started` and `evaluated`; its threads that save check fences. All of them write to the pipe by `send`.
     """
 
-    def __init__(self, pipe: Connection, assignment: Assignment) -> None:
+    def __init__(self, pipe: Pipe, assignment: Assignment) -> None:
         self._pipe, self._assignment = pipe, assignment
-        self._outbox = Outbox(assignment.outbox, Disk(), f"{assignment.parent}/{os.getpid()}")
+        self._outbox = Outbox(assignment.outbox, Disk(), f"{assignment.parent}/{_process_name()}")
         self._sending = threading.Lock()
         """Lock of the pipe for writing."""
         self._messages: queue.SimpleQueue[object] = queue.SimpleQueue()
@@ -77,10 +95,12 @@ class DeviceProcess:
         self._fence_answers: dict[int, queue.SimpleQueue[ImpastoError | None]] = {}
         """Queues from which threads take the answers to their fence checks, by number of the task."""
         self._halt_code: ExitCode | None = None
-        """Exit code of the parent's request to stop; None if there is none."""
+        """Exit code of the pool's request to stop; None if there is none."""
         self._is_orphan = False
         """Whether the pipe is closed."""
+        self._weights = assignment.weights
         self._stage: Stage | None = None
+        self._watchdog = Watchdog(assignment.settings.run.silence_seconds)
         self._in_work = 0
         """Number of tasks in the stage."""
         self._reported: dict[str, float] = {}
@@ -89,34 +109,64 @@ class DeviceProcess:
     def run(self) -> None:
         """Serve until the pipe is closed."""
         logging.basicConfig(
-            level=self._assignment.log_level, handlers=[_ParentLogHandler(self.send)], format="%(message)s", force=True
+            level=self._assignment.log_level, handlers=[_PoolLogHandler(self.send)], format="%(message)s", force=True
         )
         logging.captureWarnings(capture=True)
         threading.Thread(target=self._read, name="pipe", daemon=True).start()
         torch.set_num_threads(max(1, torch.get_num_threads() // self._assignment.devices))
-        with contextlib.suppress(Exception):  # the first call of `process` raises the error again
-            self._open_stage()
+        try:
+            stage = self._open_stage()
+        except ImpastoError as error:
+            self.send(NotReady(error))
+            return
+        except Exception as error:
+            logger.exception("%s cannot be opened", self._assignment.settings.run.device)
+            self.send(NotReady(internal_error(error)))
+            return
+        given = self._assignment
+        device = describe_device(stage.resources.painter.device)
+        self.send(Ready(facts_here(device, self._weights.sha256, given.nonce)))
         while (message := self._messages.get()) is not None:
             if isinstance(message, Begin):
-                self.send(CallEnded(self._process(), self._usage()))
+                with self._signs_of_life():
+                    ended = CallEnded(self._process(stage), self._usage())
+                self.send(ended)
 
     def send(self, message: object) -> None:
-        """Send a message to the parent; do nothing if the parent has died."""
+        """Send a message to the pool; do nothing if it has died."""
         with self._sending, contextlib.suppress(OSError):  # the thread that reads notices the end of the pipe
             self._pipe.send(message)
 
     def _open_stage(self) -> Stage:
-        if self._stage is None:
-            given = self._assignment
-            self._stage = Stage.from_settings(given.settings, given.weights, self._outbox, self, given.devices)
+        given = self._assignment
+        # The file of another machine's package is elsewhere on this one.
+        if given.weights.name in ("packaged", "torchvision"):
+            self._weights = find_weights(given.weights.name)
+        self._stage = Stage.from_settings(given.settings, self._weights, self._outbox, self, given.devices)
         return self._stage
 
-    def _process(self) -> ImpastoError | None:
+    @contextlib.contextmanager
+    def _signs_of_life(self) -> Iterator[None]:
+        """Send `Alive` now and then, from a thread of its own."""
+        is_over = threading.Event()
+
+        def send() -> None:
+            while not is_over.wait(ALIVE_SECONDS):
+                self.send(Alive(self._watchdog.is_stuck))
+
+        thread = threading.Thread(target=send, name="signs of life", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            thread.join()
+
+    def _process(self, stage: Stage) -> ImpastoError | None:
         """Make one call of `Stage.process`; return the error that ended it."""
         self._in_work = 0
         self._reported.clear()
         try:
-            stage = self._open_stage()
             with self._outbox.opened(), contextlib.closing(stage.process(self._tasks())) as outcomes:
                 for outcome in outcomes:
                     self._send_outcome(outcome)
@@ -125,6 +175,8 @@ class DeviceProcess:
         except Exception as error:
             logger.exception("%s failed", self._assignment.settings.run.device)
             return internal_error(error)
+        finally:
+            self._watchdog.rest()
         return None
 
     def _tasks(self) -> Iterator[Task | None]:
@@ -139,12 +191,14 @@ class DeviceProcess:
                     self._messages.put(None)
                 return
             self._in_work += 1
+            self.send(TaskReceived(message.number))
             yield replace(message.task, fence=_Fence(message.number, self._check_fence))
 
     def _send_outcome(self, outcome: Outcome) -> None:
         fence = outcome.task.fence
         assert isinstance(fence, _Fence)  # noqa: S101 - set by `_tasks`
         self._in_work -= 1
+        self._watchdog.end(outcome.pair.file_name)
         self._reported.pop(outcome.pair.file_name, None)
         self.send(TaskDone(fence.number, outcome.record, outcome.error, self._usage()))
 
@@ -187,20 +241,27 @@ class DeviceProcess:
 
     # The stage's listener
 
-    def pair_started(self, pair: Pair) -> None:
-        """Report the pair to the parent; raise Interrupted if the parent asked to stop."""
+    def check(self) -> None:
+        """Raise Interrupted if the pool asked to stop."""
         self._check()
+
+    def pair_started(self, pair: Pair) -> None:
+        """Report the pair to the pool; raise Interrupted if the pool asked to stop."""
+        self._check()
+        self._watchdog.begin(pair.file_name)
         self._reported[pair.file_name] = float("-inf")
-        self.send(PairStarted(pair, self._open_stage().resources.max_in_work))
+        assert self._stage is not None  # noqa: S101 - it calls this method
+        self.send(PairStarted(pair, self._stage.resources.max_in_work))
 
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
-        """Report an evaluation to the parent, unless the last report is recent; raise Interrupted if it asked to stop.
+        """Report an evaluation to the pool, unless the last report is recent; raise Interrupted if it asked to stop.
 
         A batch of any size is reported as often as a single pair.
         """
         self._check()
+        self._watchdog.note(pair.file_name)
         now = time.monotonic()
-        if now - self._reported.get(pair.file_name, now) >= REPORT_SECONDS * len(self._reported):
+        if now - self._reported.get(pair.file_name, now) >= self._assignment.report_seconds * len(self._reported):
             self._reported[pair.file_name] = now
             self.send(Evaluated(pair, evaluation))
 
@@ -209,9 +270,15 @@ class DeviceProcess:
             raise Interrupted(self._halt_code)
 
 
+def _process_name() -> str:
+    """Return a name that no other process has on any machine."""
+    host = "".join(each if each.isalnum() else "-" for each in socket.gethostname())
+    return f"{host}-{os.getpid()}"
+
+
 @dataclass(frozen=True)
 class _Fence:
-    """The fence of a task, which the parent calls."""
+    """The fence of a task, which the pool calls."""
 
     number: int
     check: Callable[[int], None]
@@ -220,8 +287,8 @@ class _Fence:
         self.check(self.number)
 
 
-class _ParentLogHandler(logging.handlers.QueueHandler):
-    """Sends lines of the log to the parent, which writes them above its progress bars."""
+class _PoolLogHandler(logging.handlers.QueueHandler):
+    """Sends lines of the log to the pool, which writes them above its progress bars."""
 
     def __init__(self, send: Callable[[object], None]) -> None:
         super().__init__(queue.SimpleQueue())

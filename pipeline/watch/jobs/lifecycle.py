@@ -13,6 +13,7 @@ from pipeline.errors import (
     IncompleteError,
     OccupiedError,
     OutOfMemoryError,
+    ProcessDiedError,
     SupersededError,
     UnreadableError,
     internal_error,
@@ -88,6 +89,8 @@ class Jobs:
         self._changes = ChangeDetector(workplace.disk)
         self.endings = JobEndings(workplace, self._names, rules.retire, rules.basis_of, observer)
         self.in_stage = PairsInStage()
+        self.isolates = False
+        """Whether the stage has a process for each pair that must be alone."""
         self._suspects: dict[tuple[OpenJob, int], int] = {}
         """Number of times that each pair during which processes died was considered, by job and index in the job."""
 
@@ -124,7 +127,10 @@ class Jobs:
         if verdict is None:
             self._settle(open_job, index, outcome)
         else:
-            self.attempts.take_back_one(outcome)
+            if isinstance(outcome.error, ProcessDiedError):
+                self.attempts.count_death(outcome)  # the next attempt finds out whether there were too many
+            else:
+                self.attempts.take_back_one(outcome)
             # Before the next attempt the ticket or the style may have changed.
             open_job.is_outdated |= isinstance(outcome.error, ChangedError) or open_job.is_of_one_photograph
         self.in_stage.remove(outcome.pair.file_name)
@@ -247,7 +253,7 @@ class Jobs:
 
         At first, other jobs may not have begun yet, so it waits in any case: the longer, the more processes died.
         """
-        if not task.deaths:
+        if not task.deaths or self.isolates:
             return False
         looks = self._suspects.get((open_job, index), 0)
         self._suspects[open_job, index] = looks + 1
@@ -260,6 +266,8 @@ class Jobs:
         """Return when to try a failed pair again; None if the failure is final."""
         if isinstance(error, UnreadableError):
             return self._handle_unreadable(open_job, error)
+        if isinstance(error, ProcessDiedError):
+            return Retry(RETRY_SECONDS)
         if isinstance(error, ChangedError | SupersededError):
             logger.warning("%s", error)
             return Retry(self._rules.settle_seconds)  # the next attempt finds out the state of the job

@@ -18,7 +18,16 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.errors import ChangedError, DeviceError, ExitCode, ImageError, Interrupted, StorageError
+from pipeline.errors import (
+    ChangedError,
+    DeviceError,
+    ExitCode,
+    FatalPairError,
+    ImageError,
+    Interrupted,
+    ProcessDiedError,
+    StorageError,
+)
 from pipeline.outbox.metadata import Failure, Metadata
 from pipeline.outbox.publish import Outbox
 from pipeline.pair import Pair
@@ -26,7 +35,9 @@ from pipeline.settings.all_settings import Settings
 from pipeline.settings.pair_settings import PairSettings
 from pipeline.stage.attempts import Attempts
 from pipeline.stage.pool import stage_pool as pool_module
-from pipeline.stage.pool.stage_pool import StagePool, make_stage
+from pipeline.stage.pool.pipe_venue import PipeVenue
+from pipeline.stage.pool.pool_call import PoolCall
+from pipeline.stage.pool.stage_pool import StagePool, assignment_for, make_stage
 from pipeline.stage.resources import PAIRS_AHEAD
 from pipeline.stage.stage import Stage
 from pipeline.stage.task import Outcome, Task
@@ -36,6 +47,7 @@ from tests.conftest import photo
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from pipeline.stage.pool.crew import Worker
     from pipeline.transfer.state import Evaluation
 
 LONG = 20_000
@@ -53,6 +65,9 @@ class Recorder:
         self.times: list[float] = []
         self.on_started: Callable[[Pair], None] = lambda _: None
         self.on_evaluated: Callable[[Pair], None] = lambda _: None
+
+    def check(self) -> None:
+        """Go on."""
 
     def pair_started(self, pair: Pair) -> None:
         self.threads.add(threading.current_thread())
@@ -72,7 +87,12 @@ class Bench:
 
     def __init__(self, folder: Path, settings: Settings | None = None) -> None:
         self.folder, self.outbox, self.recorder = folder, Outbox(folder / "out"), Recorder()
-        self.pool = StagePool(["cpu", "cpu"], settings or Settings(), find_weights("packaged"), self.outbox, self)
+        settings, weights = settings or Settings(), find_weights("packaged")
+        self.venue = PipeVenue(["cpu", "cpu"], assignment_for(settings, weights, self.outbox, 2))
+        self.pool = StagePool(self.venue, settings, weights, self.outbox, self)
+
+    def check(self) -> None:
+        """Go on."""
 
     def pair_started(self, pair: Pair) -> None:
         self.recorder.pair_started(pair)
@@ -82,14 +102,18 @@ class Bench:
 
     @property
     def pids(self) -> list[int | None]:
-        return [worker.process.pid for worker in self.pool._handles]
+        return [worker.seat.process.pid for worker in self.pool._crew.workers]
 
     @property
     def checkpoints(self) -> list[Path]:
         return sorted(self.outbox.root.glob(".impasto/checkpoints/*"))
 
     def pair(self, name: str, evaluations: int = 2, seed: int = 0) -> Pair:
-        content, style = self.folder / f"{name}.png", self.folder / f"{name}-style.png"
+        return self.pair_in(self.folder, name, evaluations, seed)
+
+    @staticmethod
+    def pair_in(folder: Path, name: str, evaluations: int = 2, seed: int = 0) -> Pair:
+        content, style = folder / f"{name}.png", folder / f"{name}-style.png"
         for number, path in enumerate((content, style)):
             Image.fromarray(photo(40, 32, seed + number)).save(path)
         settings = PairSettings.model_validate({"image": {"size": 40}, "pyramid": {"evaluations": evaluations}})
@@ -109,7 +133,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, _cache: None) -> Iterator[B
     bench = Bench(tmp_path_factory.mktemp("pool"), Settings.model_validate({"run": {"max_reorder": 0}}))
     yield bench
     bench.pool.close()
-    assert not any(worker.process.is_alive() for worker in bench.pool._handles)
+    assert not any(seat.process.is_alive() for seat in bench.venue._started)
 
 
 @pytest.fixture
@@ -134,9 +158,15 @@ def tasks_of(bench: Bench, prefix: str, count: int) -> list[Task]:
 def test_each_of_two_devices_renders_some_of_the_pairs_and_each_pair_once(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tasks, given = tasks_of(bench, "six", 6), []
-    for worker in bench.pool._handles:
-        monkeypatch.setattr(worker, "give", _noting(worker.give, given, worker))
+    tasks: list[Task] = tasks_of(bench, "six", 6)
+    given: list[object] = []
+    give = PoolCall._give
+
+    def noting(call: PoolCall[Any], worker: Worker[Any], task: Task) -> None:
+        given.append(worker)
+        give(call, worker, task)
+
+    monkeypatch.setattr(PoolCall, "_give", noting)
     outcomes = list(bench.process([tasks[0], None, *tasks[1:]]))
     assert sorted(outcome.pair.name for outcome in outcomes) == [f"six{number}" for number in range(6)]
     assert all(any(outcome.task is task for task in tasks) for outcome in outcomes), (
@@ -152,16 +182,6 @@ def test_each_of_two_devices_renders_some_of_the_pairs_and_each_pair_once(
         "listeners are called in the thread of the caller, as documented"
     )
     assert list(bench.outbox.root.glob(".impasto/tmp/*/*")) == []
-
-
-def _noting(give: Callable[..., None], given: list[Any], worker: Any) -> Callable[..., None]:
-    """Return a function that records the worker and then gives it the task."""
-
-    def noted(*arguments: Any) -> None:
-        given.append(worker)
-        give(*arguments)
-
-    return noted
 
 
 def test_the_next_call_finds_the_processes_as_they_were_and_times_are_added_up(bench: Bench) -> None:
@@ -241,15 +261,25 @@ def test_what_the_source_of_tasks_raises_is_raised_after_what_is_finished(bench:
     assert bench.recorder.events[-1] == ("told", "before")
 
 
-def test_a_suspect_is_alone_on_all_devices(bench: Bench) -> None:
-    names = ("a", "b", "suspect", "c", "d")
-    tasks = [Task(bench.pair(name), 1, None, deaths=name == "suspect") for name in names]
-    list(bench.process(tasks))
+def test_a_suspect_is_alone_in_its_process_while_the_other_goes_on(bench: Bench) -> None:
+    suspect = Task(bench.pair("suspect", 300), 1, None, deaths=1)
+    tasks = [*tasks_of(bench, "before", 2), suspect, *tasks_of(bench, "beside", 6)]
+    shared: list[list[str]] = []
+
+    def look(pair: Pair) -> None:
+        for worker in bench.pool._crew.workers:
+            names = [task.pair.name for task in worker.tasks.values()]
+            if "suspect" in names:
+                shared.append(names)
+
+    bench.recorder.on_started = bench.recorder.on_evaluated = look
+    outcomes = [outcome.pair.name for outcome in bench.process(tasks)]
+    assert sorted(outcomes) == sorted(task.pair.name for task in tasks)
+    assert shared
+    assert all(names == ["suspect"] for names in shared)
     events = [event for event in bench.recorder.events if event[0] != "evaluated"]
     begin, end = events.index(("started", "suspect")), events.index(("told", "suspect"))
-    assert {name for _, name in events[:begin]} == {"a", "b"}
-    assert end == begin + 1
-    assert {name for _, name in events[end + 1 :]} == {"c", "d"}
+    assert any(name.startswith("beside") for kind, name in events[begin:end] if kind == "told")
 
 
 def test_no_more_is_taken_than_a_stage_would_have_ahead(bench: Bench) -> None:
@@ -339,52 +369,96 @@ def test_warnings_of_python_come_to_the_callers_log(bench: Bench, caplog: pytest
     assert (line.processName, "a tensor is odd" in line.message) == ("cpu", True)
 
 
-def test_a_process_that_is_killed_is_named_and_its_pair_is_suspect(own_bench: Bench) -> None:
+def test_a_process_that_is_killed_is_replaced_and_its_pair_is_tried_again_alone(
+    own_bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
     bench = own_bench
-    endless = Task(bench.pair("endless", LONG), 1, None)
-    tasks, told = [endless, *tasks_of(bench, "short", 4)], set()
+    victim = Task(bench.pair("victim", 400), 1, None)
+    killed: list[int] = []
 
-    def render() -> None:
-        with bench.outbox.locked(), Attempts(bench.outbox, 3) as attempts:
-            for outcome in bench.pool.process(map(attempts.begin, tasks)):
+    def kill(pair: Pair) -> None:
+        if pair.name == "victim" and not killed:
+            (worker,) = [
+                each for each in bench.pool._crew.workers if "victim" in {t.pair.name for t in each.tasks.values()}
+            ]
+            killed.append(worker.seat.process.pid)
+            os.kill(worker.seat.process.pid, signal.SIGKILL)
+
+    bench.recorder.on_evaluated = kill
+    todo = [victim, *tasks_of(bench, "short", 4)]
+    again: list[Task] = []
+    done: list[str] = []
+    with bench.outbox.locked(), Attempts(bench.outbox, 3) as attempts:
+
+        def tasks() -> Iterator[Task | None]:
+            while todo or attempts.are_open:
+                yield attempts.begin(todo.pop(0)) if todo else None
+
+        for outcome in bench.pool.process(tasks()):
+            if isinstance(outcome.error, ProcessDiedError):
+                considered = attempts.count_death(outcome)
+                assert isinstance(considered, Task)
+                again.append(considered)
+                todo.append(considered)
+            else:
                 attempts.end(outcome)
-                if not told:
-                    (pid,) = [
-                        worker.process.pid
-                        for worker in bench.pool._handles
-                        if any(task.pair is endless.pair for task in worker.tasks.values())
-                    ]
-                    assert pid is not None
-                    os.kill(pid, signal.SIGKILL)
-                told.add(outcome.pair.name)
+                done.append(outcome.pair.name)
+    assert killed
+    assert "its process ended unexpectedly (Killed)" in caplog.text
+    assert sorted(done) == ["short0", "short1", "short2", "short3", "victim"]
+    (suspect,) = [task for task in again if task.pair.name == "victim"]
+    assert (suspect.deaths, suspect.attempt) == (1, 2)
+    assert {path.name for path in bench.outbox.root.glob("*.json")} == {f"{name}.png.json" for name in done}
+    assert all(bench.outbox.marks.read(f"{name}.png") is None for name in done)
 
-    with pytest.raises(DeviceError, match=r"cpu: its process ended unexpectedly \(Killed\)") as caught:
-        render()
-    assert caught.value.remedy
-    assert told
-    assert told == {path.name.removesuffix(".png.json") for path in bench.outbox.root.glob("*.json")}, (
-        "each result that was reported is in the outbox"
-    )
-    marks = {task.pair.name: bench.outbox.marks.read(task.pair.file_name) for task in tasks}
-    assert (mark := marks["endless"]) is not None
-    assert mark.attempts == 1, "the attempt is counted, so that the next process tries the pair alone"
-    with Attempts(bench.outbox, 3) as attempts:
-        considered = attempts.consider(endless)
-    assert isinstance(considered, Task)
-    assert considered.deaths == 1
-    with pytest.raises(DeviceError, match="its process ended"):
-        list(bench.process([]))
+
+def test_a_pair_that_kills_its_process_each_time_fails_and_the_others_are_done(own_bench: Bench) -> None:
+    bench = own_bench
+    failures: list[Failure] = []
+    done: list[str] = []
+
+    def kill(pair: Pair) -> None:
+        if pair.name == "killer":
+            for worker in bench.pool._crew.workers:
+                if "killer" in {task.pair.name for task in worker.tasks.values()}:
+                    os.kill(worker.seat.process.pid, signal.SIGKILL)
+
+    bench.recorder.on_started = kill
+    todo = [Task(bench.pair("killer", LONG), 1, None), *tasks_of(bench, "good", 3)]
+    with bench.outbox.locked(), Attempts(bench.outbox, 2) as attempts:
+
+        def tasks() -> Iterator[Task | None]:
+            while todo or attempts.are_open:
+                yield attempts.begin(todo.pop(0)) if todo else None
+
+        for outcome in bench.pool.process(tasks()):
+            if isinstance(outcome.error, ProcessDiedError):
+                considered = attempts.count_death(outcome)
+                if isinstance(considered, Task):
+                    todo.append(considered)
+                else:
+                    assert isinstance(considered.error, FatalPairError)
+                    assert isinstance(considered.record, Failure)
+                    failures.append(considered.record)
+                    attempts.end(considered)
+            else:
+                attempts.end(outcome)
+                done.append(outcome.pair.name)
+    assert sorted(done) == ["good0", "good1", "good2"]
+    (failure,) = failures
+    assert "the process died 2 times while it worked on this pair alone" in failure.reason
 
 
 def test_a_device_that_cannot_be_used_ends_the_call(tmp_path: Path) -> None:
     if torch.cuda.device_count() > 7:
         pytest.skip("it can be used")
-    outbox = Outbox(tmp_path / "out")
+    outbox, settings, weights = Outbox(tmp_path / "out"), Settings(), find_weights("packaged")
+    venue = PipeVenue(["cuda:7"], assignment_for(settings, weights, outbox, 1))
     with (
-        contextlib.closing(StagePool(["cuda:7"], Settings(), find_weights("packaged"), outbox, Recorder())) as pool,
+        contextlib.closing(StagePool(venue, settings, weights, outbox, Recorder())) as pool,
         pytest.raises(DeviceError, match="cuda:7"),
     ):
-        list(pool.process([]))
+        list(pool.process([Task(Bench.pair_in(tmp_path, "any"), 1, None)]))
 
 
 def test_one_device_has_no_pool(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

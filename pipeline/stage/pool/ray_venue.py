@@ -1,0 +1,242 @@
+"""Seats on the machines of a Ray cluster: an actor for each card, or for each machine without cards.
+
+Ray places the actors, carries the messages and notices deaths. What happens to pairs is the pool's business: an actor
+is never restarted by Ray, and only messages are repeated. Actors end together with this process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import signal
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from pipeline.errors import DeviceError, MachineError
+from pipeline.stage.pool.messages import SIGNALS, report_seconds
+from pipeline.stage.pool.numbered import Heard, Sent
+from pipeline.stage.pool.ray_actor import SeatActor
+from pipeline.stage.pool.seats import Gone, Place
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from pipeline.stage.pool.messages import Assignment
+
+logger = logging.getLogger(__name__)
+
+INSTALL: Final = "pip install 'impasto[cluster]'"
+POLL_SECONDS: Final = 5.0
+"""Longest time in seconds for which a call of `SeatActor.say` waits; only then is a lost reply noticed."""
+NODES_SECONDS: Final = 1.0
+"""Seconds between two looks at the machines of the cluster."""
+
+
+class RaySeat:
+    """An actor."""
+
+    def __init__(self, ray: Any, place: Place, actor: Any) -> None:
+        self._ray, self.place, self.actor = ray, place, actor
+        self.saying: Any = None
+        """Reference to the messages that the actor will return next."""
+        self.heard = Heard()
+        self._sent = Sent()
+        self.listen()
+
+    def listen(self) -> None:
+        """Ask for the next messages."""
+        self.saying = self.actor.say.options(concurrency_group="say").remote(self.heard.known, POLL_SECONDS)
+
+    def send(self, message: object) -> None:
+        """See `Seat`."""
+        number, _ = numbered = self._sent.add(message)
+        self._sent.after(number)  # Ray repeats the call itself if need be
+        self.actor.hear.options(concurrency_group="hear").remote([numbered])
+
+    def kill(self) -> None:
+        """See `Seat`."""
+        self._ray.kill(self.actor, no_restart=True)
+
+    def dismiss(self) -> None:
+        """See `Seat`; an actor cannot outlive this process, so it ends at once."""
+        self.kill()
+
+
+class RayVenue:
+    """The machines of a Ray cluster."""
+
+    def __init__(self, address: str, assignment: Assignment, device: str = "auto", accelerator: str = "") -> None:
+        """Connect to a cluster.
+
+        Args:
+            address: `auto`, `HOST:PORT` or `ray://HOST:PORT`.
+            assignment: the values for each process; the device in its settings is replaced.
+            device: `cpu`: a seat for each machine, without its cards; else a seat for each card and, if no machine has
+                one, for each machine.
+            accelerator: type of the cards to use, as Ray names it, such as `H100`; empty: all.
+
+        Raises:
+            MachineError: Ray is not installed, or the cluster cannot be reached.
+        """
+        self._ray = connect(address)
+        self._assignment, self._device, self._accelerator = assignment, device, accelerator
+        self._nodes: list[dict[str, Any]] = []
+        self._nodes_until = float("-inf")
+        self._resources: dict[Place, dict[str, Any]] = {}
+        """Options of the actor at each place."""
+        self._actor_class = self._ray.remote(
+            concurrency_groups={"hear": 1, "say": 1}, max_restarts=0, max_task_retries=-1
+        )(SeatActor)
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """Return the machines of the cluster, as Ray describes them, also those that are gone."""
+        if time.monotonic() >= self._nodes_until:
+            self._nodes, self._nodes_until = self._ray.nodes(), time.monotonic() + NODES_SECONDS
+        return self._nodes
+
+    def places(self) -> list[Place]:
+        """See `Venue`."""
+        alive = [node for node in self.nodes() if node["Alive"]]
+        with_cards = [node for node in alive if _cards(node) and self._is_wanted(node)]
+        self._resources = {}
+        if self._device != "cpu" and (with_cards or self._accelerator):
+            for node in with_cards:
+                cpus = int(node["Resources"].get("CPU", 0)) // _cards(node) // 2  # the other half is left to others
+                for number in range(_cards(node)):
+                    place = Place((node["NodeID"], number), f"GPU {number} of {node['NodeManagerHostname']}")
+                    self._resources[place] = {"num_gpus": 1, "num_cpus": cpus}
+            return list(self._resources)
+        for node in alive:
+            cpus = node["Resources"].get("CPU", 0.0)
+            if cpus >= 1:
+                place = Place((node["NodeID"], "cpu"), f"the CPU of {node['NodeManagerHostname']}")
+                self._resources[place] = {"num_cpus": cpus}
+        return list(self._resources)
+
+    def _is_wanted(self, node: dict[str, Any]) -> bool:
+        return not self._accelerator or f"accelerator_type:{self._accelerator}" in node["Resources"]
+
+    def start(self, place: Place) -> RaySeat:
+        """See `Venue`."""
+        node_id = place.key[0]  # type: ignore[index]  # made by `places`
+        node = next((each for each in self.nodes() if each["NodeID"] == node_id), None)
+        if node is None:
+            raise DeviceError(f"{place.label}: its machine has left the cluster.")
+        resources = self._resources[place]
+        settings = self._assignment.settings
+        run = settings.run.model_copy(update={"device": "cuda:0" if "num_gpus" in resources else "cpu"})
+        assignment = replace(
+            self._assignment,
+            settings=settings.model_copy(update={"run": run}),
+            devices=max(1, _cards(node)) if "num_gpus" in resources else 1,
+            report_seconds=report_seconds(len(self._resources)),
+        )
+        # Ray would set it to `num_cpus`; the process divides it among the devices of its machine.
+        threads = str(int(node["Resources"].get("CPU", 0.0)) or 1)
+        actor = self._actor_class.options(
+            **resources,
+            scheduling_strategy=self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+                node_id, soft=False
+            ),
+            runtime_env={"env_vars": {"OMP_NUM_THREADS": threads}},
+        ).remote(assignment)
+        return RaySeat(self._ray, place, actor)
+
+    def hear(self, seats: Collection[RaySeat], seconds: float) -> Iterator[tuple[RaySeat, object]]:
+        """See `Venue`."""
+        if not seats:
+            time.sleep(seconds)
+            return
+        by_reference = {seat.saying: seat for seat in seats}
+        references = list(by_reference)
+        ready, _ = self._ray.wait(references, num_returns=1, timeout=seconds)
+        if ready:
+            ready, _ = self._ray.wait(references, num_returns=len(references), timeout=0)
+        for reference in ready:
+            seat = by_reference[reference]
+            try:
+                messages = self._ray.get(reference)
+            except self._ray.exceptions.ActorUnavailableError:  # perhaps for a moment only
+                seat.listen()
+                continue
+            except self._ray.exceptions.RayError as error:
+                yield seat, self._gone(seat, error)
+                continue
+            new = list(seat.heard.accept(messages))
+            seat.listen()
+            for message in new:
+                yield seat, message
+
+    def _gone(self, seat: RaySeat, error: Exception) -> Gone:
+        """Say why a seat is gone. A machine that goes away takes its processes along, which is no pair's fault."""
+        self._nodes_until = float("-inf")
+        node_id = seat.place.key[0]  # type: ignore[index]  # made by `places`
+        is_alive = any(node["NodeID"] == node_id and node["Alive"] for node in self.nodes())
+        if not is_alive or getattr(error, "preempted", False):
+            return Gone("its machine went away", blames_pair=False)
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        return Gone(lines[-1][:300] if lines else type(error).__name__, blames_pair=True)
+
+    def close(self) -> None:
+        """See `Venue`."""
+        self._ray.shutdown()
+        if self._assignment.nonce is not None:
+            self._assignment.nonce.unlink(missing_ok=True)
+
+
+def _cards(node: dict[str, Any]) -> int:
+    return int(node["Resources"].get("GPU", 0))
+
+
+def connect(address: str) -> Any:
+    """Connect to a Ray cluster, quietly, and return the module `ray`.
+
+    Raises:
+        MachineError: Ray is not installed, or the cluster cannot be reached.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        ray = importlib.import_module("ray")
+        importlib.import_module("ray.util.scheduling_strategies")
+    except ImportError as error:
+        raise MachineError("A cluster needs Ray, which is not installed.", f"{INSTALL}, on all machines.") from error
+    try:
+        with _handlers_kept():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
+    except (ConnectionError, RuntimeError, OSError, ValueError) as error:
+        first_line = str(error).partition("\n")[0]
+        raise MachineError(
+            f"run.cluster = {address}: no Ray cluster can be reached: {first_line}",
+            "Start one (ray start --head), or correct the address.",
+        ) from error
+    _log_notices()
+    return ray
+
+
+def _log_notices() -> None:
+    """Send Ray's notices of dead actors and machines, which it prints in colours, to our log with the other details.
+
+    The pool says itself what it means for the pairs. Ray has no public way to turn them off.
+    """
+    worker: Any = importlib.import_module("ray._private.worker")
+    if hasattr(worker, "print_to_stdstream"):
+
+        def log(data: dict[str, Any], **_: Any) -> None:
+            for line in data.get("lines", ()):
+                logger.debug("ray: %s", line)
+
+        worker.print_to_stdstream = log
+
+
+@contextlib.contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """Keep this process's own handlers of signals, since Ray installs others."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
