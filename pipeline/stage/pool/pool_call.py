@@ -1,4 +1,4 @@
-"""One call of `StagePool.process`: which seat gets which task, and what becomes of the tasks of a lost seat.
+"""One call of `StagePool.process`: the seats' messages, and what becomes of the tasks of a lost seat.
 
 A process that dies, or a device that fails, may have done so because of a pair: the outcome of its pairs is a
 `ProcessDiedError`, and the caller tries each of them again as a suspect, alone on a seat.
@@ -11,10 +11,8 @@ A task that must be alone gets a seat of its own. The other seats go on.
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections import Counter, deque
-from dataclasses import replace
 from typing import TYPE_CHECKING, Generic
 
 from pipeline.errors import (
@@ -27,8 +25,8 @@ from pipeline.errors import (
     SupersededError,
     internal_error,
 )
-from pipeline.stage.engine_config import optimisation_key
 from pipeline.stage.feeding import POLL_SECONDS, feed
+from pipeline.stage.pool.allotment import Allotment
 from pipeline.stage.pool.messages import (
     Alive,
     Begin,
@@ -43,9 +41,7 @@ from pipeline.stage.pool.messages import (
     PairStarted,
     Ready,
     TaskDone,
-    TaskMessage,
     TaskReceived,
-    no_fence,
 )
 from pipeline.stage.pool.seats import Gone, SeatType
 from pipeline.stage.task import Outcome, Task, failure_of
@@ -82,7 +78,7 @@ class PoolCall(Generic[SeatType]):
             usage: gets the times of the first start and of the latest outcome.
             silence_seconds: seconds without a message after which a seat at work is killed.
         """
-        self._crew, self._listener, self._numbers, self._usage = crew, listener, numbers, usage
+        self._crew, self._listener, self._usage = crew, listener, usage
         self._silence_seconds = silence_seconds
         self.error: Exception | None = None
         """First error that ends the call; None while there is none."""
@@ -90,18 +86,11 @@ class PoolCall(Generic[SeatType]):
         """Whether no seat may begin any more, since no further task will."""
         self._is_halted = False
         """Whether all seats have been asked to stop at their next evaluation."""
-        self._waiting: deque[Task] = deque()
-        """Tasks of lost seats, which other seats will get."""
-        self._alone: deque[Task] = deque()
-        """Tasks that wait for a seat of their own."""
-        self._has_reserved = False
-        """Whether a seat has such a task, or will get one when it is idle."""
+        self._allotment = Allotment(crew, numbers)
         self._outcomes: deque[Outcome] = deque()
         """Outcomes that the caller has not received yet."""
         self._silences: Counter[str] = Counter()
         """Number of silent seats that had each pair, by file name of the result."""
-        self._latest: tuple[str, Worker[SeatType] | None] = "", None
-        """Optimisation of the latest task (see `optimisation_key`), and the seat that has it."""
 
     def run(self, tasks: Iterable[Task | None]) -> Generator[Outcome]:
         """See `StagePool.process`."""
@@ -135,25 +124,16 @@ class PoolCall(Generic[SeatType]):
     @property
     def in_work(self) -> int:
         """Number of tasks that have begun and whose outcomes are not received yet."""
-        at_seats = sum(len(worker.tasks) for worker in self._crew.workers)
-        return at_seats + len(self._waiting) + len(self._alone) + len(self._outcomes)
+        return self._allotment.in_work + len(self._outcomes)
 
     @property
     def has_room(self) -> bool:
         """Whether another task may begin."""
-        return not self._waiting and len(self._alone) < len(self._crew.workers) and self._free() is not None
+        return self._allotment.has_room
 
     def begin(self, task: Task) -> None:
         """Give a task to a seat, or keep it until a seat is free for it."""
-        if task.is_alone:
-            self._alone.append(task)
-            self._assign()
-            return
-        worker = self._worker_for(task)
-        if worker is not None:
-            self._give(worker, task)
-        else:
-            self._waiting.append(task)
+        self._allotment.begin(task)
 
     def receive(self, seconds: float) -> Generator[Outcome]:
         """Wait at most `seconds` for messages of the seats, answer them, and yield the outcomes among them."""
@@ -166,14 +146,15 @@ class PoolCall(Generic[SeatType]):
                 self._on_message(worker, message)
         if self._crew.is_look_due:
             self._look()
-        self._assign()
+        if self.error is None:
+            self._allotment.assign()
         yield from self._take_outcomes()
 
     def _take_outcomes(self) -> Iterator[Outcome]:
         while self._outcomes:
             yield self._outcomes.popleft()
 
-    # Seats and tasks
+    # Seats
 
     def _look(self) -> None:
         """Replace seats that are gone or silent, while the call goes on."""
@@ -188,48 +169,6 @@ class PoolCall(Generic[SeatType]):
                 self.fail(error)
             else:
                 self._crew.fill()
-
-    def _assign(self) -> None:
-        """Give waiting tasks to seats: first those that must be alone, each to an idle seat."""
-        if self.error is not None:
-            return
-        if self._alone or self._has_reserved:
-            self._assign_alone()
-        while self._waiting and (worker := self._free()) is not None:
-            self._give(worker, self._waiting.popleft())
-
-    def _assign_alone(self) -> None:
-        """Give tasks that must be alone to idle seats; if there is none, let the one with the fewest tasks run dry."""
-        at_work = self._crew.at_work
-        idle = [worker for worker in at_work if not worker.tasks]
-        while self._alone and idle:
-            self._give(idle.pop(), self._alone.popleft())
-        for worker in at_work:
-            worker.is_reserved = any(task.is_alone for task in worker.tasks.values())
-        others = [worker for worker in at_work if not worker.is_reserved]
-        if self._alone and others:
-            min(others, key=lambda worker: len(worker.tasks)).is_reserved = True
-        self._has_reserved = any(worker.is_reserved for worker in at_work)
-
-    def _free(self) -> Worker[SeatType] | None:
-        """Return the seat with the fewest pairs that takes another one; None if no seat does."""
-        ahead = 1 if self._crew.others_come_soon else sys.maxsize
-        free = [worker for worker in self._crew.at_work if worker.has_room(ahead)]
-        return min(free, key=lambda worker: len(worker.tasks), default=None)
-
-    def _worker_for(self, task: Task) -> Worker[SeatType] | None:
-        """Return the seat with the fewest pairs, or that of the previous task if one optimisation may serve both."""
-        key = optimisation_key(task.pair, map(str, task.pair.files)) if task.pair.settings.colour.variants else ""
-        latest_key, worker = self._latest
-        if not key or key != latest_key or worker is None or not worker.is_at_work or worker.is_reserved:
-            worker = self._free()
-        self._latest = key, worker
-        return worker
-
-    def _give(self, worker: Worker[SeatType], task: Task) -> None:
-        number = next(self._numbers)
-        worker.tasks[number] = task
-        worker.seat.send(TaskMessage(number, replace(task, fence=no_fence)))
 
     # Lost seats
 
@@ -254,10 +193,8 @@ class PoolCall(Generic[SeatType]):
                     is_alone=len(had) == 1,
                 )
                 self._outcomes.append(Outcome(task, failure_of(task, cause), cause))
-            elif task.is_alone:
-                self._alone.append(task)
             else:
-                self._waiting.append(task)
+                self._allotment.give_back(task)
 
     def _lose_silent(self, worker: Worker[SeatType], why: str) -> None:
         names = {task.pair.file_name for task in worker.tasks.values()}

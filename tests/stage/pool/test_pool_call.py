@@ -215,7 +215,11 @@ class Trouble(RuleBasedStateMachine):
         waiting = {task.pair.name for task in self.again}
         at_pool = Counter(
             task.pair.name
-            for tasks in (*(each.tasks.values() for each in self.bench.crew.workers), call._waiting, call._alone)
+            for tasks in (
+                *(each.tasks.values() for each in self.bench.crew.workers),
+                call._allotment.waiting,
+                call._allotment.alone,
+            )
             for task in tasks
         )
         for name in self.offered if call.error is None else ():

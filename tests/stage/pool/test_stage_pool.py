@@ -35,8 +35,8 @@ from pipeline.settings.all_settings import Settings
 from pipeline.settings.pair_settings import PairSettings
 from pipeline.stage.attempts import Attempts
 from pipeline.stage.pool import stage_pool as pool_module
+from pipeline.stage.pool.allotment import Allotment
 from pipeline.stage.pool.pipe_venue import PipeVenue
-from pipeline.stage.pool.pool_call import PoolCall
 from pipeline.stage.pool.stage_pool import StagePool, assignment_for, make_stage
 from pipeline.stage.resources import PAIRS_AHEAD
 from pipeline.stage.stage import Stage
@@ -160,13 +160,13 @@ def test_each_of_two_devices_renders_some_of_the_pairs_and_each_pair_once(
 ) -> None:
     tasks: list[Task] = tasks_of(bench, "six", 6)
     given: list[object] = []
-    give = PoolCall._give
+    give = Allotment._give
 
-    def noting(call: PoolCall[Any], worker: Worker[Any], task: Task) -> None:
+    def noting(allotment: Allotment[Any], worker: Worker[Any], task: Task) -> None:
         given.append(worker)
-        give(call, worker, task)
+        give(allotment, worker, task)
 
-    monkeypatch.setattr(PoolCall, "_give", noting)
+    monkeypatch.setattr(Allotment, "_give", noting)
     outcomes = list(bench.process([tasks[0], None, *tasks[1:]]))
     assert sorted(outcome.pair.name for outcome in outcomes) == [f"six{number}" for number in range(6)]
     assert all(any(outcome.task is task for task in tasks) for outcome in outcomes), (
