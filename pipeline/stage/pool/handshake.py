@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import secrets
 import socket
@@ -63,9 +64,10 @@ def write_nonce(outbox: Path) -> Path:
     path = outbox / STATE_FOLDER / "nonce" / secrets.token_hex(16)
     with storage_errors(outbox):
         path.parent.mkdir(parents=True, exist_ok=True)
-        for old in path.parent.iterdir():  # a process that was killed has left it
-            if time.time() - old.stat().st_mtime > _OLD_SECONDS:
-                old.unlink(missing_ok=True)
+        for old in list(path.parent.iterdir()):
+            with contextlib.suppress(FileNotFoundError):  # its process has just removed it
+                if time.time() - old.stat().st_mtime > _OLD_SECONDS:  # its process was killed
+                    old.unlink()
         path.touch()
     return path
 
