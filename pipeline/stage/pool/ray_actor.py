@@ -5,7 +5,6 @@ Only machines of the cluster import this module.
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from typing import TYPE_CHECKING
@@ -44,10 +43,6 @@ class SeatActor:
         self._queues, self._heard, self._sent = _Queues(), Heard(), Sent()
         device = DeviceProcess(self._queues, assignment)
         threading.Thread(target=device.run, name="stage", daemon=True).start()
-
-    def process_number(self) -> int:
-        """Return the number of the process."""
-        return os.getpid()
 
     def hear(self, messages: Iterable[Numbered]) -> None:
         """Take messages of the pool."""

@@ -33,6 +33,7 @@ from pipeline.pair import Pair
 from pipeline.settings.all_settings import Settings
 from pipeline.settings.pair_settings import PairSettings
 from pipeline.stage.attempts import Attempts
+from pipeline.stage.pool.messages import NotReady
 from pipeline.stage.pool.pool_call import PoolCall
 from pipeline.stage.pool.ray_venue import RayVenue
 from pipeline.stage.pool.stage_pool import StagePool, assignment_for, make_stage
@@ -248,8 +249,58 @@ def contract(base: Path) -> list[str]:
     return found
 
 
+def cards(base: Path, machines: Machines) -> dict[str, Any]:
+    """Start seats on the cards of a node that only says that it has two of them, and hear why they are not ready."""
+    node = machines.cluster.add_node(**NODE | {"num_cpus": 8}, num_gpus=2, resources={"accelerator_type:H100": 1})
+    settings = Settings.model_validate({"run": {"device": "auto"}})
+    assignment = assignment_for(settings, WEIGHTS, Outbox(base / "cards"), 2)
+
+    def labels(device: str, accelerator: str) -> list[str]:
+        venue = RayVenue("auto", assignment, device, accelerator)
+        found = [place.label.partition(" of ")[0] for place in venue.places()]
+        venue.close()
+        return found
+
+    found = {"all": labels("auto", ""), "of another kind": labels("auto", "A100"), "without": labels("cpu", "")}
+    venue = RayVenue("auto", assignment, "auto", "H100")
+    seats = [venue.start(place) for place in venue.places()]
+    visible = [
+        ray.get(seat.actor.__ray_call__.remote(lambda _: os.environ.get("CUDA_VISIBLE_DEVICES"))) for seat in seats
+    ]
+    answers: dict[str, str] = {}
+    deadline = time.monotonic() + 60
+    while len(answers) < len(seats) and time.monotonic() < deadline:
+        for seat, message in venue.hear(seats, 1.0):
+            if isinstance(message, NotReady):
+                answers[seat.place.label.partition(" of ")[0]] = str(message.error)
+    venue.close()
+    machines.cluster.remove_node(node)
+    return {"places": found, "visible": visible, "answers": answers}
+
+
+def watched(base: Path) -> dict[str, Any]:
+    """Let `impasto watch --cluster` render two photographs that are put into its inbox, and end it by SIGTERM."""
+    inbox, outbox, styles = base / "inbox", base / "watched", base / "styles"
+    for folder in (inbox / "brush", styles):
+        folder.mkdir(parents=True)
+    Image.fromarray(photo(96, 72, 100)).save(styles / "brush.png")
+    sets = ["--set", "image.size=96", "--set", "pyramid.evaluations=5", "--set", f"styles.folder={styles}"]
+    command = [sys.executable, "-m", "pipeline", "watch", inbox, "--outbox", outbox, "--cluster", "auto", *sets]
+    with (base / "watch.log").open("w") as log:
+        process = subprocess.Popen([*command, "--device", "cpu", "--progress", "never"], stdout=log, stderr=log)
+        for number in range(2):
+            Image.fromarray(photo(96, 72, number)).save(inbox / "brush" / f"{number}.png")
+        deadline = time.monotonic() + 90
+        while len(list(outbox.rglob("*.png.json"))) < 2 and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        exit_code = process.wait(60)
+    return {"exit_code": exit_code, "results": len(list(outbox.rglob("*.png.json"))),
+            "log": (base / "watch.log").read_text()[-3000:]}  # fmt: skip
+
+
 def process_of(seat: Any) -> int:
-    number: int = ray.get(seat.actor.process_number.remote())
+    number: int = ray.get(seat.actor.__ray_call__.remote(lambda _: os.getpid()))
     return number
 
 
@@ -300,6 +351,10 @@ def main() -> None:
     PoolCall._fence_error = check  # type: ignore[method-assign]
     if not wanted or "driver killed" in wanted:
         say({"name": "driver killed", **driver_dies(base / "driver", base, machines)})
+    if not wanted or "watched" in wanted:
+        say({"name": "watched", **watched(base)})
+    if not wanted or "cards" in wanted:
+        say({"name": "cards", **cards(base, machines)})
     machines.cluster.shutdown()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -101,6 +102,25 @@ def test_after_the_death_of_the_driver_the_same_command_continues(scenarios: dic
     assert found["summary"]["skipped"] >= found["done_before"] - 1
     assert found["summary"]["rendered"] + found["summary"]["skipped"] == 8
     assert found["pixels"] == scenarios["local"]["pixels"]
+
+
+@cluster
+@pytest.mark.timeout(420)
+def test_each_card_is_a_seat_that_sees_only_itself(scenarios: dict[str, dict[str, Any]]) -> None:
+    found = scenarios["cards"]
+    assert found["places"] == {"all": ["GPU 0", "GPU 1"], "of another kind": [], "without": ["the CPU"] * 3}
+    assert sorted(found["visible"]) == ["0", "1"]
+    assert set(found["answers"]) == {"GPU 0", "GPU 1"}
+    for answer in found["answers"].values():  # the node only says that it has cards
+        assert "this machine offers 0 CUDA devices" in answer
+
+
+@cluster
+@pytest.mark.timeout(420)
+def test_the_watcher_renders_on_the_cluster(scenarios: dict[str, dict[str, Any]]) -> None:
+    found = scenarios["watched"]
+    assert found["exit_code"] == 128 + signal.SIGTERM, found["log"]
+    assert found["results"] == 2, found["log"]
 
 
 def test_without_ray_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
