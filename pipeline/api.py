@@ -227,7 +227,7 @@ class _EvaluationListener:
         self.on_evaluation: Callable[[Evaluation], None] = _ignore
         """Callback of the call that has the device."""
 
-    def check(self) -> None:
+    def check(self, *, in_progress: bool) -> None:
         """See `Listener`."""
 
     def pair_started(self, pair: Pair) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
@@ -82,17 +81,13 @@ def run_lock(state: Path, shard: Shard | None) -> Iterator[None]:
         others = {path for path in state.glob("lock-*-of-*") if shard is None or path.name != f"lock-{shard.name}"}
         for path in sorted(others):
             found = _LOCK_OF_SHARD.fullmatch(path.name)
-            if found is not None and (shard is None or int(found[1]) != shard.count) and _is_held(path):
+            if found is not None and (shard is None or int(found[1]) != shard.count) and _stays_held(path):
                 raise LockedError(
                     f"{outbox}: another run works on this outbox, in {found[1]} shards.",
                     "Wait for it, give all runs the same number of shards, or use another outbox.",
                 )
-        if shard is not None:
-            end = time.monotonic() + _LOOK_SECONDS
-            while _is_held(state / "lock"):
-                if time.monotonic() >= end:
-                    raise _locked(outbox)
-                time.sleep(0.05)
+        if shard is not None and _stays_held(state / "lock"):
+            raise _locked(outbox)
         yield
 
 
@@ -113,8 +108,9 @@ def _locked(outbox: Path) -> LockedError:
     return LockedError(f"{outbox}: another run works on this outbox.", "Wait for it, or use another outbox.")
 
 
-def _is_held(path: Path) -> bool:
-    lock = FileLock(path, timeout=0)
+def _stays_held(path: Path) -> bool:
+    """Whether a lock is held for longer than another shard holds it that looks at it, too."""
+    lock = FileLock(path, timeout=_LOOK_SECONDS)
     try:
         lock.acquire()
     except Timeout:

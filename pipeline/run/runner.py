@@ -179,17 +179,20 @@ class _StageListener:
     def __init__(self, observer: Observer, stop_request: StopRequest, grace_seconds: float) -> None:
         self._observer, self._stop_request, self._grace_seconds = observer, stop_request, grace_seconds
 
-    def check(self) -> None:
-        self._stop_request.check()
+    def check(self, *, in_progress: bool) -> None:
+        self._stop_request.check(self._grace if in_progress else 0.0)
 
     def pair_started(self, pair: Pair) -> None:
         self._stop_request.check()
         self._observer.pair_started(pair)
 
     def evaluated(self, pair: Pair, evaluation: Evaluation) -> None:
-        is_terminated = self._stop_request.requested is ExitCode.TERMINATED
-        self._stop_request.check(self._grace_seconds if is_terminated else 0.0)
+        self._stop_request.check(self._grace)
         self._observer.evaluated(pair, evaluation)
+
+    @property
+    def _grace(self) -> float:
+        return self._grace_seconds if self._stop_request.requested is ExitCode.TERMINATED else 0.0
 
 
 def _render(stage: Stage | StagePool, tasks: Iterable[Task | None], tally: Tally, *, fail_fast: bool) -> None:
@@ -197,7 +200,7 @@ def _render(stage: Stage | StagePool, tasks: Iterable[Task | None], tally: Tally
     tally.stage = stage
     tally.observer.rendering_started(tally.expected)
     try:
-        with contextlib.closing(stage.process(tasks)) as outcomes:
+        with contextlib.closing(stage.process(tally.within_budget(tasks))) as outcomes:
             for outcome in outcomes:
                 tally.finish(outcome)
                 if fail_fast and tally.has_failures:

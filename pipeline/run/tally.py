@@ -16,7 +16,7 @@ from pipeline.stage.summary import Summary
 from pipeline.stage.task import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Iterator
 
     from pipeline.outbox.publish import Outbox
     from pipeline.run.observer import Observer
@@ -82,7 +82,7 @@ class Tally:
             if task is not None and task.deaths:
                 self._alone.append(task)
             elif task is not None:
-                yield self._begin(task)
+                yield self._attempts.begin(task)
         yield from self._tasks_alone(stop_request)
 
     def _tasks_alone(self, stop_request: StopRequest) -> Generator[Task | None]:
@@ -101,19 +101,21 @@ class Tally:
                 self._out_of_time += len(self._alone)
                 return
             self._alone.sort(key=lambda each: each.deaths or math.inf)
-            yield self._begin(self._alone.pop(0))
+            yield self._attempts.begin(self._alone.pop(0))
 
     @property
     def _is_over(self) -> bool:
         return self._budget is not None and self._budget.is_over
 
-    def _begin(self, task: Task) -> Task:
-        evaluations = None
-        if self._budget is not None:
+    def within_budget(self, tasks: Iterable[Task | None]) -> Iterator[Task | None]:
+        """Yield tasks with the evaluations that the time budget allows each, when the stage asks for it."""
+        for task in tasks:
+            if task is None or self._budget is None:
+                yield task
+                continue
             if self.stage is not None:
                 self._budget.devices = self.stage.seats
-            evaluations = self._budget.begin(task.pair)
-        return self._attempts.begin(replace(task, evaluations=evaluations))
+            yield replace(task, evaluations=self._budget.begin(task.pair))
 
     def warn_about_short_time(self, time_budget: str) -> None:
         """Log that the time budget was over before any pair could begin, if it was."""

@@ -16,8 +16,11 @@ class Listener(Protocol):
     `process`. Calls never overlap.
     """
 
-    def check(self) -> None:
-        """Called again and again while none of several devices works, for instance since all are being replaced.
+    def check(self, *, in_progress: bool) -> None:
+        """Called again and again by a pool of several devices, which may all be silent for long.
+
+        Args:
+            in_progress: whether a device has pairs, which a period of grace may let end.
 
         Raises:
             Interrupted: the stage must stop.

@@ -59,10 +59,10 @@ class StoppableListener:
         self.is_stopped = False
         """Whether the device must stop. Any thread sets it, and the device's thread reads it."""
 
-    def check(self) -> None:
+    def check(self, *, in_progress: bool) -> None:
         """Pass the question on; raise Interrupted if stopped."""
         self._check()
-        self._listener.check()
+        self._listener.check(in_progress=in_progress)
 
     def pair_started(self, pair: Pair) -> None:
         """Pass the event on; raise Interrupted if stopped."""

@@ -42,14 +42,14 @@ class DeviceListener:
         """Seconds since the last sign that the thread that renders is alive."""
         return self._clock() - self._last_activity
 
-    def check(self) -> None:
+    def check(self, *, in_progress: bool) -> None:
         """See `Listener`.
 
         Raises:
             Interrupted: a stop was requested.
         """
         self.note_activity()
-        self._stop_request.check()
+        self._stop_request.check(self._grace_seconds if in_progress else 0.0)
 
     def pair_started(self, pair: Pair) -> None:
         """See `Listener`.

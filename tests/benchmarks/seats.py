@@ -66,7 +66,7 @@ FACTS: Final = facts_here("simulated", "0" * 64, None)
 class Quiet:
     """A listener that ignores all events."""
 
-    def check(self) -> None:
+    def check(self, *, in_progress: bool) -> None:
         """Go on."""
 
     def pair_started(self, pair: Pair) -> None:

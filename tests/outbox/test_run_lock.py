@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -64,3 +65,25 @@ def test_runs_exclude_each_other_unless_they_have_different_shards_of_one_count(
             assert is_free
     with run_lock(tmp_path, wanted):
         pass
+
+
+def test_shards_that_begin_together_do_not_exclude_each_other_by_their_looks_at_old_locks(tmp_path: Path) -> None:
+    for number in range(1, 5):
+        (tmp_path / f"lock-{number}-of-4").touch()
+    for _ in range(10):
+        begin, refused = threading.Barrier(8), []
+
+        def take(number: int, begin: threading.Barrier = begin, refused: list[LockedError] = refused) -> None:
+            begin.wait()
+            try:
+                with run_lock(tmp_path, Shard(number, 8)):
+                    pass
+            except LockedError as error:
+                refused.append(error)
+
+        threads = [threading.Thread(target=take, args=(number,)) for number in range(1, 9)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not refused

@@ -4,8 +4,10 @@ A seat is started at every place that the venue has.
 A seat that cannot open its stage, or that does not fit the driver, leaves its place. It is tried again after a
 pause that doubles each time.
 A seat that is lost is replaced at once, unless it had finished nothing: then as above.
+A seat that does not become ready within `run.seat_seconds` is replaced, too.
 When no seat has been ready for `run.seat_seconds`, the pool gives up with the latest cause. It does so at once if,
-in the beginning, every place has failed, or if many seats in a row are lost and no pair is finished by any.
+in the beginning, every place has failed, or if many devices in a row fail and no pair is finished by any; machines that
+go away and seats that are silent do not count.
 """
 
 from __future__ import annotations
@@ -38,6 +40,8 @@ START_SECONDS: Final = 60.0
 """Seconds for which the other seats take one pair each while a seat starts."""
 LOOK_SECONDS: Final = 0.2
 """Seconds between two looks at the places and at silent seats."""
+PAUSE_SECONDS: Final = 5.0
+"""Seconds between two looks after which this process itself is known to have paused, and not the seats."""
 
 
 @dataclass(eq=False)
@@ -46,8 +50,10 @@ class Worker(Generic[SeatType]):
 
     seat: SeatType
     place: Place
+    begun: float
+    """Time of its start, on the monotonic clock."""
     heard: float
-    """Time of its last message, on the monotonic clock."""
+    """Time of its last message."""
     tasks: dict[int, Task] = field(default_factory=dict)
     """Tasks without an outcome, by number."""
     received: set[int] = field(default_factory=set)
@@ -110,11 +116,13 @@ class Crew(Generic[SeatType]):
         self.most = 0
         """Largest number of seats that were ready at once."""
         self._troubles: dict[Place, _Trouble] = {}
-        self._fruitless: list[ImpastoError] = []
-        """Errors of the seats that were lost since a task was finished anywhere."""
+        self._failures: list[ImpastoError] = []
+        """Errors of the devices and processes that failed since a task was finished anywhere."""
         self._ready_until = clock()
         """Last time at which a seat was ready."""
         self._next_look = float("-inf")
+        self._looked = clock()
+        """Time of the last look."""
         self._has_been_ready = False
         self._devices: set[str] = set()
         """Devices of all seats so far, in words."""
@@ -131,17 +139,28 @@ class Crew(Generic[SeatType]):
 
     @property
     def others_come_soon(self) -> bool:
-        """Whether a seat has begun to start a short time ago, so that it should get its share of the first pairs."""
-        now = self._clock()
-        return any(not worker.is_ready and now - worker.heard < START_SECONDS for worker in self.workers)
+        """Whether a seat has begun to start a short time ago, so that it should get its share of the first pairs.
 
-    @property
-    def is_look_due(self) -> bool:
-        """Whether it is time to `fill` and `check`; asking begins the next interval."""
+        One whose place has failed before is not waited for.
+        """
+        now = self._clock()
+        return any(
+            not worker.is_ready and now - worker.begun < START_SECONDS and worker.place not in self._troubles
+            for worker in self.workers
+        )
+
+    def begin_look(self) -> bool:
+        """Return whether it is time to look at the seats, which begins the next interval.
+
+        After a pause of this process, all seats count as just heard: their messages wait to be read.
+        """
         now = self._clock()
         if now < self._next_look:
             return False
-        self._next_look = now + LOOK_SECONDS
+        if now - self._looked > PAUSE_SECONDS:
+            for worker in self.workers:
+                worker.heard = now
+        self._looked, self._next_look = now, now + LOOK_SECONDS
         return True
 
     def fill(self) -> None:
@@ -158,7 +177,7 @@ class Crew(Generic[SeatType]):
             except DeviceError as error:
                 self._trouble(place, error)
             else:
-                self.workers.append(Worker(seat, place, now))
+                self.workers.append(Worker(seat, place, now, now))
 
     def greet(self, worker: Worker[SeatType], facts: Facts) -> bool:
         """Make a seat ready if it fits this process; return whether it does."""
@@ -186,9 +205,16 @@ class Crew(Generic[SeatType]):
         self._trouble(worker.place, error)
         self._remove(worker)
 
-    def lose(self, worker: Worker[SeatType], error: ImpastoError) -> list[Task]:
-        """End a seat that is gone or must go; return its tasks without an outcome."""
-        self._fruitless.append(error)
+    def lose(self, worker: Worker[SeatType], error: ImpastoError, *, has_failed: bool) -> list[Task]:
+        """End a seat that is gone or must go; return its tasks without an outcome.
+
+        Args:
+            worker: the seat.
+            error: the cause.
+            has_failed: whether its device or process failed; False if its machine went away, or if it was silent.
+        """
+        if has_failed:
+            self._failures.append(error)
         if not worker.finished:
             self._trouble(worker.place, error)
         elif worker.place in self._troubles:
@@ -207,7 +233,7 @@ class Crew(Generic[SeatType]):
         self._next_look = float("-inf")
 
     def _trouble(self, place: Place, error: ImpastoError) -> None:
-        earlier = self._troubles.get(place)
+        earlier = self._troubles.pop(place, None)  # so that the latest trouble is the last one
         pause = min(LONGEST_PAUSE_SECONDS, 2 * earlier.pause) if earlier is not None else FIRST_PAUSE_SECONDS
         self._troubles[place] = _Trouble(error, pause, self._clock() + pause)
 
@@ -216,11 +242,16 @@ class Crew(Generic[SeatType]):
         now = self._clock()
         return [worker for worker in self.at_work if now - worker.heard > seconds]
 
+    def stalled(self) -> list[Worker[SeatType]]:
+        """Return the seats that do not become ready."""
+        now = self._clock()
+        return [worker for worker in self.workers if not worker.is_ready and now - worker.begun > self._seat_seconds]
+
     def finish(self, worker: Worker[SeatType], number: int) -> Task:
         """Return the task of this number, which the seat has finished."""
         worker.finished += 1
         worker.received.discard(number)
-        self._fruitless.clear()
+        self._failures.clear()
         return worker.tasks.pop(number)
 
     def note(self, worker: Worker[SeatType]) -> None:
@@ -238,12 +269,12 @@ class Crew(Generic[SeatType]):
             ImpastoError: no seat has been ready for too long, or none can become ready.
         """
         now = self._clock()
-        if self._fruitless and len(self._fruitless) > 2 * self._max_deaths + len(self._troubles):
-            raise self._fruitless[-1]
+        if self._failures and len(self._failures) > 2 * self._max_deaths + len(self.workers) + len(self._troubles):
+            raise _without_suspects(self._failures[-1])
         if self.ready:
             self._ready_until = now
             return
-        error = next((trouble.error for trouble in reversed(self._troubles.values())), None)
+        error = next((_without_suspects(trouble.error) for trouble in reversed(self._troubles.values())), None)
         if error is not None and not self._has_been_ready and self._every_place_has_failed:
             raise error
         if now - self._ready_until > self._seat_seconds:
@@ -253,8 +284,9 @@ class Crew(Generic[SeatType]):
             )
 
     def begin_call(self) -> None:
-        """Forget how long there was no seat, since nobody needed one until now."""
-        self._ready_until = self._clock()
+        """Forget how long there was no seat, since nobody needed one until now, and the failures of earlier calls."""
+        self._ready_until = self._looked = self._clock()
+        self._failures.clear()
         self._next_look = float("-inf")
 
     def close(self) -> None:
@@ -266,3 +298,10 @@ class Crew(Generic[SeatType]):
                 worker.seat.kill()
         self.workers.clear()
         self.venue.close()
+
+
+def _without_suspects(error: ImpastoError) -> ImpastoError:
+    """Return the error that ends a call; its pairs have got other seats, or outcomes."""
+    if isinstance(error, DeviceError):
+        error.suspects = ()
+    return error

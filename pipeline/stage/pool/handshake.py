@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import platform
 import secrets
 import socket
@@ -18,6 +19,8 @@ from pipeline.transfer.styliser import ENGINE_VERSION
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 NONCE_SECONDS: Final = 20.0
 """Longest wait in seconds until a file that the driver has written is seen by another machine."""
@@ -49,10 +52,18 @@ def facts_here(device: str, weights_sha256: str, nonce: Path | None, seconds: fl
         seconds: longest wait for that file.
     """
     end = time.monotonic() + seconds
-    while not (sees_outbox := nonce is None or nonce.exists()) and time.monotonic() < end:
+    while not (sees_outbox := nonce is None or _is_seen(nonce)) and time.monotonic() < end:
         time.sleep(0.1)
     versions = {"python": platform.python_version(), **VERSIONS}
     return Facts(socket.gethostname(), versions, ENGINE_VERSION, device, weights_sha256, sees_outbox)
+
+
+def _is_seen(nonce: Path) -> bool:
+    try:
+        return nonce.exists()
+    except OSError as error:  # the mount has failed
+        logger.warning("%s cannot be looked at: %s", nonce, error)
+        return False
 
 
 def write_nonce(outbox: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 import signal
 import time
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from pipeline.stage.pool.messages import Assignment
+
+logger = logging.getLogger(__name__)
 
 END_SECONDS: Final = 30.0
 """Seconds after which a process that should end is killed."""
@@ -122,7 +125,11 @@ class PipeVenue:
             seat.process.join(END_SECONDS)
             if seat.process.is_alive():
                 seat.kill()
-                seat.process.join()
+                seat.process.join(END_SECONDS)
+            if seat.process.is_alive():
+                logger.warning(
+                    "%s: its process does not end; a file that it reads may be on a dead mount.", seat.place.label
+                )
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Final, Generic
 
 from pipeline.errors import (
     DeviceError,
@@ -27,6 +27,7 @@ from pipeline.errors import (
 )
 from pipeline.stage.feeding import POLL_SECONDS, feed
 from pipeline.stage.pool.allotment import Allotment
+from pipeline.stage.pool.crew import LOOK_SECONDS
 from pipeline.stage.pool.messages import (
     Alive,
     Begin,
@@ -54,6 +55,10 @@ if TYPE_CHECKING:
     from pipeline.stage.summary import Usage
 
 logger = logging.getLogger(__name__)
+
+CONTINUE: Final = "Run the same command again to continue."
+_STRAGGLING: Final = 5.0
+"""Time that a seat has to stop, as a multiple of the seconds of silence that it may keep: an evaluation may be long."""
 
 
 class PoolCall(Generic[SeatType]):
@@ -86,6 +91,7 @@ class PoolCall(Generic[SeatType]):
         """Whether no seat may begin any more, since no further task will."""
         self._is_halted = False
         """Whether all seats have been asked to stop at their next evaluation."""
+        self._looks_after_halt = 0
         self._allotment = Allotment(crew, numbers)
         self._outcomes: deque[Outcome] = deque()
         """Outcomes that the caller has not received yet."""
@@ -144,7 +150,7 @@ class PoolCall(Generic[SeatType]):
             if worker is not None:
                 self._crew.note(worker)
                 self._on_message(worker, message)
-        if self._crew.is_look_due:
+        if self._crew.begin_look():
             self._look()
         if self.error is None:
             self._allotment.assign()
@@ -160,19 +166,32 @@ class PoolCall(Generic[SeatType]):
         """Replace seats that are gone or silent, while the call goes on."""
         for worker in self._crew.silent(self._silence_seconds):
             self._lose_silent(worker, f"no sign of life for {self._silence_seconds:.0f} s")
+        for worker in self._crew.stalled():
+            self._lose_silent(worker, "has not become ready")
+        if self._is_halted:
+            self._end_stragglers()
+        if self.error is None:
+            self._call(lambda: self._listener.check(in_progress=bool(self._crew.at_work)))
         if self.error is None and not self._is_over:
             try:
-                if not self._crew.at_work:
-                    self._listener.check()
                 self._crew.check()
             except ImpastoError as error:
                 self.fail(error)
             else:
                 self._crew.fill()
 
+    def _end_stragglers(self) -> None:
+        """End seats that do not stop though they were asked to long ago: their files may be on a dead mount."""
+        self._looks_after_halt += 1
+        if self._looks_after_halt * LOOK_SECONDS > _STRAGGLING * self._silence_seconds:
+            for worker in self._crew.at_work:
+                self._lose_silent(worker, "does not stop")
+
     # Lost seats
 
-    def _lose(self, worker: Worker[SeatType], error: ImpastoError, suspects: Callable[[Task], bool]) -> None:
+    def _lose(
+        self, worker: Worker[SeatType], error: ImpastoError, suspects: Callable[[Task], bool], *, has_failed: bool
+    ) -> None:
         """Replace a seat; its suspects become outcomes, and its other tasks wait for another seat.
 
         Only tasks that its process had received can be suspects.
@@ -183,7 +202,7 @@ class PoolCall(Generic[SeatType]):
         label = worker.place.label
         names = [task.pair.name for task in worker.tasks.values()]
         logger.warning("%s%s", error.message, f" In progress: {', '.join(names)}." if names else "")
-        for task in self._crew.lose(worker, error):
+        for task in self._crew.lose(worker, error, has_failed=has_failed):
             if self.error is not None:
                 continue
             if task.pair.file_name in had and suspects(task):
@@ -199,8 +218,8 @@ class PoolCall(Generic[SeatType]):
     def _lose_silent(self, worker: Worker[SeatType], why: str) -> None:
         names = {task.pair.file_name for task in worker.tasks.values()}
         self._silences.update(names)
-        error = DeviceError(f"{worker.place.label}: {why}; it is replaced.")
-        self._lose(worker, error, lambda task: self._silences[task.pair.file_name] > 1)
+        error = DeviceError(f"{worker.place.label}: {why}; it is replaced.", CONTINUE)
+        self._lose(worker, error, lambda task: self._silences[task.pair.file_name] > 1, has_failed=False)
 
     # Messages of the seats
 
@@ -240,14 +259,15 @@ class PoolCall(Generic[SeatType]):
                 worker.usage = usage
                 self._on_call_ended(worker, error)
             case Gone(why, blames_pair):
-                error = DeviceError(f"{worker.place.label}: its process ended unexpectedly ({why}).")
-                self._lose(worker, error, lambda _: blames_pair)
+                what = f"its process ended unexpectedly ({why})" if blames_pair else why
+                error = DeviceError(f"{worker.place.label}: {what}.", CONTINUE)
+                self._lose(worker, error, lambda _: blames_pair, has_failed=blames_pair)
 
     def _on_call_ended(self, worker: Worker[SeatType], error: ImpastoError | None) -> None:
         is_own_trouble = isinstance(error, DeviceError) or (isinstance(error, MachineError) and worker.is_remote)
-        if error is not None and is_own_trouble and self.error is None:  # other seats may go on
+        if error is not None and is_own_trouble:  # other seats may go on, but this one cannot
             suspects = frozenset(error.suspects if isinstance(error, DeviceError) else ())
-            self._lose(worker, error, lambda task: task.pair.file_name in suspects)
+            self._lose(worker, error, lambda task: task.pair.file_name in suspects, has_failed=True)
             return
         worker.is_at_work = False
         worker.tasks.clear()

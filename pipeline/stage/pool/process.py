@@ -114,8 +114,11 @@ class DeviceProcess:
         logging.captureWarnings(capture=True)
         threading.Thread(target=self._read, name="pipe", daemon=True).start()
         torch.set_num_threads(max(1, torch.get_num_threads() // self._assignment.devices))
+        given = self._assignment
         try:
             stage = self._open_stage()
+            device = describe_device(stage.resources.painter.device)
+            facts = facts_here(device, self._weights.sha256, given.nonce)
         except ImpastoError as error:
             self.send(NotReady(error))
             return
@@ -123,9 +126,7 @@ class DeviceProcess:
             logger.exception("%s cannot be opened", self._assignment.settings.run.device)
             self.send(NotReady(internal_error(error)))
             return
-        given = self._assignment
-        device = describe_device(stage.resources.painter.device)
-        self.send(Ready(facts_here(device, self._weights.sha256, given.nonce)))
+        self.send(Ready(facts))
         while (message := self._messages.get()) is not None:
             if isinstance(message, Begin):
                 with self._signs_of_life():
@@ -191,6 +192,7 @@ class DeviceProcess:
                     self._messages.put(None)
                 return
             self._in_work += 1
+            self._watchdog.take()
             self.send(TaskReceived(message.number))
             yield replace(message.task, fence=_Fence(message.number, self._check_fence))
 
@@ -198,7 +200,7 @@ class DeviceProcess:
         fence = outcome.task.fence
         assert isinstance(fence, _Fence)  # noqa: S101 - set by `_tasks`
         self._in_work -= 1
-        self._watchdog.end(outcome.pair.file_name)
+        self._watchdog.end(outcome.pair.file_name, self._in_work)
         self._reported.pop(outcome.pair.file_name, None)
         self.send(TaskDone(fence.number, outcome.record, outcome.error, self._usage()))
 
@@ -241,7 +243,7 @@ class DeviceProcess:
 
     # The stage's listener
 
-    def check(self) -> None:
+    def check(self, *, in_progress: bool) -> None:  # noqa: ARG002 - the pool has asked its listener
         """Raise Interrupted if the pool asked to stop."""
         self._check()
 

@@ -49,12 +49,17 @@ class SeatActor:
         for message in self._heard.accept(messages):
             self._queues.to_device.put(message)
 
-    def say(self, known: int, seconds: float) -> list[Numbered]:
-        """Return the messages after the one with the number `known`; if there are none, wait so long for some."""
+    def say(self, known: int, seconds: float) -> tuple[int, list[Numbered]]:
+        """Return the number up to which the pool's messages are known, and messages for the pool.
+
+        Args:
+            known: number of the latest message that the pool knows, after which the others come.
+            seconds: longest wait if there are none.
+        """
         timeout = 0.0 if self._sent.after(known) else seconds
         try:
             self._sent.add(self._queues.from_device.get(timeout=timeout))
             while True:
                 self._sent.add(self._queues.from_device.get_nowait())
         except queue.Empty:
-            return self._sent.after(known)
+            return self._heard.known, self._sent.after(known)

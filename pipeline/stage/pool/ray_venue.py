@@ -10,14 +10,19 @@ import contextlib
 import importlib
 import logging
 import os
+import re
 import signal
+import socket
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from pipeline.disk import storage_errors
 from pipeline.errors import DeviceError, MachineError
+from pipeline.stage.pool.handshake import write_nonce
 from pipeline.stage.pool.messages import SIGNALS, report_seconds
 from pipeline.stage.pool.numbered import Heard, Sent
+from pipeline.stage.pool.pool_call import CONTINUE
 from pipeline.stage.pool.ray_actor import SeatActor
 from pipeline.stage.pool.seats import Gone, Place
 
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from pipeline.stage.pool.messages import Assignment
+    from pipeline.stage.pool.numbered import Numbered
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +39,16 @@ POLL_SECONDS: Final = 5.0
 """Longest time in seconds for which a call of `SeatActor.say` waits; only then is a lost reply noticed."""
 NODES_SECONDS: Final = 1.0
 """Seconds between two looks at the machines of the cluster."""
+REACH_SECONDS: Final = 10.0
+"""Seconds within which the head must accept a connection; Ray itself would wait for minutes."""
+SHUTDOWN_SECONDS: Final = 2.0
+"""Seconds for which a machine whose process has died may still be shutting down: its processes end before it does."""
+RESEND_SECONDS: Final = 10.0
+"""Seconds after which a message that the process does not know is sent again."""
+_UNAVAILABLE_SECONDS: Final = 0.1
+"""Seconds between two attempts to hear an actor that cannot be reached at the moment."""
+_TYPE: Final = "accelerator_type:"
+_HOST_AND_PORT: Final = re.compile(r"(?:ray://)?([^/]+):(\d+)")
 
 
 class RaySeat:
@@ -44,6 +60,8 @@ class RaySeat:
         """Reference to the messages that the actor will return next."""
         self.heard = Heard()
         self._sent = Sent()
+        self._told = time.monotonic()
+        """Time at which a message was sent."""
         self.listen()
 
     def listen(self) -> None:
@@ -52,13 +70,22 @@ class RaySeat:
 
     def send(self, message: object) -> None:
         """See `Seat`."""
-        number, _ = numbered = self._sent.add(message)
-        self._sent.after(number)  # Ray repeats the call itself if need be
-        self.actor.hear.options(concurrency_group="hear").remote([numbered])
+        self._tell([self._sent.add(message)])
+
+    def _tell(self, messages: list[Numbered]) -> None:
+        self.actor.hear.options(concurrency_group="hear").remote(messages)
+        self._told = time.monotonic()
+
+    def acknowledge(self, known: int) -> None:
+        """Forget the messages that the process knows, up to the number `known`; send others again after a while."""
+        missing = self._sent.after(known)
+        if missing and time.monotonic() - self._told > RESEND_SECONDS:
+            self._tell(missing)
 
     def kill(self) -> None:
         """See `Seat`."""
-        self._ray.kill(self.actor, no_restart=True)
+        with contextlib.suppress(self._ray.exceptions.RayError, RuntimeError):  # the cluster is gone, or about to be
+            self._ray.kill(self.actor, no_restart=True)
 
     def dismiss(self) -> None:
         """See `Seat`; an actor cannot outlive this process, so it ends at once."""
@@ -80,9 +107,15 @@ class RayVenue:
 
         Raises:
             MachineError: Ray is not installed, or the cluster cannot be reached.
+            StorageError: the outbox cannot be written.
         """
         self._ray = connect(address)
-        self._assignment, self._device, self._accelerator = assignment, device, accelerator
+        self._assignment = replace(assignment, nonce=write_nonce(assignment.outbox))
+        self._address, self._device, self._accelerator = address, device, accelerator
+        self._has_seen_cards = device not in ("auto", "cpu")
+        """Whether there are cards, or will be, so that no seat without one is started."""
+        self._has_warned = False
+        """Whether a warning has told that no card is of the wanted type."""
         self._nodes: list[dict[str, Any]] = []
         self._nodes_until = float("-inf")
         self._resources: dict[Place, dict[str, Any]] = {}
@@ -94,7 +127,8 @@ class RayVenue:
     def nodes(self) -> list[dict[str, Any]]:
         """Return the machines of the cluster, as Ray describes them, also those that are gone."""
         if time.monotonic() >= self._nodes_until:
-            self._nodes, self._nodes_until = self._ray.nodes(), time.monotonic() + NODES_SECONDS
+            with self._cluster_errors():
+                self._nodes, self._nodes_until = self._ray.nodes(), time.monotonic() + NODES_SECONDS
         return self._nodes
 
     def places(self) -> list[Place]:
@@ -102,7 +136,10 @@ class RayVenue:
         alive = [node for node in self.nodes() if node["Alive"]]
         with_cards = [node for node in alive if _cards(node) and self._is_wanted(node)]
         self._resources = {}
-        if self._device != "cpu" and (with_cards or self._accelerator):
+        self._has_seen_cards |= self._device == "auto" and bool(with_cards or self._accelerator)
+        if self._accelerator and not with_cards:
+            self._warn_about_types(alive)
+        if self._has_seen_cards:
             for node in with_cards:
                 cpus = int(node["Resources"].get("CPU", 0)) // _cards(node) // 2  # the other half is left to others
                 for number in range(_cards(node)):
@@ -116,8 +153,19 @@ class RayVenue:
                 self._resources[place] = {"num_cpus": cpus}
         return list(self._resources)
 
+    def _warn_about_types(self, nodes: list[dict[str, Any]]) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            found = {name for node in nodes for name in node["Resources"] if name.startswith(_TYPE)}
+            types = ", ".join(sorted(name.removeprefix(_TYPE) for name in found))
+            logger.warning(
+                "run.cluster_accelerator = %s: the cluster has no such card now%s.",
+                self._accelerator,
+                f"; it has: {types}" if types else "",
+            )
+
     def _is_wanted(self, node: dict[str, Any]) -> bool:
-        return not self._accelerator or f"accelerator_type:{self._accelerator}" in node["Resources"]
+        return not self._accelerator or f"{_TYPE}{self._accelerator}" in node["Resources"]
 
     def start(self, place: Place) -> RaySeat:
         """See `Venue`."""
@@ -136,14 +184,17 @@ class RayVenue:
         )
         # Ray would set it to `num_cpus`; the process divides it among the devices of its machine.
         threads = str(int(node["Resources"].get("CPU", 0.0)) or 1)
-        actor = self._actor_class.options(
-            **resources,
-            scheduling_strategy=self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
-                node_id, soft=False
-            ),
-            runtime_env={"env_vars": {"OMP_NUM_THREADS": threads}},
-        ).remote(assignment)
-        return RaySeat(self._ray, place, actor)
+        strategy = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node_id, soft=False)
+        if self._assignment.nonce is not None:
+            with storage_errors(self._assignment.outbox):
+                self._assignment.nonce.touch()  # another run removes old ones
+        with self._cluster_errors():
+            actor = self._actor_class.options(
+                **resources,
+                scheduling_strategy=strategy,
+                runtime_env={"env_vars": {"OMP_NUM_THREADS": threads}},
+            ).remote(assignment)
+            return RaySeat(self._ray, place, actor)
 
     def hear(self, seats: Collection[RaySeat], seconds: float) -> Iterator[tuple[RaySeat, object]]:
         """See `Venue`."""
@@ -152,20 +203,23 @@ class RayVenue:
             return
         by_reference = {seat.saying: seat for seat in seats}
         references = list(by_reference)
-        ready, _ = self._ray.wait(references, num_returns=1, timeout=seconds)
-        if ready:
-            ready, _ = self._ray.wait(references, num_returns=len(references), timeout=0)
+        with self._cluster_errors():
+            ready, _ = self._ray.wait(references, num_returns=1, timeout=seconds)
+            if ready:
+                ready, _ = self._ray.wait(references, num_returns=len(references), timeout=0)
         for reference in ready:
             seat = by_reference[reference]
             try:
-                messages = self._ray.get(reference)
+                known, messages = self._ray.get(reference)
             except self._ray.exceptions.ActorUnavailableError:  # perhaps for a moment only
+                time.sleep(_UNAVAILABLE_SECONDS)
                 seat.listen()
                 continue
             except self._ray.exceptions.RayError as error:
                 yield seat, self._gone(seat, error)
                 continue
             new = list(seat.heard.accept(messages))
+            seat.acknowledge(known)
             seat.listen()
             for message in new:
                 yield seat, message
@@ -173,12 +227,29 @@ class RayVenue:
     def _gone(self, seat: RaySeat, error: Exception) -> Gone:
         """Say why a seat is gone. A machine that goes away takes its processes along, which is no pair's fault."""
         self._nodes_until = float("-inf")
-        node_id = seat.place.key[0]  # type: ignore[index]  # made by `places`
-        is_alive = any(node["NodeID"] == node_id and node["Alive"] for node in self.nodes())
+        is_alive, end = self._is_alive(seat), time.monotonic() + SHUTDOWN_SECONDS
+        while is_alive and time.monotonic() < end:
+            time.sleep(_UNAVAILABLE_SECONDS)
+            self._nodes_until = float("-inf")
+            is_alive = self._is_alive(seat)
         if not is_alive or getattr(error, "preempted", False):
             return Gone("its machine went away", blames_pair=False)
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         return Gone(lines[-1][:300] if lines else type(error).__name__, blames_pair=True)
+
+    def _is_alive(self, seat: RaySeat) -> bool:
+        node_id = seat.place.key[0]  # type: ignore[index]  # made by `places`
+        return any(node["NodeID"] == node_id and node["Alive"] for node in self.nodes())
+
+    @contextlib.contextmanager
+    def _cluster_errors(self) -> Iterator[None]:
+        """Turn errors of the connection to the cluster into errors for the user."""
+        try:
+            yield
+        except (self._ray.exceptions.RayError, ConnectionError, RuntimeError) as error:
+            raise MachineError(
+                f"run.cluster = {self._address}: the connection to the cluster is lost: {_first_line(error)}", CONTINUE
+            ) from error
 
     def close(self) -> None:
         """See `Venue`."""
@@ -204,16 +275,31 @@ def connect(address: str) -> Any:
     except ImportError as error:
         raise MachineError("A cluster needs Ray, which is not installed.", f"{INSTALL}, on all machines.") from error
     try:
+        _check_reachable(address)
         with _handlers_kept():
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
-    except (ConnectionError, RuntimeError, OSError, ValueError) as error:
-        first_line = str(error).partition("\n")[0]
+    except (ray.exceptions.RayError, ConnectionError, RuntimeError, OSError, ValueError) as error:
         raise MachineError(
-            f"run.cluster = {address}: no Ray cluster can be reached: {first_line}",
+            f"run.cluster = {address}: no Ray cluster can be reached: {_first_line(error)}",
             "Start one (ray start --head), or correct the address.",
         ) from error
     _log_notices()
     return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Try to connect to the head, if the address names it.
+
+    Raises:
+        OSError: nothing answers there.
+    """
+    found = _HOST_AND_PORT.fullmatch(address)
+    if found is not None:
+        socket.create_connection((found[1].strip("[]"), int(found[2])), REACH_SECONDS).close()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _log_notices() -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.stage.device.devices import find_devices
 from pipeline.stage.pool.crew import Crew
-from pipeline.stage.pool.handshake import facts_here, write_nonce
+from pipeline.stage.pool.handshake import facts_here
 from pipeline.stage.pool.messages import USAGE_FIELDS, Assignment, report_seconds
 from pipeline.stage.pool.pipe_venue import PipeVenue
 from pipeline.stage.pool.pool_call import PoolCall
@@ -43,8 +43,9 @@ def make_stage(settings: Settings, weights: WeightsSource, outbox: Outbox, liste
         MachineError: there is no such device, or the weights cannot be loaded.
     """
     if settings.run.cluster:
-        assignment = replace(assignment_for(settings, weights, outbox, 1), nonce=write_nonce(outbox.root))
-        run = settings.run
+        # The processes of other machines have other working folders.
+        of_all = replace(weights, path=weights.path.absolute())
+        assignment, run = assignment_for(settings, of_all, outbox, 1), settings.run
         venue = RayVenue(run.cluster, assignment, run.device, run.cluster_accelerator)
         return StagePool(venue, settings, weights, outbox, listener)
     devices = [str(device) for device in find_devices(settings.run.device)]
@@ -66,7 +67,7 @@ def assignment_for(settings: Settings, weights: WeightsSource, outbox: Outbox, d
     """
     level = logging.getLogger().getEffectiveLevel()
     seconds = report_seconds(devices)
-    return Assignment(settings, weights, outbox.root, outbox.process, level, devices, report_seconds=seconds)
+    return Assignment(settings, weights, outbox.root.absolute(), outbox.process, level, devices, report_seconds=seconds)
 
 
 class StagePool:

@@ -15,7 +15,7 @@ _FLOOR: Final = 5.0
 """Time that an evaluation may take in any case, as a multiple of the seconds of silence that a process may keep. A pair
 whose last evaluation is over is still resized and saved, perhaps over a slow network."""
 _FIRST: Final = 30.0
-"""The same until the first evaluation of a pair."""
+"""The same until the first evaluation of a pair, and while pairs are only loaded."""
 
 
 class Watchdog:
@@ -30,7 +30,7 @@ class Watchdog:
         """
         self._silence_seconds, self._clock = silence_seconds, clock
         self._deadline: float | None = None
-        """Time until which the device must give a sign of life; None: it has nothing to do."""
+        """Time until which the stage must give a sign of life; None: it has nothing to do."""
         self._last: dict[str, float] = {}
         """Time of the last event of each pair on the device."""
         self._longest: dict[str, float] = {}
@@ -41,6 +41,11 @@ class Watchdog:
         """Whether the device has been silent for too long."""
         deadline = self._deadline
         return deadline is not None and self._clock() > deadline
+
+    def take(self) -> None:
+        """Record that the stage has got a pair, which it loads first."""
+        if self._deadline is None:
+            self._deadline = self._clock() + _FIRST * self._silence_seconds
 
     def begin(self, name: str) -> None:
         """Record that the device begins with a pair."""
@@ -55,12 +60,14 @@ class Watchdog:
         self._last[name], self._longest[name] = now, longest
         self._deadline = now + max(_FLOOR * self._silence_seconds, _PATIENCE * longest)
 
-    def end(self, name: str) -> None:
-        """Record that a pair has left the device. Any thread may call it, for a pair that is not there, too."""
+    def end(self, name: str, left: int) -> None:
+        """Record that a pair has left the stage, in which `left` others are. Any thread may call it."""
         self._last.pop(name, None)
         self._longest.pop(name, None)
         if not self._last:
             self._deadline = None
+            if left:
+                self.take()
 
     def rest(self) -> None:
         """Record that the device has nothing to do, since the stage does not work."""

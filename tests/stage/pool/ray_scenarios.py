@@ -94,7 +94,7 @@ class Scenario:
         self.pool: Any = None
         self.clean_up: Callable[[], None] = lambda: None
 
-    def check(self) -> None:
+    def check(self, *, in_progress: bool) -> None:
         """Go on."""
 
     def pair_started(self, pair: Pair) -> None:
@@ -132,10 +132,10 @@ class Scenario:
 
             lose = pool._crew.lose
 
-            def losing(*arguments: Any) -> Any:
+            def losing(*arguments: Any, **named: Any) -> Any:
                 if self.struck is not None and self.noticed is None:
                     self.noticed = time.monotonic()
-                return lose(*arguments)
+                return lose(*arguments, **named)
 
             pool._crew.lose = losing  # type: ignore[method-assign]
             for outcome in pool.process(source()):
@@ -217,7 +217,8 @@ def driver_dies(folder: Path, base: Path, machines: Machines) -> dict[str, Any]:
     lines = [f"{number}.png,{number}-style.png,p{number}" for number in range(PAIRS)]
     manifest.write_text("\n".join(["content,style,output", *lines]))
     sets = ["--set", "image.size=96", "--set", f"pyramid.evaluations={EVALUATIONS}", "--device", "cpu"]
-    command = [sys.executable, "-m", "pipeline", "run", manifest, "--outbox", folder, "--cluster", "auto", *sets]
+    outbox = os.path.relpath(folder)  # relative to a folder that no other process is in
+    command = [sys.executable, "-m", "pipeline", "run", manifest, "--outbox", outbox, "--cluster", "auto", *sets]
     with (base / "driver.log").open("w") as log:
         process = subprocess.Popen([*command, "--progress", "never"], stdout=log, stderr=log)
         while len(list(folder.glob("*.png.json"))) < 2 and process.poll() is None:

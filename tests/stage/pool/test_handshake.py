@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.stage.pool.handshake import facts_here, write_nonce
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import pytest
 
 
 def test_a_seat_sees_the_outbox_by_a_file_of_its_driver(tmp_path: Path) -> None:
@@ -26,3 +28,13 @@ def test_files_of_killed_drivers_are_removed_after_a_week_and_one_that_vanishes_
     assert write_nonce(tmp_path).exists()
     assert not old.exists()
     assert young.exists()
+
+
+def test_a_mount_that_fails_shows_no_outbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nonce = write_nonce(tmp_path)
+
+    def fail(_: Path) -> bool:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(Path, "exists", fail)
+    assert not facts_here("cpu", "w", nonce, seconds=0).sees_outbox

@@ -20,7 +20,8 @@ from pipeline.settings.pair_settings import PairSettings
 from pipeline.settings.run_settings import RunSettings
 from pipeline.stage.pool.crew import Crew, Worker
 from pipeline.stage.pool.handshake import Facts
-from pipeline.stage.pool.messages import CallEnded, NotReady
+from pipeline.stage.pool.messages import Alive, CallEnded, NotReady
+from pipeline.stage.pool.numbered import Sent
 from pipeline.stage.pool.pool_call import PoolCall
 from pipeline.stage.pool.seats import Gone, Place
 from pipeline.stage.summary import Usage
@@ -33,7 +34,7 @@ SILENCE, SEAT_SECONDS = 120.0, 600.0
 class Quiet:
     is_stopped = False
 
-    def check(self) -> None:
+    def check(self, *, in_progress: bool) -> None:  # noqa: ARG002
         if self.is_stopped:
             raise Interrupted(ExitCode.TERMINATED)
 
@@ -75,6 +76,11 @@ class Bench:
         found = list(self.call.receive(0))
         self.outcomes += found
         return found
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass in which the pool has looked at its seats, and heard nothing."""
+        self.now += seconds
+        self.crew._looked = self.now
 
     def seats(self, state: str = "alive") -> list[FakeSeat]:
         return [worker.seat for worker in self.crew.workers if worker.seat.state == state]
@@ -197,7 +203,7 @@ class Trouble(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1.0, 30.0, 121.0]))
     def time_passes(self, seconds: float) -> None:
-        self.bench.now += seconds
+        self.bench.pass_time(seconds)
         if seconds < SILENCE:
             return
         # All that live have said so meanwhile, and a machine that is gone is told before its silence is noticed.
@@ -327,7 +333,7 @@ def test_a_silent_seat_is_replaced_and_its_pair_is_blamed_the_second_time() -> N
         bench.acknowledge()
         (seat,) = bench.seats()
         seat.state = "frozen"
-        bench.now += SILENCE + 1
+        bench.pass_time(SILENCE + 1)
         bench.receive()
         assert seat.state == "dead", "it was killed"
         blamed = [outcome for outcome in bench.outcomes if isinstance(outcome.error, ProcessDiedError)]
@@ -352,6 +358,95 @@ def test_without_any_seat_the_call_ends_after_seat_seconds() -> None:
     bench.receive()
     assert isinstance(bench.call.error, DeviceError)
     assert "600 s" in str(bench.call.error)
+
+
+def test_machines_that_go_away_do_not_end_a_call_in_which_others_work() -> None:
+    bench = bench_of(16)
+    for number in range(16):
+        bench.call.begin(bench.task(f"p{number}"))
+    lost = bench.seats()[:8]
+    bench.venue.free = [place for place in bench.venue.free if place not in {seat.place for seat in lost}]
+    for seat in lost:
+        seat.fail(Gone("its machine went away", blames_pair=False), "away")
+    bench.settle()
+    assert bench.call.error is None
+    assert sorted(outcome.pair.name for outcome in bench.outcomes) == sorted(f"p{number}" for number in range(16))
+
+
+def test_a_pause_of_the_pool_itself_is_no_silence_of_its_seats() -> None:
+    bench = bench_of(2)
+    bench.call.begin(bench.task("p"))
+    before = bench.seats()
+    bench.now += 10 * SILENCE
+    bench.receive()
+    assert bench.seats() == before
+
+
+def test_a_seat_that_does_not_become_ready_is_replaced() -> None:
+    bench = bench_of(2)
+    bench.venue.free.append(place := Place("new", "seat new"))
+    for _ in range(3):
+        bench.receive()
+    hanging = next(each for each in bench.venue.seats if each.place == place)
+    hanging.state, hanging.seat_sent = "frozen", Sent()
+    bench.crew.workers[-1].is_ready = bench.crew.workers[-1].is_at_work = False
+    for _ in range(int(SEAT_SECONDS / 4)):
+        bench.now += 4
+        for worker in bench.crew.at_work:
+            bench.crew.note(worker)
+        bench.receive()
+    assert hanging.state == "dead"
+    assert len([each for each in bench.venue.seats if each.place == place]) > 1
+    assert bench.call.error is None
+
+
+def test_a_seat_that_is_tried_again_does_not_hold_the_others_back() -> None:
+    bench = bench_of(2)
+    broken = Place("broken", "seat broken")
+    assert not bench.crew.others_come_soon
+    bench.venue.free.append(broken)
+    bench.crew.fill()
+    assert bench.crew.others_come_soon
+    bench.crew.refuse(bench.crew.workers[-1], DeviceError("It does not fit."))
+    bench.now += 3
+    bench.crew.fill()
+    assert bench.crew.workers[-1].place == broken
+    assert not bench.crew.others_come_soon
+
+
+def test_a_stop_is_noticed_while_seats_only_say_that_they_live() -> None:
+    bench = bench_of(1)
+    bench.call.begin(bench.task("p"))
+    bench.acknowledge()
+    bench.listener.is_stopped = True
+    bench.receive()
+    assert isinstance(bench.call.error, Interrupted)
+
+
+def test_a_seat_that_does_not_stop_is_killed_in_the_end() -> None:
+    bench = bench_of(1)
+    bench.call.begin(bench.task("p"))
+    bench.acknowledge()
+    (seat,) = bench.seats()
+    bench.listener.is_stopped = True
+    for _ in range(int(5 * SILENCE / 0.2) + 10):
+        bench.receive()
+        seat.say(Alive(is_stuck=False))
+    assert seat.state == "dead"
+    assert not bench.crew.at_work
+    assert isinstance(bench.call.error, Interrupted)
+
+
+def test_an_error_that_ends_the_call_suspects_no_pair() -> None:
+    bench = bench_of(1)
+    bench.crew._trouble(Place(1, "one"), DeviceError("first"))
+    bench.crew._trouble(Place(2, "two"), DeviceError("second"))
+    bench.crew._trouble(Place(1, "one"), DeviceError("third", suspects=("p.png",)))
+    bench.crew.workers.clear()
+    bench.now += SEAT_SECONDS + 1
+    with pytest.raises(DeviceError, match="third") as caught:
+        bench.crew.check()
+    assert not caught.value.suspects
 
 
 def test_a_stop_is_noticed_while_there_is_no_seat() -> None:
@@ -383,7 +478,7 @@ def test_a_seat_that_is_ready_after_the_last_pair_does_not_keep_the_call_open(*,
     assert next(outcomes).pair.name == "p"
     bench.venue.free.append(Place("late", "late"))
     late = bench.venue.start(Place("late", "late"))
-    bench.crew.workers.append(Worker(late, late.place, bench.now))
+    bench.crew.workers.append(Worker(late, late.place, bench.now, bench.now))
     if stops_early:
         outcomes.close()
     else:

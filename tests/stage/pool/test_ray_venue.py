@@ -128,3 +128,10 @@ def test_without_ray_the_error_says_how_to_install_it(monkeypatch: pytest.Monkey
     with pytest.raises(MachineError, match="A cluster needs Ray") as caught:
         ray_venue.connect("auto")
     assert "pip install 'impasto[cluster]'" in caught.value.remedy
+
+
+@pytest.mark.skipif(not HAS_RAY, reason="needs the extra: pip install 'impasto[cluster]'")
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
+def test_a_head_that_does_not_answer_is_named_at_once(address: str) -> None:
+    with pytest.raises(MachineError, match=f"run.cluster = {address}: no Ray cluster can be reached: .*refused"):
+        ray_venue.connect(address)

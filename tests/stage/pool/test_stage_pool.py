@@ -66,7 +66,7 @@ class Recorder:
         self.on_started: Callable[[Pair], None] = lambda _: None
         self.on_evaluated: Callable[[Pair], None] = lambda _: None
 
-    def check(self) -> None:
+    def check(self, *, in_progress: bool) -> None:
         """Go on."""
 
     def pair_started(self, pair: Pair) -> None:
@@ -91,7 +91,7 @@ class Bench:
         self.venue = PipeVenue(["cpu", "cpu"], assignment_for(settings, weights, self.outbox, 2))
         self.pool = StagePool(self.venue, settings, weights, self.outbox, self)
 
-    def check(self) -> None:
+    def check(self, *, in_progress: bool) -> None:
         """Go on."""
 
     def pair_started(self, pair: Pair) -> None:

@@ -46,12 +46,26 @@ def test_a_device_that_has_nothing_to_do_is_not_stuck() -> None:
     watchdog = Watchdog(10.0, clock)
     watchdog.begin("a")
     watchdog.begin("b")
-    watchdog.end("a")
+    watchdog.end("a", 1)
     clock.now = 1e6
     assert watchdog.is_stuck
-    watchdog.end("b")
+    watchdog.end("b", 0)
     assert not watchdog.is_stuck
     watchdog.begin("c")
     watchdog.rest()
     clock.now = 1e9
     assert not watchdog.is_stuck
+
+
+def test_pairs_that_are_loaded_for_too_long_are_stuck() -> None:
+    clock = Clock()
+    watchdog = Watchdog(10.0, clock)
+    watchdog.take()
+    clock.now += 299
+    assert not watchdog.is_stuck
+    watchdog.begin("a")
+    watchdog.end("a", 1)
+    clock.now += 299
+    assert not watchdog.is_stuck
+    clock.now += 2
+    assert watchdog.is_stuck
