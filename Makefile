@@ -27,7 +27,7 @@ lint: $(STAMP)
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet torch torchvision
-	.venv/bin/python -m pip install --quiet --editable '.[dev,bench,cluster]'
+	.venv/bin/python -m pip install --quiet --editable '.[dev,bench,cluster,video]'
 	touch $(STAMP)
 
 clean:

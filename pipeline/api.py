@@ -296,7 +296,7 @@ class Stylisation:
         beside = target.with_name(f"{target.name}.json")
         if metadata:
             _check_own(beside, target)
-        key = fingerprint_of(self.metadata.pair, pair.settings, self.metadata.weights.sha256).key
+        key = fingerprint_of(self.metadata.pair, pair, self.metadata.weights.sha256).key
         encoded = encode_result(self.pixels, self._original, pair, key)
         _write(target, encoded.data)
         height, width = self.pixels.shape[:2]

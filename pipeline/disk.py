@@ -109,6 +109,11 @@ class Disk:
             file.flush()
             self._sync(file.fileno(), path)
 
+    def sync_file(self, path: Path) -> None:
+        """Sync the content of a file that a library has written to the medium."""
+        with self._open(path, os.O_RDWR) as file:
+            self._sync(file.fileno(), path)
+
     def _sync(self, descriptor: int, path: Path) -> None:
         sync(descriptor, path)
 

@@ -20,6 +20,58 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Predecessor:
+    """The frame from whose result another frame starts."""
+
+    content: Path
+    """Its photograph."""
+    result: str
+    """Name of its result in the outbox, with extension."""
+    key: str
+    """Key of that result, which covers all frames of the shot before it."""
+    first: Path
+    """The photograph of the shot's first frame, whose colours the painting takes."""
+    first_sha256: str
+    """Hash of the file of that photograph."""
+    renews: bool = False
+    """Whether only the largest shapes are taken from it, and the frame is painted through the whole pyramid again."""
+
+
+@dataclass(frozen=True)
+class Film:
+    """A film whose frames are painted."""
+
+    source: Path
+    """The original."""
+    result: str
+    """Name of the painted film in the outbox, with extension."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The place of a pair in a sequence of frames.
+
+    The plan of a run divides a sequence into shots (see `run.shots`): the first frame of a shot is painted like a
+    photograph, and each other one starts from the result of the frame before it.
+    """
+
+    clip: str
+    """Name of the sequence's results: the folder of the frames in the outbox."""
+    number: int
+    """Number of the frame in the sequence, from 0."""
+    frames: int
+    """Number of frames of the sequence."""
+    previous: str = ""
+    """Name of the result of the frame before, with extension; empty: this is the sequence's first frame."""
+    previous_sha256: str = ""
+    """Hash of the photograph before; empty if there is none, or if it cannot be read."""
+    film: Film | None = None
+    """The film of the frames; None: they are files of their own."""
+    predecessor: Predecessor | None = None
+    """The frame before, if this frame starts from its result; None: it begins a shot, or is not planned yet."""
+
+
+@dataclass(frozen=True)
 class Pair:
     """One content × one style, with the settings that apply to it."""
 
@@ -38,6 +90,20 @@ class Pair:
     """The mask, which is white where the style acts, as an absolute path; None: the style acts everywhere."""
     mask_label: str = ""
     """The mask's name in the metadata."""
+    frame: Frame | None = None
+    """The place in a sequence; None: the content is a photograph."""
+    refusal: tuple[str, str] | None = None
+    """Why the content cannot be painted, and what to do, as was found before; None: nothing is known against it."""
+
+    @property
+    def predecessor(self) -> Predecessor | None:
+        """The frame from whose result this one starts; None for photographs, and for the first frame of a shot."""
+        return self.frame.predecessor if self.frame is not None else None
+
+    @property
+    def follows(self) -> bool:
+        """Whether the pair is a frame that takes more than its largest shapes from the frame before."""
+        return self.predecessor is not None and not self.predecessor.renews
 
     @property
     def files(self) -> tuple[Path, ...]:

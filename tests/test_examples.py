@@ -50,6 +50,9 @@ def place(tmp_path: Path, make_image: Callable[..., Path], monkeypatch: pytest.M
     manifest = (ROOT / "data/manifest.csv").read_text()
     (tmp_path / "data/manifest.csv").write_text(manifest.replace(",320,60", ",40,1"))
     (tmp_path / "night.csv").write_text("content,style\nphotos,painting.jpg\n")
+    for number in range(1, 4):
+        make_image(f"frames/{number:04d}.png", width=48, height=40, seed=7)
+    (tmp_path / "clips.csv").write_text("content,style,sequence\nframes,painting.jpg,true\n")
     (tmp_path / "inbox/.impasto/done/2026-01-01").mkdir(parents=True)
     os.utime(tmp_path / "inbox/.impasto/done/2026-01-01", (0, 0))
     for name in ("Makefile", "pyproject.toml"):
@@ -126,7 +129,14 @@ def test_the_examples_of_a_page_run_one_after_the_other(page: str) -> None:
 
 
 def test_pages_with_commands_have_them_where_they_are_tried() -> None:
-    assert {page for page in PAGES if examples(page)} == {"README", "pictures", "tuning", "operations", OF_CLUSTERS}
+    assert {page for page in PAGES if examples(page)} == {
+        "README",
+        "pictures",
+        "sequences",
+        "tuning",
+        "operations",
+        OF_CLUSTERS,
+    }
     words = r"impasto|make|pip|python3?|mkdir|find|systemctl|useradd|sudo|cd|git"
     languages = {"sh", "toml", "python", "systemd", "crontab", "yaml"}
     for page, text in PAGES.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def test_a_blend_needs_a_weight_for_each_painting(paintings: int, weights: list[
 def test_all_files_of_a_pair() -> None:
     pair = make(styles=2)
     assert pair.files == (Path("/a.jpg"), Path("/0.png"), Path("/1.png"))
-    masked = Pair(*[getattr(pair, name) for name in list(vars(pair))[:-2]], mask=Path("/m.png"))
+    masked = replace(pair, mask=Path("/m.png"))
     assert masked.files[-1] == Path("/m.png")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -32,6 +34,8 @@ from pipeline.run.observer import RunInfo
 from pipeline.text import duration, memory, single_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pipeline.run.forecast import Forecasts
 
 _WAIT_SECONDS: Final = 3600.0
@@ -84,21 +88,34 @@ def run_command(  # noqa: PLR0913 - one parameter per option
         base_values, overrides, settings = resolve_settings(
             config, preset, set_, device, preview=preview, cluster=cluster
         )
-        pairs = read_manifest(manifest, base_values, overrides, manifest_rules_of(settings, outbox))
-        if part is not None:
-            pairs = [pair for pair in pairs if part.has(pair.file_name)]
         box = Outbox(outbox, process=f"{RUN}-{part.name}" if part is not None else RUN)
-        if dry_run:
-            weights = find_weights(settings.network.weights, settings.network.preprocessing)
-            planned = list(plan(pairs, box, weights, redo=redo, limit=limit))
-            show_plan(forecast(planned, settings, weights), as_json=json_)
-            return
+        with _folder_of_frames(outbox, dry_run=dry_run) as frames:
+            pairs = read_manifest(manifest, base_values, overrides, manifest_rules_of(settings, outbox, frames))
+            if part is not None:
+                pairs = [each for each in pairs if part.has(each.frame.clip if each.frame else each.file_name)]
+            if dry_run:
+                weights = find_weights(settings.network.weights, settings.network.preprocessing)
+                planned = list(plan(pairs, box, weights, redo=redo, limit=limit))
+                show_plan(forecast(planned, settings, weights), as_json=json_)
+                return
         with observers_of(settings, progress, as_json=json_, log_format=log_format) as observers:
             about = RunInfo("run", manifest.absolute(), outbox.absolute(), settings, len(pairs), shard=shard or "")
             observers.started(about)
             summary = run(pairs, box, settings, observers, redo=redo, limit=limit, fail_fast=fail_fast, shard=part)
             observers.finished(summary)
         raise typer.Exit(summary.exit_code)
+
+
+@contextlib.contextmanager
+def _folder_of_frames(outbox: Path, *, dry_run: bool) -> Iterator[Path]:
+    """Return the folder for the frames of films: in the outbox, or a temporary one if nothing is written there."""
+    from pipeline.outbox.films import folder_of_frames
+
+    if not dry_run:
+        yield folder_of_frames(outbox)
+        return
+    with tempfile.TemporaryDirectory(prefix="impasto-frames-") as folder:
+        yield Path(folder)
 
 
 def pair_command(  # noqa: PLR0913 - one parameter per option

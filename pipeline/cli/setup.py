@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,22 +63,25 @@ def resolve_settings(  # noqa: PLR0913, PLR0917 - the options that are settings
     return base_values, overrides, settings
 
 
-def manifest_rules_of(settings: Settings, outbox: Path | None = None) -> ManifestRules:
+def manifest_rules_of(settings: Settings, outbox: Path | None = None, frames: Path | None = None) -> ManifestRules:
     """Return the rules for the files and names that a manifest or a command line may contain.
 
     Args:
         settings: the settings of the run.
         outbox: the outbox whose results keep their names; None: there is none.
+        frames: folder into which the frames of films are extracted; None: films are not allowed.
     """
     from pipeline.images.formats import endings
     from pipeline.outbox.paths import check_name
     from pipeline.run.earlier_results import EarlierResults
+    from pipeline.run.films import frames_of
     from pipeline.run.manifest import ManifestRules
     from pipeline.run.masks import default_mask
 
     roots = tuple(Path(root) for root in settings.run.roots)
     mask, earlier = default_mask(settings.mask.file), EarlierResults(outbox)
-    return ManifestRules(endings(settings.image.kinds), check_name, roots, mask=mask, earlier=earlier)
+    films = partial(frames_of, folder=frames) if frames is not None else None
+    return ManifestRules(endings(settings.image.kinds), check_name, roots, films=films, mask=mask, earlier=earlier)
 
 
 def display_of(mode: ProgressMode, log_format: LogFormat = "human") -> Observer:

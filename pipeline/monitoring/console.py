@@ -153,6 +153,8 @@ class ConsoleObserver(Observer):
         counts = [f"{described[name]} {word}" for name, word in words.items() if described[name]]
         ends = ", ".join((*(counts or ["nothing to do"]), *self._troubles()))
         self._print(f"{ends}; {summary.seconds:.0f} s; results in {single_line(str(outbox))}")
+        for film in summary.films:
+            self._print(f"film: {single_line(str(outbox / film))}")
         self._print_usage(summary.usage)
         if described["failed"]:
             self._note(f"Reasons and remedies are in {(spool or outbox) / 'failed'}.")

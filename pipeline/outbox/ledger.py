@@ -23,9 +23,15 @@ if TYPE_CHECKING:
     from pipeline.pair import Pair
     from pipeline.settings.pair_settings import PairSettings
 
-_NOT_IN_PIXELS: Final[Mapping[str, Any]] = {"image": {"max_pixels", "formats"}, "colour": {"variants"}, "preset": True}
+_NOT_IN_PIXELS: Final[Mapping[str, Any]] = {
+    "image": {"max_pixels", "formats"},
+    "colour": {"variants"},
+    "preset": True,
+    "sequence": True,
+}
 """Settings that cannot change a pair's result: the limits on input files, the modes of further results, and the name of
-the preset, whose values are in the key themselves."""
+the preset, whose values are in the key themselves. Those of a sequence change only frames that follow others, and are
+part of `chain_of`."""
 
 _ADDED: Final[Mapping[str, Mapping[str, Any]]] = {
     "objective": {"style": "gram", "content_target": "photograph", "content_layer_weights": []},
@@ -49,6 +55,8 @@ class Fingerprint:
     weights_sha256: str
     engine_version: str
     mask_sha256: str = ""
+    chain: str = ""
+    """For a frame that follows another: see `chain_of`; empty for all other pairs."""
 
     @classmethod
     def of(cls, pair: Pair, sha256_of: Callable[[Path], str], weights_sha256: str, engine_version: str) -> Fingerprint:
@@ -67,12 +75,27 @@ class Fingerprint:
             weights_sha256,
             engine_version,
             sha256_of(pair.mask) if pair.mask is not None else "",
+            chain_of(pair),
         )
 
     @property
     def key(self) -> str:
-        """SHA-256 of the fields as canonical JSON."""
-        return hashlib.sha256(json.dumps(vars(self), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        """SHA-256 of the fields as canonical JSON; without the chain if there is none, as in the first version."""
+        fields = {name: value for name, value in vars(self).items() if value or name != "chain"}
+        return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def chain_of(pair: Pair) -> str:
+    """Return a hash over all that a frame takes from earlier ones: the key before, and the settings of sequences.
+
+    The key before covers the frames before it, back to the first of the shot. It is empty if the pair follows no frame.
+    """
+    before = pair.predecessor
+    if before is None:
+        return ""
+    settings = pair.settings.sequence.model_dump(mode="json", exclude={"cuts", "refresh", "film"})
+    parts = [before.key, before.renews, settings]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def style_sha256(paintings: Sequence[str]) -> str:
@@ -104,7 +127,7 @@ def _with_added(settings: dict[str, Any]) -> dict[str, Any]:
 
 def settings_in_metadata(settings: PairSettings) -> dict[str, Any]:
     """Return all settings of a pair, as JSON values."""
-    return settings.model_dump(mode="json", exclude={"preset"})
+    return settings.model_dump(mode="json", exclude={"preset": True, "sequence": True})
 
 
 class Status(StrEnum):
@@ -156,6 +179,16 @@ def look_up(outbox: Outbox, pair: Pair, fingerprint: Fingerprint | None) -> Ledg
     return LedgerEntry(Status.CHANGED, "failed before, now tried again", failure.attempt)
 
 
+def recorded_result(outbox: Outbox, file_name: str) -> Metadata | None:
+    """Return the metadata of the result that the outbox has under a name; None if there are none that can be read.
+
+    Raises:
+        StorageError: the disk or the network failed.
+    """
+    metadata = _read_metadata(outbox.metadata_path(file_name), file_name)
+    return None if isinstance(metadata, LedgerEntry) else metadata
+
+
 def _look_up_result(outbox: Outbox, pair: Pair, fingerprint: Fingerprint | None) -> LedgerEntry:
     metadata = _read_metadata(outbox.metadata_path(pair.file_name), pair.file_name)
     if isinstance(metadata, LedgerEntry):
@@ -205,6 +238,9 @@ def _changes(metadata: Metadata, now: Fingerprint | None) -> str:
         "weights": metadata.weights.sha256 != now.weights_sha256,
         "engine": metadata.engine_version != now.engine_version,
     }
+    followed = metadata.frame is not None and metadata.frame.follows is not None
+    if (now.chain or followed) and not any(parts.values()):
+        return "changed: an earlier frame, or the settings of the sequence"
     return "changed: " + (
         ", ".join(name for name, changed in parts.items() if changed) or "settings of another version"
     )

@@ -75,13 +75,34 @@ class Weights(_Part):
     )
 
 
+class FrameRecord(_Part):
+    """The place of a result in a sequence of frames."""
+
+    clip: str = Field(description="name of the sequence: the folder of its frames in the outbox")
+    number: int = Field(ge=0, description="number in the sequence, from 0")
+    frames: int = Field(ge=1, description="frames of the sequence")
+    previous_sha256: str = Field("", description="hash of the photograph before")
+    settings: dict[str, Any] = Field({}, description="the settings of the section sequence")
+    follows: str | None = Field(None, description="result from which this one started; null: the first frame of a shot")
+    renewed: bool = Field(default=False, description="whether it took only large shapes from there")
+    flicker: float = Field(
+        0.0,
+        ge=0,
+        description="RMS difference in levels to the result before, moved along the flow",
+    )
+    flicker_of_photographs: float = Field(0.0, ge=0, description="the same of the photographs")
+    trusted: float = Field(0.0, ge=0, le=1, description="share of the frame where the flow is trusted")
+    still: float = Field(0.0, ge=0, le=1, description="share of the frame where nothing changed or was painted")
+
+
 class ObjectiveTerms(_Part):
-    """The weighted terms of the objective: total = content + style + tv."""
+    """The weighted terms of the objective: total = content + style + tv + temporal."""
 
     total: float
     content: float
     style: float
     tv: float
+    temporal: float = Field(0.0, description="of a frame: difference to the result before, moved along the flow")
 
 
 class ObjectiveRecord(_Part):
@@ -135,6 +156,7 @@ class Rendering(_Part):
     optimisation: str = Field(
         "", description="identifier of the optimisation, which results that differ in colours alone may share"
     )
+    frame: FrameRecord | None = Field(None, description="place in a sequence of frames; null: a photograph")
     luma_moved: float = Field(
         0.0, ge=0, le=1, description="share of pixels whose luma was changed so that their chroma fits into sRGB"
     )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _PATTERN: Final = re.compile(r"(\d+)/(\d+)")
 _LOCK_OF_SHARD: Final = re.compile(r"lock-\d+-of-(\d+)")
-_LOOK_SECONDS: Final = 5.0
+_LOOK_SECONDS: Final = 2.0
 """Longest wait in seconds for a lock that another process may hold for a moment, only to see whether it is held."""
 
 
@@ -50,9 +50,9 @@ class Shard:
             )
         return shard
 
-    def has(self, file_name: str) -> bool:
-        """Whether the result of this name belongs to this part; the same on every machine and in every run."""
-        digest = hashlib.sha256(file_name.encode(errors="surrogatepass")).digest()
+    def has(self, name: str) -> bool:
+        """Whether the result, or the sequence, of this name is in this part: the same everywhere and in every run."""
+        digest = hashlib.sha256(name.encode(errors="surrogatepass")).digest()
         return int.from_bytes(digest[:8], "big") % self.count == self.number - 1
 
     @property
@@ -87,7 +87,7 @@ def run_lock(state: Path, shard: Shard | None) -> Iterator[None]:
                     "Wait for it, give all runs the same number of shards, or use another outbox.",
                 )
         if shard is not None and _stays_held(state / "lock"):
-            raise _locked(outbox)
+            raise _locked(outbox, None)
         yield
 
 
@@ -97,14 +97,17 @@ def _held(path: Path, outbox: Path, shard: Shard | None) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise _locked(outbox) from error
+        raise _locked(outbox, shard) from error
     try:
         yield
     finally:
         lock.release()
 
 
-def _locked(outbox: Path) -> LockedError:
+def _locked(outbox: Path, shard: Shard | None) -> LockedError:
+    if shard is not None:
+        remedy = "Give each run a shard of its own, or wait for it."
+        return LockedError(f"{outbox}: another run works on this outbox with shard {shard}.", remedy)
     return LockedError(f"{outbox}: another run works on this outbox.", "Wait for it, or use another outbox.")
 
 

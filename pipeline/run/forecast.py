@@ -10,7 +10,7 @@ from pipeline.run.time_budget import fraction_within, scaled
 from pipeline.settings.base import parse_duration
 from pipeline.stage.device.devices import find_devices
 from pipeline.stage.device.estimate import Estimator
-from pipeline.stage.engine_config import optimisation_key
+from pipeline.stage.engine_config import optimisation, optimisation_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,11 +67,14 @@ def forecast(planned: Sequence[PlannedPair], settings: Settings, weights: Weight
         if item.action is not Action.RENDER or item.size is None:
             return Forecast(item)
         evaluations = scaled(item.pair.settings.pyramid.planned, fraction)
-        expected = estimator.expect(item.pair.settings, *item.size, evaluations)
-        optimisation = optimisation_key(item.pair, map(str, item.pair.files))
-        if optimisation in seen:
+        expected = estimator.expect(item.pair.settings, *item.size, evaluations, follows=item.pair.follows)
+        key = optimisation_key(item.pair, map(str, item.pair.files))
+        if key in seen:
             expected = replace(expected, seconds=0.0)
-        seen.add(optimisation)
+        seen.add(key)
+        if item.pair.follows:
+            scales = optimisation(item.pair.settings, *item.size, evaluations, fills=True).scales
+            evaluations = tuple(scale.evaluations for scale in scales)
         return Forecast(item, evaluations, expected)
 
     whole = for_all(1.0)

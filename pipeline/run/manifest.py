@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from pipeline.errors import ManifestError, UsageError
+from pipeline.errors import ImageError, ManifestError, UsageError
+from pipeline.images.films.description import ENDINGS
 from pipeline.pair import InputFile, Style, library_label, make_pairs
 from pipeline.run.distinct_names import PairGroup, with_distinct_names
 from pipeline.run.earlier_results import IN_NO_OUTBOX, EarlierResults
@@ -18,14 +19,21 @@ from pipeline.run.manifest_rows import Problems, Row, read_rows
 from pipeline.run.named_paths import slashed
 from pipeline.run.patterns import is_pattern
 from pipeline.run.picture_files import WRITABLE, ending_of, is_picture
-from pipeline.run.result_names import manifest_name, short_manifest_name, spelled_name, with_longest_suffix
+from pipeline.run.result_names import (
+    collision_key,
+    manifest_name,
+    short_manifest_name,
+    spelled_name,
+    with_longest_suffix,
+)
+from pipeline.run.sequences import framed, frames_of_film, in_order
 from pipeline.settings.all_settings import explain
 from pipeline.settings.pair_settings import OUTPUT_FORMATS
 from pipeline.settings.resolve import for_pair
 from pipeline.text import encodable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from pipeline.pair import Pair
@@ -44,6 +52,8 @@ class ManifestRules:
     """Folders in which all named files must lie; empty: files may lie anywhere."""
     find_style: Callable[[str], tuple[Path, ...] | None] = lambda _: None
     """Function that returns the painting, or the paintings of a blend, by the name of a style of the library."""
+    films: Callable[[Path], list[Path]] | None = None
+    """Function that returns the files of a film's frames; None: films are not allowed."""
     mask: Path | None = None
     """The mask, or the folder of masks, for rows that name none; see `masks.MaskFinder`."""
     earlier: EarlierResults = IN_NO_OUTBOX
@@ -75,6 +85,12 @@ def read_manifest(path: Path, base_values: Values, overrides: Values, rules: Man
     return pairs
 
 
+def _groups_of(row: Row, frames: Iterable[tuple[Pair, ...]]) -> Iterator[PairGroup]:
+    for variants in frames:
+        if variants:
+            yield PairGroup(row.line, variants, is_named=True, is_of_many=False)
+
+
 @dataclass(frozen=True)
 class Expander:
     """Makes pairs from the rows of one manifest, and collects the problems of the rows."""
@@ -85,6 +101,10 @@ class Expander:
     overrides: Values
     rules: ManifestRules
     problems: Problems
+    _clips: dict[str, int] = field(default_factory=dict)
+    """Lines of the sequences, by `collision_key` of their names."""
+    _clips_of_line: dict[int, set[str]] = field(default_factory=dict)
+    """Names of the sequences of each line."""
 
     @cached_property
     def _files(self) -> FileFinder:
@@ -92,6 +112,9 @@ class Expander:
 
     def groups(self, row: Row) -> Iterator[PairGroup]:
         """Yield the pairs of a row: each of its contents with each of its styles."""
+        if row.is_sequence and ending_of(row.content) not in ENDINGS:
+            yield from self._frames(row)
+            return
         settings = self.settings(row)
         contents = self._files.find(row.line, "content", row.content)
         styles = self._styles(row, blend=settings is not None and settings.style.blend)
@@ -99,13 +122,90 @@ class Expander:
         if settings is None or not self._is_consistent(row, settings, contents, styles):
             return
         for content in contents:
+            if content.suffix.lower() in ENDINGS:
+                yield from self._film(row, settings, content, styles, masks.get(content))
+                continue
             for style in styles:
-                pairs = self._pair_and_variants(row, settings, content, style, masks.get(content))
+                name = self._result_name(row, settings, content, style)
+                pairs = self._pair_and_variants(row, settings, content, style, mask=masks.get(content), name=name)
                 if pairs:
                     short_name = short_manifest_name(content.stem, style.name)
                     is_of_many = len(contents) * len(styles) > 1
                     spelled = spelled_name(content.stem, style.name)
                     yield PairGroup(row.line, tuple(pairs), bool(row.output), is_of_many, short_name, spelled)
+
+    def _frames(self, row: Row) -> Iterator[PairGroup]:
+        """Yield the pairs of a sequence: all its frames with each of its styles."""
+        settings = self.settings(row)
+        found = self._files.find(row.line, "content", row.content)
+        styles = self._styles(row, blend=settings is not None and settings.style.blend)
+        if len(styles) > 1 and row.output:
+            self.problems.add(row.line, f"output {row.output!r} for {len(styles)} sequences; leave it empty")
+            return
+        if not found:
+            return
+        films = [path.name for path in found if path.suffix.lower() in ENDINGS]
+        if films:
+            self.problems.add(row.line, f"content {row.content!r}: {films[0]} is a film; name films one by one")
+            return
+        try:
+            contents = in_order(found)
+        except UsageError as error:
+            self.problems.add(row.line, f"content {row.content!r}: {error.message}; {error.remedy}")
+            return
+        if settings is None or not self._is_of_format(row, settings, contents[0]):
+            return
+        folder = self._files.folder_or_pattern(row.content)
+        name = (folder if folder.is_dir() else folder.parent).name
+        masks = self._files.masks(row, contents, self.rules.mask)
+        for style in styles:
+            clip = self._clip_name(row, settings, name, style, contents[0].name)
+            if not clip:
+                continue
+            pairs = [
+                self._pair_and_variants(
+                    row, settings, content, style, mask=masks.get(content), name=f"{clip}/{content.stem}"
+                )
+                for content in contents
+            ]
+            yield from _groups_of(row, framed(clip, pairs))
+
+    def _film(
+        self, row: Row, settings: PairSettings, film: Path, styles: Sequence[Style], mask: Path | None
+    ) -> Iterator[PairGroup]:
+        """Yield the pairs of a film: its frames with each of its styles."""
+        if self.rules.films is None:
+            self.problems.add(row.line, f"content {row.content!r} is a film, which only `impasto run` paints")
+            return
+        source, refusal, frames = film.resolve(), None, [film]
+        try:
+            frames = self.rules.films(source)
+        except ImageError as error:
+            refusal = error.message, error.remedy
+        except OSError as error:
+            self.problems.add(row.line, f"content {row.content!r} cannot be read: {error.strerror}", error)
+            return
+        for style in styles:
+            clip = self._clip_name(row, settings, film.stem, style, frames[0].name)
+            first = self._pair_and_variants(row, settings, film, style, mask=mask, name=clip) if clip else []
+            if refusal is not None:
+                refused = tuple(replace(pair, refusal=refusal) for pair in first)
+                yield PairGroup(row.line, refused, is_named=True, is_of_many=False)
+                continue
+            yield from _groups_of(row, frames_of_film(first, frames, source))
+
+    def _clip_name(self, row: Row, settings: PairSettings, name: str, style: Style, frame: str) -> str:
+        """Return the name of a sequence's results: the folder of its frames in the outbox; empty if it is taken."""
+        check_frame = with_longest_suffix(self.rules.check_name, settings, frame)
+        clip = self._output(row) or manifest_name(name, style.name, lambda clip: check_frame(f"{clip}/{frame}"))
+        other = self._clips.setdefault(collision_key(clip), row.line)
+        if other != row.line or clip in self._clips_of_line.setdefault(row.line, set()):
+            self.problems.add(
+                row.line, f"{clip!r} would be the name of two sequences (line {other}); give one of them an output"
+            )
+            return ""
+        self._clips_of_line[row.line].add(clip)
+        return clip
 
     def settings(self, row: Row) -> PairSettings | None:
         """Return the settings of a row, with the format of its output; None if a setting is wrong."""
@@ -162,8 +262,8 @@ class Expander:
         )
         return False
 
-    def _pair_and_variants(
-        self, row: Row, settings: PairSettings, content: Path, style: Style, mask: Path | None
+    def _pair_and_variants(  # noqa: PLR0913 - a pair's parts
+        self, row: Row, settings: PairSettings, content: Path, style: Style, *, mask: Path | None, name: str
     ) -> list[Pair]:
         """Return one pair of a row, and its variants; nothing if one of them cannot have its name."""
         # Links are followed: a user who names a link means the file that it leads to.
@@ -179,7 +279,7 @@ class Expander:
             pairs = make_pairs(
                 content=photograph,
                 style=style,
-                name=self._result_name(row, settings, content, style),
+                name=name,
                 settings=settings,
                 mask=mask_file,
                 settings_are_shared=True,
@@ -194,11 +294,16 @@ class Expander:
                 return []
         return pairs
 
-    def _result_name(self, row: Row, settings: PairSettings, content: Path, style: Style) -> str:
+    def _output(self, row: Row) -> str:
+        """Return the name that a row gives its result, without ending; empty if it gives none."""
         output = slashed(row.output)
-        if ending_of(output) in OUTPUT_FORMATS:
+        if ending_of(output) in OUTPUT_FORMATS or ending_of(output) in ENDINGS:
             output = output[: -len(ending_of(output))]
+        return unicodedata.normalize("NFC", encodable(output))
+
+    def _result_name(self, row: Row, settings: PairSettings, content: Path, style: Style) -> str:
+        output = self._output(row)
         if output:
-            return unicodedata.normalize("NFC", encodable(output))
+            return output
         check_name = with_longest_suffix(self.rules.check_name, settings, content.name)
         return manifest_name(content.stem, style.name, check_name)

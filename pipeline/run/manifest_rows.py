@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 
     from pipeline.settings import Values
 
-COLUMNS: Final = ("content", "style", "mask", "output", "preset", *PAIR_KEYS)
+COLUMNS: Final = ("content", "style", "mask", "output", "sequence", "preset", *PAIR_KEYS)
 MAX_BYTES: Final = 1 << 26
 """Size in bytes of the largest manifest that is read."""
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 """First bytes of texts in UTF-16, as spreadsheets save "Unicode text"."""
 _SEPARATOR_LINE: Final = re.compile(r'\s*"?sep=([^\r"])"?[ \t]*\r?\n', re.IGNORECASE)
 """A line before the header that names the separator, for Excel."""
+_TRUTH: Final = {"true": True, "false": False}
 _DECIMAL_COMMA: Final = re.compile(r"[+-]?\d+,\d+")
 """A number as spreadsheets write it that separate cells by semicolons or tabs."""
 
@@ -45,6 +46,8 @@ class Row:
     mask: str
     output: str
     values: Values
+    is_sequence: bool = False
+    """Whether the content is a folder or a pattern of frames, in the order of their numbers."""
 
 
 @dataclass
@@ -217,6 +220,10 @@ def _row(line: int, cells: dict[str, Any], problems: Problems, parse: Callable[[
     for name in ("content", "style"):
         if not paths[name]:
             problems.add(line, f"no {name}")
-    if paths["content"] and paths["style"]:
+    text = cells.pop("sequence", False)
+    is_sequence = text if isinstance(text, bool) else _TRUTH.get(str(text).lower())
+    if is_sequence is None:
+        problems.add(line, f"sequence should be true or false (got {text!r})")
+    elif paths["content"] and paths["style"]:
         values = {name: parse(name, value) for name, value in cells.items()}
-        yield Row(line, **paths, values=from_assignments(values))
+        yield Row(line, **paths, values=from_assignments(values), is_sequence=is_sequence)

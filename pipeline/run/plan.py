@@ -11,6 +11,7 @@ from pipeline.images.decode import dimensions
 from pipeline.images.files import read_file
 from pipeline.images.resize import working_size
 from pipeline.outbox.ledger import Fingerprint, LedgerEntry, Status, look_up
+from pipeline.run.shots import Shots
 from pipeline.transfer.styliser import ENGINE_VERSION
 
 if TYPE_CHECKING:
@@ -67,9 +68,11 @@ def plan(
         limit: the largest number of pairs to render, in the manifest's order; None: all.
     """
     headers: dict[Path, _FileHeader | None] = {}
+    shots = Shots(outbox, lambda pair: _fingerprint(pair, weights, headers))
     rendered = 0
-    for pair in pairs:
-        content = _header_of(pair.content, headers)
+    for named in pairs:
+        content = _header_of(named.content, headers)
+        pair = shots.place(named, *((content.sha256, content.dimensions) if content else (None, None)))
         fingerprint = _fingerprint(pair, weights, headers)
         entry = look_up(outbox, pair, fingerprint)
         action, reason = _decide(entry, redo)

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import ExitCode, LockedError
+from pipeline.run.films import publish_films
 from pipeline.run.plan import Action, plan
 from pipeline.run.prefetch import prefetch
 from pipeline.run.tally import Tally
@@ -109,6 +110,7 @@ def run(  # noqa: PLR0913 - what a run consists of
                     _render(stage, itertools.chain([first], tasks), tally, fail_fast=fail_fast)
         if tally.waiting and not fail_fast:
             stop_request.check()
+        tally.films = publish_films(pairs, outbox, tally.done, stop_request.check)
         tally.warn_about_short_time(settings.run.time_budget)
     return tally.summary(time.monotonic() - begin, usage)
 
@@ -161,7 +163,9 @@ def _time_budget(
     estimator = Estimator(settings, weights)
     budget = TimeBudget(
         end - time.monotonic(),
-        lambda pair, size, evaluations: estimator.expect(pair.settings, *size, evaluations).seconds,
+        lambda pair, size, evaluations: (
+            estimator.expect(pair.settings, *size, evaluations, follows=pair.follows).seconds
+        ),
         devices=len(find_devices(settings.run.local_device)),
     )
     for item in to_render:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline.errors import ExitCode, OccupiedError, OutOfMemoryError, ProcessDiedError
 from pipeline.outbox.mark_files import RUN
 from pipeline.outbox.metadata import Failure, Metadata, PairPaths
+from pipeline.run.films import Films
 from pipeline.run.plan import Action
 from pipeline.stage.summary import Summary
 from pipeline.stage.task import Task
@@ -45,6 +46,18 @@ class Tally:
         """Tasks that come after all others, since each must be alone in its process."""
         self.stage: Stage | StagePool | None = None
         """Stage that renders the pairs; None before the first one."""
+        self.done: set[str] = set()
+        """File names of the results that the outbox has, from this run or an earlier one."""
+        self.films = Films()
+        """The films of the run; empty until all pairs have ended."""
+        self._coming: set[str] = set()
+        """File names of the results that this run will make, or try to."""
+        self._lacking: set[str] = set()
+        """File names of results that this run will not make, so that frames that follow them wait for another run."""
+        self._held: dict[str, PlannedPair] = {}
+        """Frames that wait for the frame before them, by the file name of that frame's result."""
+        self._freed: deque[PlannedPair] = deque()
+        """Frames that waited for a frame which is done."""
         self._out_of_time = 0
         """Number of pairs for which the time budget was over."""
 
@@ -67,41 +80,81 @@ class Tally:
     def tasks(self, planned: Iterable[PlannedPair | None], stop_request: StopRequest) -> Generator[Task | None]:
         """Yield the pairs to render as they are planned, each counted as an attempt, until a stop is requested.
 
-        Pairs during which a process died come after all others, see `_tasks_alone`.
+        A frame comes after the frame that it follows is done. Pairs during which a process died come after all others,
+        those that killed the fewest processes first. Unless the stage isolates them, each waits until no other pair is
+        in progress.
         """
         for item in planned:
             if stop_request.requested is not None:
                 return
+            while self._freed:
+                yield from self._task_of(self._freed.popleft())
             if item is None:
                 yield None
-                continue
-            if item.action is Action.RENDER and self._is_over:
-                self._out_of_time += 1
-                continue  # it waits for the next run
-            task = self._take_up(item)
-            if task is not None and task.deaths:
-                self._alone.append(task)
-            elif task is not None:
-                yield self._attempts.begin(task)
-        yield from self._tasks_alone(stop_request)
+            elif self._take_turn(item):
+                yield from self._task_of(item)
+        yield from self._remaining_tasks(stop_request)
 
-    def _tasks_alone(self, stop_request: StopRequest) -> Generator[Task | None]:
-        """Yield pairs that must be alone, those that killed the fewest processes first.
-
-        Unless the stage isolates them, each waits until no other pair is in progress.
-        """
+    def _remaining_tasks(self, stop_request: StopRequest) -> Iterator[Task | None]:
+        """Yield frames as those before them are done, then pairs that must be alone."""
         while stop_request.requested is None:
             is_isolated = self.stage is not None and self.stage.isolates
-            if self._attempts.are_open and not (is_isolated and self._alone):
-                yield None  # one of these pairs may have to be tried again
-                continue
-            if not self._alone:
+            if self._freed:
+                yield from self._task_of(self._freed.popleft())
+            elif self._attempts.are_open and not (is_isolated and self._alone):
+                yield None  # one of these pairs may have to be tried again, or frames follow it
+            elif not self._alone:
                 return
-            if self._is_over:
+            elif self._is_over:
                 self._out_of_time += len(self._alone)
                 return
-            self._alone.sort(key=lambda each: each.deaths or math.inf)
-            yield self._attempts.begin(self._alone.pop(0))
+            else:
+                self._alone.sort(key=lambda each: each.deaths or math.inf)
+                yield self._attempts.begin(self._alone.pop(0))
+
+    def _task_of(self, item: PlannedPair) -> Iterator[Task]:
+        """Yield the task of a planned pair, unless it is not rendered, must be alone, or waits for another run."""
+        if item.action is Action.RENDER and self._is_over:
+            self._out_of_time += 1
+            self._lack(item.pair.file_name)
+            return
+        task = self._take_up(item)
+        if task is not None and task.deaths:
+            self._alone.append(task)
+        elif task is not None:
+            yield self._attempts.begin(task)
+
+    def _take_turn(self, item: PlannedPair) -> bool:
+        """Return whether a planned pair can begin.
+
+        A frame whose frame before is not done is kept until it is, or left for another run and counted as waiting.
+        """
+        name, before = item.pair.file_name, item.pair.predecessor
+        if item.action is not Action.RENDER:
+            if item.action is not Action.SKIP:
+                self._lacking.add(name)
+            return True
+        if before is not None and before.result in self._lacking:
+            self._lacking.add(name)
+            return False
+        self._coming.add(name)
+        if before is not None and before.result in self._coming:
+            self._held[before.result] = item
+            return False
+        return True
+
+    def _lack(self, name: str) -> None:
+        """Leave the frames that follow a result for another run, since this run does not make it."""
+        followers = 0
+        while True:
+            self._coming.discard(name)
+            self._lacking.add(name)
+            item = self._held.pop(name, None)
+            if item is None:
+                break
+            name, followers = item.pair.file_name, followers + 1
+        if followers:
+            logger.warning("%d frames up to %s wait for another run.", followers, name)
 
     @property
     def _is_over(self) -> bool:
@@ -137,6 +190,7 @@ class Tally:
         if item.action is Action.SKIP:
             self._outbox.failures.forget(item.pair.name, PairPaths.of(item.pair), item.key)
             self._outbox.marks.end_attempt(item.pair.file_name, RUN)  # left if a run died right after publishing it
+            self.done.add(item.pair.file_name)
         self._counts[item.action] += 1
         self.observer.planned(item)
         self.observer.expected(self.expected)
@@ -168,6 +222,13 @@ class Tally:
             except OccupiedError as error:  # the summary counts the failure, and the next run tries the pair again
                 logger.warning("The failure of %s is not recorded: %s", outcome.pair.name, error)
         self._attempts.end(outcome)
+        if isinstance(outcome.record, Failure):
+            self._lack(outcome.pair.file_name)
+        else:
+            self.done.add(outcome.pair.file_name)
+            self._coming.discard(outcome.pair.file_name)
+            if (follower := self._held.pop(outcome.pair.file_name, None)) is not None:
+                self._freed.append(follower)
         if self._budget is not None:
             record = outcome.record
             seconds = record.seconds.stylise if isinstance(record, Metadata) and not record.resumed_at else None
@@ -177,11 +238,12 @@ class Tally:
 
     def summary(self, seconds: float, usage: Usage) -> Summary:
         """Return the counts and the exit code of the run; unresolved failures of earlier runs count as failures."""
-        failed = self._counts["failed"] + self._counts[Action.STILL_FAILED]
+        failed = self._counts["failed"] + self._counts[Action.STILL_FAILED] + len(self.films.failed)
         counts = {
             "rendered": self._counts["done"],
             "skipped": self._counts[Action.SKIP],
             "failed": failed,
             "waiting": self.waiting,
         }
-        return Summary(counts, seconds, ExitCode.PARTIAL if failed else ExitCode.OK, usage)
+        exit_code = ExitCode.PARTIAL if failed else ExitCode.OK
+        return Summary(counts, seconds, exit_code, usage, films=self.films.written)

@@ -291,6 +291,27 @@ class OutputSettings(Section):
         return next(ending for ending, kind in OUTPUT_FORMATS.items() if kind == wanted).removeprefix(".")
 
 
+class SequenceSettings(Section):
+    """Frames of a sequence, each of which starts from the result of the frame before."""
+
+    flow: Literal["dis", "none"] = Field(
+        "dis", description="optical flow that moves each result to the next frame; none: frames are painted one by one"
+    )
+    effort: float = Field(
+        0.44, gt=0, le=1, description="evaluations of a frame that follows another, as a share of a photograph's"
+    )
+    temporal: float = Field(
+        0.02, ge=0, le=10, description="weight of staying near the frame before, as a share of the objective"
+    )
+    cuts: Literal["auto", "none"] = Field("auto", description="auto: a new shot begins where the picture changes")
+    film: Literal["h264", "ffv1", "none"] = Field(
+        "h264", description="codec of painted films: h264, ffv1, which loses nothing, or none: only frames"
+    )
+    refresh: int = Field(
+        48, ge=0, le=1_000_000, description="frames after which a shot's picture is painted through again; 0: never"
+    )
+
+
 class PairSettings(Section):
     """The settings of one pair; a manifest's column is named `section.key`."""
 
@@ -302,6 +323,7 @@ class PairSettings(Section):
     pyramid: PyramidSettings = PyramidSettings()
     optimiser: OptimiserSettings = OptimiserSettings()
     output: OutputSettings = OutputSettings()
+    sequence: SequenceSettings = SequenceSettings()
 
     @model_validator(mode="after")
     def _fit_suits_mode(self) -> PairSettings:

@@ -33,7 +33,9 @@ def batch_key(loading: Loading) -> Hashable:
     """Return the key of the pairs that can be in one batch: they have one size, equal settings and evaluations."""
     loaded = loading.loaded
     sizes = loaded.width, loaded.height, len(loaded.paintings), loading.task.pair.settings.style.scale
-    return loading.task.evaluations, *sizes, _large_paintings(loaded), *kind_key(loading)
+    effort = loading.task.pair.settings.sequence.effort if loaded.motion is not None else None
+    steps = effort, loaded.fills
+    return loading.task.evaluations, *sizes, *steps, _large_paintings(loaded), *kind_key(loading)
 
 
 def _large_paintings(loaded: LoadedPair) -> tuple[tuple[int, ...], ...]:

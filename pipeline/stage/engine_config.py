@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline.images.colour.modes import Colour, preparation
@@ -11,7 +12,7 @@ from pipeline.transfer.pyramid import schedule
 from pipeline.transfer.styliser import Optimisation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from pipeline.pair import Pair
     from pipeline.settings.pair_settings import ColourSettings, ObjectiveSettings, PairSettings, PyramidSettings
@@ -21,6 +22,8 @@ NETWORK_SETTINGS = {"pooling", "padding"}
 """Settings of [objective] with which a `Chain` is built; the others belong to the `ObjectiveSpec`."""
 
 _SCALES_PER_HALVING = {"2": 1, "sqrt2": 2}
+_FILLING = 0.2
+"""Share of a following frame's evaluations, by their cost, at the smallest size."""
 
 
 def objective_spec(objective: ObjectiveSettings) -> ObjectiveSpec:
@@ -47,6 +50,7 @@ def optimisation_key(pair: Pair, files: Iterable[str]) -> str:
     before = settings.model_dump_json(include={"image": {"size"}, "style": True, "objective": True, "pyramid": True})
     parts = (
         *files,
+        *([pair.predecessor.result] if pair.predecessor is not None else []),
         before,
         settings.optimiser.model_dump_json(),
         str(preparation(colour_of(settings.colour))),
@@ -63,8 +67,36 @@ def scales_of(
     return schedule(width, height, planned, scales_per_halving=per_halving, floor=pyramid.floor)
 
 
+def scales_of_follower(scales: Sequence[Scale], effort: float, *, fills: bool) -> tuple[Scale, ...]:
+    """Return the scales of a frame that starts from the result of the frame before.
+
+    Places that the frame before does not show are painted at the smallest size first, with a fifth of the evaluations
+    of the frame.
+
+    Args:
+        scales: the scales of a photograph, coarse to fine.
+        effort: evaluations of the frame as a share of the photograph's, by their cost.
+        fills: whether there are such places.
+    """
+    coarse, fine = scales[0], scales[-1]
+    pixels = fine.width * fine.height
+    costs = [scale.width * scale.height / pixels for scale in scales]
+    allowed = effort * sum(cost * scale.evaluations for cost, scale in zip(costs, scales, strict=True))
+    allowed -= 1  # at the start, for the weight of the temporal term
+    if len(scales) == 1:
+        return (replace(fine, evaluations=max(2, int(allowed))),)
+    filling = min(coarse.evaluations, max(2, round(_FILLING * allowed / costs[0])))
+    rest = replace(fine, evaluations=max(2, int(allowed - filling * costs[0])))
+    return (replace(coarse, evaluations=filling), rest) if fills else (rest,)
+
+
 def optimisation(
-    settings: PairSettings, width: int, height: int, evaluations: tuple[int, ...] | None = None
+    settings: PairSettings,
+    width: int,
+    height: int,
+    evaluations: tuple[int, ...] | None = None,
+    *,
+    fills: bool | None = None,
 ) -> Optimisation:
     """Return the parameters of the minimisation.
 
@@ -73,7 +105,10 @@ def optimisation(
         width: width of the image in px.
         height: height of the image in px.
         evaluations: evaluations at each scale, coarse to fine; None: those of the settings.
+        fills: for a frame that starts from the result before it, see `scales_of_follower`; None: it is no such frame.
     """
     pyramid = settings.pyramid
     scales = scales_of(pyramid, width, height, evaluations)
+    if fills is not None:
+        scales = scales_of_follower(scales, settings.sequence.effort, fills=fills)
     return Optimisation(scales, pyramid.detail, **dict(settings.optimiser))

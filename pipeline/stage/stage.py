@@ -54,7 +54,7 @@ class Stage:
     ) -> None:
         limits, stoppable = limits or Limits(), StoppableListener(listener)
         self.resources = Resources(
-            Loader(weights.sha256, limits.images, pin=device.type == "cuda"),
+            Loader(weights.sha256, limits.images, pin=device.type == "cuda", outbox=outbox),
             Painter(
                 network=network,
                 device=device,

@@ -95,9 +95,12 @@ class Summary:
     """Times and memory of the stage."""
     missing: tuple[str, ...] | None = None
     """Files that a watcher cannot account for; None for a run, which does not track files."""
+    films: tuple[str, ...] = ()
+    """Names of the films in the outbox that a run has written."""
 
     def describe(self) -> dict[str, Any]:
         """Return the summary as JSON."""
         missing = {} if self.missing is None else {"missing": list(self.missing)}
         times = {"seconds": round(self.seconds, 3), **self.usage.describe()}
-        return {**self.counts, **missing, **times, "exit_code": int(self.exit_code)}
+        films = {"films": list(self.films)} if self.films else {}
+        return {**self.counts, **missing, **films, **times, "exit_code": int(self.exit_code)}

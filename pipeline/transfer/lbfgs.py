@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 FIRST_STEP_LEVELS = 20.0
 """Largest change of a pixel by the first step, in levels of 0–255."""
 RESTART_STEP_LEVELS = 5.0
-"""Largest change of a pixel by the first step after a return to the best iterate, which may be near the minimum."""
+"""Largest change of a pixel by the first step from an image that may be near the minimum: the best iterate after a
+return to it, or the result of the frame before."""
 GROWTH = 6.0
 """Largest ratio of a step's length to that of the step before, since the first secants describe only one direction."""
 BLIND_GROWTH = 2.0
@@ -75,6 +76,7 @@ class Minimiser:
         alpha: float = 0.4,
         plateau: float = 0.0,
         history_device: torch.device | None = None,
+        first_step: float = FIRST_STEP_LEVELS,
     ) -> None:
         """Begin at the start, without an evaluation.
 
@@ -86,10 +88,11 @@ class Minimiser:
             plateau: an image is done when its last ten evaluations improved it by less than this share; 0: it never
                 ends early.
             history_device: device that keeps the history; None: the device of the start.
+            first_step: largest change of a pixel by the first step, in levels of 0–255.
         """
         self.number = 0
         """Evaluations made so far."""
-        self._evaluations, self._plateau = evaluations, plateau
+        self._evaluations, self._plateau, self._first_step = evaluations, plateau, first_step
         self._history = min(history, max(1, evaluations - 1))
         height, width = start.shape[2:]
         self._preconditioners = [SpectralPreconditioner(height, width, alpha, start.device) for _ in start]
@@ -287,7 +290,7 @@ class Minimiser:
             return repeated * BLIND_GROWTH
         if image.state == "turning":
             return repeated * TURN
-        levels = RESTART_STEP_LEVELS if image.restarts else FIRST_STEP_LEVELS
+        levels = RESTART_STEP_LEVELS if image.restarts else self._first_step
         return image.step * levels / of_image.abs().amax()
 
 

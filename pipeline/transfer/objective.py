@@ -62,17 +62,24 @@ class Objective:
             image: z, (B, 3, H, W) float32, sRGB 0–255.
 
         Returns:
-            Weighted terms (B, 4) float32: total, content, style, tv, where the total is the sum of the others; and the
-            gradient of the total (B, 3, H, W) float32. An image's row does not depend on the rest of the batch.
+            Weighted terms (B, 4) float32: total, content, style, tv, where total is the sum of the others; for frames
+            that follow others (B, 5), with the temporal term; and the gradient of the total (B, 3, H, W) float32. An
+            image's row does not depend on the rest of the batch.
         """
         if self._single:
             each = [one(image[i : i + 1]) for i, one in enumerate(self._single)]
             return torch.cat([terms for terms, _ in each]), torch.cat([gradient for _, gradient in each])
-        guidance = self._targets.guidance
-        if guidance is None:
-            return self._evaluate(image)
-        terms, gradient = self._evaluate(guidance.composite(image))
-        return terms, gradient.mul_(guidance.mask)
+        guidance, temporal = self._targets.guidance, self._targets.temporal
+        if temporal is not None:
+            image = temporal.composite(image)
+        if guidance is not None:
+            image = guidance.composite(image)
+        terms, gradient = self._evaluate(image)
+        if guidance is not None:
+            gradient.mul_(guidance.mask)
+        if temporal is not None:
+            gradient.mul_(1 - temporal.still)
+        return terms, gradient
 
     def _evaluate(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return the terms at x and their gradient by x."""
@@ -89,6 +96,10 @@ class Objective:
             else:
                 self._chain.forward(tile.cut(image), layers, visit, keep="nothing")
         terms = comparison.conclude(tv * self._spec.tv_weight)
+        if self._targets.temporal is not None:
+            temporal = self._targets.temporal.add(image, gradient)
+            terms = torch.cat((terms, temporal[:, None]), dim=1)
+            terms[:, 0] += temporal
         for tile in tiles(height, width, side, gradient_margin(layers)):
             activations = whole or self._chain.forward(tile.cut(image), layers, keep=keep)
             part = self._chain.backward(activations, partial(comparison.inject, tile))

@@ -32,6 +32,8 @@ class Evaluation:
     """Share of the pair's work that is finished when this evaluation is, by pixels, 0–1."""
     planned: int = 0
     """Planned evaluations over all scales; 0: unknown."""
+    temporal: float = 0.0
+    """Temporal term of a frame; 0 where there is none."""
 
 
 @dataclass(frozen=True)
@@ -114,9 +116,12 @@ class OptimisationState:
 
 
 def evaluation_of(number: int, terms: tuple[float, ...] | None, share: float = 0.0, planned: int = 0) -> Evaluation:
-    """Return an evaluation from the optimiser's values (total, content, style, tv); None: they were not finite."""
-    total, content, style, tv = terms or (math.nan,) * 4
-    return Evaluation(number, total, content, style, tv, share, planned)
+    """Return an evaluation from the optimiser's values: total, content, style, tv, and perhaps the temporal term.
+
+    None: they were not finite.
+    """
+    total, content, style, tv, *temporal = terms or (math.nan,) * 4
+    return Evaluation(number, total, content, style, tv, share, planned, *temporal)
 
 
 def _result(scale: Scale, minimum: Minimum, made: int) -> ScaleResult:

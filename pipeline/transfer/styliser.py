@@ -12,7 +12,8 @@ from pipeline.errors import NotFiniteError
 from pipeline.transfer.approach import evaluations_of_approach
 from pipeline.transfer.cuda_graph import capture
 from pipeline.transfer.guidance import shrink_mask
-from pipeline.transfer.lbfgs import Minimiser
+from pipeline.transfer.lbfgs import FIRST_STEP_LEVELS, RESTART_STEP_LEVELS, Minimiser
+from pipeline.transfer.motion import TemporalTarget
 from pipeline.transfer.objective import Objective
 from pipeline.transfer.pyramid import Scale, refine, resample, work
 from pipeline.transfer.state import Evaluation, OptimisationState, ScaleResult, evaluation_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from pipeline.transfer.lbfgs import Evaluate, Minimum
     from pipeline.transfer.losses import ObjectiveSpec
+    from pipeline.transfer.motion import Motion
     from pipeline.transfer.vgg import Chain
 
 ENGINE_VERSION = "5"
@@ -217,9 +219,14 @@ class Styliser:
                 fit=self._fit,
                 cache=self._cache,
             )
-            targets.append(target)
             image = content if state.image is None else self._refine(state.image, content)
-            images.append(image if target.guidance is None else target.guidance.inverse_composite(image))
+            if subject.motion is not None and (state.image is None or not subject.motion.renews):
+                image = subject.motion.start(image)
+            image = image if target.guidance is None else target.guidance.inverse_composite(image)
+            if subject.motion is not None:
+                target = self._with_temporal(target, subject.motion, image)
+            targets.append(target)
+            images.append(image)
         minimiser = Minimiser(
             torch.cat(images) if len(images) > 1 else images[0],
             evaluations=scale.evaluations,
@@ -227,11 +234,20 @@ class Styliser:
             alpha=self._optimisation.alpha,
             plateau=self._optimisation.plateau,
             history_device=torch.device("cpu") if self._fit.host else None,
+            first_step=FIRST_STEP_LEVELS if self._subjects[0].motion is None else RESTART_STEP_LEVELS,
         )
         (first, *_) = self.states.values()
         if first.minimiser is not None:
             minimiser.restore(first.minimiser)
         return minimiser, Targets.stack(targets)
+
+    def _with_temporal(self, target: Targets, motion: Motion, start: Tensor) -> Targets:
+        """Return targets with those of the temporal term, at the size of the frame; smaller sizes have no such term."""
+        if start.shape != motion.warped.shape:
+            return target
+        terms, _ = Objective(self._chain, self._spec, target, self._fit)(start)
+        kept = motion.warped if target.guidance is None else target.guidance.inverse_composite(motion.warped)
+        return replace(target, temporal=TemporalTarget.of(motion, terms[:, 0], kept))
 
     def _refine(self, coarse: Tensor, content: Tensor) -> Tensor:
         return refine(coarse.to(content.device), content, self._optimisation.detail)
@@ -257,10 +273,15 @@ def _image_of(minimiser: Minimiser, targets: Targets, indices: list[int], index:
 
 
 def _composite(minimum: Minimum, targets: Targets, row: int) -> Minimum:
-    """Return a result with the image that was evaluated, which is the content where the mask is black."""
-    if targets.guidance is None:
-        return minimum
-    return replace(minimum, image=targets.guidance.select([row]).composite(minimum.image))
+    """Return a result with the image that was evaluated.
+
+    It is the content where the mask is black, and the frame before where nothing changes.
+    """
+    if targets.temporal is not None:
+        minimum = replace(minimum, image=targets.temporal.select([row]).composite(minimum.image))
+    if targets.guidance is not None:
+        minimum = replace(minimum, image=targets.guidance.select([row]).composite(minimum.image))
+    return minimum
 
 
 def _shrink(painting: Painting, factor: float) -> Painting:

@@ -12,6 +12,7 @@ from pipeline.transfer.approach import approach_targets
 from pipeline.transfer.gram import GramTarget
 from pipeline.transfer.guidance import Guidance, positive_sum
 from pipeline.transfer.moments import Moments, moment_sums, moments_of, scaled_moments
+from pipeline.transfer.motion import TemporalTarget
 from pipeline.transfer.tiling import WHOLE, statistics_margin, tiles
 from pipeline.transfer.vgg import channels_of, convolution_of, halvings_of
 from pipeline.transfer.wasserstein import WassersteinTarget, transport, transport_of, unit_of
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pipeline.transfer.losses import ObjectiveSpec
+    from pipeline.transfer.motion import Motion
     from pipeline.transfer.style_target import StyleTarget
     from pipeline.transfer.tiling import Fit, Tile
     from pipeline.transfer.vgg import Chain
@@ -53,6 +55,8 @@ class Subject:
     paintings: Sequence[Painting]
     mask: Tensor | None = None
     """Mask, (1, 1, H, W) float32: the style acts where it is 1, the content stays where it is 0; None: 1 everywhere."""
+    motion: Motion | None = None
+    """The moved result of the frame before; None for a photograph, and for the first frame of a shot."""
 
 
 class MomentsCache:
@@ -94,6 +98,8 @@ class Targets:
     not divided."""
     approach: Mapping[str, StyleTarget] | None = None
     """Targets in place of `styles` for the first evaluations, see `approach`; None: there are none."""
+    temporal: TemporalTarget | None = None
+    """Targets of the temporal term; None: there is no such term."""
 
     def of_approach(self) -> Targets:
         """Return the targets for the first evaluations."""
@@ -113,7 +119,8 @@ class Targets:
         styles = {layer: target.select(images) for layer, target in self.styles.items()}
         approach = self.approach and {layer: target.select(images) for layer, target in self.approach.items()}
         guidance = self.guidance.select(images) if self.guidance is not None else None
-        return Targets(content, styles, guidance, units, approach)
+        temporal = self.temporal.select(images) if self.temporal is not None else None
+        return Targets(content, styles, guidance, units, approach, temporal)
 
     @staticmethod
     def of(  # noqa: PLR0913 - the objective has this many inputs
@@ -166,6 +173,7 @@ class Targets:
             return each[0]
         first = each[0]
         guidances = [t.guidance for t in each if t.guidance is not None]
+        temporals = [t.temporal for t in each if t.temporal is not None]
         return Targets(
             {layer: torch.cat([t.content[layer] for t in each]) for layer in first.content},
             {layer: target.stack([t.styles[layer] for t in each]) for layer, target in first.styles.items()},
@@ -176,6 +184,7 @@ class Targets:
                 layer: target.stack([t.approach[layer] for t in each if t.approach is not None])
                 for layer, target in first.approach.items()
             },
+            TemporalTarget.stack(temporals) if temporals else None,
         )
 
 

@@ -15,7 +15,10 @@ from filelock import FileLock, Timeout
 from pipeline.disk import Disk, storage_errors
 from pipeline.errors import LockedError, UsageError
 from pipeline.images.files import looks_complete
+from pipeline.images.films.av_library import has_av
+from pipeline.images.films.description import ENDINGS as FILM_ENDINGS
 from pipeline.images.formats import endings
+from pipeline.outbox.films import folder_of_frames
 from pipeline.outbox.paths import STATE_FOLDER
 from pipeline.outbox.publish import Outbox
 from pipeline.run.masks import default_mask
@@ -151,6 +154,7 @@ class Service:
         settle_seconds = max(watch.settle_seconds, SHARED_SETTLE_SECONDS if shared else 0.0)
         image_endings = endings(self.settings.image.kinds)
         styles = Styles(self.folders.styles, image_endings, self.disk, self.clock)
+        activity = _Activity()
         pairs = JobPairs(
             self.settings,
             self.base_values,
@@ -159,6 +163,9 @@ class Service:
             styles,
             self.folders.mask,
             self.fingerprints.made_by,
+            FILM_ENDINGS if has_av() else (),
+            folder_of_frames(self.folders.outbox),
+            activity.note,
         )
         workplace = self._workplace(stop_request, pairs, settle_seconds, shared=shared)
         rules = JobRules(
@@ -170,8 +177,9 @@ class Service:
             fingerprint=self.fingerprints.read,
             basis_of=pairs.basis_of,
             damaged=styles.damaged,
+            note_activity=activity.note,
         )
-        return Watcher(
+        watcher = Watcher(
             workplace,
             Jobs(workplace, Attempts(workplace.outbox, run.max_attempts), rules, self.observer),
             self.observer,
@@ -180,6 +188,8 @@ class Service:
             grace_seconds=run.grace_seconds,
             drain_seconds=1.5 * settle_seconds + 0.1 if drain else None,
         )
+        activity.listeners.append(watcher.listener.note_activity)
+        return watcher
 
     def _workplace(
         self, stop_request: StopRequest, pairs: JobPairs, settle_seconds: float, *, shared: bool
@@ -194,7 +204,7 @@ class Service:
             styles=pairs.styles,
             events=events,
             rules=InboxRules(
-                image_endings=pairs.image_endings,
+                image_endings=pairs.content_endings,
                 settle_seconds=settle_seconds,
                 rescan_seconds=watch.rescan_seconds,
                 poll_seconds=watch.poll_seconds,
@@ -220,3 +230,15 @@ class Service:
             wake=wake,
             clock=self.clock,
         )
+
+
+class _Activity:
+    """Tells the watcher's listener that the thread that renders is alive, while a film is extracted or written."""
+
+    def __init__(self) -> None:
+        self.listeners: list[Callable[[], None]] = []
+
+    def note(self) -> None:
+        """Note a sign of life."""
+        for listener in self.listeners:
+            listener()

@@ -13,7 +13,7 @@ import pytest
 from pipeline.outbox.ledger import Fingerprint, Status, look_up, settings_in_key, settings_in_metadata
 from pipeline.outbox.metadata import Failure, Metadata
 from pipeline.outbox.publish import Outbox
-from pipeline.pair import Pair
+from pipeline.pair import Frame, Pair, Predecessor
 from pipeline.settings.all_settings import PAIR_KEYS
 from pipeline.settings.pair_settings import PairSettings
 from pipeline.settings.resolve import for_pair, from_assignments
@@ -212,7 +212,8 @@ def test_content_and_style_are_not_interchangeable() -> None:
 
 
 def test_there_is_another_value_for_every_setting_of_a_pair() -> None:
-    assert set(OTHER) == set(PAIR_KEYS) - {"colour.variants"}
+    of_sequences = {key for key in PAIR_KEYS if key.startswith("sequence.")}
+    assert set(OTHER) == set(PAIR_KEYS) - {"colour.variants"} - of_sequences
 
 
 @pytest.mark.parametrize("name", sorted(OTHER))
@@ -229,10 +230,46 @@ def test_every_setting_of_a_pair_changes_the_key(name: str) -> None:
         {"image": {"formats": ["png"]}},
         {"colour": {"variants": ["none"]}},
         {"preset": "luminance"},
+        {"sequence": {"effort": 0.9, "temporal": 1.0, "refresh": 3, "film": "ffv1", "cuts": "none"}},
     ],
 )
 def test_limits_other_results_and_a_presets_name_do_not_change_the_key(values: dict[str, Any]) -> None:
     assert fingerprint(PairSettings(**values)).key == fingerprint().key
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_equal"),
+    [
+        ({}, True),
+        ({"key": "b" * 64}, False),
+        ({"renews": True}, False),
+        ({"first": Path("/c.png"), "first_sha256": digest("other")}, True),
+        ({"effort": 0.9}, False),
+        ({"temporal": 1.0}, False),
+        ({"refresh": 3}, True),
+        ({"film": "none"}, True),
+    ],
+)
+def test_a_frames_key_chains_that_of_the_frame_before(changes: dict[str, Any], *, is_equal: bool) -> None:
+    """The first frame of a shot is in the keys of all that follow it, and so are their cuts."""
+
+    def key_of(**values: Any) -> str:
+        of_frame = {name: values.pop(name) for name in ("key", "renews", "first", "first_sha256") if name in values}
+        before = Predecessor(Path("/b.png"), "clip/1.png", "a" * 64, Path("/a.png"), digest("a"))
+        pair = Pair(
+            Path("/c.png"), (Path("/s.png"),), "c", "s", "clip/2", PairSettings(sequence=values),  # type: ignore[arg-type]
+            frame=Frame("clip", 2, 9, "clip/1.png", predecessor=dataclasses.replace(before, **of_frame)),
+        )  # fmt: skip
+        return Fingerprint.of(pair, lambda path: digest(path.name), digest("weights"), "5").key
+
+    assert (key_of(**changes) == key_of()) is is_equal
+
+
+def test_the_first_frame_of_a_shot_has_the_key_of_a_photograph() -> None:
+    pair = Pair(Path("/c.png"), (Path("/s.png"),), "c", "s", "clip/2", PairSettings())
+    framed = dataclasses.replace(pair, frame=Frame("clip", 0, 9))
+    keys = [Fingerprint.of(each, lambda path: digest(path.name), digest("w"), "5").key for each in (pair, framed)]
+    assert keys[0] == keys[1]
 
 
 def test_a_preset_has_the_key_of_its_values() -> None:

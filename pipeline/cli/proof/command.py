@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -48,6 +50,7 @@ def proof_command(  # noqa: PLR0913 - one parameter per option
     ] = Path("proof.png"),
     size: Annotated[int, typer.Option(min=16, max=4096, metavar="PX", help="Longest side of a proof.")] = 256,
     quality: Annotated[Literal["draft", "standard", "print"], typer.Option(help="Quality of the proofs.")] = "draft",
+    sequence: Annotated[bool, typer.Option("--sequence", help="Folders are sequences: three frames of each.")] = False,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help=f"Make more than {CONFIRM_ABOVE} proofs without asking.")
     ] = False,
@@ -62,30 +65,32 @@ def proof_command(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Try every photograph with every painting, small, on one sheet.
 
-    It also prints how long the full run would take. Proofs have the settings
-    of the full run, except for --size and --quality. A sheet shows which
-    photographs and paintings go together. In a full picture the strokes are
-    finer in proportion, and often stronger: to see them, make proofs of a few
-    pictures with a --size nearer to image.size.
+    It also prints how long the full run would take. Proofs have its settings,
+    except for --size and --quality. A sheet shows which photographs and
+    paintings go together. In a full picture the strokes are finer, and often
+    stronger: to see them, take a few pictures and a --size near image.size.
 
     Example: impasto proof data/content --styles data/styles -o proof.png
     """
     with errors_to_exit_codes(as_json=json_, verbose=verbose, log_format=log_format):
         from pipeline.cli.proof.grid import read_grid, reductions
         from pipeline.cli.proof.proofs import write
+        from pipeline.run.films import frames_of
         from pipeline.settings.all_settings import validate
         from pipeline.settings.resolve import merge
 
         base_values, overrides, settings = resolve_settings(config, preset, set_, device, styles)
         library, page = _library_of(settings), _page_beside(out)
-        reduced, rules = reductions(size, quality, settings.image.size), manifest_rules_of(settings)
-        grid = read_grid(contents, library, base_values, overrides, reduced, rules)
-        if not yes and len(grid.cells) > CONFIRM_ABOVE:
-            _confirm(len(grid.cells), can_ask=not json_)
-        proof_settings = validate(merge(base_values, overrides, reduced))
-        with _observers(progress, log_format) as observers:  # raises a defect of theirs after the sheet is written
-            proof, sheet = _prove(grid, settings, proof_settings, observers)
-            write(sheet, out, page)
+        reduced = reductions(size, quality, settings.image.size)
+        with tempfile.TemporaryDirectory(prefix="impasto-frames-") as frames:
+            rules = replace(manifest_rules_of(settings), films=partial(frames_of, folder=Path(frames)))
+            grid = read_grid(contents, library, base_values, overrides, reduced, rules, sequences=sequence)
+            if not yes and len(grid.cells) > CONFIRM_ABOVE:
+                _confirm(len(grid.cells), can_ask=not json_)
+            proof_settings = validate(merge(base_values, overrides, reduced))
+            with _observers(progress, log_format) as observers:  # raises a defect of theirs after the sheet is written
+                proof, sheet = _prove(grid, settings, proof_settings, observers)
+                write(sheet, out, page)
         _report(proof, out, page, as_json=json_)
         raise typer.Exit(ExitCode.PARTIAL if proof.failed else ExitCode.OK)
 

@@ -71,12 +71,21 @@ def reductions(size: int, quality: Quality, full_size: int | str) -> Values:
 
 
 def read_grid(  # noqa: PLR0913, PLR0917 - the parts of a command line
-    contents: Sequence[str], styles: Path, base_values: Values, overrides: Values, reduced: Values, rules: ManifestRules
+    contents: Sequence[str],
+    styles: Path,
+    base_values: Values,
+    overrides: Values,
+    reduced: Values,
+    rules: ManifestRules,
+    *,
+    sequences: bool = False,
 ) -> Grid:
     """Pair every photograph with every painting, and with every mode of `colour.variants`.
 
     Args:
         contents: files, folders or patterns.
+        sequences: whether folders and patterns are sequences of frames. Of a sequence, and of a film, the first, the
+            middle and the last frame are taken.
         styles: a folder of paintings; a folder in it is a blend, as in a drop folder.
         base_values: settings weaker than the command line's.
         overrides: the settings of the command line.
@@ -92,14 +101,20 @@ def read_grid(  # noqa: PLR0913, PLR0917 - the parts of a command line
         pair
         for content in contents
         for style in library
-        for group in expander.groups(Row(1, content, style, "", "", {}))
+        for group in expander.groups(Row(1, content, style, "", "", {}, is_sequence=sequences))
         for pair in group.pairs
+        if pair.frame is None or pair.frame.number in _shown(pair.frame.frames)
     ]
     if expander.problems.found:
         raise UsageError(list(dict.fromkeys(problem for _, problem in expander.problems.found)))
     if not pairs:
         raise UsageError(f"{', '.join(contents)}: there are no photographs.", "Name others.")
     return _arranged(pairs, list(library), for_pair(base_values, {}, merge(overrides, reduced)))
+
+
+def _shown(frames: int) -> set[int]:
+    """Return the numbers of the frames of a sequence that a sheet shows."""
+    return {0, frames // 2, frames - 1}
 
 
 def _library(folder: Path, endings: tuple[str, ...]) -> dict[str, tuple[Path, ...]]:
@@ -152,7 +167,7 @@ def _arranged(pairs: Iterable[Pair], styles: list[str], settings: PairSettings) 
             full = by_position[content, kind.paintings, kind.mode]
             proof_settings = settings.model_copy(update={"colour": full.settings.colour})
             name = f"{len(cells) + 1}/{printable(content.stem)}__{kind.style}"  # names may be alike but for the number
-            small = replace(full, name=name, settings=proof_settings)
+            small = replace(full, name=name, settings=proof_settings, frame=None)
             cells.append(Cell(row, column, full, small))
     return Grid(rows, columns, tuple(cells))
 

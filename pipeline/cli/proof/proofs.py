@@ -162,7 +162,9 @@ def _lines(proof: Proof) -> list[str]:
     small, full = proof.proof_settings, proof.settings
     planned = "+".join(map(str, full.pyramid.planned))
     budget = f", in a time budget of {full.run.time_budget}" if full.run.time_budget else ""
+    of_sequences = any(cell.full.frame is not None for cell in proof.grid.cells)
     lines = [
+        *(["Of each sequence the first, middle and last frame; times are those of these frames."] * of_sequences),
         f"Proofs: at most {small.image.size} px, {small.pyramid.quality}, preset {full.preset}.",
         f"In full: image.size = {full.image.size}, {planned} evaluations{budget}: {in_full(proof)}.",
     ]

@@ -49,6 +49,18 @@ class PairRecord(_Part):
     attempt: int
 
 
+class FramePlace(_Part):
+    """The place of a result in a sequence, and how much it flickers."""
+
+    clip: str
+    number: int
+    frames: int
+    follows: bool = Field(description="whether it started from the result of the frame before")
+    renewed: bool
+    flicker: float
+    flicker_of_photographs: float
+
+
 class Result(PairRecord):
     """A finished picture."""
 
@@ -63,6 +75,7 @@ class Result(PairRecord):
     warnings: tuple[str, ...]
     started: str
     finished: str
+    frame: FramePlace | None = None
 
 
 class FailedPair(PairRecord):

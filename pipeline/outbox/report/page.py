@@ -15,6 +15,7 @@ from pipeline.text import displayable
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+    from pipeline.outbox.report.clips import ClipView
     from pipeline.outbox.report.page_data import DamagedView, FailureView, Totals
     from pipeline.outbox.run_records import RunRecord
 
@@ -36,6 +37,8 @@ class PageContent:
     """Failed pairs, shown even where scripts are not allowed."""
     damaged: list[DamagedView]
     """Damaged files, shown even where scripts are not allowed."""
+    clips: list[ClipView]
+    """Sequences of frames."""
     styles: list[str]
     """Names of styles to choose from."""
     run: RunRecord | None

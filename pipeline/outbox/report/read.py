@@ -22,6 +22,7 @@ from pipeline.outbox.report.cache import (
     DamagedFile,
     FailedPair,
     ForeignFile,
+    FramePlace,
     Input,
     Result,
 )
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from pipeline.disk import Disk
     from pipeline.outbox.listing import Listing, Stamp
-    from pipeline.outbox.metadata import ObjectiveRecord
+    from pipeline.outbox.metadata import FrameRecord, ObjectiveRecord
     from pipeline.outbox.report.cache import PairRecord
 
 Record = Result | FailedPair | DamagedFile | ForeignFile
@@ -230,7 +231,13 @@ def _result(metadata: Metadata, settings: SettingsByName) -> Result:
         warnings=tuple(metadata.warnings),
         started=metadata.started,
         finished=metadata.finished,
+        frame=_frame(metadata.frame) if metadata.frame is not None else None,
     )
+
+
+def _frame(frame: FrameRecord) -> FramePlace:
+    fields = frame.model_dump(include=FramePlace.model_fields.keys() - {"follows"})
+    return FramePlace(**fields, follows=frame.follows is not None)
 
 
 def _failed(failure: Failure, settings: SettingsByName) -> FailedPair:

@@ -12,9 +12,11 @@ from filelock import FileLock, Timeout
 
 from pipeline.disk import Disk, put, storage_errors
 from pipeline.errors import LockedError, StorageError, UsageError
+from pipeline.outbox.films import published_films
 from pipeline.outbox.listing import list_outbox
 from pipeline.outbox.paths import STATE_FOLDER
 from pipeline.outbox.report.cache import load_cache, save_cache
+from pipeline.outbox.report.clips import clip_views
 from pipeline.outbox.report.differences import commonest_settings, settings_of_run
 from pipeline.outbox.report.missing_thumbnails import make_missing
 from pipeline.outbox.report.page import MARKER, PageContent, may_overwrite, render
@@ -157,6 +159,7 @@ def _page(root: Path, contents: Contents, counts: Totals, thumbnail_of: Callable
         totals=counts,
         failures=failure_views(contents, root, usual),
         damaged=damaged_views(contents),
+        clips=clip_views(contents, published_films(root)),
         styles=style_names(contents),
         run=run,
         usual=usual.origin,

@@ -10,7 +10,7 @@ import torch
 
 from pipeline.stage.device.devices import find_device, find_precision
 from pipeline.stage.device.memory import Memory, MemoryDemand
-from pipeline.stage.engine_config import objective_spec, scales_of
+from pipeline.stage.engine_config import objective_spec, optimisation
 from pipeline.transfer.calibration import calibration_image
 from pipeline.transfer.cuda_graph import capture
 from pipeline.transfer.lbfgs import Minimiser
@@ -21,10 +21,11 @@ from pipeline.transfer.vgg import Chain
 from pipeline.transfer.weights import load_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Sequence
 
     from pipeline.settings.all_settings import Settings
     from pipeline.settings.pair_settings import PairSettings
+    from pipeline.transfer.pyramid import Scale
     from pipeline.transfer.tiling import Fit
     from pipeline.transfer.weights import WeightsSource
 
@@ -105,7 +106,13 @@ class Estimator:
         return (time.perf_counter() - begin) / _EVALUATIONS
 
     def expect(
-        self, settings: PairSettings, width: int, height: int, evaluations: tuple[int, ...] | None = None
+        self,
+        settings: PairSettings,
+        width: int,
+        height: int,
+        evaluations: tuple[int, ...] | None = None,
+        *,
+        follows: bool = False,
     ) -> Expected:
         """Return the time and memory of a pair of this working size.
 
@@ -116,14 +123,17 @@ class Estimator:
             width: width in px.
             height: height in px.
             evaluations: evaluations at each scale, coarse to fine; None: those of the settings.
+            follows: whether it is a frame that starts from the result of the frame before.
         """
-        key = settings, width, height, evaluations
+        key = settings, width, height, evaluations, follows
         if key not in self._known:
-            self._known[key] = self._expect(settings, width, height, evaluations)
+            fills = True if follows else None
+            scales = optimisation(settings, width, height, evaluations, fills=fills).scales
+            self._known[key] = self._expect(settings, scales)
         return self._known[key]
 
-    def _expect(self, settings: PairSettings, width: int, height: int, evaluations: tuple[int, ...] | None) -> Expected:
-        scales = scales_of(settings.pyramid, width, height, evaluations)
+    def _expect(self, settings: PairSettings, scales: Sequence[Scale]) -> Expected:
+        width, height = scales[-1].width, scales[-1].height
         demand = MemoryDemand.of(settings, width, height, self._precision, self.device)
         fit = self._memory.choose(demand)
         slowness = fit.slowness(width, height, demand.layers) if fit is not None else 1.0

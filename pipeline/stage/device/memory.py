@@ -60,6 +60,8 @@ _IMAGES_OF_A_STEP: Final = 6
 freed already."""
 _BYTES_OF_A_MASK: Final = 6
 """Bytes per px of a mask: float32, at full size and halved up to four times."""
+_BYTES_OF_A_MOTION: Final = 40
+"""Bytes per px of the moved result before a frame, with its two weights: float32, by itself and in a batch."""
 _FIXED_BYTES: Final = 24 << 20
 """Bytes for moments of features, work memory of convolutions, and leftovers."""
 _HEAP_FACTOR: Final = 1.45
@@ -99,6 +101,8 @@ class MemoryDemand:
     """Whether the pair is painted on a CUDA device."""
     masked: bool = False
     """Whether the pair has a mask."""
+    follows: bool = False
+    """Whether the pair is a frame that follows another."""
     paintings: tuple[tuple[int, int], ...] = ()
     """Width and height of each painting beside the finest scale, in px; empty: one painting of the content's size."""
 
@@ -112,6 +116,7 @@ class MemoryDemand:
         device: torch.device,
         *,
         masked: bool = False,
+        follows: bool = False,
         paintings: tuple[tuple[int, int], ...] = (),
     ) -> MemoryDemand:
         """Return the demand of a pair of this working size, in px.
@@ -123,6 +128,7 @@ class MemoryDemand:
             precision: type of the convolutions.
             device: the device.
             masked: whether the pair has a mask.
+            follows: whether it is a frame that follows another.
             paintings: widths and heights of its paintings in px; empty: they are not known yet, and one painting with
                 the content's proportions is assumed.
         """
@@ -138,6 +144,7 @@ class MemoryDemand:
             min(settings.optimiser.history, max(1, finest.evaluations - 1)),
             on_cuda=device.type == "cuda",
             masked=masked,
+            follows=follows,
             paintings=paintings,
         )
 
@@ -192,6 +199,9 @@ def predict(demand: MemoryDemand, fit: Fit, images: int = 1) -> int:
     if demand.masked:
         standing += _BYTES_OF_A_MASK * demand.pixels * images
         activations += 12 * demand.pixels * at_once  # the composite
+    if demand.follows:
+        standing += _BYTES_OF_A_MOTION * demand.pixels * images
+        activations += 24 * demand.pixels * at_once  # the composite, and the difference to the frame before
     standing += 12 * max(0, demand.painting_pixels - demand.pixels) * images
     # Two layers of the first block are held at once for a painting.
     activations = max(activations, 2 * 64 * demand.value_bytes * demand.largest_tile(fit))

@@ -11,8 +11,7 @@ import numpy as np
 import torch
 
 from pipeline.errors import ImageError
-from pipeline.images.colour.luma_chroma import luma
-from pipeline.images.colour.modes import finishes, prepare
+from pipeline.images.colour.modes import finishes, preparation, prepare
 from pipeline.images.files import read_file
 from pipeline.images.resize import (
     fit_style,
@@ -24,29 +23,33 @@ from pipeline.images.resize import (
     shrink,
     working_size,
 )
-from pipeline.outbox.ledger import Fingerprint, settings_in_key
+from pipeline.outbox.ledger import Fingerprint, chain_of, settings_in_key
 from pipeline.outbox.working_files import LONGEST_SIDE_PX
 from pipeline.stage.engine_config import colour_of, optimisation_key
+from pipeline.stage.load.decoded_mask import DecodedMask
 from pipeline.stage.load.inputs import Sources, decode_source, describe_inputs, dimensions_of
-from pipeline.stage.load.loaded_pair import LoadedPainting, LoadedPair, Original
+from pipeline.stage.load.loaded_pair import LoadedPainting, LoadedPair, Original, tensor_of
+from pipeline.stage.load.predecessor import load_shot, motion_of
 from pipeline.transfer.styliser import ENGINE_VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from torch import Tensor
 
     from pipeline.images.picture import Picture, Pixels, Plane
     from pipeline.outbox.metadata import PairInputs
+    from pipeline.outbox.publish import Outbox
     from pipeline.pair import Pair
-    from pipeline.settings.pair_settings import ImageSettings, PairSettings
+    from pipeline.settings.pair_settings import ImageSettings
     from pipeline.stage.load.inputs import Source
+    from pipeline.stage.load.predecessor import Shot
     from pipeline.stage.pixel_budget import PixelBudget
     from pipeline.stage.task import Task
 
-_DARKEST_MASK: Final = 1 / 255
-"""Smallest maximum of a mask, 0–1; a darker one is black everywhere."""
+_FRAMES_OF_A_SHOT: Final = 6
+"""Pictures in working size that a frame needs besides its own: photographs, results and flow of earlier frames."""
 _NO_PIXELS: Final[Pixels] = np.empty((0, 0, 3), np.float32)
-_PROPORTIONS_TOLERANCE: Final = 0.02
-"""Largest relative difference between the proportions of mask and photograph that rounding explains."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +75,16 @@ class Loading:
 class Loader:
     """Loads pairs. Several threads may call it at the same time."""
 
-    def __init__(self, weights_sha256: str, images: ImageSettings, *, pin: bool) -> None:
+    def __init__(self, weights_sha256: str, images: ImageSettings, *, pin: bool, outbox: Outbox | None = None) -> None:
         """Store the values that all pairs of a run share.
 
         Args:
             weights_sha256: hash of the weights, which is part of every key.
             images: formats and sizes that are read.
             pin: load into page-locked memory, from which a card copies a pair while it works on another pair.
+            outbox: the outbox with the results that frames follow; None: there are no such frames.
         """
-        self._weights_sha256, self._images, self._pin = weights_sha256, images, pin
+        self._weights_sha256, self._images, self._pin, self._outbox = weights_sha256, images, pin, outbox
 
     def load(self, task: Task, budget: PixelBudget, sources: Sources | None = None) -> Loading:
         """Load a pair as soon as the budget has room for it.
@@ -97,7 +101,7 @@ class Loader:
         started, begin = datetime.now(UTC), time.perf_counter()
         room = _Reservation(budget)
         try:
-            loaded = load(task.pair, self._images, room, sources)
+            loaded = load(task.pair, self._images, room, sources, self._outbox)
             if self._pin:
                 loaded = loaded.pinned()
         except BaseException:
@@ -105,7 +109,7 @@ class Loader:
             raise
         room.shrink(loaded.pixels)
         inputs, ready = loaded.inputs, time.perf_counter()
-        fingerprint = fingerprint_of(inputs, task.pair.settings, self._weights_sha256)
+        fingerprint = fingerprint_of(inputs, task.pair, self._weights_sha256)
         hashes = fingerprint.content_sha256, fingerprint.style_sha256, fingerprint.mask_sha256
         return Loading(
             task,
@@ -119,15 +123,16 @@ class Loader:
         )
 
 
-def fingerprint_of(inputs: PairInputs, settings: PairSettings, weights_sha256: str) -> Fingerprint:
+def fingerprint_of(inputs: PairInputs, pair: Pair, weights_sha256: str) -> Fingerprint:
     """Return the fingerprint of a pair whose files were read."""
     return Fingerprint(
         inputs.content.sha256,
         inputs.style.sha256,
-        settings_in_key(settings),
+        settings_in_key(pair.settings),
         weights_sha256,
         ENGINE_VERSION,
         inputs.mask.sha256 if inputs.mask is not None else "",
+        chain_of(pair),
     )
 
 
@@ -169,7 +174,11 @@ def _read(pair: Pair) -> Sources:
 
 
 def load(
-    pair: Pair, images: ImageSettings, room: _Reservation | None = None, sources: Sources | None = None
+    pair: Pair,
+    images: ImageSettings,
+    room: _Reservation | None = None,
+    sources: Sources | None = None,
+    outbox: Outbox | None = None,
 ) -> LoadedPair:
     """Read, decode, resize and recolour a pair.
 
@@ -178,53 +187,91 @@ def load(
         images: formats and sizes that are read.
         room: limit of the pixels that are decoded at the same time; None: no limit.
         sources: inputs of the pair; None: its files are read.
+        outbox: the outbox with the result that the pair follows, if it is a frame that does.
 
     Raises:
         ImageError: one of its images cannot be used.
         Closed: the pixel budget was closed while the pair waited for room.
     """
+    if pair.refusal is not None:
+        raise ImageError(*pair.refusal)
     files, room, settings = sources or _read(pair), room or _Reservation(), pair.settings
 
     def wanted(width: int, height: int) -> tuple[int, int]:
         size = _working_size(pair, width, height)
-        room.take_all(width * height + _further_pixels(pair, files, size))
+        room.take_all(width * height * (1 if pair.predecessor is None else 3) + _further_pixels(pair, files, size))
         return (width, height) if _is_upscaled(pair, (width, height), size) else size
 
-    content = decode_source(files.content, images, wanted)
+    content = decode_source(files.content, images, wanted)  # of a frame, the photograph and the result before, too
     size = _working_size(pair, content.width, content.height)
     pixels, alpha = resize_visible(content.pixels, content.alpha, *size)
-    mask = _Mask.read(files.mask, content, images) if files.mask is not None else None
+    mask = DecodedMask.read(files.mask, content, images) if files.mask is not None else None
     plane = resize_plane(mask.plane, *size) if mask is not None else None
-    painted = _painted_pixels(pair, pixels, plane)
+    shot = None
+    if pair.predecessor is not None and outbox is not None:
+        shot = load_shot(pair.predecessor, size, images, outbox)
+    source = pixels if shot is None else shot.first  # of the painting's colours
+    painted = _painted_pixels(pair, source, plane)
     small = {files.content.sha256: _small(content)}
-    colour, seen, paintings, styles = colour_of(settings.colour), pixels, [], []
+    seen, paintings, styles = pixels, [], []
     for file, weight in zip(files.styles, pair.style_weights, strict=True):
         style = _read_style(file, pair, images, size)
         small[file.sha256] = _small(style)
         styles.append(replace(style, pixels=_NO_PIXELS))  # at full size, one style of a blend is held at a time
         fitted = fit_style(style, *scaled_size(*size, settings.style.scale), settings.style.fit)
-        seen, painting = prepare(colour, pixels, fitted, painted)
-        key = (file.sha256, settings.style.fit, *painting.shape[:2]) if painting is fitted else None
+        seen, painting = _recoloured(pair, fitted, pixels, shot, painted)
+        key = _key_of_painting(pair, file, painting, is_own=painting is fitted, masked=plane is not None)
         # A style with the photograph's chroma counts only where the photograph is painted.
-        part = plane if colour.mode == "style-yuv" and key is None else None
-        paintings.append(LoadedPainting(_tensor(painting), weight, key, _mask_tensor(part, *painting.shape[1::-1])))
+        part = plane if settings.colour.mode == "style-yuv" and key is None else None
+        paintings.append(LoadedPainting(tensor_of(painting), weight, key, _mask_tensor(part, *painting.shape[1::-1])))
     warnings = [warning for picture in (content, *styles) for warning in picture.warnings]
     return LoadedPair(
-        _tensor(seen),
+        tensor_of(seen),
         tuple(paintings),
         _mask_tensor(plane, *size),
         _original(pair, content, mask, pixels, alpha),
         describe_inputs(pair, files, content, styles, mask.picture if mask is not None else None),
         (*warnings, *(mask.warnings if mask is not None else ())),
         small,
+        motion_of(pair, pixels, shot) if shot is not None else None,
     )
+
+
+def _recoloured(
+    pair: Pair, painting: Pixels, pixels: Pixels, shot: Shot | None, painted: Pixels | None
+) -> tuple[Pixels, Pixels]:
+    """Return photograph and painting as the network sees them; of a frame, the painting has the colours of its shot."""
+    colour = colour_of(pair.settings.colour)
+    seen, recoloured = prepare(colour, pixels, painting, painted)
+    if shot is not None:
+        _, recoloured = prepare(colour, shot.first, painting, painted)
+    return seen, recoloured
+
+
+def _key_of_painting(pair: Pair, file: Source, painting: Pixels, *, is_own: bool, masked: bool) -> Hashable:
+    """Return a key that is equal for equal paintings as the network sees them; None if there will be no equal one.
+
+    Args:
+        pair: the pair.
+        file: the file of the painting.
+        painting: the painting as the network sees it.
+        is_own: whether it has its own colours.
+        masked: whether its colours depend on a mask.
+    """
+    key = file.sha256, pair.settings.style.fit, *painting.shape[:2]
+    if is_own:
+        return key
+    if pair.predecessor is None or masked:
+        return None
+    return *key, pair.predecessor.first_sha256, preparation(colour_of(pair.settings.colour))
 
 
 def _further_pixels(pair: Pair, files: Sources, size: tuple[int, int]) -> int:
     """Return the pixels that a pair needs besides its photograph: its other files, and all files in working size."""
     others = sum(width * height for width, height in (dimensions_of(file) or (0, 0) for file in files.all[1:]))
     paintings = sum(width * height for width, height in (_painting_size(pair, file, size) for file in files.styles))
-    return others + size[0] * size[1] + paintings
+    frames = _FRAMES_OF_A_SHOT * size[0] * size[1] if pair.predecessor is not None else 0
+    return others + size[0] * size[1] + paintings + frames
 
 
 def _painting_size(pair: Pair, file: Source, size: tuple[int, int]) -> tuple[int, int]:
@@ -243,7 +290,7 @@ def _painted_pixels(pair: Pair, pixels: Pixels, plane: Plane | None) -> Pixels |
     return painted
 
 
-def _original(pair: Pair, content: Picture, mask: _Mask | None, pixels: Pixels, alpha: Plane | None) -> Original:
+def _original(pair: Pair, content: Picture, mask: DecodedMask | None, pixels: Pixels, alpha: Plane | None) -> Original:
     """Return the photograph in the result's size: its own size if the result is enlarged, else that of `pixels`."""
     height, width = pixels.shape[:2]
     is_larger = _is_upscaled(pair, (content.width, content.height), (width, height))
@@ -292,43 +339,5 @@ def _read_style(file: Source, pair: Pair, images: ImageSettings, size: tuple[int
     )
 
 
-@dataclass(frozen=True)
-class _Mask:
-    """The mask of a photograph."""
-
-    plane: Plane
-    """Weight of the style, 0–1; transparent pixels are 0."""
-    picture: Picture
-    warnings: tuple[str, ...]
-
-    @classmethod
-    def read(cls, file: Source, content: Picture, images: ImageSettings) -> _Mask:
-        """Decode the mask of a photograph.
-
-        Raises:
-            ImageError: the mask cannot be used.
-        """
-        picture = decode_source(file, images, lambda _width, _height: content.pixels.shape[1::-1])
-        plane = luma(picture.pixels) / np.float32(255)
-        if picture.alpha is not None:
-            plane *= picture.alpha
-        if plane.max() < _DARKEST_MASK:
-            raise ImageError(
-                f"{file.path.name}: the mask is black everywhere, so the style acts nowhere.",
-                "Make it white where the photograph is to be painted, or leave it out.",
-            )
-        warnings = picture.warnings
-        if abs(picture.width * content.height / (picture.height * content.width) - 1) > _PROPORTIONS_TOLERANCE:
-            warnings = (
-                *warnings,
-                f"{file.path.name}: has other proportions than the photograph and was stretched to it",
-            )
-        return cls(plane, picture, warnings)
-
-
 def _mask_tensor(plane: Plane | None, width: int, height: int) -> Tensor | None:
     return torch.from_numpy(resize_plane(plane, width, height))[None, None] if plane is not None else None
-
-
-def _tensor(pixels: Pixels) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]

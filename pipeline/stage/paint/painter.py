@@ -82,6 +82,7 @@ class Painter:
             self.precision,
             self.device,
             masked=loaded.mask is not None,
+            follows=loaded.motion is not None,
             paintings=tuple((each.image.shape[3], each.image.shape[2]) for each in loaded.paintings),
         )
 

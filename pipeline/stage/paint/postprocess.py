@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from pipeline.images.colour.modes import finish, prepare
-from pipeline.images.resize import resize_plane, resize_visible
+from pipeline.images.resize import resize, resize_plane, resize_visible
 from pipeline.images.upscale import guided_upscale
 from pipeline.transfer.pyramid import resample
 
@@ -26,6 +26,8 @@ _MIN_MASK: Final = 1 / 512
 def finished(image: Tensor, loaded: LoadedPair, colour: Colour) -> tuple[Pixels, float]:
     """Enlarge, recolour and mask the image of an optimisation, according to the settings of the pair.
 
+    Where nothing changes in a film, a frame keeps the result of the frame before as it was published.
+
     Args:
         image: the result of the optimisation, (1, 3, H, W), in the host's memory.
         loaded: the pair, whose content has this size.
@@ -34,7 +36,17 @@ def finished(image: Tensor, loaded: LoadedPair, colour: Colour) -> tuple[Pixels,
     Returns:
         The pixels of the result, and the share of pixels whose luma was moved to make room for their chroma.
     """
-    pixels, original = _pixels(image), loaded.original
+    pixels, moved = _finished(_pixels(image), loaded, colour)
+    if loaded.motion is not None:
+        height, width = pixels.shape[:2]
+        before = resize(loaded.motion.before, width, height)
+        kept = resize_plane(loaded.motion.still, width, height)[:, :, None]
+        pixels = pixels + kept * (before - pixels)
+    return pixels, moved
+
+
+def _finished(pixels: Pixels, loaded: LoadedPair, colour: Colour) -> tuple[Pixels, float]:
+    original = loaded.original
     photograph = original.pixels
     if photograph is None:
         return pixels, 0.0

@@ -34,6 +34,8 @@ class ResultCache:
         colour = colour_of(loading.task.pair.settings.colour)
         modes = loading.task.pair.settings.colour.modes
         others = sum(preparation(replace(colour, mode=mode)) == preparation(colour) for mode in modes) - 1
+        if loading.task.pair.predecessor is not None:
+            others = 0  # each variant starts from its own frame before
         if others:
             self._results[loading.optimisation] = replace(painted, seconds=0.0), others
         newest = loading.optimisation if others else None

@@ -13,8 +13,10 @@ import os
 import re
 import signal
 import socket
+import tempfile
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.disk import storage_errors
@@ -48,6 +50,8 @@ RESEND_SECONDS: Final = 10.0
 _UNAVAILABLE_SECONDS: Final = 0.1
 """Seconds between two attempts to hear an actor that cannot be reached at the moment."""
 _TYPE: Final = "accelerator_type:"
+_ADDRESS_FILE: Final = Path(tempfile.gettempdir()) / "ray" / "ray_current_cluster"
+"""File in which `ray start` leaves the address of the cluster of this machine."""
 _HOST_AND_PORT: Final = re.compile(r"(?:ray://)?([^/]+):(\d+)")
 
 
@@ -288,11 +292,14 @@ def connect(address: str) -> Any:
 
 
 def _check_reachable(address: str) -> None:
-    """Try to connect to the head, if the address names it.
+    """Try to connect to the head, if the address names it, or a file that `ray start` has written.
 
     Raises:
         OSError: nothing answers there.
     """
+    if address == "auto":
+        with contextlib.suppress(OSError):  # then Ray itself tells that there is no cluster
+            address = os.environ.get("RAY_ADDRESS") or _ADDRESS_FILE.read_text().strip()
     found = _HOST_AND_PORT.fullmatch(address)
     if found is not None:
         socket.create_connection((found[1].strip("[]"), int(found[2])), REACH_SECONDS).close()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.outbox.ledger import settings_in_metadata
-from pipeline.outbox.metadata import ObjectiveRecord, ObjectiveTerms, Rendering, Seconds, Weights
+from pipeline.outbox.metadata import FrameRecord, ObjectiveRecord, ObjectiveTerms, Rendering, Seconds, Weights
 from pipeline.stage.task import VERSIONS
 from pipeline.text import now
 from pipeline.transfer.styliser import ENGINE_VERSION
@@ -30,8 +30,14 @@ class Maker:
     """Name of the type of the convolutions."""
 
 
-def describe(
-    loading: Loading, painted: Painted, maker: Maker, seconds: Seconds, *, luma_moved: float = 0.0
+def describe(  # noqa: PLR0913 - what a record tells of
+    loading: Loading,
+    painted: Painted,
+    maker: Maker,
+    seconds: Seconds,
+    *,
+    luma_moved: float = 0.0,
+    flicker: float = 0.0,
 ) -> Rendering:
     """Return the metadata of a result that is not written yet.
 
@@ -41,6 +47,7 @@ def describe(
         maker: the network, device and precision.
         seconds: seconds of each step.
         luma_moved: share of pixels whose luma was moved, see `postprocess.finished`.
+        flicker: of a frame that follows another, see `LoadedMotion.flicker`.
     """
     settings, result, loaded = loading.task.pair.settings, painted.result, loading.loaded
     return Rendering(
@@ -55,8 +62,9 @@ def describe(
         working_size=(loaded.width, loaded.height),
         optimisation=loading.optimisation,
         evaluations=result.evaluations,
+        frame=_frame(loading, flicker),
         luma_moved=luma_moved,
-        planned=painted.planned,
+        planned=painted.planned if loaded.fills is None else tuple(each.scale.evaluations for each in result.scales),
         resumed_at=painted.resumed,
         fit=str(painted.fit),
         batch=painted.batch,
@@ -70,6 +78,30 @@ def describe(
         finished=now(),
         versions=VERSIONS,
     )
+
+
+def _frame(loading: Loading, flicker: float) -> FrameRecord | None:
+    frame, motion = loading.task.pair.frame, loading.loaded.motion
+    if frame is None:
+        return None
+    place = FrameRecord(
+        clip=frame.clip,
+        number=frame.number,
+        frames=frame.frames,
+        previous_sha256=frame.previous_sha256,
+        settings=loading.task.pair.settings.sequence.model_dump(mode="json"),
+    )
+    if frame.predecessor is None or motion is None:
+        return place
+    measured = {
+        "follows": frame.predecessor.result,
+        "renewed": frame.predecessor.renews,
+        "flicker": flicker,
+        "flicker_of_photographs": motion.photographs,
+        "trusted": float(motion.trusted.mean()),
+        "still": float(motion.still.mean()),
+    }
+    return place.model_copy(update=measured)
 
 
 def _shortened(settings: PairSettings, painted: Painted) -> list[str]:
@@ -92,4 +124,4 @@ def _record(result: ScaleResult) -> ObjectiveRecord:
 
 
 def _terms(evaluation: Evaluation) -> ObjectiveTerms:
-    return ObjectiveTerms(total=evaluation.total, content=evaluation.content, style=evaluation.style, tv=evaluation.tv)
+    return ObjectiveTerms(**{name: getattr(evaluation, name) for name in ObjectiveTerms.model_fields})

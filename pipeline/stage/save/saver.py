@@ -74,7 +74,9 @@ class Saver:
             stylise=painted.seconds,
             save=time.perf_counter() - begin,
         )
-        rendering = describe(loading, painted, self.maker, seconds, luma_moved=moved)
+        motion = loading.loaded.motion
+        flicker = motion.flicker(pixels) if motion is not None else 0.0
+        rendering = describe(loading, painted, self.maker, seconds, luma_moved=moved, flicker=flicker)
         small = {**loading.loaded.small, written.sha256: pixels}
         metadata = rendering.written(written, (*encoded.lost, *self._keep_thumbnails(small, _files_of(loading))))
         self.outbox.publish_metadata(pair.name, pair.file_name, metadata, task.owner)

@@ -58,6 +58,8 @@ def requirements_of_ticket(
     files, styles = set(), set()
     for row in rows:
         expander.settings(row)
+        if row.is_sequence:
+            problems.add(row.line, "sequence = true is for `impasto run`; the drop folder takes single photographs")
         named = (("content", row.content), ("style", row.style), *([("mask", row.mask)] if row.mask else []))
         for what, text in named:
             if what == "style" and (rules.find_style(text) or not _has_ending(text, rules)):

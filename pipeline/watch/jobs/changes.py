@@ -69,5 +69,7 @@ class ChangeDetector:
 def _files_of(open_job: OpenJob, pair: Pair) -> tuple[str, ...]:
     """Return the files of a job on which a pair depends, by their paths in the inbox."""
     folder = open_job.job.path("")
-    own = (path.relative_to(folder).as_posix() for path in pair.files if path.is_relative_to(folder))
+    film = pair.frame.film if pair.frame is not None else None
+    files = (*pair.files, *([film.source] if film is not None else []))
+    own = (path.relative_to(folder).as_posix() for path in files if path.is_relative_to(folder))
     return (*own, *([open_job.ticket] if open_job.ticket else []))

@@ -14,17 +14,20 @@ from pipeline.images.files import read_file
 from pipeline.outbox.ledger import Fingerprint
 from pipeline.outbox.paths import check_name
 from pipeline.pair import InputFile, Pair, Style, library_label, make_pairs
+from pipeline.run.films import frames_of
 from pipeline.run.manifest import ManifestRules, read_manifest
 from pipeline.run.masks import mask_for
 from pipeline.run.named_paths import composed
 from pipeline.run.result_names import result_name, with_longest_suffix
+from pipeline.run.sequences import frames_of_film
 from pipeline.settings.resolve import for_pair
+from pipeline.system.remedies import remedy_of
 from pipeline.text import printable
 from pipeline.watch.inbox.names import classify
 from pipeline.watch.inbox.ticket_requirements import TicketRequirements, requirements_of_ticket
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pipeline.outbox.publish import Outbox
     from pipeline.settings.all_settings import Settings
@@ -73,6 +76,17 @@ class JobPairs:
     """Mask of all photographs, or folder of masks, as an absolute path."""
     made_by: str = ""
     """The weights and the engine's version."""
+    film_endings: tuple[str, ...] = ()
+    """Endings of the names of films, with their dots; empty: films are not painted."""
+    folder_of_frames: Path = Path()
+    """Folder for the extracted frames of films."""
+    note_activity: Callable[[], None] = lambda: None
+    """Function that is called while a film is extracted, which may take minutes."""
+
+    @property
+    def content_endings(self) -> tuple[str, ...]:
+        """Endings of the names of photographs and films."""
+        return (*self.image_endings, *self.film_endings)
 
     def requirements_of_ticket(self, ticket: Path) -> TicketRequirements:
         """Return the files and styles that a ticket waits for.
@@ -96,7 +110,7 @@ class JobPairs:
             UnreadableError: the disk or the network failed.
             ImpastoError: the ticket, the settings or the mask is wrong.
         """
-        ticket = next((name for name in files if classify(name, self.image_endings).form == "ticket"), None)
+        ticket = next((name for name in files if classify(name, self.content_endings).form == "ticket"), None)
         if ticket is not None:
             return self._pairs_of_ticket(job, ticket, files)
         if len(files) != 1:  # the files of a ticket that was lost with the power
@@ -104,7 +118,7 @@ class JobPairs:
         return self._pairs_of_photograph(job, files[0])
 
     def _manifest_rules(self, roots: tuple[Path, ...] = ()) -> ManifestRules:
-        return ManifestRules(self.image_endings, check_name, roots, self.styles.find, self.mask)
+        return ManifestRules(self.image_endings, check_name, roots, self.styles.find, mask=self.mask)
 
     def _pairs_of_ticket(self, job: Job, ticket: str, files: tuple[str, ...]) -> list[Pair] | None:
         requirements = self.requirements_of_ticket(job.path(ticket))
@@ -121,7 +135,7 @@ class JobPairs:
             raise
 
     def _pairs_of_photograph(self, job: Job, relative: str) -> list[Pair] | None:
-        style = classify(relative, self.image_endings).style or self.settings.styles.default
+        style = classify(relative, self.content_endings).style or self.settings.styles.default
         paintings = self.styles.find(style) if style else None
         if paintings is None or self.damage_of(relative):
             return None
@@ -129,7 +143,7 @@ class JobPairs:
         name = result_name(relative, style, with_longest_suffix(check_name, settings, relative))
         mask = self._mask_of(relative)
         try:
-            return make_pairs(
+            pairs = make_pairs(
                 content=InputFile(job.path(relative), printable(relative)),
                 style=Style(style, printable(library_label(paintings)), paintings, is_of_library=True),
                 name=name,
@@ -139,6 +153,16 @@ class JobPairs:
             )
         except UsageError as error:
             raise UsageError(f"{style}: {error.message}", error.remedy) from error
+        if PurePosixPath(relative).suffix.lower() not in self.film_endings:
+            return pairs
+        frames = self._frames_of(job.path(relative))
+        return [pair for variants in frames_of_film(pairs, frames, job.path(relative)) for pair in variants]
+
+    def _frames_of(self, film: Path) -> list[Path]:
+        try:
+            return frames_of(film, self.folder_of_frames, self.note_activity)
+        except OSError as error:
+            raise UnreadableError(f"{film.name}: cannot be read: {error.strerror}.", f"{remedy_of(error)}.") from error
 
     def damage_of(self, relative: str) -> str:
         """Return what is wrong with the painting or the mask of a photograph; empty if nothing is known to be."""
@@ -146,7 +170,7 @@ class JobPairs:
         return damaged.why(self._shared_inputs(relative)) if damaged else ""  # so that masks are not looked for
 
     def _shared_inputs(self, relative: str) -> list[Path]:
-        style = classify(relative, self.image_endings).style or self.settings.styles.default
+        style = classify(relative, self.content_endings).style or self.settings.styles.default
         mask = self._find_mask(relative)
         return [*((style and self.styles.find(style)) or ()), *([mask.resolve()] if mask else [])]
 

@@ -23,6 +23,7 @@ from pipeline.stage.task import Outcome, Task, failure_of
 from pipeline.watch.jobs.changes import ChangeDetector
 from pipeline.watch.jobs.decisions import JobAction, PairStatus, decide_job
 from pipeline.watch.jobs.endings import JobEndings, Retire
+from pipeline.watch.jobs.frames import JobFrames
 from pipeline.watch.jobs.in_stage import PairsInStage
 from pipeline.watch.jobs.open_job import OpenJob, Retry
 from pipeline.watch.jobs.result_names import ResultNames
@@ -68,6 +69,8 @@ class JobRules:
     photograph's path in the inbox, and the facts of its paintings and mask."""
     damaged: DamagedInputs
     """The paintings and masks that photographs wait for."""
+    note_activity: Callable[[], None] = lambda: None
+    """Function that is called while a film is written, which may take minutes."""
 
     @property
     def retry_seconds(self) -> float:
@@ -148,7 +151,13 @@ class Jobs:
         """End a job that has no pair in the stage, or return when to try it again."""
         action = decide_job(open_job.states)
         if action in (JobAction.WAIT, JobAction.RENDER):
-            return Retry(RETRY_SECONDS)
+            next_frame_is_free = action is JobAction.RENDER and open_job.frames is not None
+            return Retry(0.0 if next_frame_is_free else RETRY_SECONDS)
+        if action is JobAction.RETIRE and open_job.frames is not None:
+            error = open_job.frames.publish_film(open_job.results, self._rules.note_activity)
+            if error is not None:
+                self.endings.fail(open_job, error)
+                return None
         self.endings.end(open_job, action)
         return None
 
@@ -165,6 +174,8 @@ class Jobs:
             yield from self._put_back(open_job)
             return False
         open_job.pairs, open_job.states, open_job.results = pairs, [PairStatus.TO_DO] * len(pairs), {}
+        is_film = any(pair.frame is not None for pair in pairs)
+        open_job.frames = JobFrames(pairs, self._outbox, self._rules.fingerprint) if is_film else None
         open_job.stuck_since = None
         return True
 
@@ -196,7 +207,8 @@ class Jobs:
                 is_open = open_job.states[index] in (PairStatus.TO_DO, PairStatus.BLOCKED)
                 # A suspect must wait while another pair is in progress, so its files need not be read again.
                 must_wait = self.attempts.are_open and (open_job, index) in self._suspects
-                if is_open and not must_wait and not self.in_stage.has_pair(open_job, index):
+                in_turn = open_job.frames is None or open_job.frames.may_begin(index, open_job.states)
+                if is_open and in_turn and not must_wait and not self.in_stage.has_pair(open_job, index):
                     task = self._task(open_job, names, index, pair)
                     if task is not None:
                         self.in_stage.add(task.pair.file_name, open_job, index)
@@ -218,6 +230,8 @@ class Jobs:
             UnreadableError: a file cannot be read, so the pair's state is unknown.
         """
         open_job.shared |= self._rules.damaged.facts(pair.files[1:])
+        if open_job.frames is not None:
+            pair = open_job.frames.place(index, open_job.states, open_job.results)
         try:
             fingerprint = self._rules.fingerprint(pair)
         except (ImageError, MemoryError):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pipeline.errors import ImpastoError
     from pipeline.pair import Pair
     from pipeline.watch.jobs.decisions import PairStatus
+    from pipeline.watch.jobs.frames import JobFrames
     from pipeline.watch.spool.records import Claimed, FileFacts, Job
 
 
@@ -36,6 +37,8 @@ class OpenJob:
     """Last error of a pair, or of the job itself."""
     failures: list[str] = field(default_factory=list)
     """Reasons of all failures, in their order."""
+    frames: JobFrames | None = None
+    """The frames of a film; None: the job has no film."""
     shared: dict[Path, FileFacts | None] = field(default_factory=dict)
     """Facts of each painting and mask before it was read; None for one that did not exist."""
     ticket: str = ""

@@ -39,7 +39,8 @@ class Estimates:
     def __init__(self, *_: object) -> None:
         pass
 
-    def expect(self, _: object, __: int, ___: int, evaluations: tuple[int, ...]) -> Expected:
+    def expect(self, _: object, __: int, ___: int, evaluations: tuple[int, ...], *, follows: bool) -> Expected:
+        assert not follows
         return Expected(float(sum(evaluations)), 2**30, WHOLE)
 
 
@@ -279,3 +280,15 @@ def test_ctrl_c_leaves_nothing(pictures: Path, tmp_path: Path, monkeypatch: pyte
     assert "No sheet was written." in result.stderr
     assert written(tmp_path) == set()
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_of_a_sequence_three_frames_are_proved(make_image: Callable[..., Path]) -> None:
+    for number in range(1, 8):
+        make_image(f"shots/f{number}.png", seed=number)
+    make_image("styles/sea.png", seed=99)
+    arguments = ["proof", "shots", "--styles", "styles", "--size", "32", "--sequence", "--json", "--progress", "never"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    page = Path("proof.html").read_text()
+    assert "Of each sequence the first, middle and last frame" in page
+    assert [f"f{number}" for number in range(1, 8) if f">f{number}<" in page] == ["f1", "f4", "f7"]

@@ -20,7 +20,7 @@ from pipeline.transfer.tiling import WHOLE
 def loading(optimisation: str, mode: str = "none", variants: tuple[str, ...] = ("swap-luma",)) -> Loading:
     """Return a stand-in for a loaded pair."""
     settings = for_pair({}, {"colour": {"mode": mode, "variants": variants}, "style": {"fit": "stretch"}}, {})
-    task: Any = SimpleNamespace(pair=SimpleNamespace(settings=settings))
+    task: Any = SimpleNamespace(pair=SimpleNamespace(settings=settings, predecessor=None))
     return cast("Loading", SimpleNamespace(task=task, optimisation=optimisation))
 
 

@@ -51,7 +51,7 @@ def scenarios(tmp_path_factory: pytest.TempPathFactory, _cache: None) -> dict[st
 
 
 @cluster
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", ["undisturbed", *STRIKES])
 def test_every_pair_has_one_outcome_and_the_pixels_of_a_local_process(
     scenarios: dict[str, dict[str, Any]], name: str
@@ -65,13 +65,13 @@ def test_every_pair_has_one_outcome_and_the_pixels_of_a_local_process(
 
 
 @cluster
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 def test_the_contract_of_every_venue_holds(scenarios: dict[str, dict[str, Any]]) -> None:
     assert len(scenarios["contract"]["checks"]) == 3
 
 
 @cluster
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 def test_only_a_process_that_died_is_held_against_pairs(scenarios: dict[str, dict[str, Any]]) -> None:
     assert scenarios["process killed"]["blamed"] == 1
     for name in ("undisturbed", "process frozen", "node killed", "node cut off"):
@@ -79,7 +79,7 @@ def test_only_a_process_that_died_is_held_against_pairs(scenarios: dict[str, dic
 
 
 @cluster
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 def test_losses_are_noticed_and_the_pairs_go_on(scenarios: dict[str, dict[str, Any]]) -> None:
     for name in STRIKES:
         assert scenarios[name]["noticed"] is not None, name
@@ -87,13 +87,13 @@ def test_losses_are_noticed_and_the_pairs_go_on(scenarios: dict[str, dict[str, A
 
 
 @cluster
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 def test_a_zombie_that_wakes_up_after_the_end_changes_nothing(scenarios: dict[str, dict[str, Any]]) -> None:
     assert scenarios["node cut off"]["changed_later"] == []
 
 
 @cluster
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 def test_after_the_death_of_the_driver_the_same_command_continues(scenarios: dict[str, dict[str, Any]]) -> None:
     found = scenarios["driver killed"]
     assert found["exit_code"] == 0, found["stderr"]
@@ -105,7 +105,7 @@ def test_after_the_death_of_the_driver_the_same_command_continues(scenarios: dic
 
 
 @cluster
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 def test_each_card_is_a_seat_that_sees_only_itself(scenarios: dict[str, dict[str, Any]]) -> None:
     found = scenarios["cards"]
     assert found["places"] == {"all": ["GPU 0", "GPU 1"], "of another kind": [], "without": ["the CPU"] * 3}
@@ -116,7 +116,7 @@ def test_each_card_is_a_seat_that_sees_only_itself(scenarios: dict[str, dict[str
 
 
 @cluster
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 def test_the_watcher_renders_on_the_cluster(scenarios: dict[str, dict[str, Any]]) -> None:
     found = scenarios["watched"]
     assert found["exit_code"] == 128 + signal.SIGTERM, found["log"]

@@ -1,0 +1,31 @@
+"""PyAV, which is an extra."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import Any, Final
+
+from pipeline.errors import MachineError
+
+EXACT: Final = 0x42004
+"""Conversion between YUV and RGB: FFmpeg's flags for bicubic, exactly rounded, with chroma at full size. The default is
+off by more than a level on average."""
+INSTALL: Final = "pip install 'impasto[video]'"
+
+
+def has_av() -> bool:
+    """Whether PyAV is installed."""
+    return importlib.util.find_spec("av") is not None
+
+
+def load_av() -> Any:
+    """Return the module `av`.
+
+    Raises:
+        MachineError: it is not installed.
+    """
+    try:
+        return importlib.import_module("av")
+    except ImportError as error:
+        raise MachineError("Films need PyAV, which is not installed.", f"{INSTALL}.") from error
