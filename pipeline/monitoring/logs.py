@@ -39,8 +39,8 @@ _PIPELINE: Final = logging.getLogger("pipeline")
 _HOOKS: Final = logging.getLogger("pipeline.monitoring.hooks")
 _WARNINGS: Final = "py.warnings"
 """Name of the logger that gets the warnings of the module `warnings`."""
-_BARE_RECORD: Final = {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message", "asctime", "event"}
-"""Attributes of a record that are not fields of the call: those of any record, those that formatters add, the event."""
+_ADDED_LATER: Final = {"message", "asctime", "event"}
+"""Attributes of a record that are not fields: formatters add the first two, and the event has a place of its own."""
 
 
 @contextlib.contextmanager
@@ -160,8 +160,12 @@ class JsonFormatter(logging.Formatter):
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    """Return the extra fields of a record; those of other libraries may have any name and value."""
-    return {name: value for name, value in vars(record).items() if name not in _BARE_RECORD and value is not None}
+    """Return the fields that the call gave.
+
+    Libraries that replace the factory of records, as Ray does, add attributes to each record: a bare one has them, too.
+    """
+    bare = vars(logging.getLogRecordFactory()("", 0, "", 0, "", (), None)).keys() | _ADDED_LATER
+    return {name: value for name, value in vars(record).items() if name not in bare and value is not None}
 
 
 def _first_line(text: str) -> str:

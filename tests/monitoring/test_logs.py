@@ -73,6 +73,24 @@ def test_a_line_of_json_has_what_is_known(capsys: pytest.CaptureFixture[str]) ->
     }
 
 
+def test_what_a_library_adds_to_all_records_is_no_field(
+    capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> None:
+    made = logging.getLogRecordFactory()
+
+    def with_time(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = made(*args, **kwargs)
+        record.library_time = 5
+        return record
+
+    request.addfinalizer(lambda: logging.setLogRecordFactory(made))
+    logging.setLogRecordFactory(with_time)
+    with logging_to_stderr("json"):
+        ours.warning("a step", extra={"event": "step", "pair": "a"})
+    (line,) = lines(capsys)
+    assert line.keys() == {"time", "level", "event", "message", "pair", "logger"}
+
+
 @pytest.mark.parametrize("log_format", ["human", "json"])
 def test_warnings_of_python_are_told_by_the_log(capsys: pytest.CaptureFixture[str], log_format: LogFormat) -> None:
     with warnings.catch_warnings():
