@@ -38,6 +38,17 @@ class Predecessor:
 
 
 @dataclass(frozen=True)
+class Step:
+    """The photographs of a frame and of the frames between which it moves."""
+
+    frame: Path
+    before: Path
+    """Photograph of the frame before."""
+    first: Path
+    """Photograph of the shot's first frame."""
+
+
+@dataclass(frozen=True)
 class Film:
     """A film whose frames are painted."""
 

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 from pipeline.errors import ExitCode, OccupiedError, OutOfMemoryError, ProcessDiedError
 from pipeline.outbox.mark_files import RUN
 from pipeline.outbox.metadata import Failure, Metadata, PairPaths
+from pipeline.pair import Step
 from pipeline.run.films import Films
 from pipeline.run.plan import Action
 from pipeline.stage.summary import Summary
-from pipeline.stage.task import Task
+from pipeline.stage.task import FRAMES_AHEAD, Task
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
 
     from pipeline.outbox.publish import Outbox
+    from pipeline.pair import Pair
     from pipeline.run.observer import Observer
     from pipeline.run.plan import PlannedPair
     from pipeline.run.time_budget import TimeBudget
@@ -182,7 +184,7 @@ class Tally:
     def _take_up(self, item: PlannedPair) -> Task | None:
         """Return the task of a planned pair; None if the pair is not rendered."""
         if item.action is Action.RENDER:
-            task = self._attempts.consider(Task(item.pair, item.attempt, item.key))
+            task = self._attempts.consider(Task(item.pair, item.attempt, item.key, ahead=self._ahead_of(item.pair)))
             if isinstance(task, Task):
                 return task
             self.finish(task)
@@ -195,6 +197,16 @@ class Tally:
         self.observer.planned(item)
         self.observer.expected(self.expected)
         return None
+
+    def _ahead_of(self, pair: Pair) -> tuple[Step, ...]:
+        """Return the frames of a shot that come after a frame."""
+        steps: list[Step] = []
+        item = self._held.get(pair.file_name)
+        while item is not None and item.pair.predecessor is not None and len(steps) < FRAMES_AHEAD:
+            before = item.pair.predecessor
+            steps.append(Step(item.pair.content, before.content, before.first))
+            item = self._held.get(item.pair.file_name)
+        return tuple(steps)
 
     def finish(self, outcome: Outcome) -> None:
         """Record that a pair is done or has failed, or that it is tried again alone.

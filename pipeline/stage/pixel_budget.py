@@ -43,6 +43,13 @@ class PixelBudget:
                 self._waiting.remove(ticket)
                 self._changed.notify_all()
 
+    def take_now(self, pixels: int) -> bool:
+        """Take this many pixels if there is room for them and nobody waits; return whether they are taken."""
+        with self._changed:
+            is_free = not (self._is_closed or self._waiting) and self._has(pixels)
+            self.taken += pixels * is_free
+            return is_free
+
     def _has(self, pixels: int) -> bool:
         return self.taken == 0 or self.taken + pixels <= self._max_pixels
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pipeline.outbox.ledger import settings_in_metadata
 from pipeline.outbox.mark_files import RUN
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
     from pipeline.errors import ImpastoError
     from pipeline.outbox.metadata import Metadata
-    from pipeline.pair import Pair
+    from pipeline.pair import Pair, Step
 
+FRAMES_AHEAD: Final = 4
+"""Largest number of frames whose flow is computed ahead: one for each thread that loads."""
 VERSIONS = {name: version(name) for name in ("impasto", "torch", "opencv-python", "numpy", "pillow")}
 """Versions of impasto and of the libraries that affect the pixels of a result, for metadata."""
 
@@ -37,6 +39,8 @@ class Task:
     """Function that is called before the result is published; it raises ImpastoError if the result is refused."""
     evaluations: tuple[int, ...] | None = None
     """Evaluations at each scale, coarse to fine, if a time budget limits them; None: those of the settings."""
+    ahead: tuple[Step, ...] = ()
+    """Up to `FRAMES_AHEAD` frames of the shot that come next, whose flow is computed while this one is painted."""
     deaths: int = 0
     """Number of processes that died during the pair. If there are any, the pair is rendered last and alone."""
     is_large: bool = False

@@ -27,9 +27,12 @@ from pipeline.run.observer import Observer
 from pipeline.run.plan import plan
 from pipeline.run.tally import Tally
 from pipeline.settings.all_settings import Settings
+from pipeline.stage import executor
 from pipeline.stage.attempts import Attempts
-from pipeline.stage.load import loader
 from pipeline.stage.load import predecessor as predecessor_module
+from pipeline.stage.load.flows import FrameFlow
+from pipeline.stage.load.loader import Loader
+from pipeline.stage.load.predecessor import Predecessors
 from pipeline.stage.pool import stage_pool
 from pipeline.stage.task import Outcome, failure_of
 from pipeline.transfer.weights import find_weights
@@ -369,16 +372,16 @@ def test_a_result_that_is_altered_while_the_next_frame_waits_is_no_failure_of_th
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(base / "frames", moving(3))
-    load_shot = loader.load_shot
+    shot_of = Predecessors.shot_of
     monkeypatch.setattr(predecessor_module, "VISIBLE_SECONDS", 0.3)
 
-    def altering(predecessor: Any, *arguments: Any) -> Any:
+    def altering(self: Any, pair: Any, predecessor: Any, *arguments: Any) -> Any:
         if predecessor.result == "film/00.png":
-            monkeypatch.setattr(loader, "load_shot", load_shot)
+            monkeypatch.setattr(Predecessors, "shot_of", shot_of)
             (base / "out" / "film" / "00.png").write_bytes(b"altered")
-        return load_shot(predecessor, *arguments)
+        return shot_of(self, pair, predecessor, *arguments)
 
-    monkeypatch.setattr(loader, "load_shot", altering)
+    monkeypatch.setattr(Predecessors, "shot_of", altering)
     assert run(base, exit_code=3)["failed"] == 1
     assert run(base)["rendered"] == 3
     assert follows(base) == [None, "film/00.png", "film/01.png"]
@@ -456,3 +459,49 @@ def test_a_result_that_becomes_visible_later_is_waited_for(base: Path, monkeypat
     monkeypatch.setattr(predecessor_module, "recorded_result", late)
     assert run(base)["rendered"] == 2
     assert len(looks) == 3
+
+
+def test_flows_are_computed_ahead_and_change_no_pixel(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(base / "frames", [*moving(5), *(255 - frame for frame in moving(2))])
+    asked, between, look_ahead = [], FrameFlow.between, Loader.look_ahead
+    computing: list[bool] = []
+    computed: list[bool] = []
+
+    def noted(self: Any, pair: Any, step: Any, budget: Any) -> None:
+        asked.append((pair.content, step))
+        computing.append(True)
+        look_ahead(self, pair, step, budget)
+        computing.pop()
+
+    def counted(*photographs: Any) -> FrameFlow:
+        computed.append(bool(computing))
+        return between(*photographs)
+
+    monkeypatch.setattr(executor, "LOADERS", 1)  # in the order in which they are asked for
+    monkeypatch.setattr(Loader, "look_ahead", noted)
+    monkeypatch.setattr(FrameFlow, "between", counted)
+    run(base, "ahead")
+    assert {(content.stem, step.frame.stem, step.before.stem, step.first.stem) for content, step in asked} >= {
+        ("01", "02", "01", "00"),
+        ("01", "03", "02", "00"),
+        ("01", "04", "03", "00"),
+    }
+    assert "06" not in {step.frame.stem for content, step in asked if content.stem < "05"}
+    assert len(computed) == 5  # each flow once: those of 1 to 4, and of 6
+    assert sum(computed) >= 3
+    monkeypatch.setattr(Loader, "look_ahead", lambda *_: None)
+    run(base, "not-ahead")
+    assert data(base, "ahead") == data(base, "not-ahead")
+
+
+def test_a_frame_that_cannot_be_read_ahead_is_told_when_its_turn_comes(
+    base: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(base / "frames", moving(3))
+
+    def fail(*_: Any) -> None:
+        raise ImageError("02.png: a look ahead failed.", "Look again.")
+
+    monkeypatch.setattr(Predecessors, "look_ahead", fail)
+    assert run(base)["rendered"] == 3
+    assert not [record for record in caplog.records if record.levelname != "DEBUG"]

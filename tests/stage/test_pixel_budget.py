@@ -145,3 +145,28 @@ def test_closing_sends_away_who_waits_and_who_comes() -> None:
     assert queue.budget.taken == 8, "requests that were sent away hold no pixels"
     queue.budget.release(8)
     assert queue.budget.taken == 0
+
+
+def test_room_is_taken_at_once_or_not_at_all() -> None:
+    budget = PixelBudget(10)
+    assert budget.take_now(6)
+    assert not budget.take_now(6)
+    assert budget.taken == 6
+    assert budget.take_now(4)
+    budget.release(10)
+    assert budget.take_now(11)  # alone, as `take` allows
+    budget.release(11)
+    budget.close()
+    assert not budget.take_now(1)
+
+
+def test_nobody_takes_room_at_once_before_those_who_wait() -> None:
+    budget = PixelBudget(10)
+    budget.take(6)
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(budget.take, 9)
+        until(lambda: budget.is_waited_for)
+        assert not budget.take_now(1)
+        budget.release(6)
+        waiting.result(10)
+    assert not budget.take_now(2)

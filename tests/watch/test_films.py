@@ -83,6 +83,23 @@ def test_a_film_is_painted_as_by_a_run_and_written_last(base: Path) -> None:
     assert not (base / "inbox" / "brush" / "clip.mp4").exists()
 
 
+def test_flows_of_the_next_frames_are_computed_ahead(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: set[str] = set()
+    look_ahead = loader.Loader.look_ahead
+
+    def noted(self: Any, pair: Any, step: Any, budget: Any) -> None:
+        asked.add(" ".join(path.stem[-1] for path in (pair.content, step.frame, step.before, step.first)))
+        look_ahead(self, pair, step, budget)
+
+    monkeypatch.setattr(loader.Loader, "look_ahead", noted)
+    drain(base)
+    assert asked == {"0 1 0 0", "0 2 1 0", "0 3 2 0", "0 4 3 0", "1 2 1 0", "1 3 2 0", "1 4 3 0"} | {
+        "2 3 2 0",
+        "2 4 3 0",
+        "3 4 3 0",
+    }
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals on Windows")
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("blow", [signal.SIGTERM, signal.SIGKILL])

@@ -39,22 +39,28 @@ def preparation(colour: Colour) -> Hashable:
     return colour.mode, colour.strength, colour.match if colour.mode == "match" else ""
 
 
-def prepare(colour: Colour, content: Pixels, style: Pixels, painted: Pixels | None = None) -> tuple[Pixels, Pixels]:
-    """Return content and style as the network sees them; the given arrays themselves if the mode changes nothing.
+def prepare_content(colour: Colour, content: Pixels) -> Pixels:
+    """Return the content as the network sees it; the given array itself if the mode changes nothing."""
+    if colour.mode != "luminance" or preparation(colour) == "none":
+        return content
+    return blend(content, grey(luma(content)), colour.strength)
+
+
+def prepare_style(colour: Colour, style: Pixels, content: Pixels, painted: Pixels | None = None) -> Pixels:
+    """Return the style as the network sees it; the given array itself if the mode changes nothing.
 
     Args:
         colour: the mode.
-        content: the photograph.
         style: the painting, of any size.
+        content: the photograph whose colours it gets.
         painted: colours of the content where the style acts, (1, N, 3), for its statistics; None: all of the content.
     """
     if preparation(colour) == "none":
-        return content, style
+        return style
     painted = content if painted is None else painted
     if colour.mode == "luminance":
-        grey_style = grey(_matched_luma(luma(style), luma(painted)))
-        return blend(content, grey(luma(content)), colour.strength), blend(style, grey_style, colour.strength)
-    if colour.mode == "style-yuv":
+        seen = grey(_matched_luma(luma(style), luma(painted)))
+    elif colour.mode == "style-yuv":
         seen = with_chroma_of(style, resize(content, style.shape[1], style.shape[0]))
     elif colour.mode == "histogram":
         seen = histogram_match(style, painted)
@@ -62,7 +68,7 @@ def prepare(colour: Colour, content: Pixels, style: Pixels, painted: Pixels | No
         seen = recoloured(style, painted)
     else:
         seen = np.clip(linear_match(style, painted, colour.match), 0, 255)  # a painting has no colours outside
-    return content, blend(style, seen, colour.strength)
+    return blend(style, seen, colour.strength)
 
 
 def _matched_luma(of_style: Plane, of_content: Plane) -> Plane:

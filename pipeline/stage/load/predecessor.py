@@ -11,28 +11,34 @@ import numpy as np
 import torch
 
 from pipeline.errors import ChangedError, ImageError
-from pipeline.images.colour.modes import prepare
-from pipeline.images.decode import decode
+from pipeline.images.colour.modes import prepare_content
+from pipeline.images.decode import decode, dimensions
 from pipeline.images.files import read_file
-from pipeline.images.flow import flow, moved, still
+from pipeline.images.flow import moved
 from pipeline.images.formats import READABLE
-from pipeline.images.resize import resize, resize_visible
+from pipeline.images.resize import resize, working_size
 from pipeline.outbox.ledger import recorded_result
 from pipeline.stage.engine_config import colour_of
-from pipeline.stage.load.loaded_pair import LoadedMotion, difference, tensor_of
+from pipeline.stage.load.flows import FlowsAhead, FrameFlow
+from pipeline.stage.load.loaded_pair import LoadedMotion, tensor_of
+from pipeline.stage.load.photograph import Photograph
 from pipeline.transfer.motion import Motion
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
     from pathlib import Path
 
     from pipeline.images.files import SourceFile
     from pipeline.images.picture import Pixels
     from pipeline.outbox.metadata import Metadata
     from pipeline.outbox.publish import Outbox
-    from pipeline.pair import Pair, Predecessor
+    from pipeline.pair import Pair, Predecessor, Step
     from pipeline.settings.pair_settings import ImageSettings
+    from pipeline.stage.pixel_budget import PixelBudget
 
 
+FRAMES_OF_A_SHOT: Final = 6
+"""Pictures in working size that a frame needs besides its own: photographs, results and flow of earlier frames."""
 VISIBLE_SECONDS: Final = 20.0
 """Longest wait in seconds until a result that another machine has published is seen on a network share."""
 _LOOK_SECONDS: Final = 0.2
@@ -43,37 +49,91 @@ _FADING: Final = 10.0
 
 @dataclass(frozen=True)
 class Shot:
-    """The frames of a shot that a frame needs, in its working size, (H, W, 3), 0–255."""
+    """The frames of a shot that a frame needs."""
 
-    before: Pixels
-    """Photograph of the frame before."""
     first: Pixels
-    """Photograph of the shot's first frame."""
+    """Photograph of the shot's first frame in working size, (H, W, 3), 0–255."""
     result: Pixels
-    """Result of the frame before, in its own size."""
+    """Result of the frame before, in its own size, (H', W', 3), 0–255."""
+    flow: FrameFlow
+    """The flow from the frame to the frame before."""
 
 
-def load_shot(predecessor: Predecessor, size: tuple[int, int], images: ImageSettings, outbox: Outbox) -> Shot:
-    """Read the frames of a shot that a frame needs.
+class Predecessors:
+    """Reads the frames before frames. Several threads may call it at the same time."""
 
-    Args:
-        predecessor: the frame before.
-        size: working size (width, height) in px.
-        images: formats and sizes that are read.
-        outbox: the outbox with the result of the frame before.
+    def __init__(self, outbox: Outbox, images: ImageSettings) -> None:
+        """Begin without a flow.
 
-    Raises:
-        ImageError: one of the files cannot be used.
-        ChangedError: one of the files has changed since the run was planned.
-    """
-    recorded, result = _published(predecessor, outbox)
-    before = _photograph(predecessor.content, recorded.pair.content.sha256, size, images)
-    first = before
-    if predecessor.first != predecessor.content:
-        first = _photograph(predecessor.first, predecessor.first_sha256, size, images)
-    own_pixels = recorded.output.width * recorded.output.height
-    picture = decode(result, max_pixels=own_pixels, formats=READABLE)
-    return Shot(before, first, picture.pixels)
+        Args:
+            outbox: the outbox with the results of the frames before.
+            images: formats and sizes that are read.
+        """
+        self._outbox, self._images = outbox, images
+        self._flows = FlowsAhead()
+
+    def shot_of(self, pair: Pair, predecessor: Predecessor, sha256: str, pixels: Pixels) -> Shot:
+        """Read the frames of a shot that a frame needs.
+
+        Args:
+            pair: the frame's pair.
+            predecessor: the frame before.
+            sha256: hash of the frame's photograph.
+            pixels: the frame's photograph in working size, (H, W, 3), 0–255.
+
+        Raises:
+            ImageError: one of the files cannot be used.
+            ChangedError: one of the files has changed since the run was planned.
+        """
+        recorded, result = _published(predecessor, self._outbox)
+        before_sha256, first_sha256 = recorded.pair.content.sha256, predecessor.first_sha256
+        first = self._photograph(_unchanged(predecessor.first, first_sha256), pair)
+
+        def flow() -> FrameFlow:
+            is_first = predecessor.first == predecessor.content
+            before = first if is_first else self._photograph(_unchanged(predecessor.content, before_sha256), pair)
+            return FrameFlow.between(pixels, before, first)
+
+        found = self._flows.take(_key_of_flow(pair, sha256, before_sha256, first_sha256), flow)
+        own_pixels = recorded.output.width * recorded.output.height
+        return Shot(first, decode(result, max_pixels=own_pixels, formats=READABLE).pixels, found)
+
+    def look_ahead(self, pair: Pair, step: Step, budget: PixelBudget) -> None:
+        """Compute the flow of a frame that will be loaded soon, if there is room for it.
+
+        Args:
+            pair: a pair with the same settings.
+            step: the frame's photographs.
+            budget: room for pixels; this never waits for it.
+
+        Raises:
+            ImageError: one of the files cannot be used.
+        """
+        files = frame, before, first = [read_file(path) for path in (step.frame, step.before, step.first)]
+        key = _key_of_flow(pair, *(file.sha256 for file in files))
+        native = dimensions(frame)
+        if native is None or key in self._flows:
+            return
+        pixels = native[0] * native[1]
+        size = working_size(*native, pair.settings.image.size)
+        room = 3 * pixels + FRAMES_OF_A_SHOT * size[0] * size[1]
+        if not budget.take_now(room):
+            return
+        try:
+            self._flows.compute(
+                key,
+                size[0] * size[1],
+                lambda: FrameFlow.between(*(self._photograph(file, pair) for file in (frame, before, first))),
+            )
+        finally:
+            budget.release(room)
+
+    def _photograph(self, file: SourceFile, pair: Pair) -> Pixels:
+        return Photograph.read(file, pair.settings.image, self._images).pixels
+
+
+def _key_of_flow(pair: Pair, *sha256: str) -> Hashable:
+    return *sha256, pair.settings.image.size, pair.settings.image.upscale
 
 
 def _published(predecessor: Predecessor, outbox: Outbox) -> tuple[Metadata, SourceFile]:
@@ -95,41 +155,34 @@ def _published(predecessor: Predecessor, outbox: Outbox) -> tuple[Metadata, Sour
         time.sleep(_LOOK_SECONDS)
 
 
-def _photograph(path: Path, sha256: str, size: tuple[int, int], images: ImageSettings) -> Pixels:
+def _unchanged(path: Path, sha256: str) -> SourceFile:
     source = read_file(path)
     if source.sha256 != sha256:
         raise _changed(path.name)
-    picture = decode(source, max_pixels=images.max_pixels, formats=images.kinds, wanted=lambda _width, _height: size)
-    return resize_visible(picture.pixels, picture.alpha, *size)[0]
+    return source
 
 
 def _changed(name: str) -> ChangedError:
     return ChangedError(f"{name}: has changed since this run was planned.", "Run the same command again.")
 
 
-def motion_of(pair: Pair, pixels: Pixels, shot: Shot) -> LoadedMotion:
+def motion_of(pair: Pair, shot: Shot) -> LoadedMotion:
     """Return the motion from the frame before to this frame.
 
     Args:
         pair: the frame's pair.
-        pixels: its photograph in working size.
         shot: the other frames.
     """
-    settings = pair.settings
+    settings, flow = pair.settings, shot.flow
     renews = pair.predecessor is not None and pair.predecessor.renews
-    displacement, trust = flow(pixels, shot.before)
-    kept = still(pixels, shot.before, shot.first, displacement)
-    displacement[kept > 0] = 0  # an interpolation between pixels would blur what stands still
-    height, width = pixels.shape[:2]
+    height, width = flow.trust.shape
     result = resize(shot.result, width, height)
-    seen = prepare(colour_of(settings.colour), result, result)[0]
-    trust = np.maximum(trust, kept)
+    seen = prepare_content(colour_of(settings.colour), result)
     motion = Motion(
-        tensor_of(moved(seen, displacement)),
-        torch.from_numpy(trust)[None, None],
-        torch.from_numpy(kept)[None, None],
+        tensor_of(moved(seen, flow.displacement)),
+        torch.from_numpy(flow.trust)[None, None],
+        torch.from_numpy(flow.still)[None, None],
         settings.sequence.temporal * (_FADING if renews else 1.0),
         renews=renews,
     )
-    photographs = difference(pixels, moved(shot.before, displacement), trust)
-    return LoadedMotion(motion, shot.result, np.clip(moved(result, displacement), 0, 255), photographs)
+    return LoadedMotion(motion, shot.result, np.clip(moved(result, flow.displacement), 0, 255), flow.difference)

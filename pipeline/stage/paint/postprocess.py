@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from pipeline.images.colour.modes import finish, prepare
+from pipeline.images.colour.modes import finish, prepare_content
 from pipeline.images.resize import resize, resize_plane, resize_visible
 from pipeline.images.upscale import guided_upscale
 from pipeline.transfer.pyramid import resample
@@ -60,7 +60,7 @@ def _finished(pixels: Pixels, loaded: LoadedPair, colour: Colour) -> tuple[Pixel
     applied = resize_plane(loaded.mask[0, 0].numpy(), width, height)
     pixels, moved = finish(colour, pixels, photograph, applied)
     if colour.mode == "luminance" and colour.strength < 1:  # it greyed unpainted pixels, too, which is reversed here
-        unpainted, _ = finish(colour, prepare(colour, photograph, photograph)[0], photograph)
+        unpainted, _ = finish(colour, prepare_content(colour, photograph), photograph)
         pixels = pixels - (1 - original.mask)[:, :, None] * (unpainted - photograph)
     if original.is_larger:  # the optimisation applied the small mask, which is less sharp
         sharper = np.minimum(original.mask / np.maximum(applied, _MIN_MASK), 1)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from pipeline.errors import ImageError, OccupiedError
 from pipeline.images.decode import dimensions
 from pipeline.images.files import read_file
+from pipeline.pair import Step
 from pipeline.run.films import publish_films
 from pipeline.run.shots import Shots
+from pipeline.stage.task import FRAMES_AHEAD
 from pipeline.watch.jobs.decisions import PairStatus
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ class JobFrames:
         self._pairs, self._outbox, self._fingerprint = pairs, outbox, fingerprint
         self._index_of = {pair.file_name: index for index, pair in enumerate(pairs)}
         """Index of each pair, by the file name that its result would have in an empty outbox."""
+        self._after = {pair.frame.previous: index for index, pair in enumerate(pairs) if pair.frame is not None}
+        """Index of the frame after each pair, by the same file name."""
         self._shots = Shots(outbox, self._known_fingerprint)
         self._placed: dict[int, Pair] = {}
 
@@ -79,6 +83,16 @@ class JobFrames:
                 placed = replace(placed, frame=replace(placed.frame, predecessor=predecessor))
             self._placed[index] = placed
         return self._placed[index]
+
+    def ahead_of(self, index: int) -> tuple[Step, ...]:
+        """Return the frames that come after a frame which has been placed, as if no shot began with one of them."""
+        pair = self._placed[index]
+        first = pair.predecessor.first if pair.predecessor is not None else pair.content
+        steps: list[Step] = []
+        while len(steps) < FRAMES_AHEAD and (after := self._after.get(self._pairs[index].file_name)) is not None:
+            steps.append(Step(self._pairs[after].content, self._pairs[index].content, first))
+            index = after
+        return tuple(steps)
 
     def publish_film(self, results: Mapping[int, str], note_activity: Callable[[], None]) -> OccupiedError | None:
         """Write the film, after all frames are done; return an error if it cannot be written.

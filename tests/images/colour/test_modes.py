@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.images.colour.luma_chroma import with_chroma_of
 from pipeline.images.colour.matching import Match
-from pipeline.images.colour.modes import Colour, Mode, finish, finishes, preparation, prepare
+from pipeline.images.colour.modes import Colour, Mode, finish, finishes, preparation, prepare_content, prepare_style
 from pipeline.settings.pair_settings import ColourMode, ColourSettings
 from tests import oracle
 from tests.conftest import photo
@@ -17,6 +17,11 @@ from tests.conftest import photo
 MODES, METHODS = get_args(Mode), get_args(Match)
 CONTENT, STYLE = photo(64, 48, seed=1).astype(np.float32), photo(50, 60, seed=2).astype(np.float32)
 BEFORE = [mode for mode in MODES if mode not in ("none", "swap-luma")]
+
+
+def prepare(colour: Colour, content: np.ndarray, style: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return content and style as the network sees them."""
+    return prepare_content(colour, content), prepare_style(colour, style, content)
 
 
 def stylised(amplitude: float = 60) -> np.ndarray:

@@ -16,7 +16,8 @@ from pipeline.errors import ImageError
 from pipeline.outbox.ledger import Fingerprint, settings_in_key, style_sha256
 from pipeline.pair import Pair
 from pipeline.settings.pair_settings import ImageSettings, PairSettings
-from pipeline.stage.load import loader as load_module
+from pipeline.stage.load import loader as loader_module
+from pipeline.stage.load import photograph as photograph_module
 from pipeline.stage.load.loader import Loader, load
 from pipeline.stage.pixel_budget import Closed, PixelBudget
 from pipeline.stage.task import Task
@@ -153,7 +154,7 @@ def test_room_is_asked_for_once_and_before_anything_is_decoded(
 ) -> None:
     budget = PixelBudget()
     budget.close()
-    monkeypatch.setattr(load_module, "resize_visible", lambda *_: pytest.fail("it was decoded"))
+    monkeypatch.setattr(photograph_module, "resize_visible", lambda *_: pytest.fail("it was decoded"))
     with pytest.raises(Closed):
         loader.load(make_task(), budget)
     assert budget.taken == 0
@@ -248,9 +249,9 @@ def test_waiting_for_room_does_not_count_as_loading(
         shown[0] += 2
         return read_file(path)
 
-    read_file = load_module.read_file
-    monkeypatch.setattr(load_module, "time", SimpleNamespace(perf_counter=lambda: shown[0]))
-    monkeypatch.setattr(load_module, "read_file", read)
+    read_file = loader_module.read_file
+    monkeypatch.setattr(loader_module, "time", SimpleNamespace(perf_counter=lambda: shown[0]))
+    monkeypatch.setattr(loader_module, "read_file", read)
     loading = loader.load(make_task(), Slow())
     assert loading.seconds == 4
     assert loading.ready == 154
