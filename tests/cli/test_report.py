@@ -58,3 +58,13 @@ def test_somebody_elses_page_stays_as_it_is(tmp_path: Path) -> None:
     assert result.exit_code == 4
     assert "was not written by impasto report" in result.stderr
     assert (tmp_path / "index.html").read_bytes() == b"<p>mine"
+
+
+def test_a_table_ends_with_csv(tmp_path: Path) -> None:
+    add_result(tmp_path, "a.png")
+    assert report(tmp_path, "--table", tmp_path / "all.csv").exit_code == 0
+    assert len((tmp_path / "all.csv").read_text().splitlines()) == 2
+    wrong = report(tmp_path, "--table", tmp_path / "a.png")
+    assert wrong.exit_code == 2
+    assert "must end with .csv" in wrong.stderr
+    assert not (tmp_path / "a.png").read_bytes().startswith(b"file,")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,12 +23,12 @@ from pipeline.outbox.report.missing_thumbnails import make_missing
 from pipeline.outbox.report.page import MARKER, PageContent, may_overwrite, render
 from pipeline.outbox.report.page_data import damaged_views, data_of_script, failure_views, style_names, totals
 from pipeline.outbox.report.read import Contents, read_outbox
+from pipeline.outbox.report.table import table
 from pipeline.outbox.run_records import read_runs
 from pipeline.outbox.working_files import THUMBNAIL_NAME, Thumbnails
 from pipeline.text import displayable, shell_quoted
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable
 
     from pipeline.outbox.report.missing_thumbnails import MadeThumbnails
@@ -54,17 +55,19 @@ def update_report(root: Path) -> Path:
     return write_report(root).path
 
 
-def write_report(root: Path, disk: Disk | None = None) -> WrittenReport:
+def write_report(root: Path, disk: Disk | None = None, table_path: Path | None = None) -> WrittenReport:
     """Replace OUTBOX/index.html, whole or not at all, and make missing thumbnails; only new and changed files are read.
 
     Args:
         root: folder of the outbox.
         disk: disk through which it is read and written.
+        table_path: a .csv file for results and failures, which is replaced; None: there is none.
 
     Raises:
         UsageError: the folder is not an outbox.
         LockedError: another report of this outbox takes very long.
-        StorageError: the outbox cannot be read or written, or its index.html was written by another program.
+        StorageError: the outbox or the table cannot be read or written, or the outbox's index.html was written by
+            another program.
     """
     disk = disk or Disk()
     root = root.absolute()  # links are not resolved, so that the page shows the path that the user gave
@@ -82,12 +85,17 @@ def write_report(root: Path, disk: Disk | None = None) -> WrittenReport:
         except Timeout as error:
             raise LockedError(f"{root}: another report is being written.", "Wait for it.") from error
         try:
-            return _write(root, state, disk)
+            contents, written = _write(root, state, disk)
         finally:
             lock.release()
+    if table_path is not None:
+        with storage_errors(table_path.parent):
+            temporary = table_path.with_name(f"{table_path.name}.{os.getpid()}.tmp")
+            put(disk, table_path, table(contents).encode(), temporary)
+    return written
 
 
-def _write(root: Path, state: Path, disk: Disk) -> WrittenReport:
+def _write(root: Path, state: Path, disk: Disk) -> tuple[Contents, WrittenReport]:
     page, cache_path, folder = root / PAGE, state / "report.json", state / "thumbnails"
     if not may_overwrite(page, MARKER):
         raise StorageError(
@@ -112,7 +120,7 @@ def _write(root: Path, state: Path, disk: Disk) -> WrittenReport:
     contents = _corrected(contents, thumbnails_made)
     counts = totals(contents)
     put(disk, page, _page(root, contents, counts, thumbnail_of).encode(), state / "index.html.tmp")
-    return WrittenReport(page, counts, len(thumbnails_made.made))
+    return contents, WrittenReport(page, counts, len(thumbnails_made.made))
 
 
 def _remove_unused(entries: list[os.DirEntry[str]], contents: Contents, disk: Disk) -> set[str]:
