@@ -22,12 +22,7 @@ from pipeline.cli.options import (
     SetOption,
     VerboseOption,
 )
-from pipeline.cli.setup import (
-    errors_to_exit_codes,
-    manifest_rules_of,
-    observers_of,
-    resolve_settings,
-)
+from pipeline.cli.setup import errors_to_exit_codes, manifest_rules_of, observers_of, resolve_settings
 from pipeline.monitoring.console import ConsoleObserver
 from pipeline.monitoring.stdio import results
 from pipeline.run.observer import RunInfo
@@ -63,10 +58,7 @@ def run_command(  # noqa: PLR0913 - one parameter per option
         str | None, typer.Option(metavar="8h", help="Fewer evaluations per pair where the time is short.")
     ] = None,
     cluster: ClusterOption = None,
-    shard: Annotated[
-        str | None,
-        typer.Option(metavar="I/N", help="Render one of N parts."),
-    ] = None,
+    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Render one of N parts.")] = None,
 ) -> None:
     """Process a manifest and exit; pairs that are done already are skipped.
 

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import ExitCode, LockedError
@@ -25,7 +26,7 @@ from pipeline.stage.summary import Usage
 from pipeline.transfer.weights import find_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pipeline.outbox.publish import Outbox
     from pipeline.outbox.run_lock import Shard
@@ -86,7 +87,7 @@ def run(  # noqa: PLR0913 - what a run consists of
     devices = ", ".join(map(str, find_devices(settings.run.local_device)))
     if settings.run.cluster:
         devices = f"the cluster {settings.run.cluster}"
-    usage = Usage()
+    logger.info("%d pairs on %s with weights %s", len(pairs), devices, weights.name)
     with (
         StopRequest() as stop_request,
         _locked(outbox, shard, stop_request, wait_seconds),
@@ -100,14 +101,10 @@ def run(  # noqa: PLR0913 - what a run consists of
             planned = items = _plan_all(planned, stop_request)
             budget = _time_budget(items, settings, weights, begin)
         tally = Tally(outbox, attempts, observer, len(pairs), budget)
+        listener = _StageListener(observer, stop_request, settings.run.grace_seconds)
         with contextlib.closing(tally.tasks(planned, stop_request)) as tasks:
-            first = next((task for task in tasks if task is not None), None)
-            logger.info("%d pairs on %s with weights %s", len(pairs), devices, weights.name)
-            if first is not None:
-                listener = _StageListener(observer, stop_request, settings.run.grace_seconds)
-                with contextlib.closing(make_stage(settings, weights, outbox, listener)) as stage:
-                    usage = stage.usage
-                    _render(stage, itertools.chain([first], tasks), tally, fail_fast=fail_fast)
+            make = partial(make_stage, settings, weights, outbox, listener)
+            usage = _render(make, tasks, tally, fail_fast=fail_fast)
         if tally.waiting and not fail_fast:
             stop_request.check()
         tally.films = publish_films(pairs, outbox, tally.done, stop_request.check)
@@ -199,15 +196,22 @@ class _StageListener:
         return self._grace_seconds if self._stop_request.requested is ExitCode.TERMINATED else 0.0
 
 
-def _render(stage: Stage | StagePool, tasks: Iterable[Task | None], tally: Tally, *, fail_fast: bool) -> None:
-    """Send tasks through the stage; with `fail_fast`, until a pair fails."""
-    tally.stage = stage
-    tally.observer.rendering_started(tally.expected)
-    try:
-        with contextlib.closing(stage.process(tally.within_budget(tasks))) as outcomes:
-            for outcome in outcomes:
-                tally.finish(outcome)
-                if fail_fast and tally.has_failures:
-                    break
-    finally:
-        tally.observer.rendering_ended()
+def _render(
+    make: Callable[[], Stage | StagePool], tasks: Iterator[Task | None], tally: Tally, *, fail_fast: bool
+) -> Usage:
+    """Send tasks through a stage, which is made if there are any; with `fail_fast`, until a pair fails."""
+    first = next((task for task in tasks if task is not None), None)
+    if first is None:
+        return Usage()
+    with contextlib.closing(make()) as stage:
+        tally.stage = stage
+        tally.observer.rendering_started(tally.expected)
+        try:
+            with contextlib.closing(stage.process(tally.within_budget(itertools.chain([first], tasks)))) as outcomes:
+                for outcome in outcomes:
+                    tally.finish(outcome)
+                    if fail_fast and tally.has_failures:
+                        break
+        finally:
+            tally.observer.rendering_ended()
+        return stage.usage

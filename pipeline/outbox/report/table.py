@@ -85,8 +85,8 @@ def _of_result(path: str, result: Result) -> dict[str, Any]:
         }
         if result.frame.follows:
             row |= {
-                "flicker": result.frame.flicker,
-                "flicker_of_photographs": result.frame.flicker_of_photographs,
+                "flicker": round(result.frame.flicker, 3),
+                "flicker_of_photographs": round(result.frame.flicker_of_photographs, 3),
             }
     return row
 
