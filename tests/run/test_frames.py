@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from pipeline.cli.main import app
 from pipeline.cli.setup import manifest_rules_of
 from pipeline.errors import ImageError
+from pipeline.images.films import writing
 from pipeline.images.films.reading import extract
 from pipeline.outbox.publish import Outbox
 from pipeline.run.manifest import read_manifest
@@ -505,3 +506,17 @@ def test_a_frame_that_cannot_be_read_ahead_is_told_when_its_turn_comes(
     monkeypatch.setattr(Predecessors, "look_ahead", fail)
     assert run(base)["rendered"] == 3
     assert not [record for record in caplog.records if record.levelname != "DEBUG"]
+
+
+@needs_av
+def test_without_the_encoder_a_run_ends_before_the_frames_are_painted(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_film(base / "a.mp4", moving(2))
+    (base / "m.csv").write_text("content,style\na.mp4,style.png\n")
+    monkeypatch.setattr(writing, "_ENCODERS", {"h264": "no-such-encoder"})
+    result = CliRunner().invoke(app, command(base, "out"))
+    assert result.exit_code == 4
+    assert "sequence.film = h264: this PyAV was built without the encoder" in result.stderr
+    assert not (base / "out").exists()
+    assert run(base, **{"sequence.film": "none"})["rendered"] == 2

@@ -30,6 +30,7 @@ def examine(settings: Settings, paths: Sequence[Path] = ()) -> Iterator[Finding]
         ("device", partial(machine_checks.device, settings)),
         ("weights", partial(machine_checks.weights, settings)),
         ("codecs", partial(machine_checks.codecs, settings)),
+        ("extras", partial(machine_checks.extras, settings)),
         ("hooks", partial(machine_checks.hooks, settings)),
     ]
     if settings.metrics.textfile:

@@ -1,7 +1,8 @@
-"""Checks of device, precision, weights, memory, codecs and hooks; each is tried out where that is possible."""
+"""Checks of device, precision, weights, memory, codecs, extras and hooks; each is tried out where that is possible."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 from importlib.metadata import version
@@ -16,6 +17,9 @@ from pipeline.errors import DeviceError, ImpastoError
 from pipeline.images.decode import decode, unavailable
 from pipeline.images.encode import Encoding, encode, max_bits
 from pipeline.images.files import SourceFile
+from pipeline.images.films.av_library import INSTALL as INSTALL_AV
+from pipeline.images.films.av_library import has_av
+from pipeline.images.films.writing import check_encoder
 from pipeline.images.formats import READABLE
 from pipeline.images.resize import working_size
 from pipeline.monitoring.hooks import Hooks
@@ -29,6 +33,7 @@ from pipeline.stage.device.devices import (
 )
 from pipeline.stage.device.estimate import Estimator
 from pipeline.stage.device.system_memory import free_cuda_bytes, free_host_bytes
+from pipeline.stage.pool.ray_venue import INSTALL as INSTALL_RAY
 from pipeline.text import duration, memory
 from pipeline.transfer.tiling import WHOLE
 from pipeline.transfer.weights import TORCHVISION_SIZE, find_weights
@@ -164,6 +169,23 @@ def _survives(name: Format, bits: Bits) -> bool:
     except ImpastoError:
         return False
     return bool(np.abs(again.pixels - pixels).mean() < _LARGEST_ERROR)
+
+
+def extras(settings: Settings) -> Iterator[Finding]:
+    """Check the extras: PyAV for films, and Ray for clusters. They need not be there.
+
+    Raises:
+        MachineError: PyAV cannot encode films as the settings say.
+    """
+    if has_av():
+        check_encoder(settings.sequence.film)
+    has_ray = importlib.util.find_spec("ray") is not None
+    if settings.run.cluster and not has_ray:
+        yield Finding("extras", "FAIL", "run.cluster needs Ray, which is not installed.", f"{INSTALL_RAY}.")
+        return
+    films = f"PyAV {version('av')}" if has_av() else f"not installed ({INSTALL_AV})"
+    clusters = f"Ray {version('ray')}" if has_ray else f"not installed ({INSTALL_RAY})"
+    yield Finding("extras", "OK", f"films: {films}; clusters: {clusters}")
 
 
 def hooks(settings: Settings) -> Iterator[Finding]:

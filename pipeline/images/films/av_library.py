@@ -12,6 +12,7 @@ EXACT: Final = 0x42004
 """Conversion between YUV and RGB: FFmpeg's flags for bicubic, exactly rounded, with chroma at full size. The default is
 off by more than a level on average."""
 INSTALL: Final = "pip install 'impasto[video]'"
+REINSTALL: Final = "Install the one from PyPI, which has it: pip install --force-reinstall --no-deps av"
 
 
 def has_av() -> bool:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from PIL import Image
 
-from pipeline.errors import ImageError
-from pipeline.images.films.av_library import EXACT, load_av
+from pipeline.errors import ImageError, MachineError
+from pipeline.images.films.av_library import EXACT, REINSTALL, load_av
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -46,6 +46,24 @@ def ending_of_film(source: Path, codec: Codec) -> str:
     return ending if codec == "h264" and ending in _OWN_CONTAINERS else ".mkv"
 
 
+def check_encoder(codec: Codec) -> None:
+    """Check that films can be encoded, before hours are spent on their frames.
+
+    Raises:
+        MachineError: PyAV is not installed, or its FFmpeg was built without the encoder.
+    """
+    if codec == "none":
+        return
+    av = load_av()
+    try:
+        av.codec.Codec(_ENCODERS[codec], "w")
+    except ValueError as error:
+        raise MachineError(
+            f"sequence.film = {codec}: this PyAV was built without the encoder {_ENCODERS[codec]}.",
+            f"{REINSTALL}, or use --set sequence.film=ffv1 or none.",
+        ) from error
+
+
 def write_film(  # noqa: PLR0913, PLR0917 - what a film is made of
     target: Path,
     frames: Sequence[Path],
@@ -66,10 +84,11 @@ def write_film(  # noqa: PLR0913, PLR0917 - what a film is made of
 
     Raises:
         ImageError: the original cannot be read any more, or FFmpeg cannot write such a film.
-        MachineError: PyAV is not installed.
+        MachineError: PyAV is not installed, or cannot encode films.
         OSError: the film cannot be written.
     """
     av = load_av()
+    check_encoder(codec)
     for copies in (True, False):
         try:
             _Writing(av, target, frames, description, source, codec).run(check, copies=copies)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from pipeline.cli.doctor import machine_checks
 from pipeline.cli.doctor.checks import examine
 from pipeline.errors import MachineError, UsageError
+from pipeline.images.films import writing
 from pipeline.settings.all_settings import validate
 from pipeline.stage.device import estimate
 from pipeline.transfer import weights
@@ -34,7 +36,8 @@ def found(check: Callable[[Settings], Iterator[Finding]], values: dict[str, Any]
 
 def test_all_is_well_here() -> None:
     findings = list(examine(validate({"run": {"device": "cpu"}, "network": {"precision": "float32"}})))
-    assert [each.about for each in findings] == ["versions", "device", "precision", "weights", "a pair", "codecs"]
+    about = [each.about for each in findings]
+    assert about == ["versions", "device", "precision", "weights", "a pair", "codecs", "extras"]
     assert {each.level for each in findings} == {"OK"}
     assert not any(each.remedy for each in findings)
 
@@ -47,7 +50,7 @@ def test_a_device_that_does_not_exist_is_a_finding_and_the_rest_is_looked_at(mon
     assert [each.about for each in failed] == ["device", "weights"]
     assert "this machine offers 0 CUDA devices" in failed[0].text
     assert "--device cpu" in failed[0].remedy
-    assert findings[-1].about == "codecs"
+    assert findings[-1].about == "extras"
 
 
 def test_a_card_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,3 +177,28 @@ def test_metrics_and_styles_are_looked_at_where_they_are_set(tmp_path: Path) -> 
     findings = {each.about: each.level for each in examine(validate({"run": {"device": "cpu"}, **values}))}
     assert findings["metrics.textfile"] == "OK"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("installed", [(), ("av",), ("ray",), ("av", "ray")])
+def test_extras_are_named_and_missed_only_where_they_are_needed(
+    monkeypatch: pytest.MonkeyPatch, installed: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if name in installed else None)
+    monkeypatch.setattr(machine_checks, "version", lambda name: f"of {name}")
+    monkeypatch.setattr(machine_checks, "check_encoder", lambda _: None)
+    finding = found(machine_checks.extras)["extras"]
+    assert finding.level == "OK"
+    assert ("PyAV of av" in finding.text) == ("av" in installed)
+    assert ("impasto[video]" in finding.text) != ("av" in installed)
+    assert ("impasto[cluster]" in finding.text) != ("ray" in installed)
+    wanted = found(machine_checks.extras, {"run": {"cluster": "auto"}})["extras"]
+    assert (wanted.level == "OK") == ("ray" in installed)
+    assert ("impasto[cluster]" in wanted.remedy) != ("ray" in installed)
+
+
+def test_an_encoder_that_pyav_lacks_is_found_before_the_night(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("av", reason="needs the extra: impasto[video]")
+    monkeypatch.setattr(writing, "_ENCODERS", {"h264": "no-such-encoder", "ffv1": "ffv1"})
+    with pytest.raises(MachineError, match="h264: this PyAV was built without the encoder no-such-encoder"):
+        found(machine_checks.extras)
+    assert found(machine_checks.extras, {"sequence": {"film": "ffv1"}})["extras"].level == "OK"
