@@ -1,4 +1,4 @@
-"""Painted frames to a film, with the times, the sound and the subtitles of the original."""
+"""Painted frames to a film, with the times, the sound, the subtitles, the tags and the chapters of the original."""
 
 from __future__ import annotations
 
@@ -34,6 +34,10 @@ _OWN_CONTAINERS: Final = frozenset({".mp4", ".m4v", ".mov", ".mkv"})
 _BT709: Final = 1
 _LIMITED: Final = 1
 _COPIED: Final = ("audio", "subtitle")
+_OF_THE_FILE: Final = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration"})
+"""Tags of a film that describe its file, and are not copied."""
+_OF_A_STREAM: Final = frozenset({"language", "title"})
+"""Tags of sound and subtitles that are copied."""
 _OF_THE_DISK: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 """Errors of the disk on which the film is written, which other films would meet, too."""
 
@@ -72,7 +76,9 @@ def write_film(  # noqa: PLR0913, PLR0917 - what a film is made of
     codec: Codec,
     check: Callable[[], None] = lambda: None,
 ) -> None:
-    """Write a film; sound and subtitles are copied, packet by packet. What cannot be copied is left out with a warning.
+    """Write a film, with the original's tags and chapters. Sound and subtitles are copied, packet by packet.
+
+    What cannot be copied is left out with a warning.
 
     Args:
         target: path of the film, whose ending names the container.
@@ -101,7 +107,7 @@ def write_film(  # noqa: PLR0913, PLR0917 - what a film is made of
                     'Look whether the original is still there, or use --set sequence.film=ffv1 or "none".',
                 ) from error
             logger.warning(
-                "%s: its sound and subtitles cannot be copied into a %s (%s), so the painted film has none.",
+                "%s: sound, subtitles, tags and chapters cannot be copied into a %s (%s) and are left out.",
                 source.name, target.suffix, error.strerror,
             )  # fmt: skip
         else:
@@ -134,6 +140,9 @@ class _Writing:
         ):
             video = self._add_video(output)
             self._copied = self._add_copied(original, output) if copies else {}
+            if copies:
+                output.metadata.update({k: v for k, v in original.metadata.items() if k.lower() not in _OF_THE_FILE})
+                output.set_chapters(original.chapters())
             colours = {"dst_colorspace": _BT709, "dst_color_range": _LIMITED} if self._codec == "h264" else {}
             unit = self._description.unit
             packets = _Waiting(self._packets(original))
@@ -178,7 +187,8 @@ class _Writing:
             if stream.type not in _COPIED:
                 continue
             try:
-                copied[stream.index] = output.add_stream_from_template(stream)
+                copy = copied[stream.index] = output.add_stream_from_template(stream)
+                copy.metadata.update({k: v for k, v in stream.metadata.items() if k.lower() in _OF_A_STREAM})
             except (ValueError, TypeError) as error:
                 logger.warning(
                     "%s: its %s stream (%s) cannot be in a %s and is left out: %s",

@@ -123,6 +123,44 @@ def test_a_round_trip_keeps_frames_times_and_sound(tmp_path: Path, codec: Any, n
         assert np.abs(difference.mean(axis=(0, 1))).max() < 0.5
 
 
+def with_tags(path: Path, film: Path) -> Path:
+    """Copy a film, and give the copy tags and chapters."""
+    unit = Fraction(1, 1000)
+    chapters = [
+        {"id": 1, "start": 0, "end": 100, "time_base": unit, "metadata": {"title": "One"}},
+        {"id": 2, "start": 100, "end": 250, "time_base": unit, "metadata": {"title": "Zwöi"}},
+    ]
+    with av.open(str(film)) as original, av.open(str(path), "w") as output:
+        streams = {stream.index: output.add_stream_from_template(stream) for stream in original.streams}
+        output.metadata.update({"title": "A film", "artist": "Ann"})
+        streams[1].metadata["language"] = "fra"
+        output.set_chapters(chapters)
+        for packet in original.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                output.mux(packet)
+    return path
+
+
+@needs_av
+@pytest.mark.parametrize("ending", ["mp4", "mov", "mkv"])
+def test_tags_and_chapters_are_kept(tmp_path: Path, ending: str) -> None:
+    original = with_tags(tmp_path / f"tagged.{ending}", make_film(tmp_path / f"plain.{ending}", pictures(8)))
+    found = extract(original, tmp_path / "frames")
+    frames = sorted((tmp_path / "frames").glob("*.png"))
+    films = [tmp_path / f"{name}.{ending}" for name in ("painted", "again")]
+    for film in films:
+        write_film(film, frames, found, original, "h264")
+    assert films[0].read_bytes() == films[1].read_bytes()
+    with av.open(str(films[0])) as painted:
+        tags = {name.lower(): value for name, value in painted.metadata.items()}
+        assert (tags["title"], tags["artist"]) == ("A film", "Ann")
+        assert painted.streams.audio[0].metadata["language"] == "fra"
+        chapters = [(each["metadata"]["title"], each["start"] * each["time_base"]) for each in painted.chapters()]
+    assert chapters == [("One", 0), ("Zwöi", Fraction(1, 10))]
+    assert [data for data, _ in sound_of(films[0])] == [data for data, _ in sound_of(original)]
+
+
 @needs_av
 @pytest.mark.parametrize(("width", "height"), [(95, 63), (96, 63)])
 def test_odd_sizes_stay_as_they_are(tmp_path: Path, width: int, height: int) -> None:
@@ -281,7 +319,7 @@ def test_sound_that_the_container_does_not_take_is_left_out_with_a_warning(
 
     monkeypatch.setattr(writing._Waiting, "until", fail)
     write_film(tmp_path / "p.mp4", sorted(folder.glob("*.png")), found, original, "h264")
-    assert "its sound and subtitles cannot be copied" in caplog.text
+    assert "sound, subtitles, tags and chapters cannot be copied" in caplog.text
     with av.open(str(tmp_path / "p.mp4")) as painted:
         assert not painted.streams.audio
 
