@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ def published_films(outbox: Path) -> list[str]:
         OSError: the outbox cannot be read.
     """
     found = []
-    for path in sorted((outbox / STATE_FOLDER / "films" / "published").glob("*.json")):
+    for path in sorted((folder_of_frames(outbox) / "published").glob("*.json")):
         try:
             record = FilmRecord.model_validate_json(path.read_bytes())
         except ValidationError:  # of another version
@@ -56,12 +57,30 @@ def published_films(outbox: Path) -> list[str]:
     return found
 
 
+def is_painted_film(path: Path) -> bool:
+    """Whether a file is a painted film of an outbox, by the record that one of the folders above it has.
+
+    Raises:
+        OSError: the disk or the network failed.
+    """
+    real = Path(os.path.realpath(path.parent)) / path.name
+    for root in real.parents:
+        name = real.relative_to(root).as_posix()
+        if _record_of(root, name).is_file():
+            return True
+    return False
+
+
+def _record_of(root: Path, name: str) -> Path:
+    """Return the path of the record of a painted film."""
+    return folder_of_frames(root) / "published" / f"{short_name(Path(name))}.json"
+
+
 class FilmFiles:
     """The painted films of an outbox. Only the process that has the outbox's lock uses it."""
 
     def __init__(self, outbox: Outbox, disk: Disk) -> None:
         self._root, self._disk = outbox.root, disk
-        self._records = outbox.root / STATE_FOLDER / "films" / "published"
         self._temporary = outbox.root / STATE_FOLDER / "tmp" / outbox.process
 
     def find(self, name: str) -> FilmRecord | None:
@@ -91,7 +110,7 @@ class FilmFiles:
         target = self._root / name
         temporary = self._temporary / f"{short_name(target)}{target.suffix}"
         with storage_errors(self._root):
-            for folder in (self._records, self._temporary, target.parent):
+            for folder in (self._record(name).parent, self._temporary, target.parent):
                 make_folders(self._disk, folder)
             check_inside(self._root, target)
             earlier = self._own_hash(name)
@@ -119,7 +138,7 @@ class FilmFiles:
         return found
 
     def _record(self, name: str) -> Path:
-        return self._records / f"{short_name(Path(name))}.json"
+        return _record_of(self._root, name)
 
 
 def _occupied(target: Path) -> OccupiedError:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from pipeline.disk import Disk, as_storage_error
 from pipeline.errors import MACHINE_ERRNOS
+from pipeline.outbox.films import is_painted_film
 from pipeline.outbox.ownership import own_claim
 from pipeline.outbox.paths import FAILED_FOLDER
 from pipeline.outbox.publish import Outbox
@@ -68,14 +69,14 @@ class EarlierResults:
     def is_result(self, path: Path) -> bool:
         """Whether a picture is a result of impasto: its metadata lies beside it, or was about to be written.
 
-        A proof sheet is a result, too.
+        A proof sheet is a result, too, and so is a painted film.
 
         Raises:
             StorageError: the disk or the network failed.
         """
         try:
             has_metadata = own_claim(Disk(), path.parent, path.name) is not None
-            return has_metadata or self._is_half_published(path) or _is_proof(path)
+            return has_metadata or self._is_half_published(path) or _is_proof(path) or is_painted_film(path)
         except OSError as error:
             raise as_storage_error(error, path) from error
 

@@ -145,10 +145,6 @@ class Expander:
             return
         if not found:
             return
-        films = [path.name for path in found if path.suffix.lower() in ENDINGS]
-        if films:
-            self.problems.add(row.line, f"content {row.content!r}: {films[0]} is a film; name films one by one")
-            return
         try:
             contents = in_order(found)
         except UsageError as error:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.images.films.description import ENDINGS as FILM_ENDINGS
 from pipeline.run.masks import MaskFinder
 from pipeline.run.named_paths import PathFinder, is_windows_path, slashed
 from pipeline.run.patterns import ending_of_pattern, is_pattern, matches_of
@@ -51,8 +52,9 @@ class FileFinder:
     problems: Problems
     earlier: EarlierResults
     """Tells which files are results, which are never taken from a folder or by a pattern."""
-    _known: dict[str, Named] = field(default_factory=dict)
-    """The files that each text names, so that a folder that many rows name is read, and warned about, once."""
+    _known: dict[tuple[str, bool], Named] = field(default_factory=dict)
+    """The files that each text names, and whether they may be films, so that a folder that many rows name is read, and
+    warned about, once."""
     _empty: set[str] = field(default_factory=set)
     """Contents that bring no pictures now and have been warned about."""
 
@@ -67,7 +69,7 @@ class FileFinder:
 
     def find(self, line: int, column: str, text: str) -> list[Path]:
         """Return the files that a cell names, by path."""
-        named = self._named(text)
+        named = self._named(text, takes_films=column == "content")
         if not named.files:
             if named.may_be_empty and column == "content":
                 self._warn_about_empty(named.problem)
@@ -92,40 +94,50 @@ class FileFinder:
         """Return the file or folder that a cell names; if it names none, its pattern as a path."""
         return self.paths.find(text) or Path(os.path.normpath(self.folder / slashed(text)))
 
-    def _named(self, text: str) -> Named:
-        if text not in self._known:
+    def _named(self, text: str, *, takes_films: bool) -> Named:
+        if (text, takes_films) not in self._known:
             try:
-                self._known[text] = self._look_up(text)
+                self._known[text, takes_films] = self._look_up(text, takes_films=takes_films)
             except OSError as error:
-                self._known[text] = Named(problem=_cannot_be_read(text, error), error=error)
-        return self._known[text]
+                self._known[text, takes_films] = Named(problem=_cannot_be_read(text, error), error=error)
+        return self._known[text, takes_films]
 
-    def _look_up(self, text: str) -> Named:
+    def _look_up(self, text: str, *, takes_films: bool) -> Named:
         path = self.paths.find(text)
         if path is not None and not path.is_dir():
             return Named((path,))
         if path is not None:
             nothing = f"folder {text!r} has no images ({', '.join(self.endings)})"
-            return self._pictures_of(text, entries_of(path), nothing)
+            return self._pictures_of(text, entries_of(path), nothing, takes_films=takes_films)
         if not is_pattern(text):
             return Named(problem=f"{text!r} does not exist{_hint_for(text)}")
         try:
             found = matches_of(text, self.folder)
         except (FileNotFoundError, NotADirectoryError) as error:
             return Named(problem=f"{text!r} matches no images: there is no folder {self._shown(error.filename)!r}")
+        if takes_films and ending_of_pattern(text) in FILM_ENDINGS:
+            return self._films_of(text, found)
         nothing = f"{text!r} matches no images"
         if ending_of_pattern(text) not in ("", *self.endings):
             nothing += f" ({', '.join(self.endings)})"
         elif "[" in text:
             nothing += "; in a pattern [ab] stands for a or b: write [[] for a bracket"
-        return self._pictures_of(text, found, nothing)
+        return self._pictures_of(text, found, nothing, takes_films=takes_films)
+
+    def _films_of(self, text: str, found: FoundFiles) -> Named:
+        films = Pictures.among(found, FILM_ENDINGS, self.earlier)
+        films.warn_about_left_out(encodable(text))
+        may_be_empty = not films.taken and not films.lacks_some
+        return Named(tuple(films.taken), f"{text!r} matches no films", may_be_empty=may_be_empty)
 
     def _shown(self, path: object) -> str:
         return self.label(self.folder / os.fsdecode(path)) if isinstance(path, str | bytes) else str(path)
 
-    def _pictures_of(self, text: str, found: FoundFiles, nothing: str) -> Named:
+    def _pictures_of(self, text: str, found: FoundFiles, nothing: str, *, takes_films: bool) -> Named:
         pictures = Pictures.among(found, self.endings, self.earlier)
         pictures.warn_about_left_out(encodable(text))
+        if takes_films:
+            pictures.warn_about_films(encodable(text))
         if pictures.taken:
             return Named(tuple(pictures.taken), unreadable=tuple(path.name for path in pictures.unreadable))
         is_readable = not is_pattern(text) or ending_of_pattern(text) in ("", *self.endings)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from pipeline.images.films.description import ENDINGS as FILM_ENDINGS
 from pipeline.images.formats import BY_ENDING, in_words
 
 if TYPE_CHECKING:
@@ -123,6 +124,8 @@ class Pictures:
     """See `FoundFiles`."""
     dead_links: list[Path] = field(default_factory=list)
     """Links to missing files."""
+    films: list[Path] = field(default_factory=list)
+    """Films that are not taken."""
     results: list[Path] = field(default_factory=list)
     """Results of earlier runs."""
     unreadable: dict[Path, str] = field(default_factory=dict)
@@ -143,7 +146,9 @@ class Pictures:
         pictures = cls(endings=endings, unfinished=found.unfinished, unreadable=dict(found.unreadable))
         for path in found.paths:
             kind = pictures.taken if ending_of(path.name) in endings else pictures.of_other_formats
-            if kind is pictures.of_other_formats and not is_picture(path.name):
+            if kind is pictures.of_other_formats and ending_of(path.name) in FILM_ENDINGS:
+                kind = pictures.films
+            elif kind is pictures.of_other_formats and not is_picture(path.name):
                 continue
             try:
                 if path.is_file():
@@ -159,17 +164,23 @@ class Pictures:
     def lacks_some(self) -> bool:
         """Whether something is left out that somebody may miss."""
         return bool(
-            self.of_other_formats or self.of_other_endings or self.unfinished or self.dead_links or self.unreadable
+            self.films
+            or self.of_other_formats
+            or self.of_other_endings
+            or self.unfinished
+            or self.dead_links
+            or self.unreadable
         )
 
     def warn_about_left_out(self, where: str) -> None:
-        """Log what is left out: one warning for each reason, with the number.
+        """Log what is left out: one warning for each reason, with the number. Films are the exception.
 
         Args:
             where: the folder or pattern, as the user wrote it.
         """
-        names = [path.name for path in self.of_other_formats]
-        _warn(where, "{n} picture{s} left out", names, f". To have them, {remedy_for(names, self.endings)}")
+        if self.of_other_formats:
+            names = [path.name for path in self.of_other_formats]
+            _warn(where, "{n} picture{s} left out", names, f". To have them, {remedy_for(names, self.endings)}")
         _warn(where, "{n} link{s} to missing files left out", [path.name for path in self.dead_links])
         _warn(
             where,
@@ -189,6 +200,16 @@ class Pictures:
             "{n} file{s} or folder{s} that cannot be read left out",
             [f"{path} ({reason})" for path, reason in self.unreadable.items()],
             ". To have them, correct their permissions, or check the disk or the network",
+        )
+
+    def warn_about_films(self, where: str) -> None:
+        """Log that films are left out, where films could be painted."""
+        names = [path.name for path in self.films]
+        _warn(
+            where,
+            "{n} film{s} left out",
+            names,
+            ". To have them painted, name them in rows of their own, or by patterns such as *.mp4",
         )
 
 

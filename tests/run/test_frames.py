@@ -520,3 +520,51 @@ def test_without_the_encoder_a_run_ends_before_the_frames_are_painted(
     assert "sequence.film = h264: this PyAV was built without the encoder" in result.stderr
     assert not (base / "out").exists()
     assert run(base, **{"sequence.film": "none"})["rendered"] == 2
+
+
+@needs_av
+def test_a_pattern_of_films_brings_each_of_them_and_no_painted_one(
+    base: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in "ab":
+        make_film(base / f"{name}.mp4", moving(2))
+    (base / "m.csv").write_text("content,style\n*.mp4,style.png\n")
+    for _ in range(2):
+        command_here = [each if each != str(base / "out") else str(base) for each in command(base, "out")]
+        result = CliRunner().invoke(app, command_here)
+        assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in base.glob("*.mp4")) == ["a.mp4", "a__style.mp4", "b.mp4", "b__style.mp4"]
+    assert json.loads(result.stdout.splitlines()[-1])["skipped"] == 4
+    assert "*.mp4: 2 results of earlier runs left out: a__style.mp4, b__style.mp4." in caplog.messages
+
+
+@pytest.mark.parametrize("content", ["mixed", "mixed/*"])
+def test_films_beside_photographs_are_left_out_with_a_warning(
+    base: Path, caplog: pytest.LogCaptureFixture, content: str
+) -> None:
+    write(base / "mixed", moving(1))
+    for name in ("a.mp4", "b.MOV"):
+        (base / "mixed" / name).write_bytes(b"film")
+    (base / "styles").mkdir()
+    (base / "style.png").rename(base / "styles" / "style.png")
+    (base / "styles" / "c.mp4").write_bytes(b"film")
+    (base / "m.csv").write_text(f"content,style\n{content},styles\n")
+    assert run(base)["rendered"] == 1
+    told = [message for message in caplog.messages if "film" in message]
+    remedy = "To have them painted, name them in rows of their own, or by patterns such as *.mp4."
+    assert told == [f"{content}: 2 films left out: a.mp4, b.MOV. {remedy}"]
+
+
+@pytest.mark.parametrize(
+    ("content", "style", "told"),
+    [("*.mp4", "style.png", "content '*.mp4' matches no films; nothing is painted for it now."),
+     ("frames", "*.mp4", "style '*.mp4' matches no images (")],
+)  # fmt: skip
+def test_a_pattern_of_films_may_be_empty_as_a_content_only(
+    base: Path, caplog: pytest.LogCaptureFixture, content: str, style: str, told: str
+) -> None:
+    write(base / "frames", moving(1))
+    (base / "m.csv").write_text(f"content,style\n{content},{style}\n")
+    result = CliRunner().invoke(app, command(base, "out"))
+    assert told in result.output + "".join(caplog.messages)
+    assert result.exit_code == (0 if style == "style.png" else 2)
