@@ -285,7 +285,7 @@ def connect(address: str) -> Any:
     except (ray.exceptions.RayError, ConnectionError, RuntimeError, OSError, ValueError) as error:
         raise MachineError(
             f"run.cluster = {address}: no Ray cluster can be reached: {_first_line(error)}",
-            "Start one (ray start --head), or correct the address.",
+            "Start one (ray start --head), or correct the address; if it asks for a token, set RAY_AUTH_MODE=token.",
         ) from error
     _log_notices()
     return ray
