@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.disk import exists, make_folders, move, move_without_replacing, put, storage_errors
 from pipeline.errors import OccupiedError
+from pipeline.images.films.description import ENDINGS
 from pipeline.images.films.reading import hash_of
 from pipeline.outbox.paths import STATE_FOLDER, check_inside
 from pipeline.outbox.writing import short_name, to_json
@@ -63,6 +64,8 @@ def is_painted_film(path: Path) -> bool:
     Raises:
         OSError: the disk or the network failed.
     """
+    if path.suffix.lower() not in ENDINGS:
+        return False
     real = Path(os.path.realpath(path.parent)) / path.name
     for root in real.parents:
         name = real.relative_to(root).as_posix()

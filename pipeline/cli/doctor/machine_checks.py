@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +17,6 @@ from pipeline.images.decode import decode, unavailable
 from pipeline.images.encode import Encoding, encode, max_bits
 from pipeline.images.files import SourceFile
 from pipeline.images.films.av_library import INSTALL as INSTALL_AV
-from pipeline.images.films.av_library import has_av
 from pipeline.images.films.writing import check_encoder
 from pipeline.images.formats import READABLE
 from pipeline.images.resize import working_size
@@ -177,15 +175,23 @@ def extras(settings: Settings) -> Iterator[Finding]:
     Raises:
         MachineError: PyAV cannot encode films as the settings say.
     """
-    if has_av():
+    av, ray = _version_of("av"), _version_of("ray")
+    if av is not None:
         check_encoder(settings.sequence.film)
-    has_ray = importlib.util.find_spec("ray") is not None
-    if settings.run.cluster and not has_ray:
+    if settings.run.cluster and ray is None:
         yield Finding("extras", "FAIL", "run.cluster needs Ray, which is not installed.", f"{INSTALL_RAY}.")
         return
-    films = f"PyAV {version('av')}" if has_av() else f"not installed ({INSTALL_AV})"
-    clusters = f"Ray {version('ray')}" if has_ray else f"not installed ({INSTALL_RAY})"
+    films = f"PyAV {av}" if av is not None else f"not installed ({INSTALL_AV})"
+    clusters = f"Ray {ray}" if ray is not None else f"not installed ({INSTALL_RAY})"
     yield Finding("extras", "OK", f"films: {films}; clusters: {clusters}")
+
+
+def _version_of(package: str) -> str | None:
+    """Return the version of a package; None if it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def hooks(settings: Settings) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+from importlib.metadata import PackageNotFoundError
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -183,8 +183,12 @@ def test_metrics_and_styles_are_looked_at_where_they_are_set(tmp_path: Path) -> 
 def test_extras_are_named_and_missed_only_where_they_are_needed(
     monkeypatch: pytest.MonkeyPatch, installed: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if name in installed else None)
-    monkeypatch.setattr(machine_checks, "version", lambda name: f"of {name}")
+    def version(name: str) -> str:
+        if name not in installed:
+            raise PackageNotFoundError(name)
+        return f"of {name}"
+
+    monkeypatch.setattr(machine_checks, "version", version)
     monkeypatch.setattr(machine_checks, "check_encoder", lambda _: None)
     finding = found(machine_checks.extras)["extras"]
     assert finding.level == "OK"
