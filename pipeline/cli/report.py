@@ -40,9 +40,13 @@ def report_command(
         totals, page = written.totals, single_line(os.fspath(written.path))
         if json_:
             fields = {"event": "report", "path": page, **vars(totals), "thumbnails_made": written.thumbnails_made}
+            if table is not None:
+                fields["table"] = single_line(os.fspath(table))
             print_result(json.dumps(fields))
             return
         print_result(
             f"{page}: {totals.done} done, {totals.failed} failed, {totals.damaged} damaged, "
             f"{totals.with_warnings} with warnings"
         )
+        if table is not None:
+            print_result(f"{single_line(os.fspath(table))}: the table")

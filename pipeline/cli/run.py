@@ -68,6 +68,7 @@ def run_command(  # noqa: PLR0913 - one parameter per option
         from pipeline.outbox.mark_files import RUN
         from pipeline.outbox.publish import Outbox
         from pipeline.outbox.run_lock import Shard
+        from pipeline.run.films import check_encoders
         from pipeline.run.forecast import forecast
         from pipeline.run.manifest import read_manifest
         from pipeline.run.plan import plan
@@ -83,6 +84,7 @@ def run_command(  # noqa: PLR0913 - one parameter per option
         box = Outbox(outbox, process=f"{RUN}-{part.name}" if part is not None else RUN)
         with _folder_of_frames(outbox, dry_run=dry_run) as frames:
             pairs = read_manifest(manifest, base_values, overrides, manifest_rules_of(settings, outbox, frames))
+            check_encoders(pairs)
             if part is not None:
                 pairs = [each for each in pairs if part.has(each.frame.clip if each.frame else each.file_name)]
             if dry_run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,8 +70,9 @@ def is_painted_film(path: Path) -> bool:
     real = Path(os.path.realpath(path.parent)) / path.name
     for root in real.parents:
         name = real.relative_to(root).as_posix()
-        if _record_of(root, name).is_file():
-            return True
+        with contextlib.suppress(PermissionError):  # then this is not our outbox
+            if _record_of(root, name).is_file():
+                return True
     return False
 
 

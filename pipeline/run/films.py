@@ -13,7 +13,7 @@ from pipeline.disk import Disk
 from pipeline.errors import ImageError, OccupiedError
 from pipeline.images.films.description import FilmDescription
 from pipeline.images.films.reading import DESCRIPTION, extract, frame_name
-from pipeline.images.films.writing import write_film
+from pipeline.images.films.writing import check_encoder, write_film
 from pipeline.outbox.films import FilmFiles
 from pipeline.outbox.ledger import recorded_result
 from pipeline.outbox.metadata import PairPaths
@@ -56,6 +56,16 @@ def frames_of(film: Path, folder: Path, check: Callable[[], None] = lambda: None
     for warning in description.warnings:
         logger.warning("%s", warning)
     return [own_folder.resolve() / frame_name(number) for number in range(len(description.timestamps))]
+
+
+def check_encoders(pairs: Iterable[Pair]) -> None:
+    """Check that the films of a run can be written, before hours are spent on their frames.
+
+    Raises:
+        MachineError: PyAV cannot write one of them.
+    """
+    for codec in sorted({pair.settings.sequence.film for pair in pairs if pair.frame is not None and pair.frame.film}):
+        check_encoder(codec)
 
 
 def publish_films(

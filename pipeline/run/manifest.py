@@ -11,7 +11,6 @@ from pydantic import ValidationError
 
 from pipeline.errors import ImageError, ManifestError, UsageError
 from pipeline.images.films.description import ENDINGS
-from pipeline.images.films.writing import check_encoder
 from pipeline.pair import InputFile, Style, library_label, make_pairs
 from pipeline.run.distinct_names import PairGroup, with_distinct_names
 from pipeline.run.earlier_results import IN_NO_OUTBOX, EarlierResults
@@ -174,7 +173,6 @@ class Expander:
         if self.rules.films is None:
             self.problems.add(row.line, f"content {row.content!r} is a film, which only `impasto run` paints")
             return
-        check_encoder(settings.sequence.film)
         source, refusal, frames = film.resolve(), None, [film]
         try:
             frames = self.rules.films(source)

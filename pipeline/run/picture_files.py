@@ -41,6 +41,10 @@ def is_picture(name: str) -> bool:
     return ending_of(name) in BY_ENDING
 
 
+def _is_picture_or_film(name: str) -> bool:
+    return is_picture(name) or ending_of(name) in FILM_ENDINGS
+
+
 _PARTIAL: Final = (
     ".*", "~*", "*~", "*.part", "*.partial", "*.filepart", "*.crdownload", "*.download", "*.opdownload", "*.tmp",
     "*.temp", "*.!ut", "*.aria2",
@@ -67,7 +71,7 @@ class FoundFiles:
     paths: list[Path]
     """Paths without litter, in order."""
     unfinished: list[Path]
-    """Pictures that are left out because their names, or their folders' names, look like those of unfinished copies."""
+    """Pictures and films that are left out: their names, or their folders', are like those of unfinished copies."""
     unreadable: Mapping[Path, str] = field(default_factory=dict)
     """Files and folders that cannot be read, and the reasons."""
     of_other_endings: list[Path] = field(default_factory=list)
@@ -88,7 +92,7 @@ class FoundFiles:
             [
                 path
                 for path, names in litter.items()
-                if names and is_picture(path.name) and not any(map(is_hidden_or_junk, names))
+                if names and _is_picture_or_film(path.name) and not any(map(is_hidden_or_junk, names))
             ],
             unreadable or {},
             sorted(path for path in of_other_endings if not is_ignored(path.name)),
@@ -164,12 +168,7 @@ class Pictures:
     def lacks_some(self) -> bool:
         """Whether something is left out that somebody may miss."""
         return bool(
-            self.films
-            or self.of_other_formats
-            or self.of_other_endings
-            or self.unfinished
-            or self.dead_links
-            or self.unreadable
+            self.of_other_formats or self.of_other_endings or self.unfinished or self.dead_links or self.unreadable
         )
 
     def warn_about_left_out(self, where: str) -> None:
@@ -184,7 +183,7 @@ class Pictures:
         _warn(where, "{n} link{s} to missing files left out", [path.name for path in self.dead_links])
         _warn(
             where,
-            "{n} picture{s} left out, since names such as ~a.jpg and a.part/ are those of unfinished copies",
+            "{n} file{s} left out, since names such as ~a.jpg and a.part/ are those of unfinished copies",
             [path.name for path in self.unfinished],
             ". To have them, rename them or name each in a row of its own",
         )

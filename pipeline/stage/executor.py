@@ -139,7 +139,9 @@ class Executor:
             queued.loading = loading
             self._changed.notify_all()
             # The flows of later frames do not compete with what the device waits for, so they come only now.
-            for step in () if task.is_alone or self._is_complete else task.ahead:
+            ahead = () if task.is_alone or self._is_complete else task.ahead
+            self._resources.loader.expect(task.pair, ahead)
+            for step in ahead:
                 self._loaders.submit(self._resources.loader.look_ahead, task.pair, step, self._budget)
 
     # The device's thread

@@ -62,7 +62,10 @@ def test_somebody_elses_page_stays_as_it_is(tmp_path: Path) -> None:
 
 def test_a_table_ends_with_csv(tmp_path: Path) -> None:
     add_result(tmp_path, "a.png")
-    assert report(tmp_path, "--table", tmp_path / "all.csv").exit_code == 0
+    result = report(tmp_path, "--table", tmp_path / "all.csv")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1] == f"{tmp_path}/all.csv: the table"
+    assert json.loads(report(tmp_path, "--table", tmp_path / "all.csv", "--json").stdout)["table"].endswith("/all.csv")
     assert len((tmp_path / "all.csv").read_text().splitlines()) == 2
     wrong = report(tmp_path, "--table", tmp_path / "a.png")
     assert wrong.exit_code == 2

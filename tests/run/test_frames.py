@@ -518,7 +518,7 @@ def test_without_the_encoder_a_run_ends_before_the_frames_are_painted(
     result = CliRunner().invoke(app, command(base, "out"))
     assert result.exit_code == 4
     assert "sequence.film = h264: this PyAV was built without the encoder" in result.stderr
-    assert not (base / "out").exists()
+    assert not (base / "out" / "a__style").exists()
     assert run(base, **{"sequence.film": "none"})["rendered"] == 2
 
 
@@ -568,3 +568,30 @@ def test_a_pattern_of_films_may_be_empty_as_a_content_only(
     result = CliRunner().invoke(app, command(base, "out"))
     assert told in result.output + "".join(caplog.messages)
     assert result.exit_code == (0 if style == "style.png" else 2)
+
+
+def test_unfinished_films_are_told_and_a_folder_with_nothing_but_a_film_stops_nothing(
+    base: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(base / "frames", moving(1))
+    (base / "films").mkdir()
+    (base / "films" / "a.mov").write_bytes(b"film")
+    (base / "m.csv").write_text("content,style\nfilms,style.png\nframes,style.png\n")
+    assert run(base)["rendered"] == 1
+    assert any("films: 1 film left out: a.mov." in message for message in caplog.messages)
+    (base / "films" / "a.mov").rename(base / "films" / "~b.mov")
+    (base / "m.csv").write_text("content,style\nfilms/*.mov,style.png\n")
+    result = CliRunner().invoke(app, command(base, "out"))
+    assert result.exit_code == 2
+    assert any("1 file left out" in message and "~b.mov" in message for message in caplog.messages)
+
+
+@needs_av
+def test_proofs_of_films_need_no_encoder(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_film(base / "a.mp4", moving(2))
+    (base / "styles").mkdir()
+    (base / "style.png").rename(base / "styles" / "style.png")
+    monkeypatch.setattr(writing, "_ENCODERS", {})
+    arguments = ["proof", str(base / "a.mp4"), "--styles", str(base / "styles"), "-o", str(base / "p.png")]
+    result = CliRunner().invoke(app, [*arguments, "--size", "32", "--progress", "never"])
+    assert result.exit_code == 0, result.output

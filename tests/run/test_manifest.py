@@ -405,7 +405,7 @@ def test_pictures_that_look_like_unfinished_copies_are_said_to_be_left_out_and_o
     assert [record.getMessage() for record in caplog.records] == [
         "sub/**/*: 1 picture left out: e.heic. To have them, convert them to JPEG, PNG or WebP.",
         (
-            "sub/**/*: 4 pictures left out, since names such as ~a.jpg and a.part/ are those of unfinished copies: "
+            "sub/**/*: 4 files left out, since names such as ~a.jpg and a.part/ are those of unfinished copies: "
             "c.jpg, ~$c.jpg, ~c.jpg and 1 more. To have them, rename them or name each in a row of its own."
         ),
     ]

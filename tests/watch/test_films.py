@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from pipeline.cli.main import app
 from pipeline.errors import ImageError
+from pipeline.images.films import writing
 from pipeline.images.films.reading import extract
 from pipeline.stage.load import loader
 from tests.conftest import photo
@@ -129,6 +130,29 @@ def test_a_damaged_film_fails_with_its_reason_and_photographs_go_on(base: Path) 
     assert (summary["done"], summary["failed"]) == (1, 1)
     (reason,) = (base / "inbox" / ".impasto" / "failed").glob("*/reason.json")
     assert "clip.mp4: cannot be read" in reason.read_text()
+
+
+def test_without_the_encoder_films_fail_at_once_and_photographs_go_on(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "_ENCODERS", {"h264": "no-such-encoder"})
+    Image.fromarray(photo(WIDTH, HEIGHT, 3)).save(base / "inbox" / "brush" / "cat.png")
+    drop(base / "inbox" / "brush" / "cat.png")
+    summary = drain(base, exit_code=3)
+    assert (summary["done"], summary["failed"]) == (1, 1)
+    (reason,) = (base / "inbox" / ".impasto" / "failed").glob("*/reason.json")
+    assert "clip.mp4: sequence.film = h264: this PyAV was built without the encoder" in reason.read_text()
+    assert not frames(base)
+
+
+def test_single_frames_of_a_film_need_no_flow(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any) -> None:
+        raise AssertionError("a flow was computed ahead")
+
+    monkeypatch.setattr(loader.Loader, "look_ahead", never)
+    monkeypatch.setitem(SETTINGS, "sequence.flow", "none")
+    assert drain(base)["done"] == 1
+    assert len(frames(base)) == FRAMES
 
 
 def test_a_frame_that_fails_does_not_stop_the_frames_after_it_but_there_is_no_film(

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from pipeline.cli.doctor.finding import Finding
-from pipeline.errors import DeviceError, ImpastoError
+from pipeline.errors import DeviceError, ImpastoError, MachineError
 from pipeline.images.decode import decode, unavailable
 from pipeline.images.encode import Encoding, encode, max_bits
 from pipeline.images.files import SourceFile
@@ -170,14 +170,13 @@ def _survives(name: Format, bits: Bits) -> bool:
 
 
 def extras(settings: Settings) -> Iterator[Finding]:
-    """Check the extras: PyAV for films, and Ray for clusters. They need not be there.
-
-    Raises:
-        MachineError: PyAV cannot encode films as the settings say.
-    """
+    """Check the extras: PyAV for films, and Ray for clusters. They need not be there."""
     av, ray = _version_of("av"), _version_of("ray")
-    if av is not None:
-        check_encoder(settings.sequence.film)
+    try:
+        check_encoder(settings.sequence.film if av is not None else "none")
+    except MachineError as error:
+        yield Finding("extras", "WARN", error.message, error.remedy)
+        return
     if settings.run.cluster and ray is None:
         yield Finding("extras", "FAIL", "run.cluster needs Ray, which is not installed.", f"{INSTALL_RAY}.")
         return

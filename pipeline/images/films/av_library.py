@@ -17,7 +17,8 @@ REINSTALL: Final = "Install the one from PyPI, which has it: pip install --force
 
 def has_av() -> bool:
     """Whether PyAV is installed."""
-    return importlib.util.find_spec("av") is not None
+    spec = importlib.util.find_spec("av")
+    return spec is not None and spec.origin is not None  # a mere folder of this name has no origin
 
 
 def load_av() -> Any:

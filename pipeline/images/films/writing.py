@@ -89,12 +89,15 @@ def write_film(  # noqa: PLR0913, PLR0917 - what a film is made of
         check: called before each frame; an exception ends the work.
 
     Raises:
-        ImageError: the original cannot be read any more, or FFmpeg cannot write such a film.
-        MachineError: PyAV is not installed, or cannot encode films.
+        ImageError: the original cannot be read any more, or FFmpeg cannot write such a film, or any.
+        MachineError: PyAV is not installed.
         OSError: the film cannot be written.
     """
     av = load_av()
-    check_encoder(codec)
+    try:
+        check_encoder(codec)
+    except MachineError as error:
+        raise ImageError(f"{source.name}: {error.message}", error.remedy) from error
     for copies in (True, False):
         try:
             _Writing(av, target, frames, description, source, codec).run(check, copies=copies)

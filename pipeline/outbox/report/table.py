@@ -35,6 +35,10 @@ _COLUMNS: Final = (
     "flicker_of_photographs",
     "notes",
 )
+HEADER: Final = ",".join(_COLUMNS)
+"""First line of each table."""
+_FORMULA: Final = ("=", "+", "-", "@")
+"""First characters with which spreadsheets let a formula begin."""
 
 
 def table(contents: Contents) -> str:
@@ -43,8 +47,15 @@ def table(contents: Contents) -> str:
     writer = csv.DictWriter(text, _COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
     for row in _rows(contents):
-        writer.writerow({name: single_line(value) if isinstance(value, str) else value for name, value in row.items()})
+        writer.writerow({name: _cell(value) for name, value in row.items()})
     return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """Return a value on one line; an apostrophe keeps a name from being taken for a formula."""
+    if not isinstance(value, str):
+        return value
+    return f"'{single_line(value)}" if value.startswith(_FORMULA) else single_line(value)
 
 
 def _rows(contents: Contents) -> Iterator[dict[str, Any]]:

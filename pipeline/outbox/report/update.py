@@ -23,7 +23,7 @@ from pipeline.outbox.report.missing_thumbnails import make_missing
 from pipeline.outbox.report.page import MARKER, PageContent, may_overwrite, render
 from pipeline.outbox.report.page_data import damaged_views, data_of_script, failure_views, style_names, totals
 from pipeline.outbox.report.read import Contents, read_outbox
-from pipeline.outbox.report.table import table
+from pipeline.outbox.report.table import HEADER, table
 from pipeline.outbox.run_records import read_runs
 from pipeline.outbox.working_files import THUMBNAIL_NAME, Thumbnails
 from pipeline.text import displayable, shell_quoted
@@ -64,7 +64,7 @@ def write_report(root: Path, disk: Disk | None = None, table_path: Path | None =
         table_path: a .csv file for results and failures, which is replaced; None: there is none.
 
     Raises:
-        UsageError: the folder is not an outbox.
+        UsageError: the folder is not an outbox, or the table would replace another program's file.
         LockedError: another report of this outbox takes very long.
         StorageError: the outbox or the table cannot be read or written, or the outbox's index.html was written by
             another program.
@@ -74,6 +74,9 @@ def write_report(root: Path, disk: Disk | None = None, table_path: Path | None =
     state = root / STATE_FOLDER
     with storage_errors(root):
         is_folder, is_outbox = root.is_dir(), state.is_dir()
+    if table_path is not None:
+        with storage_errors(table_path.parent):
+            _check_table(table_path)
     if not is_folder:
         raise UsageError(f"{root}: there is no such folder.", "Name the folder given to --outbox.")
     if not is_outbox:
@@ -93,6 +96,20 @@ def write_report(root: Path, disk: Disk | None = None, table_path: Path | None =
             temporary = table_path.with_name(f"{table_path.name}.{os.getpid()}.tmp")
             put(disk, table_path, table(contents).encode(), temporary)
     return written
+
+
+def _check_table(path: Path) -> None:
+    """Check that a table may be written before anything else is.
+
+    Raises:
+        UsageError: the file is none of ours.
+        OSError: it cannot be read.
+    """
+    is_empty = path.is_file() and path.stat().st_size == 0
+    if not is_empty and not may_overwrite(path, HEADER):
+        raise UsageError(
+            f"{path}: exists already and is no table of impasto report.", "Move it away, or name another file."
+        )
 
 
 def _write(root: Path, state: Path, disk: Disk) -> tuple[Contents, WrittenReport]:

@@ -23,6 +23,8 @@ from pipeline.stage.load.styles import LoadedStyles, mask_tensor, painting_size,
 from pipeline.transfer.styliser import ENGINE_VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipeline.outbox.metadata import PairInputs
     from pipeline.outbox.publish import Outbox
     from pipeline.pair import Pair, Step
@@ -104,13 +106,18 @@ class Loader:
             room.pixels,
         )
 
+    def expect(self, pair: Pair, steps: Sequence[Step]) -> None:
+        """Forget what was computed for frames of a shot, except for those that come after one of its frames."""
+        if self._predecessors is not None and pair.frame is not None:
+            self._predecessors.expect(pair, steps)
+
     def look_ahead(self, pair: Pair, step: Step, budget: PixelBudget) -> None:
         """Compute the flow of a frame that will be loaded soon, if there is room for it.
 
         Errors are left to the frame itself, which meets them again when it is loaded.
 
         Args:
-            pair: a pair with the same settings.
+            pair: the pair of an earlier frame of the shot.
             step: the frame's photographs.
             budget: room for pixels; this never waits for it.
         """

@@ -18,21 +18,22 @@ from pipeline.images.flow import moved
 from pipeline.images.formats import READABLE
 from pipeline.images.resize import resize, working_size
 from pipeline.outbox.ledger import recorded_result
+from pipeline.pair import Step
 from pipeline.stage.engine_config import colour_of
-from pipeline.stage.load.flows import FlowsAhead, FrameFlow
+from pipeline.stage.load.flows import FlowKey, FlowsAhead, FrameFlow
 from pipeline.stage.load.loaded_pair import LoadedMotion, tensor_of
 from pipeline.stage.load.photograph import Photograph
 from pipeline.transfer.motion import Motion
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Collection, Hashable
     from pathlib import Path
 
     from pipeline.images.files import SourceFile
     from pipeline.images.picture import Pixels
     from pipeline.outbox.metadata import Metadata
     from pipeline.outbox.publish import Outbox
-    from pipeline.pair import Pair, Predecessor, Step
+    from pipeline.pair import Pair, Predecessor
     from pipeline.settings.pair_settings import ImageSettings
     from pipeline.stage.pixel_budget import PixelBudget
 
@@ -94,25 +95,33 @@ class Predecessors:
             before = first if is_first else self._photograph(_unchanged(predecessor.content, before_sha256), pair)
             return FrameFlow.between(pixels, before, first)
 
-        found = self._flows.take(_key_of_flow(pair, sha256, before_sha256, first_sha256), flow)
+        step = Step(pair.content, predecessor.content, predecessor.first)
+        found = self._flows.take(_key_of_flow(pair, step), (sha256, before_sha256, first_sha256), flow)
         own_pixels = recorded.output.width * recorded.output.height
         return Shot(first, decode(result, max_pixels=own_pixels, formats=READABLE).pixels, found)
+
+    def expect(self, pair: Pair, steps: Collection[Step]) -> None:
+        """Forget the flows of a shot, except those of the frames that come after one of its frames."""
+        first = pair.predecessor.first if pair.predecessor is not None else pair.content
+        self._flows.expect(_shot_of(pair, first), steps)
 
     def look_ahead(self, pair: Pair, step: Step, budget: PixelBudget) -> None:
         """Compute the flow of a frame that will be loaded soon, if there is room for it.
 
         Args:
-            pair: a pair with the same settings.
+            pair: the pair of an earlier frame of the shot.
             step: the frame's photographs.
             budget: room for pixels; this never waits for it.
 
         Raises:
             ImageError: one of the files cannot be used.
         """
-        files = frame, before, first = [read_file(path) for path in (step.frame, step.before, step.first)]
-        key = _key_of_flow(pair, *(file.sha256 for file in files))
+        key = _key_of_flow(pair, step)
+        if key in self._flows:
+            return
+        frame = read_file(step.frame)
         native = dimensions(frame)
-        if native is None or key in self._flows:
+        if native is None:
             return
         pixels = native[0] * native[1]
         size = working_size(*native, pair.settings.image.size)
@@ -120,10 +129,12 @@ class Predecessors:
         if not budget.take_now(room):
             return
         try:
+            files = frame, read_file(step.before), read_file(step.first)
             self._flows.compute(
                 key,
                 size[0] * size[1],
-                lambda: FrameFlow.between(*(self._photograph(file, pair) for file in (frame, before, first))),
+                tuple(file.sha256 for file in files),
+                lambda: FrameFlow.between(*(self._photograph(file, pair) for file in files)),
             )
         finally:
             budget.release(room)
@@ -132,8 +143,13 @@ class Predecessors:
         return Photograph.read(file, pair.settings.image, self._images).pixels
 
 
-def _key_of_flow(pair: Pair, *sha256: str) -> Hashable:
-    return *sha256, pair.settings.image.size, pair.settings.image.upscale
+def _key_of_flow(pair: Pair, step: Step) -> FlowKey:
+    return FlowKey(_shot_of(pair, step.first), step, (pair.settings.image.size, pair.settings.image.upscale))
+
+
+def _shot_of(pair: Pair, first: Path) -> Hashable:
+    """Return what the frames of a shot share that follow each other, by its first photograph."""
+    return pair.frame.clip if pair.frame is not None else "", pair.settings.colour.mode, first
 
 
 def _published(predecessor: Predecessor, outbox: Outbox) -> tuple[Metadata, SourceFile]:

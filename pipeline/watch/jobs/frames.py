@@ -84,12 +84,20 @@ class JobFrames:
             self._placed[index] = placed
         return self._placed[index]
 
-    def ahead_of(self, index: int) -> tuple[Step, ...]:
-        """Return the frames that come after a frame which has been placed, as if no shot began with one of them."""
+    def ahead_of(self, index: int, states: Sequence[PairStatus]) -> tuple[Step, ...]:
+        """Return the frames that come after a frame which has been placed, as if no shot began with one of them.
+
+        Args:
+            index: index of the frame.
+            states: states of the pairs.
+        """
         pair = self._placed[index]
         first = pair.predecessor.first if pair.predecessor is not None else pair.content
         steps: list[Step] = []
-        while len(steps) < FRAMES_AHEAD and (after := self._after.get(self._pairs[index].file_name)) is not None:
+        while len(steps) < FRAMES_AHEAD and pair.settings.sequence.flow != "none":
+            after = self._after.get(self._pairs[index].file_name)
+            if after is None or states[after] in _ENDED:
+                break
             steps.append(Step(self._pairs[after].content, self._pairs[index].content, first))
             index = after
         return tuple(steps)

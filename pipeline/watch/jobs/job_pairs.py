@@ -9,8 +9,9 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from pipeline.errors import ManifestError, UnreadableError, UsageError
+from pipeline.errors import ImageError, MachineError, ManifestError, UnreadableError, UsageError
 from pipeline.images.files import read_file
+from pipeline.images.films.writing import check_encoder
 from pipeline.outbox.ledger import Fingerprint
 from pipeline.outbox.paths import check_name
 from pipeline.pair import InputFile, Pair, Style, library_label, make_pairs
@@ -155,6 +156,10 @@ class JobPairs:
             raise UsageError(f"{style}: {error.message}", error.remedy) from error
         if PurePosixPath(relative).suffix.lower() not in self.film_endings:
             return pairs
+        try:
+            check_encoder(settings.sequence.film)
+        except MachineError as error:  # photographs go on
+            raise ImageError(f"{printable(relative)}: {error.message}", error.remedy) from error
         frames = self._frames_of(job.path(relative))
         return [pair for variants in frames_of_film(pairs, frames, job.path(relative)) for pair in variants]
 

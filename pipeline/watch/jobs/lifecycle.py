@@ -255,7 +255,7 @@ class Jobs:
             fingerprint.key if fingerprint else None,
             owner=owner,
             fence=lambda: self._changes.check_unchanged(open_job, pair),
-            ahead=open_job.frames.ahead_of(index) if open_job.frames is not None else (),
+            ahead=open_job.frames.ahead_of(index, open_job.states) if open_job.frames is not None else (),
         )
         considered = self.attempts.consider(task)
         if isinstance(considered, Outcome):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.errors import StorageError
+from pipeline.errors import StorageError, UsageError
 from pipeline.outbox.report.update import write_report
 from tests.outbox.report.samples import add_failure, add_result, write
 
@@ -74,6 +74,25 @@ def test_frames_come_in_their_order_with_their_flicker(tmp_path: Path) -> None:
     assert {row["clip"] for row in found} == {"film"}
 
 
+def test_other_files_are_never_replaced(tmp_path: Path) -> None:
+    add_result(tmp_path / "out", "a.png")
+    write(tmp_path / "jobs.csv", b"content,style\na.jpg,sea.jpg\n")
+    (tmp_path / "folder.csv").mkdir()
+    for name in ("jobs.csv", "folder.csv"):
+        with pytest.raises(UsageError, match=f"{name}: exists already and is no table"):
+            write_report(tmp_path / "out", table_path=tmp_path / name)
+    assert (tmp_path / "jobs.csv").read_bytes().startswith(b"content,style")
+    write(tmp_path / "empty.csv", b"")
+    write_report(tmp_path / "out", table_path=tmp_path / "empty.csv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.csv", "folder.csv", "jobs.csv", "out"]
+
+
+def test_a_name_is_no_formula(tmp_path: Path) -> None:
+    add_result(tmp_path, "=a.png", content="-x.jpg")
+    (row,) = rows(tmp_path)
+    assert (row["file"], row["content"]) == ("'=a.png", "'-x.jpg")
+
+
 def test_a_name_breaks_no_line(tmp_path: Path) -> None:
     add_result(tmp_path, "a.png", content="x\ny.jpg")
     (row,) = rows(tmp_path)
@@ -82,9 +101,9 @@ def test_a_name_breaks_no_line(tmp_path: Path) -> None:
 
 def test_an_earlier_table_is_replaced_and_a_missing_folder_is_named(tmp_path: Path) -> None:
     add_result(tmp_path / "out", "a.png")
-    write(tmp_path / "table.csv", b"earlier")
-    write_report(tmp_path / "out", table_path=tmp_path / "table.csv")
-    assert (tmp_path / "table.csv").read_text().startswith("file,status,")
+    for _ in range(2):
+        write_report(tmp_path / "out", table_path=tmp_path / "table.csv")
+        assert len((tmp_path / "table.csv").read_text().splitlines()) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "table.csv"]
     with pytest.raises(StorageError, match="nowhere"):
         write_report(tmp_path / "out", table_path=tmp_path / "nowhere" / "table.csv")

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline.stage.load.flows import FlowsAhead, FrameFlow
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from pipeline.pair import Step
+from pipeline.stage.load.flows import FlowKey, FlowsAhead, FrameFlow
 
 PLANE = np.ones((2, 2), np.float32)
 MADE = FrameFlow(np.zeros((2, 2, 2), np.float32), PLANE, PLANE, 0.0)
+HASHES = ("a", "b", "c")
+
+
+def step(number: int) -> Step:
+    return Step(Path(f"{number}.png"), Path(f"{number - 1}.png"), Path("0.png"))
+
+
+def key(number: int, shot: str = "film") -> FlowKey:
+    return FlowKey(shot, step(number), 512)
 
 
 def flow() -> FrameFlow:
@@ -28,12 +36,18 @@ def not_again() -> FrameFlow:
 
 def test_a_flow_is_computed_once_and_taken_once() -> None:
     flows = FlowsAhead()
-    flows.compute("a", 4, flow)
-    assert "a" in flows
-    flows.compute("a", 4, not_again)
-    assert flows.take("a", not_again) is MADE
-    assert "a" not in flows
-    assert flows.take("a", flow) is MADE
+    flows.compute(key(1), 4, HASHES, flow)
+    assert key(1) in flows
+    flows.compute(key(1), 4, HASHES, not_again)
+    assert flows.take(key(1), HASHES, not_again) is MADE
+    assert key(1) not in flows
+    assert flows.take(key(1), HASHES, flow) is MADE
+
+
+def test_a_flow_of_photographs_that_have_changed_is_made_again() -> None:
+    flows, other = FlowsAhead(), FrameFlow(MADE.displacement, PLANE, PLANE, 1.0)
+    flows.compute(key(1), 4, HASHES, flow)
+    assert flows.take(key(1), ("a", "b", "changed"), lambda: other) is other
 
 
 def test_a_flow_in_the_making_is_waited_for() -> None:
@@ -45,45 +59,81 @@ def test_a_flow_in_the_making_is_waited_for() -> None:
         return MADE
 
     with ThreadPoolExecutor() as threads:
-        maker = threads.submit(flows.compute, "a", 4, slow)
+        maker = threads.submit(flows.compute, key(1), 4, HASHES, slow)
         assert begun.wait(10)
-        taker = threads.submit(flows.take, "a", not_again)
+        taker = threads.submit(flows.take, key(1), HASHES, not_again)
         assert not taker.done()
         may_end.set()
         assert taker.result(10) is MADE
         maker.result(10)
 
 
-def test_who_needs_a_flow_that_failed_ahead_makes_it_himself() -> None:
+def test_a_flow_that_failed_ahead_is_made_by_who_needs_it_and_is_not_kept() -> None:
     def fail() -> FrameFlow:
         raise MemoryError
 
     flows = FlowsAhead()
     with pytest.raises(MemoryError):
-        flows.compute("a", 4, fail)
-    assert flows.take("a", flow) is MADE
+        flows.compute(key(1), 4, HASHES, fail)
+    assert key(1) not in flows
+    assert flows.take(key(1), HASHES, flow) is MADE
 
 
-@pytest.mark.parametrize(("pixels", "kept"), [((4, 4, 4), "bc"), ((4, 9, 4), "ac"), ((8, 4, 4), "bc"), ((8, 8), "b")])
-def test_of_too_many_flows_the_oldest_are_forgotten(pixels: tuple[int, ...], kept: str) -> None:
-    flows = FlowsAhead(max_pixels=8)
-    for key, each in zip("abc", pixels, strict=False):
-        flows.compute(key, each, flow)
-    assert "".join(key for key in "abc" if key in flows) == kept
+def test_who_waits_for_a_flow_that_fails_makes_it() -> None:
+    flows, begun, may_end = FlowsAhead(), threading.Event(), threading.Event()
+
+    def fail() -> FrameFlow:
+        begun.set()
+        assert may_end.wait(10)
+        raise MemoryError
+
+    with ThreadPoolExecutor() as threads:
+        maker = threads.submit(flows.compute, key(1), 4, HASHES, fail)
+        assert begun.wait(10)
+        taker = threads.submit(flows.take, key(1), HASHES, flow)
+        may_end.set()
+        assert taker.result(10) is MADE
+        assert isinstance(maker.exception(10), MemoryError)
 
 
-@pytest.mark.parametrize("make", [flow, not_again])
-def test_a_flow_that_is_forgotten_while_it_is_made_harms_nothing(make: Callable[[], FrameFlow]) -> None:
-    flows = FlowsAhead(max_pixels=4)
+def test_a_shot_keeps_the_flows_of_its_next_frames_only() -> None:
+    flows = FlowsAhead()
+    for each in (key(1), key(2), key(3), key(1, "other")):
+        flows.compute(each, 4, HASHES, flow)
+    flows.expect("film", [step(2)])
+    assert [each in flows for each in (key(1), key(2), key(3), key(1, "other"))] == [False, True, False, True]
 
-    def making() -> FrameFlow:
-        flows.compute("b", 4, flow)
-        return make()
 
-    if make is flow:
-        flows.compute("a", 4, making)
-    else:
-        with pytest.raises(AssertionError):
-            flows.compute("a", 4, making)
-    assert "a" not in flows
-    assert flows.take("b", not_again) is MADE
+def test_what_nobody_takes_gives_way_after_a_while() -> None:
+    now = [0.0]
+    flows = FlowsAhead(max_pixels=8, clock=lambda: now[0])
+    flows.compute(key(1), 4, HASHES, flow)
+    now[0] = 500
+    flows.compute(key(2), 4, HASHES, flow)
+    flows.compute(key(3), 4, HASHES, not_again)
+    assert [each in flows for each in (key(1), key(2), key(3))] == [True, True, False]
+    now[0] = 700
+    flows.compute(key(3), 4, HASHES, flow)
+    assert [each in flows for each in (key(1), key(2), key(3))] == [False, True, True]
+
+
+@pytest.mark.parametrize(("shots", "kept"), [(2, 8), (8, 8), (30, 8)])
+def test_with_more_shots_than_there_is_room_for_no_flow_is_computed_twice(shots: int, kept: int) -> None:
+    flows, frames, made = FlowsAhead(max_pixels=kept), 40, 0
+
+    def counted() -> FrameFlow:
+        nonlocal made
+        made += 1
+        return MADE
+
+    waiting = deque((f"film {each}", 1) for each in range(shots))
+    while waiting:
+        shot, number = waiting.popleft()
+        flows.take(key(number, shot), HASHES, counted)
+        coming = [step(each) for each in range(number + 1, min(number + 5, frames))]
+        flows.expect(shot, coming)
+        for each in coming:
+            flows.compute(FlowKey(shot, each, 512), 1, HASHES, counted)
+        if number + 1 < frames:
+            waiting.append((shot, number + 1))
+    assert made == shots * (frames - 1)
