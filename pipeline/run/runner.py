@@ -69,8 +69,7 @@ def run(  # noqa: PLR0913 - what a run consists of
         pairs: all pairs of the manifest.
         outbox: the outbox, which is locked during the run.
         settings: the settings of the whole run.
-        observer: receives the events of the run, except for `started`, `finished` and `aborted`, which the caller
-            sends.
+        observer: receives the events, except for `started`, `finished` and `aborted`, which the caller sends.
         redo: see `plan`.
         limit: see `plan`.
         fail_fast: stop after the first pair that fails.
@@ -84,10 +83,7 @@ def run(  # noqa: PLR0913 - what a run consists of
     """
     begin = time.monotonic()
     weights = find_weights(settings.network.weights, settings.network.preprocessing)
-    devices = ", ".join(map(str, find_devices(settings.run.local_device)))
-    if settings.run.cluster:
-        devices = f"the cluster {settings.run.cluster}"
-    logger.info("%d pairs on %s with weights %s", len(pairs), devices, weights.name)
+    logger.info("%d pairs on %s with weights %s", len(pairs), _devices_of(settings), weights.name)
     with (
         StopRequest() as stop_request,
         _locked(outbox, shard, stop_request, wait_seconds),
@@ -95,16 +91,11 @@ def run(  # noqa: PLR0913 - what a run consists of
         contextlib.closing(prefetch(plan(pairs, outbox, weights, redo=redo, limit=limit), _PLANNED_AHEAD)) as ahead,
     ):
         observer.began()
-        planned: Iterable[PlannedPair | None] = ahead
-        budget = None
-        if settings.run.time_budget:  # the time for each pair depends on all of them
-            planned = items = _plan_all(planned, stop_request)
-            budget = _time_budget(items, settings, weights, begin)
+        planned, budget = _within_time(ahead, settings, weights, begin, stop_request)
         tally = Tally(outbox, attempts, observer, len(pairs), budget)
         listener = _StageListener(observer, stop_request, settings.run.grace_seconds)
         with contextlib.closing(tally.tasks(planned, stop_request)) as tasks:
-            make = partial(make_stage, settings, weights, outbox, listener)
-            usage = _render(make, tasks, tally, fail_fast=fail_fast)
+            usage = _render(partial(make_stage, settings, weights, outbox, listener), tasks, tally, fail_fast=fail_fast)
         if tally.waiting and not fail_fast:
             stop_request.check()
         tally.films = publish_films(pairs, outbox, tally.done, stop_request.check)
@@ -138,13 +129,28 @@ def _locked(outbox: Outbox, shard: Shard | None, stop_request: StopRequest, wait
         yield
 
 
-def _plan_all(planned: Iterable[PlannedPair | None], stop_request: StopRequest) -> list[PlannedPair]:
+def _devices_of(settings: Settings) -> str:
+    """Return the devices of a run, in words."""
+    devices = ", ".join(map(str, find_devices(settings.run.local_device)))
+    return f"the cluster {settings.run.cluster}" if settings.run.cluster else devices
+
+
+def _within_time(
+    ahead: Iterable[PlannedPair | None],
+    settings: Settings,
+    weights: WeightsSource,
+    begin: float,
+    stop_request: StopRequest,
+) -> tuple[Iterable[PlannedPair | None], TimeBudget | None]:
+    """Return the planned pairs with the time budget, if there is one: the time for each pair depends on all of them."""
+    if not settings.run.time_budget:
+        return ahead, None
     items = []
-    for item in planned:
+    for item in ahead:
         stop_request.check()
         if item is not None:
             items.append(item)
-    return items
+    return items, _time_budget(items, settings, weights, begin)
 
 
 def _time_budget(

@@ -37,6 +37,8 @@ class Allotment(Generic[SeatType]):
         """Whether a seat has such a task, or will get one when it is idle."""
         self._latest: tuple[str, Worker[SeatType] | None] = "", None
         """Optimisation of the latest task (see `optimisation_key`), and the seat that has it."""
+        self._of_clips: dict[str, Worker[SeatType]] = {}
+        """The seat that got the latest frame of each sequence, and computes the flow of the next ones."""
 
     @property
     def in_work(self) -> int:
@@ -84,22 +86,28 @@ class Allotment(Generic[SeatType]):
             min(others, key=lambda worker: len(worker.tasks)).is_reserved = True
         self._has_reserved = any(worker.is_reserved for worker in at_work)
 
-    def _free(self) -> Worker[SeatType] | None:
-        """Return the seat with the fewest pairs that takes another one; None if no seat does."""
+    def _free(self, preferred: Worker[SeatType] | None = None) -> Worker[SeatType] | None:
+        """Return the seat with the fewest pairs that takes another one; None if no seat does.
+
+        Args:
+            preferred: the seat that is taken if others have as few.
+        """
         ahead = 1 if self._crew.others_come_soon else sys.maxsize
         free = [worker for worker in self._crew.at_work if worker.has_room(ahead)]
-        return min(free, key=lambda worker: len(worker.tasks), default=None)
+        return min(free, key=lambda worker: (len(worker.tasks), worker is not preferred), default=None)
 
     def _worker_for(self, task: Task) -> Worker[SeatType] | None:
         """Return the seat with the fewest pairs, or that of the previous task if one optimisation may serve both."""
         key = optimisation_key(task.pair, map(str, task.pair.files)) if task.pair.settings.colour.variants else ""
         latest_key, worker = self._latest
         if not key or key != latest_key or worker is None or not worker.is_at_work or worker.is_reserved:
-            worker = self._free()
+            worker = self._free(self._of_clips.get(task.pair.frame.clip) if task.pair.frame is not None else None)
         self._latest = key, worker
         return worker
 
     def _give(self, worker: Worker[SeatType], task: Task) -> None:
         number = next(self._numbers)
+        if task.pair.frame is not None:
+            self._of_clips[task.pair.frame.clip] = worker
         worker.tasks[number] = task
         worker.seat.send(TaskMessage(number, replace(task, fence=no_fence)))
