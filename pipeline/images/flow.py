@@ -18,8 +18,8 @@ _ROUND_TRIP_PX2: Final = 0.5
 of both ways."""
 _BORDER: Final = 0.01
 _BORDER_PX2: Final = 0.002
-"""Nor is it trusted where its squared derivative is larger than this plus `_BORDER` times its squared length: there it
-changes from one object to another, and lies between both."""
+"""A flow is not trusted either where its squared derivative is larger than this plus `_BORDER` times its squared
+length: there it changes from one object to another, and lies between both."""
 
 
 _STILL_PX: Final = 0.25

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Films:
-    """What became of the films of a run."""
+    """The films of a run that were written, and those that could not be."""
 
     written: tuple[str, ...] = ()
     """Names of the films in the outbox that were written now."""

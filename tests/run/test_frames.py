@@ -495,19 +495,6 @@ def test_flows_are_computed_ahead_and_change_no_pixel(base: Path, monkeypatch: p
     assert data(base, "ahead") == data(base, "not-ahead")
 
 
-def test_a_frame_that_cannot_be_read_ahead_is_told_when_its_turn_comes(
-    base: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    write(base / "frames", moving(3))
-
-    def fail(*_: Any) -> None:
-        raise ImageError("02.png: a look ahead failed.", "Look again.")
-
-    monkeypatch.setattr(Predecessors, "look_ahead", fail)
-    assert run(base)["rendered"] == 3
-    assert not [record for record in caplog.records if record.levelname != "DEBUG"]
-
-
 @needs_av
 def test_without_the_encoder_a_run_ends_before_the_frames_are_painted(
     base: Path, monkeypatch: pytest.MonkeyPatch

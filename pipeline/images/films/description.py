@@ -1,4 +1,4 @@
-"""What must be known of a film to write its painted frames as a film again."""
+"""The description of a film, with which its painted frames become a film again."""
 
 from __future__ import annotations
 

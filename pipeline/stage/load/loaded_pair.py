@@ -65,7 +65,7 @@ class LoadedMotion:
     before: Pixels
     """Result of the frame before, in its own size, (H', W', 3), 0–255."""
     expected: Pixels
-    """That result in working size, moved to this frame."""
+    """The same result in working size, moved to this frame."""
     photographs: float
     """Root of the mean squared difference between the photographs, in levels, where the flow is trusted."""
 

@@ -50,22 +50,25 @@ def test_a_flow_of_photographs_that_have_changed_is_made_again() -> None:
     assert flows.take(key(1), ("a", "b", "changed"), lambda: other) is other
 
 
-def test_a_flow_in_the_making_is_waited_for() -> None:
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_flow_in_the_making_is_waited_for_and_made_if_that_fails(*, fails: bool) -> None:
     flows, begun, may_end = FlowsAhead(), threading.Event(), threading.Event()
 
     def slow() -> FrameFlow:
         begun.set()
         assert may_end.wait(10)
+        if fails:
+            raise MemoryError
         return MADE
 
     with ThreadPoolExecutor() as threads:
         maker = threads.submit(flows.compute, key(1), 4, HASHES, slow)
         assert begun.wait(10)
-        taker = threads.submit(flows.take, key(1), HASHES, not_again)
+        taker = threads.submit(flows.take, key(1), HASHES, flow if fails else not_again)
         assert not taker.done()
         may_end.set()
         assert taker.result(10) is MADE
-        maker.result(10)
+        assert isinstance(maker.exception(10), MemoryError) == fails
 
 
 def test_a_flow_that_failed_ahead_is_made_by_who_needs_it_and_is_not_kept() -> None:
@@ -77,23 +80,6 @@ def test_a_flow_that_failed_ahead_is_made_by_who_needs_it_and_is_not_kept() -> N
         flows.compute(key(1), 4, HASHES, fail)
     assert key(1) not in flows
     assert flows.take(key(1), HASHES, flow) is MADE
-
-
-def test_who_waits_for_a_flow_that_fails_makes_it() -> None:
-    flows, begun, may_end = FlowsAhead(), threading.Event(), threading.Event()
-
-    def fail() -> FrameFlow:
-        begun.set()
-        assert may_end.wait(10)
-        raise MemoryError
-
-    with ThreadPoolExecutor() as threads:
-        maker = threads.submit(flows.compute, key(1), 4, HASHES, fail)
-        assert begun.wait(10)
-        taker = threads.submit(flows.take, key(1), HASHES, flow)
-        may_end.set()
-        assert taker.result(10) is MADE
-        assert isinstance(maker.exception(10), MemoryError)
 
 
 def test_a_shot_keeps_the_flows_of_its_next_frames_only() -> None:

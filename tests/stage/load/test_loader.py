@@ -14,7 +14,8 @@ from PIL import Image
 
 from pipeline.errors import ImageError
 from pipeline.outbox.ledger import Fingerprint, settings_in_key, style_sha256
-from pipeline.pair import Pair
+from pipeline.outbox.publish import Outbox
+from pipeline.pair import Pair, Step
 from pipeline.settings.pair_settings import ImageSettings, PairSettings
 from pipeline.stage.load import loader as loader_module
 from pipeline.stage.load import photograph as photograph_module
@@ -422,3 +423,16 @@ def test_a_style_lies_on_white_where_it_is_transparent(make_task: Callable[..., 
     assert loaded.warnings == ("style.png: transparency was laid over white",)
     assert torch.allclose(loaded.paintings[0].image[..., :11], torch.tensor(204.0))
     assert (loaded.paintings[0].image[..., 14:] == 0).all()
+
+
+def test_an_error_of_a_look_ahead_is_left_to_the_frame(
+    make_task: Callable[..., Task], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = tmp_path / "damaged.png"
+    content.write_bytes(make_task().pair.content.read_bytes()[:60])
+    budget, ours = PixelBudget(), Loader(WEIGHTS, IMAGES, pin=False, outbox=Outbox(tmp_path / "out"))
+    with caplog.at_level("DEBUG", "pipeline"):
+        ours.look_ahead(make_task().pair, Step(content, content, content), budget)
+    assert [record.levelname for record in caplog.records] == ["DEBUG"]
+    assert "damaged.png: no flow was computed ahead" in caplog.text
+    assert budget.taken == 0
